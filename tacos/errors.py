@@ -1,0 +1,39 @@
+"""Errors that a user can act on: each says what happened, where, and what to do next."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TacosError(Exception):
+    """A failure with one clear line; the command line exits 1."""
+
+
+class ConfigError(TacosError):
+    """A setting, name or command that is wrong; the command line exits 2."""
+
+
+class PoolError(TacosError):
+    """A pool that cannot be read, or holds too little to go on with."""
+
+
+class BudgetError(ConfigError):
+    """A selection budget that the pool cannot fill."""
+
+
+class LLMError(TacosError):
+    """An endpoint that answers nothing, or so many failed calls that going on would be wrong."""
+
+
+class SpendCapError(LLMError):
+    """The next call could exceed the cap on money or tokens; everything paid so far is kept."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for an unknown name: the nearest valid one, or the whole list when none is near."""
+    options = sorted(known)
+    close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return "known: " + ", ".join(options) if options else "none is known"

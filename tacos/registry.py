@@ -1,0 +1,41 @@
+"""Names for parts and methods: register with a decorator, look up with a helpful error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from tacos.errors import ConfigError, nearest
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """A mapping from name to part; `kind` is the word used in errors ("method", "tagger", ...)."""
+
+    def __init__(self, kind: str):
+        self.kind = kind
+        self._items: dict[str, T] = {}
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Raises: ValueError when the name is taken, since two parts would answer to it."""
+
+        def decorate(item: T) -> T:
+            if name in self._items:
+                raise ValueError(f"{self.kind} {name!r} is registered twice")
+            self._items[name] = item
+            return item
+
+        return decorate
+
+    def get(self, name: str) -> T:
+        """Raises: ConfigError naming the nearest known name."""
+        if name not in self._items:
+            raise ConfigError(f"unknown {self.kind} {name!r}: {nearest(name, self._items)}")
+        return self._items[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._items))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._items

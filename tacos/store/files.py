@@ -1,0 +1,50 @@
+"""Reading and writing the small files of a run; a file is whole or absent, never half written."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tacos.errors import TacosError
+from tacos.store.fingerprint import plain
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write through a temporary name, so that a kill or a full disk leaves the old file.
+
+    Raises: TacosError naming the path when the disk is full or the folder cannot be written.
+    """
+    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8", errors="surrogatepass")
+        partial.replace(path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: OSError) -> TacosError:
+    """The one message for a folder that takes no files: read-only, full, or not a folder."""
+    return TacosError(f"cannot write {path}: {error.strerror or error}; free space or choose another folder")
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8", errors="surrogatepass"))
+
+
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    write_text(path, "".join(json.dumps(plain(row), ensure_ascii=False) + "\n" for row in rows))
+
+
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8", errors="surrogatepass") as handle:
+        for line in handle:
+            if line.strip():
+                yield json.loads(line)

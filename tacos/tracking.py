@@ -1,0 +1,103 @@
+"""What a run costs and where its numbers go: the ledger of calls and money, and Weights & Biases."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tacos.types import Record
+
+log = logging.getLogger(__name__)
+
+
+class Usage(Record):
+    """What some work used. `calls` were sent and paid; `cached_calls` were answered from the cache."""
+
+    calls: int = 0
+    cached_calls: int = 0
+    failed_calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+    seconds: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in Usage.model_fields})
+
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(**{name: getattr(self, name) - getattr(other, name) for name in Usage.model_fields})
+
+
+class Ledger:
+    """Adds up usage, from any thread. Tokens and money count answers that were paid in this run."""
+
+    def __init__(self) -> None:
+        self._total = Usage()
+        self._lock = threading.Lock()
+
+    def add(self, usage: Usage) -> None:
+        with self._lock:
+            self._total = self._total + usage
+
+    @property
+    def total(self) -> Usage:
+        with self._lock:
+            return self._total
+
+    @contextmanager
+    def measure(self) -> Iterator[list[Usage]]:
+        """Yields a list that holds, on leaving, the usage of the block with its wall-clock seconds."""
+        before, started, spent = self.total, time.perf_counter(), []
+        yield spent
+        spent.append(self.total - before + Usage(seconds=time.perf_counter() - started))
+
+
+class Tracker:
+    """One Weights & Biases run; WANDB_MODE (online, offline, disabled) is obeyed as usual.
+
+    `mode` is the default where WANDB_MODE is unset.
+    """
+
+    def __init__(self, project: str, name: str, folder: Path, config: Mapping[str, Any], mode: str = "offline"):
+        import wandb
+
+        folder.mkdir(parents=True, exist_ok=True)
+        chosen: Any = os.environ.get("WANDB_MODE") or mode
+        self.run = wandb.init(
+            project=project,
+            name=name,
+            group=name,
+            dir=str(folder),
+            config=dict(config),
+            mode=chosen,
+            settings=wandb.Settings(console="off", silent=True),
+        )
+
+    def log(self, values: Mapping[str, Any]) -> None:
+        """Numbers, text or `wandb` media, under names such as "select/tacos/seconds"."""
+        self.run.log(dict(values))
+
+    def table(self, name: str, rows: list[dict[str, Any]]) -> None:
+        """Rows with the same keys, as a W&B table."""
+        import wandb
+
+        if rows:
+            columns = list(rows[0])
+            self.run.log({name: wandb.Table(columns=columns, data=[[r.get(c) for c in columns] for r in rows])})
+
+    def image(self, name: str, path: Path) -> None:
+        import wandb
+
+        self.run.log({name: wandb.Image(str(path))})
+
+    def summary(self, values: Mapping[str, Any]) -> None:
+        self.run.summary.update(dict(values))
+
+    def finish(self) -> None:
+        self.run.finish()

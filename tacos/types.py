@@ -1,0 +1,250 @@
+"""The records that travel between stages.
+
+A `Pool` keeps its rows in one Arrow table, so a million samples cost columns and not a million
+Python objects; a `Sample` is made when somebody asks for a row. Everything that selection works
+on (`Groups`, `Scores`) is aligned with the pool by position, and with the outside world by id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict
+
+Role = Literal["system", "user", "assistant"]
+
+
+class Record(BaseModel):
+    """Base of everything that touches disk, YAML or an LLM: typed, frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Message(Record):
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+class Sample(Record):
+    """One instruction-tuning example.
+
+    `input` is the part of the first user turn that came from a separate context column (Alpaca's
+    `input`); it already stands at the end of that turn and is kept so that a method can leave it out.
+    """
+
+    id: str
+    messages: tuple[Message, ...]
+    source: str = ""
+    input: str = ""
+
+    @property
+    def prompt(self) -> str:
+        """Every user turn, joined by a blank line."""
+        return "\n\n".join(m.content for m in self.messages if m.role == "user")
+
+    @property
+    def instruction(self) -> str:
+        """The prompt without its separate context."""
+        prompt = self.prompt
+        return prompt.removesuffix(self.input).rstrip() if self.input else prompt
+
+    @property
+    def response(self) -> str:
+        """Every assistant turn, joined by a blank line."""
+        return "\n\n".join(m.content for m in self.messages if m.role == "assistant")
+
+
+def make_sample(prompt: str, response: str, *, id: str = "", source: str = "", input: str = "") -> Sample:
+    """A single-turn sample; without an id it is named by a hash of its content."""
+    text = f"{prompt}\n\n{input}" if input else prompt
+    messages = (Message(role="user", content=text), Message(role="assistant", content=response))
+    return Sample(id=id or content_id(messages), messages=messages, source=source, input=input)
+
+
+def content_id(messages: Iterable[Message]) -> str:
+    """16 hex digits naming a conversation by its content."""
+    digest = hashlib.sha256()
+    for message in messages:
+        digest.update(f"{message.role}\x1f{message.content}\x1e".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()[:16]
+
+
+POOL_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("source", pa.string()),
+        ("input", pa.string()),
+        ("messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
+    ]
+)
+
+
+class Pool(Sequence[Sample]):
+    """A sequence of samples over one Arrow table; row order is the stored order and never changes."""
+
+    def __init__(self, table: pa.Table):
+        self.table = table.combine_chunks()
+
+    @classmethod
+    def from_samples(cls, samples: Iterable[Sample]) -> Pool:
+        return cls(pa.Table.from_pylist([s.model_dump() for s in samples], schema=POOL_SCHEMA))
+
+    @classmethod
+    def read(cls, path: Path) -> Pool:
+        return cls(pq.read_table(path))
+
+    def write(self, path: Path) -> None:
+        pq.write_table(self.table, path)
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return self.take(np.arange(len(self))[index])
+        row = self.table.slice(range(len(self))[index], 1).to_pylist()[0]
+        return Sample(**row)
+
+    def __iter__(self) -> Iterator[Sample]:
+        for batch in self.table.to_batches(max_chunksize=4096):
+            for row in batch.to_pylist():
+                yield Sample(**row)
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> Pool:
+        """The rows at `indices`, in that order."""
+        return Pool(self.table.take(pa.array(np.asarray(indices, dtype=np.int64))))
+
+    @cached_property
+    def ids(self) -> list[str]:
+        return self.table.column("id").to_pylist()
+
+    @cached_property
+    def position(self) -> Mapping[str, int]:
+        """Row number by id."""
+        return {id_: i for i, id_ in enumerate(self.ids)}
+
+    def by_id(self, id_: str) -> Sample:
+        """Raises: KeyError when no row has this id."""
+        return self[self.position[id_]]
+
+    @cached_property
+    def prompts(self) -> list[str]:
+        return [sample.prompt for sample in self]
+
+    @cached_property
+    def instructions(self) -> list[str]:
+        return [sample.instruction for sample in self]
+
+    @cached_property
+    def responses(self) -> list[str]:
+        return [sample.response for sample in self]
+
+
+class Score(Record):
+    """One sample's number; a score that could not be read is missing (None) and says why."""
+
+    sample_id: str
+    value: float | None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A number for each row of a pool, higher is better.
+
+    values: (n_samples,) float64, NaN where missing.
+    errors: row -> why its value is missing.
+    """
+
+    values: np.ndarray
+    errors: Mapping[int, str] = field(default_factory=dict)
+
+    def rows(self, pool: Pool) -> Iterator[Score]:
+        for i, (id_, value) in enumerate(zip(pool.ids, self.values, strict=True)):
+            missing = bool(np.isnan(value))
+            error = self.errors.get(i, "no score") if missing else None
+            yield Score(sample_id=id_, value=None if missing else float(value), error=error)
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups of samples; a sample may stand in several groups, or in none.
+
+    labels: one name per group.
+    members: per group, an int64 array of row numbers in stored order.
+    """
+
+    labels: tuple[str, ...]
+    members: tuple[np.ndarray, ...]
+
+    @classmethod
+    def one(cls, n: int) -> Groups:
+        """Everything in a single group."""
+        return cls(("all",), (np.arange(n, dtype=np.int64),))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def covered(self) -> np.ndarray:
+        """Row numbers that stand in at least one group, ascending."""
+        if not self.members:
+            return np.empty(0, dtype=np.int64)
+        return np.unique(np.concatenate(self.members))
+
+
+class Pick(Record):
+    """One row an allocator chose, before it is ranked and named."""
+
+    index: int
+    group: str = ""
+    reason: str = ""
+
+
+class Selected(Record):
+    """One selected sample: rank from 1, its score if it has one, and why it was taken."""
+
+    sample_id: str
+    rank: int
+    score: float | None = None
+    group: str = ""
+    reason: str = ""
+
+
+class Question(Record):
+    """One evaluation prompt. `reference` is a good response; `answer` the short checkable answer in it."""
+
+    id: str
+    turns: tuple[str, ...]
+    category: str = ""
+    reference: str | None = None
+    answer: str | None = None
+
+
+class Answer(Record):
+    """A model's replies to one question, one per turn."""
+
+    question_id: str
+    model: str
+    turns: tuple[str, ...]
+
+
+class Truth(Record):
+    """What the generator of the builtin pool knows of a row; never shown to a selector."""
+
+    id: str
+    skill: str
+    tier: int
+    """Difficulty, 1 (one step) to 3."""
+    defect: str | None = None
+    answer: str = ""
