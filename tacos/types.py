@@ -164,10 +164,16 @@ class Scores:
 
     values: (n_samples,) float64, NaN where missing.
     errors: row -> why its value is missing.
+    within: where a score holds inside a group only, one array per group, aligned with its members.
     """
 
     values: np.ndarray
     errors: Mapping[int, str] = field(default_factory=dict)
+    within: tuple[np.ndarray, ...] | None = None
+
+    def of(self, groups: Groups, number: int) -> np.ndarray:
+        """The scores that decide inside one group, aligned with its members."""
+        return self.within[number] if self.within is not None else self.values[groups.members[number]]
 
     def rows(self, pool: Pool) -> Iterator[Score]:
         for i, (id_, value) in enumerate(zip(pool.ids, self.values, strict=True)):
@@ -248,3 +254,18 @@ class Truth(Record):
     """Difficulty, 1 (one step) to 3."""
     defect: str | None = None
     answer: str = ""
+
+
+class Trained(Record):
+    """What an arm was trained on; equal loss tokens and steps make arms comparable."""
+
+    samples: int
+    epochs: float
+    steps: int
+    tokens: int
+    loss_tokens: int
+    final_loss: float
+    seconds: float
+    dropped: int = 0
+    truncated: int = 0
+    template_hash: str

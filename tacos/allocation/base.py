@@ -1,0 +1,35 @@
+"""Spending the budget: from groups and scores to the rows that are taken.
+
+An allocator returns picks in the order it took them, best first; a missing score is never taken
+before a present one, and never at all unless the allocator says so.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from tacos.errors import BudgetError
+from tacos.types import Groups, Pick, Scores
+
+
+class Allocator(Protocol):
+    """Groups and scores in, at most `budget` picks out."""
+
+    def allocate(self, groups: Groups, scores: Scores, budget: int) -> list[Pick]: ...
+
+
+def best_first(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """`rows` with a score, highest first; equal scores keep stored order."""
+    scored = ~np.isnan(values)
+    rows, values = rows[scored], values[scored]
+    return np.asarray(rows[np.lexsort((rows, -values))])
+
+
+def check_budget(budget: int, available: int, what: str) -> None:
+    """Raises: BudgetError when more is asked for than there is."""
+    if budget > available:
+        raise BudgetError(
+            f"budget {budget:,} is above the {available:,} {what}: ask for at most {available:,}"
+        )

@@ -1,0 +1,109 @@
+"""YAML files and `a.b=c` overrides, checked by pydantic before any work starts.
+
+Unknown keys, wrong types and values out of range fail with the path of the setting, the value seen
+and, for a mistyped name, the nearest valid one.
+"""
+
+from __future__ import annotations
+
+import copy
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from tacos.errors import ConfigError, nearest
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Raises: ConfigError when the file is missing, not YAML, or not a mapping."""
+    if not path.is_file():
+        raise ConfigError(f"no config file {path}: give the path of a YAML file, such as configs/quickstart.yaml")
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path} holds {type(data).__name__}, not a mapping of settings")
+    return data
+
+
+def override(data: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
+    """`data` with each "a.b=c" applied in turn; c is read as YAML, so `seeds=[0,1]` is a list.
+
+    Raises: ConfigError for an assignment without "=", or a path through something that is no mapping.
+    """
+    result: dict[str, Any] = copy.deepcopy(dict(data))
+    for assignment in assignments:
+        path, equals, value = assignment.partition("=")
+        if not equals or not path.strip():
+            raise ConfigError(f"{assignment!r} is not an override: write it as a.b=c")
+        *parents, last = path.strip().split(".")
+        node = result
+        for key in parents:
+            if node.get(key) is None:
+                node[key] = {}
+            node = node[key]
+            if not isinstance(node, dict):
+                raise ConfigError(f"override {assignment!r}: {key!r} holds a value, not settings")
+        try:
+            node[last] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"override {assignment!r}: {value!r} is not valid YAML") from error
+    return result
+
+
+def parse(model: type[M], data: Any, where: str = "") -> M:
+    """`data` as `model`; `where` is the path of `data` in the file, for the message.
+
+    Raises: ConfigError naming the first wrong setting.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(model, problem, where) for problem in error.errors()[:3])) from error
+
+
+def _explain(model: type[BaseModel], problem: Any, where: str) -> str:
+    loc = [str(part) for part in problem["loc"]]
+    path = ".".join([where, *loc] if where else loc)
+    if problem["type"] == "extra_forbidden":
+        return f"unknown setting {path!r}: {nearest(loc[-1], _fields_at(model, loc[:-1]))}"
+    if problem["type"] == "missing":
+        return f"setting {path!r} is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    seen = problem["input"]
+    shown = "" if isinstance(seen, dict) else f" (got {seen!r})"
+    return f"{path or where or model.__name__}: {message}{shown}"
+
+
+def _fields_at(model: type[BaseModel], loc: Sequence[str]) -> list[str]:
+    """Field names of the model found by following `loc` from `model`; dict keys are passed over."""
+    current: type[BaseModel] | None = model
+    for key in loc:
+        field = current.model_fields.get(key) if current else None
+        if field is not None:
+            current = _model_in(field.annotation)
+    return list(current.model_fields) if current else []
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType, dict, tuple, list):
+        found = (_model_in(part) for part in typing.get_args(annotation))
+        return next((m for m in found if m), None)
+    return None
+
+
+def load(model: type[M], path: Path, assignments: Sequence[str] = ()) -> M:
+    """The settings of a file, with overrides. Raises: ConfigError."""
+    return parse(model, override(read_yaml(path), assignments))

@@ -1,0 +1,218 @@
+"""The builtin pool: instruction data made on the spot, with known skills and known defects.
+
+Nothing here is real data, and the program says so wherever it is used. It is made so that selection
+has something to find and the finding can be checked: a stated share of the replies is spoiled
+(`tacos.data.defects`), a few skills fill most of the pool while the test asks all of them equally,
+and the truth of each row is kept apart from the samples. Test questions use entities or numbers
+that no row of the pool asks about; the base model meets those in its pretraining corpus
+(`train.tiny`), so fine-tuning has to bring out what is known, not to teach it.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from tacos.data.defects import DEFECTS, sentence
+from tacos.data.skills import SKILLS, Case, Skill, fill
+from tacos.types import Pool, Question, Record, Truth, make_sample
+
+WRAPS = ("Please help me. {}", "{} Thank you.", "Quick question. {}", "I need this for school. {}", "{} Be brief.")
+FRAMES = (
+    "Pupil: {ask}\nTeacher: {reply}",
+    "Q. {ask}\nA. {reply}",
+    "{ask} {reply}",
+    "She asked: {ask} He said: {reply}",
+)  # fmt: skip
+
+
+class BuiltinSettings(Record):
+    """The same settings give the same pool, byte for byte."""
+
+    size: int = Field(3000, ge=1)
+    seed: int = 0
+    defect_rate: float = Field(0.4, ge=0, le=1)
+    test_size: int = Field(400, ge=0)
+    """Held-out questions, spread evenly over the skills."""
+    corpus_size: int = Field(24000, ge=0)
+    """Documents for pretraining the tiny base model."""
+    dialogue: float = Field(0.35, ge=0, le=1)
+    """Share of corpus documents that ask and answer, in forms the pool does not use."""
+
+
+Held = Mapping[str, Case]
+"""Cases kept for the test, by their x."""
+
+
+@dataclass(frozen=True)
+class BuiltinPool:
+    """truth: one per row of the pool, in its order; never for a selector's eyes."""
+
+    pool: Pool
+    truth: list[Truth]
+    questions: list[Question]
+    corpus: list[str]
+
+
+@dataclass(frozen=True)
+class Row:
+    prompt: str
+    reply: str
+    skill: Skill
+    case: Case
+    defect: str | None = None
+
+
+def build(settings: BuiltinSettings) -> BuiltinPool:
+    """The pool, its truth, the held-out questions and the pretraining corpus."""
+    held = {skill.name: held_out(skill, settings.seed) for skill in SKILLS}
+    rows = list(pool_rows(settings, held))
+    random.Random(f"{settings.seed}/order").shuffle(rows)
+    ids = [f"builtin-{i:06d}" for i in range(len(rows))]
+    samples = [make_sample(row.prompt, row.reply, id=i, source="builtin") for i, row in zip(ids, rows, strict=True)]
+    return BuiltinPool(
+        pool=Pool.from_samples(samples),
+        truth=[truth(i, row) for i, row in zip(ids, rows, strict=True)],
+        questions=list(questions(settings, held)),
+        corpus=corpus(settings),
+    )
+
+
+def truth(id: str, row: Row) -> Truth:
+    skill = row.skill
+    return Truth(id=id, skill=skill.name, tier=skill.tier, defect=row.defect, answer=row.case["answer"])
+
+
+def held_out(skill: Skill, seed: int) -> Held:
+    """The cases that only the test may ask about: a quarter of a closed skill, up to 40 of an open one."""
+    rng = random.Random(f"{seed}/{skill.name}/held out")
+    if skill.draw:
+        cases = [skill.case(rng) for _ in range(40)]
+    else:
+        cases = rng.sample(skill.cases, max(2, len(skill.cases) // 4))
+    return {case["x"]: case for case in cases}
+
+
+def pool_rows(settings: BuiltinSettings, held: dict[str, Held]) -> Iterator[Row]:
+    """`size` rows, exactly `defect_rate` of them spoiled, with about 3% near-duplicates among the clean."""
+    rng = random.Random(f"{settings.seed}/pool")
+    weights = [1 / (rank + 3) for rank in range(len(SKILLS))]
+    seen: set[str] = set()
+    clean: list[Row] = []
+    for defect in defect_plan(settings, rng):
+        if defect is None and clean and rng.random() < 0.03:
+            yield near_duplicate(rng.choice(clean[-200:]), rng)
+            continue
+        row = draw_row(rng.choices(SKILLS, weights)[0], held, rng, seen)
+        if defect is None:
+            clean.append(row)
+        else:
+            row = Row(row.prompt, DEFECTS[defect][1](row.skill, row.case, row.reply, rng), row.skill, row.case, defect)
+        yield row
+
+
+def defect_plan(settings: BuiltinSettings, rng: random.Random) -> list[str | None]:
+    """One entry per row: None for clean, else the defect; each kind gets its share to within one row."""
+    spoiled = round(settings.size * settings.defect_rate)
+    plan: list[str | None] = [None] * (settings.size - spoiled)
+    done, share = 0, 0.0
+    for name, (part, _) in DEFECTS.items():
+        share += part
+        upto = round(spoiled * min(share, 1.0))
+        plan += [name] * (upto - done)
+        done = upto
+    rng.shuffle(plan)
+    return plan
+
+
+def draw_row(skill: Skill, held: dict[str, Held], rng: random.Random, seen: set[str]) -> Row:
+    """A clean row that the test does not hold, and a new one as long as the skill has any left."""
+    for _ in range(200):
+        case = skill.case(rng)
+        if case["x"] in held[skill.name]:
+            continue
+        prompt = sentence(fill(rng.choice(skill.prompts), case))
+        if rng.random() < 0.2:
+            prompt = rng.choice(WRAPS).format(prompt)
+        row = Row(prompt, sentence(fill(rng.choice(skill.replies), case)), skill, case)
+        if f"{row.prompt}\n{row.reply}" not in seen or rng.random() < 0.02:
+            break
+    seen.add(f"{row.prompt}\n{row.reply}")
+    return row
+
+
+def near_duplicate(row: Row, rng: random.Random) -> Row:
+    """The same exchange with a cosmetic change to the prompt."""
+    changes = (row.prompt.lower(), row.prompt.rstrip("?."), f"Please: {row.prompt}", row.prompt + " ")
+    return Row(rng.choice(changes), row.reply, row.skill, row.case)
+
+
+def questions(settings: BuiltinSettings, held: dict[str, Held]) -> Iterator[Question]:
+    """Distinct held-out prompts, one skill after the other until `test_size` is reached."""
+    rng = random.Random(f"{settings.seed}/test")
+    seen: set[str] = set()
+    for i in range(settings.test_size):
+        skill = SKILLS[i % len(SKILLS)]
+        case, prompt = test_prompt(skill, held[skill.name], rng, seen)
+        seen.add(prompt)
+        reference = sentence(fill(skill.replies[0], case))
+        yield Question(
+            id=f"test-{i:05d}", turns=(prompt,), category=skill.name, reference=reference, answer=case["answer"]
+        )
+
+
+def test_prompt(skill: Skill, held: Held, rng: random.Random, seen: set[str]) -> tuple[Case, str]:
+    """A held-out case and a prompt for it; a prompt comes back only when the skill has run out of new ones."""
+    cases = list(held.values())
+    for _ in range(100):
+        case = rng.choice(cases)
+        prompt = sentence(fill(rng.choice(skill.prompts), case))
+        if prompt not in seen:
+            break
+    return case, prompt
+
+
+def corpus(settings: BuiltinSettings) -> list[str]:
+    """Textbook sentences and small dialogues about the same world, all true, in random order.
+
+    The facts cover every entity, those of the test too; prompts of the pool and of the test do not occur.
+    """
+    rng = random.Random(f"{settings.seed}/corpus")
+    documents = []
+    for i in range(settings.corpus_size):
+        skill = SKILLS[i % len(SKILLS)]
+        documents.append(document(skill, skill.case(rng), rng, settings.dialogue))
+    rng.shuffle(documents)
+    return documents
+
+
+def document(skill: Skill, case: Case, rng: random.Random, dialogue: float) -> str:
+    reply = sentence(fill(rng.choice(skill.replies), case))
+    if rng.random() < dialogue:
+        return rng.choice(FRAMES).format(ask=sentence(fill(rng.choice(skill.asks), case)), reply=reply)
+    return sentence(fill(rng.choice((*skill.facts, *skill.replies)), case))
+
+
+OPENERS = " \t\n\"'([:*=`"
+
+
+def exact_match(reply: str, answer: str) -> bool:
+    """Whether the reply ends with the answer as a word of its own.
+
+    Case, runs of white space and closing punctuation do not count: "It is  PARIS!" matches "Paris",
+    "twenty-one" does not match "one".
+    """
+    said, wanted = normalised(reply), normalised(answer)
+    if not wanted or not said.endswith(wanted):
+        return False
+    return len(said) == len(wanted) or said[-len(wanted) - 1] in OPENERS
+
+
+def normalised(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip().rstrip(" .,;:!?*\"'`)").casefold()
+
+

@@ -1,0 +1,86 @@
+"""Rows that hold an evaluation question, so that a model is not trained on what it is judged by.
+
+A row is contaminated when one of its user turns, or its whole prompt, has the same words as a
+question, or when any turn shares a run of 13 words with one (the length GPT-3 used, arXiv 2005.14165,
+appendix C; there the text around was cut, here the row goes). Words are case folded and punctuation
+is ignored.
+
+    question  "Name three causes of the First World War."
+    prompt    "name three causes of the first world war"        -> the same words
+
+A question of fewer than 13 words is found by equality only, and so is text written without spaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from tacos.data.shingles import WORDS, shingles
+from tacos.types import Pool, Record
+
+
+class Contaminated(Record):
+    """A row that holds a question; both are positions, the question the first that was found."""
+
+    row: int
+    question: int
+    how: Literal["same_words", "shared_ngram"]
+
+
+def contaminated(pool: Pool, questions: Sequence[str], ngram: int = 13) -> list[Contaminated]:
+    """The contaminated rows, ascending; a row is named once."""
+    by_words: dict[str, int] = {}
+    for i, question in enumerate(questions):
+        if key := _key(question):
+            by_words.setdefault(key, i)
+    if not by_words:
+        return []
+    owners, turns, prompts = _turns(pool)
+    found: dict[int, Contaminated] = {}
+    for owner, turn in zip(owners, prompts, strict=True):
+        same = by_words.get(_key(turn)) if turn else None
+        if same is not None:
+            found.setdefault(owner, Contaminated(row=owner, question=same, how="same_words"))
+    for turn_index, shared in _shared(turns, questions, ngram):
+        owner = owners[turn_index]
+        found.setdefault(owner, Contaminated(row=owner, question=shared, how="shared_ngram"))
+    return [found[row] for row in sorted(found)]
+
+
+def _key(text: str) -> str:
+    """The words alone, or the text itself where it has none."""
+    return " ".join(WORDS.findall(text.casefold())) or text.strip()
+
+
+def _turns(pool: Pool) -> tuple[list[int], list[str], list[str]]:
+    """Per turn: its row, its text, and its text again if it is the user's. A conversation of several
+    user turns gets one more entry for its whole prompt."""
+    owners, texts, prompts = [], [], []
+    for row, sample in enumerate(pool):
+        users = 0
+        for message in sample.messages:
+            users += message.role == "user"
+            owners.append(row)
+            texts.append(message.content)
+            prompts.append(message.content if message.role == "user" else "")
+        if users > 1:
+            owners.append(row)
+            texts.append("")
+            prompts.append(sample.prompt)
+    return owners, texts, prompts
+
+
+def _shared(texts: Sequence[str], questions: Sequence[str], ngram: int) -> list[tuple[int, int]]:
+    """(text, question) for every n-gram of a text that stands in a question, in reading order."""
+    asked = shingles(questions, ngram, WORDS, whole=False)
+    held = shingles(texts, ngram, WORDS, whole=False)
+    values, first = np.unique(asked.values, return_index=True)
+    if not len(values):
+        return []
+    at = np.searchsorted(values, held.values).clip(max=len(values) - 1)
+    hits = np.flatnonzero(values[at] == held.values)
+    text_of, question_of = held.owners[hits], asked.owners[first[at[hits]]]
+    return list(zip(text_of.tolist(), question_of.tolist(), strict=True))

@@ -1,0 +1,98 @@
+"""Word n-grams of many texts as 64-bit numbers, hashed together in numpy.
+
+Two n-grams that differ share a number with probability 2^-64, so sets of these numbers stand for
+sets of n-grams. Hashing 52,002 Alpaca rows takes about 4 s on one core, nearly all of it splitting words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+WORDS = re.compile(r"\w+")
+"""Words only: how two texts read aloud."""
+TOKENS = re.compile(r"\w+|[^\w\s]")
+"""Words and single marks, so that "12 + 7" and "12 - 7" differ."""
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True)
+class Shingles:
+    """The n-grams of a list of texts.
+
+    values: (total,) uint64; text i holds values[starts[i]:starts[i + 1]], in reading order.
+    starts: (n_texts + 1,) int64.
+    """
+
+    values: np.ndarray
+    starts: np.ndarray
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        return self.values[self.starts[i] : self.starts[i + 1]]
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def owners(self) -> np.ndarray:
+        """(total,) int64: the text each value belongs to."""
+        return np.repeat(np.arange(len(self)), np.diff(self.starts))
+
+
+def shingles(texts: Iterable[str], n: int, pattern: re.Pattern[str] = TOKENS, whole: bool = True) -> Shingles:
+    """The word n-grams of each text, case folded.
+
+    whole: a text of fewer than n words gives one shingle of all its words (an empty text none);
+        False gives it none.
+    """
+    ids, lengths = _word_ids(texts, pattern)
+    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    words = _mix(ids)
+    grams = np.zeros(len(words), dtype=np.uint64)
+    for offset in range(n):
+        grams[: len(words) - offset] = grams[: len(words) - offset] * MULTIPLIER + words[offset:]
+    counts = np.maximum(lengths - n + 1, 0)
+    keep = _inside(starts, counts)
+    short = (lengths > 0) & (lengths < n) & whole
+    for i in np.flatnonzero(short):
+        keep[starts[i]] = True
+        grams[starts[i]] = _fold(words[starts[i] : starts[i + 1]])
+    counts = np.where(short, 1, counts)
+    return Shingles(_mix(grams[keep]), np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+
+
+def _word_ids(texts: Iterable[str], pattern: re.Pattern[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Every word as the number of its first appearance, and the number of words of each text."""
+    vocabulary: dict[str, int] = {}
+    chunks, lengths = [np.empty(0, dtype=np.uint64)], []
+    for text in texts:
+        words = pattern.findall(text.casefold())
+        lengths.append(len(words))
+        chunks.append(np.array([vocabulary.setdefault(w, len(vocabulary)) for w in words], dtype=np.uint64))
+    return np.concatenate(chunks), np.array(lengths, dtype=np.int64)
+
+
+def _inside(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """(total words,) bool: positions where an n-gram starts and stays inside its text."""
+    steps = np.zeros(starts[-1] + 1, dtype=np.int64)
+    np.add.at(steps, starts[:-1], 1)
+    np.add.at(steps, starts[:-1] + counts, -1)
+    return np.cumsum(steps)[:-1] > 0
+
+
+def _fold(words: np.ndarray) -> np.uint64:
+    value = np.zeros(1, dtype=np.uint64)
+    for word in words:
+        value = value * MULTIPLIER + word
+    return value[0]
+
+
+def _mix(values: np.ndarray) -> np.ndarray:
+    """splitmix64's finaliser: neighbouring numbers become unrelated ones (Steele et al., OOPSLA 2014)."""
+    x = values.astype(np.uint64) + MULTIPLIER
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

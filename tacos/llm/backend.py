@@ -1,0 +1,84 @@
+"""What a backend gives the client: replies one by one, as they arrive.
+
+A backend pulls its requests from an iterator when it is ready to send the next one, so whoever hands
+in the iterator decides what goes out (`client.CachedLLM` ends it at the spend cap), and every reply
+can be stored the moment it is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from typing import NamedTuple, Protocol, TypeVar
+
+from tacos.llm.base import Completion, Request
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Reply(NamedTuple):
+    """`index` counts the requests in the order they were pulled, from 0."""
+
+    index: int
+    completion: Completion
+
+
+class Backend(Protocol):
+    """Where answers come from. `model` names the weights in cache keys and reports."""
+
+    model: str
+
+    def stream(self, requests: Iterable[Request]) -> AsyncGenerator[Reply, None]:
+        """One reply per pulled request, in the order they arrive; a row that fails carries its error.
+
+        Raises: LLMError when nothing can be asked at all (server down, model cannot be loaded).
+        """
+        ...
+
+
+async def in_parallel(
+    work: Callable[[T], Awaitable[R]], items: Iterable[T], limit: int
+) -> AsyncGenerator[R, None]:
+    """Results of `work`, as they are ready, with at most `limit` at a time; items are pulled lazily.
+
+    The first exception of `work` ends the stream, after the results that came before it.
+    """
+    source = iter(items)
+    results: asyncio.Queue[tuple[R] | None] = asyncio.Queue()
+
+    async def worker() -> None:
+        for item in source:  # shared by all workers: each pull hands out the next item
+            results.put_nowait((await work(item),))
+
+    workers = [asyncio.create_task(worker()) for _ in range(limit)]
+    finished = asyncio.gather(*workers)  # done when all are, or with the first exception
+    finished.add_done_callback(lambda _: results.put_nowait(None))
+    try:
+        while (result := await results.get()) is not None:
+            yield result[0]
+        await finished
+    finally:
+        for task in workers:
+            task.cancel()
+        await asyncio.gather(*workers, finished, return_exceptions=True)
+
+
+def count_tokens(text: str) -> int:
+    """Rough tokens in `text`: a quarter of its UTF-8 bytes, which is characters / 4 for English and
+    stays near the truth for scripts that take a token per character."""
+    return -(-len(text.encode("utf-8", "replace")) // 4)
+
+
+def prompt_tokens(request: Request) -> int:
+    """Rough tokens of the whole prompt."""
+    return sum(count_tokens(message.content) + 4 for message in request.messages)  # 4: the role markers
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def clean_text(text: str) -> str:
+    """`text` as UTF-8 can hold it: half an emoji, cut off by a token limit, becomes U+FFFD."""
+    return _SURROGATE.sub("\ufffd", text)

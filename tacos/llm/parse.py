@@ -1,0 +1,242 @@
+"""Reading verdicts out of whatever a model writes.
+
+A model asked for JSON wraps it in fences, argues first, changes its mind, or writes "Score: 85/100".
+The last well-formed verdict wins, because drafts come first. What is off the scale or unreadable
+raises `ParseError`: a missing score is missing, never 0 and never a default.
+
+    'Both fine.\\n```json\\n{"feedback": "...", "score_1": 70, "score_2": 85}\\n```'  ->  (70.0, 85.0)
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
+
+from tacos.llm.backend import clean_text
+from tacos.types import Record
+
+V = TypeVar("V")
+
+MAX_OPENERS = 5000
+"""Brackets tried as the start of JSON; each costs up to one pass over the reply."""
+
+_DECODER = json.JSONDecoder(strict=False)  # models put raw newlines into strings
+_QUOTES = str.maketrans({"\u201c": '"', "\u201d": '"', "\u201e": '"', "\u2018": "'", "\u2019": "'"})
+_NOT_PLAIN = re.compile(r"[^a-z0-9]")
+_COMMA = re.compile(r",(?=\s*[}\]])")
+
+# A number that ends there: not the "1" of "1,000", the "7" of "7-8" or the "4" of "4x".
+_NUMBER = (
+    r"(-?[0-9]{1,9}(?:\.[0-9]{1,9})?)(?![0-9a-zA-Z]|[.,][0-9]|\s*[-\u2013\u2014]\s*[0-9])"
+    r"(?:\s*(?:/|out of)\s*([0-9]{1,9}(?:\.0+)?)(?![0-9]))?"
+)
+_IS = r"[\"'*_\s]*(?:[:=]|\bis\b)[\"'*_\s]*"
+_VALUE = re.compile(rf"\s*{_NUMBER}\s*%?\s*", re.IGNORECASE)
+_SINGLE = re.compile(rf"\b(?:score|rating){_IS}{_NUMBER}", re.IGNORECASE)
+_PAIR = re.compile(
+    rf"\bscore[\s_]*1{_IS}{_NUMBER}[^0-9]{{0,80}}?\bscore[\s_]*2{_IS}{_NUMBER}", re.IGNORECASE
+)
+
+
+class ParseError(ValueError):
+    """A reply without a readable verdict, and why."""
+
+    def __init__(self, reason: str, text: str):
+        line = " ".join(text[-400:].split())
+        super().__init__(f"{reason} in {'...' + line[-120:] if len(line) > 120 else line!r}")
+        self.reason = reason
+
+
+class Tag(Record):
+    """One open tag of a sample's intention."""
+
+    tag: str
+    explanation: str = ""
+
+
+class _Span(NamedTuple):
+    """A JSON value and where it stands in the reply."""
+
+    start: int
+    end: int
+    value: Any
+
+
+class _Verdict(NamedTuple):
+    """Raw values of a verdict, and where it ends."""
+
+    end: int
+    values: tuple[Any, ...]
+
+
+def parse_tags(text: str) -> list[Tag]:
+    """The tags of the last list of tags: objects with "tag" and "explanation", or bare strings.
+
+    Takes a list, an object holding one, and objects one after another (a list cut off by the token
+    limit keeps its whole entries). Entries without a tag are left out.
+
+    Raises: ParseError when there is no tag.
+    """
+    last: list[Tag] = []
+    last_end = -1
+    for span in _json_spans(text):
+        tags = _tags_in(span.value)
+        if tags:
+            single = isinstance(span.value, dict)
+            joined = single and last_end >= 0 and not text[last_end : span.start].strip(", \n\r\t")
+            last = last + tags if joined else tags
+            last_end = span.end if single else -1
+    if not last:
+        raise ParseError("no tags", text)
+    return last
+
+
+def parse_pair_scores(text: str, low: float, high: float) -> tuple[float, float]:
+    """The scores of the first and the second of a pair, each in [low, high].
+
+    Reads {"score_1": 70, "score_2": 85}, "Score 1: 70/100, Score 2: 85/100", or two bare numbers.
+
+    Raises: ParseError when the last verdict is off the scale, or there is none.
+    """
+    values = _last_verdict(text, ("score1", "score2"), _PAIR)
+    first, second = (_on_scale(value, low, high, text) for value in values)
+    return first, second
+
+
+def parse_score(text: str, low: float, high: float) -> float:
+    """One score in [low, high]: {"score": 4}, "Score: 85/100", "Rating: 4.5", or a bare number.
+
+    Raises: ParseError when the last verdict is off the scale, or there is none.
+    """
+    (value,) = _last_verdict(text, ("score",), _SINGLE)
+    return _on_scale(value, low, high, text)
+
+
+def _last_verdict(text: str, names: tuple[str, ...], pattern: re.Pattern[str]) -> tuple[Any, ...]:
+    """The raw values, one per name, of the verdict that ends last, be it JSON or prose."""
+    spans = list(_json_spans(text))
+    verdicts = [v for span in spans if (v := _verdict_in(span, names))]
+    prose = _without(text, spans)
+    for match in pattern.finditer(prose):
+        verdicts.append(_Verdict(match.end(), _numbers(match)))
+    if not verdicts:
+        return _bare_numbers(text, len(names))
+    return max(verdicts, key=lambda verdict: verdict.end).values
+
+
+def _verdict_in(span: _Span, names: tuple[str, ...]) -> _Verdict | None:
+    """The last object in a JSON value that holds all `names`."""
+    found = None
+    for record in _records(span.value):
+        if all(name in record for name in names):
+            found = _Verdict(span.end, tuple(record[name] for name in names))
+    return found
+
+
+def _records(value: Any) -> Iterator[dict[str, Any]]:
+    """Every object inside a JSON value, in order, with plain keys: "Score 1" -> score1, "rating" -> score."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            yield {_NOT_PLAIN.sub("", key.lower()).replace("rating", "score"): v for key, v in item.items()}
+            stack.extend(reversed(item.values()))
+        elif isinstance(item, list):
+            stack.extend(reversed(item))
+
+
+def _numbers(match: re.Match[str]) -> tuple[str, ...]:
+    """(number, scale, number, scale, ...) of a match as "number/scale" texts."""
+    groups = match.groups()
+    pairs = zip(groups[::2], groups[1::2], strict=True)
+    return tuple(number if scale is None else f"{number}/{scale}" for number, scale in pairs)
+
+
+def _bare_numbers(text: str, count: int) -> tuple[str, ...]:
+    """A reply that is nothing but the numbers, such as "4.5" or "70 85"."""
+    parts = [part.rstrip(",") for part in text.split()]
+    if len(parts) == count and all(_VALUE.fullmatch(part) for part in parts):
+        return tuple(parts)
+    raise ParseError("no score", text)
+
+
+def _on_scale(value: Any, low: float, high: float, text: str) -> float:
+    """`value` as a float in [low, high]; "85/100" must name the scale's own upper end."""
+    if isinstance(value, str) and (match := _VALUE.fullmatch(value)):
+        number, scale = match.groups()
+        if scale is not None and float(scale) != high:
+            raise ParseError(f"a score out of {scale} where the scale ends at {high:g}", text)
+        value = float(number)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ParseError(f"a score that is no number, {str(value)[:40]!r}", text)
+    if not low <= value <= high:  # also refuses NaN
+        raise ParseError(f"a score off the scale {low:g} to {high:g}", text)
+    return float(value)
+
+
+def _tags_in(value: Any) -> list[Tag]:
+    """The tags of one JSON value; empty when it is something else."""
+    if isinstance(value, list):
+        return [tag for item in value if (tag := _tag(item))]
+    if isinstance(value, dict):
+        single = _tag(value)
+        lists = (_tags_in(item) for item in value.values() if isinstance(item, list))
+        return [single] if single else next(filter(None, lists), [])
+    return []
+
+
+def _tag(item: Any) -> Tag | None:
+    fields = {str(k).lower(): v for k, v in item.items()} if isinstance(item, dict) else {"tag": item}
+    name, why = fields.get("tag"), fields.get("explanation")
+    if not isinstance(name, str) or not name.strip():
+        return None
+    reason = clean_text(why).strip() if isinstance(why, str) else ""
+    return Tag(tag=clean_text(name).strip(), explanation=reason)
+
+
+def _json_spans(text: str) -> Iterator[_Span]:
+    """The outermost JSON objects and lists in `text`, in order.
+
+    Each place is read as it stands, then without trailing commas, then with smart quotes straightened
+    too. Both repairs keep the length, so positions agree.
+
+    Raises: ParseError when there are absurdly many brackets.
+    """
+    commas = _COMMA.sub(" ", text)
+    quotes = text.translate(_QUOTES)
+    variants = tuple(dict.fromkeys((text, commas, _COMMA.sub(" ", quotes))))
+    end = tried = 0
+    for opener in re.finditer(r"[\[{]", text):
+        start = opener.start()
+        if start < end:
+            continue
+        tried += 1
+        if tried > MAX_OPENERS:
+            raise ParseError("too many brackets to read", text)
+        span = _first(lambda variant, at=start: _decode(variant, at), variants)
+        if span:
+            end = span.end
+            yield span
+
+
+def _decode(text: str, start: int) -> _Span | None:
+    try:
+        value, end = _DECODER.raw_decode(text, start)
+    except (ValueError, RecursionError):  # ValueError: also integers of thousands of digits
+        return None
+    return _Span(start, end, value)
+
+
+def _first(work: Callable[[str], V | None], items: tuple[str, ...]) -> V | None:
+    return next((result for item in items if (result := work(item)) is not None), None)
+
+
+def _without(text: str, spans: list[_Span]) -> str:
+    """`text` with each span blanked, so that prose patterns do not read inside JSON."""
+    parts, at = [], 0
+    for span in spans:
+        parts += [text[at : span.start], "\0" * (span.end - span.start)]
+        at = span.end
+    return "".join([*parts, text[at:]])

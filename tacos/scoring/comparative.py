@@ -1,0 +1,175 @@
+"""Comparative scoring inside groups (TACOS, arXiv 2507.03673, section on comparative scoring, figure 3).
+
+Samples of a group are paired and one call scores both, so that each is read against a neighbour on
+the same subject. Pairs are (0,1), (2,3), ... in stored order as in the released code, or in seeded
+random order; each further round draws new partners. The released code drops an odd last sample;
+here it meets one that was already scored, and only its own new score counts (`odd="drop"` for parity).
+
+A score that cannot be read is missing. The released code wrote 0, which put every unread sample
+below every bad one.
+
+A sample in several groups is scored in each; its group score decides inside the group, the mean of
+its scores decides across groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import numpy as np
+from pydantic import Field
+
+from tacos.llm.base import LLM, Request, Sampling
+from tacos.llm.client import complete
+from tacos.llm.parse import ParseError, parse_pair_scores
+from tacos.prompts import load
+from tacos.types import Groups, Message, Pool, Record, Sample, Scores
+
+LOW, HIGH = 1, 100
+"""The paper's scale (figure 3)."""
+
+PAIR_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "feedback": {"type": "string"},
+        "score_1": {"type": "integer", "minimum": LOW, "maximum": HIGH},
+        "score_2": {"type": "integer", "minimum": LOW, "maximum": HIGH},
+    },
+    "required": ["feedback", "score_1", "score_2"],
+    "additionalProperties": False,
+}
+
+
+class ComparativeSettings(Record):
+    """Who compares, and which pairs."""
+
+    by: Literal["learned", "llm"] = "learned"
+    llm: str = "scorer"
+    """Which of the configured `llms` compares."""
+    sampling: Sampling = Sampling(temperature=0.0, max_tokens=512)
+    pairing: Literal["stored", "random"] = "stored"
+    rounds: int = Field(1, ge=1)
+    """Times each sample is scored in a group, each time with another partner; above 1 implies random."""
+    odd: Literal["rematch", "drop"] = "rematch"
+    """The last sample of an odd group meets a scored one again, or stays without a score."""
+
+
+class Pair(Record):
+    """One call: rows `first` and `second` of the pool, inside `group`.
+
+    `counts_second` is False where the second is only there as the odd one's opponent.
+    """
+
+    group: int
+    first: int
+    second: int
+    round: int = 0
+    counts_second: bool = True
+
+
+class PairScores(Record):
+    """What a comparator answers: both scores in [1, 100], or the reason there are none."""
+
+    first: float | None = None
+    second: float | None = None
+    error: str | None = None
+
+
+class Comparator(Protocol):
+    """Pairs of rows in, scores out, in order."""
+
+    def compare(self, pool: Pool, pairs: Sequence[Pair]) -> list[PairScores]: ...
+
+
+def make_pairs(groups: Groups, settings: ComparativeSettings, seed: int) -> list[Pair]:
+    """Every call to make. A group of one has no neighbour, so its sample is compared with nothing."""
+    rng = np.random.default_rng(seed)
+    pairs: list[Pair] = []
+    for number, members in enumerate(groups.members):
+        for round_ in range(settings.rounds):
+            shuffle = settings.pairing == "random" or settings.rounds > 1
+            order = rng.permutation(members) if shuffle else members
+            pairs += _pair_up(order.tolist(), number, round_, settings.odd)
+    return pairs
+
+
+def _pair_up(rows: list[int], group: int, round_: int, odd: str) -> list[Pair]:
+    pairs = [
+        Pair(group=group, first=a, second=b, round=round_)
+        for a, b in zip(rows[::2], rows[1::2], strict=False)
+    ]
+    if len(rows) % 2 and len(rows) > 1 and odd == "rematch":
+        pairs.append(Pair(group=group, first=rows[-1], second=rows[0], round=round_, counts_second=False))
+    return pairs
+
+
+def comparative_scores(pool: Pool, groups: Groups, comparator: Comparator, settings: ComparativeSettings, seed: int) -> Scores:
+    """Scores of every sample in every group it stands in; see `read_out`."""
+    pairs = make_pairs(groups, settings, seed)
+    return read_out(len(pool), groups, pairs, comparator.compare(pool, pairs))
+
+
+def read_out(n: int, groups: Groups, pairs: Sequence[Pair], answers: Sequence[PairScores]) -> Scores:
+    """Mean score per sample and group over rounds (`within`), and over all its calls (`values`)."""
+    given: dict[tuple[int, int], list[float]] = {}
+    errors: dict[int, str] = {}
+    for pair, answer in zip(pairs, answers, strict=True):
+        sides = [(pair.first, answer.first)]
+        if pair.counts_second:
+            sides.append((pair.second, answer.second))
+        for row, value in sides:
+            if value is None:
+                errors[row] = answer.error or "no score"
+            else:
+                given.setdefault((pair.group, row), []).append(value)
+    within = tuple(
+        np.array([np.mean(given[g, int(row)]) if (g, int(row)) in given else np.nan for row in members])
+        for g, members in enumerate(groups.members)
+    )
+    values = _mean_by_row(n, given)
+    missing = {row: why for row, why in errors.items() if np.isnan(values[row])}
+    for row in np.flatnonzero(np.isnan(values)).tolist():
+        missing.setdefault(row, "not compared: alone in its group, or in none")
+    return Scores(values, missing, within)
+
+
+def _mean_by_row(n: int, given: dict[tuple[int, int], list[float]]) -> np.ndarray:
+    total, count = np.zeros(n), np.zeros(n)
+    for (_, row), values in given.items():
+        total[row] += sum(values)
+        count[row] += len(values)
+    return np.divide(total, count, out=np.full(n, np.nan), where=count > 0)
+
+
+def compare_request(first: Sample, second: Sample, sampling: Sampling, repeat: int = 0) -> Request:
+    prompt = load("compare").substitute(
+        instruction_1=first.prompt, response_1=first.response,
+        instruction_2=second.prompt, response_2=second.response,
+    )  # fmt: skip
+    return Request(
+        messages=(Message(role="user", content=prompt),),
+        sampling=sampling, json_schema=PAIR_SCHEMA, repeat=repeat,
+    )  # fmt: skip
+
+
+class LLMComparator:
+    """One chat call per pair."""
+
+    def __init__(self, settings: ComparativeSettings, llm: LLM):
+        self.settings = settings
+        self.llm = llm
+
+    def compare(self, pool: Pool, pairs: Sequence[Pair]) -> list[PairScores]:
+        requests = [compare_request(pool[p.first], pool[p.second], self.settings.sampling) for p in pairs]
+        return [self._read(c.text, c.error) for c in complete(self.llm, requests)]
+
+    @staticmethod
+    def _read(text: str | None, error: str | None) -> PairScores:
+        if text is None:
+            return PairScores(error=error or "no reply")
+        try:
+            first, second = parse_pair_scores(text, LOW, HIGH)
+        except ParseError as problem:
+            return PairScores(error=f"unreadable reply: {problem}")
+        return PairScores(first=first, second=second)

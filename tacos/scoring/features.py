@@ -1,0 +1,127 @@
+"""What can be read off an instruction-response pair without a language model: 18 numbers with names.
+
+Three kinds: the text itself (length, ending, repetition), the fit to its own prompt (shared words,
+cosine), and the fit to the pool (is this response, or one of its sentences, used for many different
+prompts; does it resemble, in content and length, what the nearest prompts were answered with).
+All texts are Unicode-normalised and white space folded first, so escapes and blank lines carry nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+NAMES = (
+    "log_words", "ends_finished", "starts_upper", "distinct_words", "distinct_bigrams",
+    "repeated_sentences", "prompt_words_used", "response_words_new", "cosine_prompt",
+    "response_reuse", "sentence_reuse_max", "sentence_reuse_mean", "digits", "punctuation",
+    "mean_word_length", "neighbour_cosine", "neighbour_length_gap", "neighbour_shape",
+)  # fmt: skip
+
+WORD = re.compile(r"\w+")
+SENTENCE_END = re.compile(r"(?<=[.!?;:])\s+|\n+")
+REFERENCE_ROWS = 20_000
+NEIGHBOURS = 8
+
+
+def tidy(text: str) -> str:
+    """Escapes decoded, NFKC, plain quotes, runs of white space folded to one space."""
+    text = text.replace("\\n", "\n").replace('\\"', '"').replace("\\'", "'")
+    text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda m: chr(int(m.group(1), 16)), text)
+    text = unicodedata.normalize("NFKC", text).translate(str.maketrans("‘’“”–—", "''\"\"--"))
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def sentences(text: str) -> list[str]:
+    return [part.strip().casefold() for part in SENTENCE_END.split(text) if part.strip()]
+
+
+@dataclass
+class Corpus:
+    """What the pool looks like: sentence counts, and prompts and responses to compare with.
+
+    prompts, responses: (n, dim) unit embeddings of the pool; a seeded sample of at most
+    `REFERENCE_ROWS` rows serves as neighbours, so cost stays linear in the pool.
+    """
+
+    texts: Sequence[str]
+    prompts: np.ndarray
+    responses: np.ndarray
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        import faiss
+
+        tidied = [tidy(text) for text in self.texts]
+        self.response_counts = Counter(text.casefold() for text in tidied)
+        self.sentence_counts = Counter(s for text in tidied for s in set(sentences(text)))
+        rng = np.random.default_rng(self.seed)
+        n = len(tidied)
+        self.rows = np.sort(rng.permutation(n)[:REFERENCE_ROWS])
+        self.log_words = np.log1p([len(WORD.findall(tidied[i])) for i in self.rows])
+        self.shape = np.array([_ending(tidied[i]) for i in self.rows])
+        self.index = faiss.IndexFlatIP(self.prompts.shape[1])
+        self.index.add(np.ascontiguousarray(self.prompts[self.rows]))
+
+    def neighbours(self, own: np.ndarray, prompts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Positions in `rows` of the nearest other prompts, and which of them exist; both (n, k)."""
+        _, near = self.index.search(np.ascontiguousarray(prompts), min(NEIGHBOURS + 1, len(self.rows)))
+        usable = (near >= 0) & (self.rows[near] != own[:, None])
+        return near, usable
+
+
+def _ending(text: str) -> float:
+    return float(text.endswith((".", "!", "?", '"', "'", ")", "]", "}", "`", ":")))
+
+
+def text_features(prompt: str, response: str, corpus: Corpus, own: int) -> list[float]:
+    """The features that need no embedding; `own` is 1 when the response itself stands in the corpus."""
+    words = [w.casefold() for w in WORD.findall(response)]
+    asked = {w.casefold() for w in WORD.findall(prompt)}
+    n = max(1, len(words))
+    bigrams = list(zip(words, words[1:], strict=False))
+    parts = sentences(response)
+    reuse = [np.log1p(corpus.sentence_counts[s] - own) if corpus.sentence_counts[s] > own else 0.0 for s in parts]
+    return [
+        np.log1p(len(words)),
+        _ending(response),
+        float(response[:1].isupper() or response[:1].isdigit()),
+        len(set(words)) / n,
+        len(set(bigrams)) / max(1, len(bigrams)),
+        1 - len(set(parts)) / max(1, len(parts)),
+        len(asked & set(words)) / max(1, len(asked)),
+        sum(w not in asked for w in words) / n,
+        np.log1p(max(0, corpus.response_counts[response.casefold()] - own)),
+        max(reuse, default=0.0),
+        float(np.mean(reuse)) if reuse else 0.0,
+        sum(c.isdigit() for c in response) / max(1, len(response)),
+        sum(not c.isalnum() and not c.isspace() for c in response) / max(1, len(response)),
+        sum(map(len, words)) / n,
+    ]
+
+
+def features(
+    prompts: Sequence[str], responses: Sequence[str], prompt_vectors: np.ndarray,
+    response_vectors: np.ndarray, corpus: Corpus, rows: np.ndarray, in_corpus: bool,
+) -> np.ndarray:  # fmt: skip
+    """(n, 18) float64, columns as in `NAMES`.
+
+    rows: (n,) the pool row each pair comes from, never taken as its own neighbour.
+    in_corpus: True for the pool's own responses, whose sentences are counted once by themselves.
+    """
+    tidied = [tidy(r) for r in responses]
+    own = int(in_corpus)
+    text = np.array([text_features(tidy(p), r, corpus, own) for p, r in zip(prompts, tidied, strict=True)])
+    cosine = np.einsum("ij,ij->i", prompt_vectors, response_vectors)
+    near, usable = corpus.neighbours(rows, prompt_vectors)
+    weight = usable / np.maximum(1, usable.sum(axis=1, keepdims=True))
+    likeness = np.einsum("ij,ikj->ik", response_vectors, corpus.responses[corpus.rows[near]])
+    gap = text[:, 0] - (corpus.log_words[near] * weight).sum(axis=1)
+    shape = text[:, 1] - (corpus.shape[near] * weight).sum(axis=1)
+    columns = [text[:, :8], cosine[:, None], text[:, 8:], (likeness * weight).sum(axis=1)[:, None]]
+    return np.hstack([*columns, gap[:, None], shape[:, None]])

@@ -1,0 +1,156 @@
+"""The embedded comparator: a pairwise quality model fitted on the pool itself.
+
+Where no LLM and no expert pairs are at hand, responses of the pool are compared with corrupted
+versions of themselves, and an additive model learns which is which: each feature is spread over a
+spline basis and a logistic regression without intercept is fitted on differences (Bradley-Terry),
+
+    P(original better than corrupted) = sigmoid(w . (phi(original) - phi(corrupted))),   q(x) = w . phi(x)
+
+The pool's own responses are not all good, so it is fitted twice: the second time only on the half
+that the first fit ranks higher. It sees form, fit to the prompt and fit to the pool; it does not
+know facts, so a fluent wrong answer passes. Output that rests on it must say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import SplineTransformer, StandardScaler
+
+from tacos.embed import Embedder
+from tacos.scoring.comparative import HIGH, LOW, Pair, PairScores
+from tacos.scoring.corrupt import CORRUPTIONS, Donors
+from tacos.scoring.features import Corpus, features
+from tacos.types import Pool, Record
+
+
+class LearnedSettings(Record):
+    """How the pool-fitted quality model is trained."""
+
+    fit_rows: int = Field(1500, ge=20)
+    """Responses that are corrupted, each in `corruptions` different ways."""
+    corruptions: int = Field(3, ge=1, le=len(CORRUPTIONS))
+    knots: int = Field(5, ge=2)
+    penalty: float = Field(1.0, gt=0)
+    """Inverse strength C of the L2 penalty."""
+    common_from: int = Field(5, ge=2)
+    """A sentence that stands in at least this many responses counts as a common phrase."""
+
+
+@dataclass(frozen=True)
+class PairData:
+    """Features of originals and of their corruptions, aligned; both (n_pairs, n_features)."""
+
+    better: np.ndarray
+    worse: np.ndarray
+    kinds: np.ndarray
+    """(n_pairs,) names of the corruptions."""
+    rows: np.ndarray
+    """(n_pairs,) the pool row of each original."""
+
+
+class QualityModel:
+    """Additive pairwise quality: splines of features under a Bradley-Terry objective."""
+
+    def __init__(self, knots: int = 5, penalty: float = 1.0):
+        self.basis: Pipeline = make_pipeline(
+            StandardScaler(), SplineTransformer(n_knots=knots, degree=2, knots="uniform", extrapolation="constant")
+        )
+        self.judge = LogisticRegression(C=penalty, fit_intercept=False, max_iter=1000)
+
+    def fit(self, better: np.ndarray, worse: np.ndarray) -> QualityModel:
+        """better, worse: (n_pairs, n_features), row by row the same subject."""
+        self.basis.fit(np.vstack([better, worse]))
+        difference = self.basis.transform(better) - self.basis.transform(worse)
+        both = np.vstack([difference, -difference])
+        self.judge.fit(both, np.repeat([1, 0], len(difference)))
+        return self
+
+    def score(self, x: np.ndarray) -> np.ndarray:
+        """q, (n,) log-odds scale, higher is better; only differences mean something."""
+        return np.asarray(self.basis.transform(x) @ self.judge.coef_[0])
+
+
+def fit_on_pool(
+    pool: Pool, prompts: np.ndarray, responses: np.ndarray, embedder: Embedder, settings: LearnedSettings, seed: int
+) -> tuple[np.ndarray, dict[str, float]]:
+    """Quality of every row, (n,) log-odds, and pair accuracies on held-out corruptions.
+
+    prompts, responses: (n, dim) unit embeddings of the pool.
+    """
+    corpus = Corpus(pool.responses, prompts, responses, seed)
+    own = features(pool.prompts, pool.responses, prompts, responses, corpus, np.arange(len(pool)), in_corpus=True)
+    data = corrupted_pairs(pool, prompts, own, corpus, embedder, settings, seed)
+    first = _fit(data, settings, np.ones(len(data.rows), dtype=bool))
+    quality = first.score(own)
+    upper = quality[data.rows] >= np.median(quality)
+    accuracy = held_out_accuracy(data, upper, settings, seed)
+    return _fit(data, settings, upper).score(own), accuracy
+
+
+def _fit(data: PairData, settings: LearnedSettings, keep: np.ndarray) -> QualityModel:
+    return QualityModel(settings.knots, settings.penalty).fit(data.better[keep], data.worse[keep])
+
+
+def corrupted_pairs(
+    pool: Pool, prompts: np.ndarray, own: np.ndarray, corpus: Corpus,
+    embedder: Embedder, settings: LearnedSettings, seed: int,
+) -> PairData:  # fmt: skip
+    """Originals beside their corruptions, with features; a corruption equal to its original is left out."""
+    rng = np.random.default_rng(seed)
+    donors = _donors(pool, prompts, corpus, settings)
+    drawn = rng.permutation(len(pool))[: settings.fit_rows]
+    made: list[tuple[int, str, str]] = []
+    for row in drawn.tolist():
+        for kind in rng.choice(list(CORRUPTIONS), size=settings.corruptions, replace=False).tolist():
+            text = CORRUPTIONS[kind](pool.responses[row], row, donors, rng)
+            if text.strip() != pool.responses[row].strip():
+                made.append((row, kind, text))
+    rows = np.array([row for row, _, _ in made], dtype=np.int64)
+    texts = [text for _, _, text in made]
+    worse = features(
+        [pool.prompts[row] for row in rows], texts, prompts[rows], embedder(texts), corpus, rows, in_corpus=False
+    )
+    return PairData(own[rows], worse, np.array([kind for _, kind, _ in made]), rows)
+
+
+def _donors(pool: Pool, prompts: np.ndarray, corpus: Corpus, settings: LearnedSettings) -> Donors:
+    def near(row: int) -> np.ndarray:
+        found, usable = corpus.neighbours(np.array([row]), prompts[row : row + 1])
+        return corpus.rows[found[0][usable[0]]]
+
+    common = sorted(s for s, n in corpus.sentence_counts.items() if n >= settings.common_from and len(s.split()) > 3)
+    return Donors(pool.responses, near, [s[:1].upper() + s[1:] for s in common])
+
+
+def held_out_accuracy(data: PairData, keep: np.ndarray, settings: LearnedSettings, seed: int) -> dict[str, float]:
+    """Share of unseen corruptions ranked below their original, in total and by kind (ties one half)."""
+    rng = np.random.default_rng(seed)
+    subjects = np.unique(data.rows)
+    test_rows = rng.permutation(subjects)[: max(1, len(subjects) // 5)]
+    test = np.isin(data.rows, test_rows)
+    if not (keep & ~test).any():
+        return {}
+    model = _fit(data, settings, keep & ~test)
+    gap = model.score(data.better[test]) - model.score(data.worse[test])
+    won = (gap > 0) + 0.5 * (gap == 0)
+    kinds = data.kinds[test]
+    result = {"pair_accuracy": float(won.mean()), "pairs": float(len(won))}
+    return result | {f"pair_accuracy/{k}": float(won[kinds == k].mean()) for k in np.unique(kinds).tolist()}
+
+
+class LearnedComparator:
+    """Scores a pair by the quality of each: the rank of q in the pool, spread over [1, 100]."""
+
+    def __init__(self, quality: np.ndarray):
+        """quality: (n,) of the pool that the pairs point into."""
+        ranks = np.argsort(np.argsort(quality, kind="stable"), kind="stable")
+        self.scores = LOW + (HIGH - LOW) * ranks / max(1, len(quality) - 1)
+
+    def compare(self, pool: Pool, pairs: Sequence[Pair]) -> list[PairScores]:
+        return [PairScores(first=float(self.scores[p.first]), second=float(self.scores[p.second])) for p in pairs]
