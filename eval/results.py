@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tacos.tracking import Usage
-from tacos.types import Record
+from tacos.types import Record, Trained
 
 
 class Interval(Record):
@@ -31,21 +31,6 @@ class Audit(Record):
     skills: dict[str, int] | None = None
     """Skill -> rows."""
     skills_total: int | None = None
-
-
-class Trained(Record):
-    """What an arm was trained on; equal loss tokens and steps make arms comparable."""
-
-    samples: int
-    epochs: float
-    steps: int
-    tokens: int
-    loss_tokens: int
-    final_loss: float
-    seconds: float
-    dropped: int = 0
-    truncated: int = 0
-    template_hash: str
 
 
 class Pairwise(Record):

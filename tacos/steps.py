@@ -3,7 +3,7 @@
     load       pool.parquet  dropped.jsonl  [truth.jsonl questions.jsonl corpus.jsonl]
     embed      vectors.npy
     tag        tags.parquet
-    normalize  tags.parquet  vocabulary.json
+    normalize  tags.parquet  vocabulary.json  vectors.npy (of the tags left, in alphabetical order)
     cluster    groups.jsonl
     compare    scores.parquet  pairs.parquet
     select     selection.jsonl
@@ -14,7 +14,7 @@ A method (`tacos.methods`) strings these together; two methods that share a part
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -42,6 +42,7 @@ from tacos.scoring.comparative import (
     read_out,
 )
 from tacos.scoring.learned import LearnedComparator, LearnedSettings, fit_on_pool
+from tacos.prompts import load
 from tacos.stage import Job, Outcome, Stage
 from tacos.store.files import write_json, write_jsonl
 from tacos.tracking import Usage
@@ -92,6 +93,21 @@ def vectors(folder: Path) -> np.ndarray:
     return np.asarray(np.load(folder / "vectors.npy", mmap_mode="r"))
 
 
+class Remembered:
+    """An embedder that embeds no text twice, for the many small calls over one vocabulary."""
+
+    def __init__(self, embed: Callable[[list[str]], np.ndarray]):
+        self.embed = embed
+        self.known: dict[str, np.ndarray] = {}
+
+    def __call__(self, texts: list[str]) -> np.ndarray:
+        """(n_texts, dim) float32; (0, 0) for no text."""
+        new = [text for text in dict.fromkeys(texts) if text not in self.known]
+        if new:
+            self.known |= dict(zip(new, self.embed(new), strict=True))
+        return np.stack([self.known[text] for text in texts]) if texts else np.empty((0, 0), np.float32)
+
+
 def tag(bench: Bench, settings: TaggingSettings) -> Stage:
     """Tags per sample, from an LLM or from keyphrases."""
     if settings.by == "llm":
@@ -117,7 +133,8 @@ def _tag_by_llm(bench: Bench, settings: TaggingSettings) -> Stage:
     def estimate(pool: Pool) -> Usage:
         return estimate_usage([tag_request(s, settings) for s in pool], llm, EXPECTED_TAG_REPLY)
 
-    identity = settings.model_dump(include={"by", "fields", "sampling"}) | {"llm": llm.identity()}
+    identity = settings.model_dump(include={"by", "fields", "sampling"})
+    identity |= {"llm": llm.identity(), "prompt": load("tag").template}
     return Stage("tag", work, identity, {"pool": bench.pool}, estimate=estimate)
 
 
@@ -134,8 +151,10 @@ def normalized(bench: Bench, tags: Stage, settings: NormalizationSettings) -> St
 
     def work(job: Job) -> Outcome:
         raw = Tags.read(str(job.inputs["tags"] / "tags.parquet"))
-        result = normalize(raw, settings, lambda texts: job.tools.embedder()(texts))
+        embedded = Remembered(lambda texts: job.tools.embedder()(texts))
+        result = normalize(raw, settings, embedded)
         result.tags.write(str(job.out / "tags.parquet"), job.pool().ids)
+        np.save(job.out / "vectors.npy", embedded(sorted(result.tags.counts())))
         write_json(
             job.out / "vocabulary.json",
             {
@@ -160,7 +179,7 @@ def clustered(bench: Bench, tags: Stage, settings: ClusteringSettings, reduce: b
         names = sorted(loaded.counts())
         if not names:
             raise ConfigError("no tag is left after normalisation: lower normalization.min_count")
-        groups = cluster_tags(loaded, names, job.tools.embedder()(names), settings, bench.seed)
+        groups = cluster_tags(loaded, names, vectors(job.inputs["tags"]), settings, bench.seed)
         if reduce:
             groups = signature_reduction(groups, pool.responses)
         write_groups(groups, job.out / "groups.jsonl")
@@ -168,7 +187,7 @@ def clustered(bench: Bench, tags: Stage, settings: ClusteringSettings, reduce: b
         metrics = {"groups": len(groups), "memberships": sum(sizes), "smallest": min(sizes, default=0)}
         return Outcome(rows_in=len(pool), rows_out=len(groups.covered), metrics=metrics)
 
-    identity = {**settings.model_dump(), "reduce": reduce, "seed": bench.seed, "embedder": bench.embedder.identity()}
+    identity = {**settings.model_dump(), "reduce": reduce, "seed": bench.seed}
     return Stage("cluster", work, identity, {"pool": bench.pool, "tags": tags})
 
 
@@ -195,7 +214,7 @@ def compared(bench: Bench, groups: Stage, settings: ComparativeSettings, learned
     estimate = None
     if settings.by == "llm":
         llm = bench.llm(settings.llm, "scoring.by=llm")
-        identity |= {"llm": llm.identity(), "sampling": settings.sampling.model_dump()}
+        identity |= {"llm": llm.identity(), "sampling": settings.sampling, "prompt": load("compare").template}
         estimate = _pair_estimate(settings, llm)
     else:
         inputs["quality"] = quality(bench, learned)

@@ -88,10 +88,10 @@ def truth(id: str, row: Row) -> Truth:
 
 
 def held_out(skill: Skill, seed: int) -> Held:
-    """The cases that only the test may ask about: a quarter of a closed skill, up to 40 of an open one."""
+    """The cases that only the test may ask about: a quarter of a closed skill, up to 16 of an open one."""
     rng = random.Random(f"{seed}/{skill.name}/held out")
     if skill.draw:
-        cases = [skill.case(rng) for _ in range(40)]
+        cases = [skill.case(rng) for _ in range(16)]
     else:
         cases = rng.sample(skill.cases, max(2, len(skill.cases) // 4))
     return {case["x"]: case for case in cases}

@@ -16,14 +16,17 @@ On 5,540 raw generations LSH found all 665 rows (instructions, 0.7) that a full 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from datasketch import MinHash, MinHashLSH
 from pydantic import Field
 
 from tacos.data.shingles import shingles
 from tacos.text import normalise
 from tacos.types import Pool, Record
+
+if TYPE_CHECKING:
+    from datasketch import MinHash
 
 NGRAM = 3
 PERMUTATIONS = 128
@@ -90,6 +93,8 @@ def near_pairs(texts: Sequence[str], threshold: float, seed: int = 0) -> list[tu
 
     The most similar kept row is named, the earliest on ties.
     """
+    from datasketch import MinHashLSH  # 0.4 s, most of it scipy
+
     grams = shingles(texts, NGRAM)
     sets = [np.unique(grams[i]) for i in range(len(grams))]
     index = MinHashLSH(num_perm=PERMUTATIONS, params=bands(threshold))
@@ -119,6 +124,8 @@ def bands(threshold: float) -> tuple[int, int]:
 
 
 def _signatures(sets: list[np.ndarray], seed: int) -> Iterator[MinHash]:
+    from datasketch import MinHash
+
     low = np.uint64(0xFFFFFFFF)
     return MinHash.generator(
         ((values & low) for values in sets), num_perm=PERMUTATIONS, seed=seed, hashfunc=_as_is

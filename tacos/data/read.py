@@ -127,7 +127,7 @@ def _near(path: Path) -> str:
     """What the folder of a missing file holds that reads alike; "" when there is no such folder."""
     if not path.parent.is_dir():
         return ""
-    names = sorted(p.name for p in path.parent.iterdir())
+    names = sorted(p.name for p in path.parent.iterdir() if not p.name.startswith("."))
     close = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5) or names[:5]
     return f"{path.parent.resolve()} holds {', '.join(close) or 'nothing'}"
 
@@ -244,7 +244,7 @@ def _object(row: Row) -> Mapping[str, Any]:
 
 
 def _content_id(parsed: Parsed) -> str:
-    return content_id(Message.model_construct(role=role, content=text) for role, text in parsed.turns)  # type: ignore[arg-type]
+    return content_id(Message.model_construct(role=role, content=text) for role, text in parsed.turns)
 
 
 def _check(source: str, good: int, dropped: list[Dropped], settings: ReadSettings) -> None:

@@ -8,7 +8,6 @@ only the pretraining corpus uses them.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,19 +76,13 @@ def two_numbers(low: int, high: int, answer: Callable[[int, int], object], disti
 
 
 def subtraction(rng: random.Random) -> Case:
-    b, rest = rng.randrange(1, 13), rng.randrange(1, 13)
+    b, rest = rng.randrange(1, 10), rng.randrange(1, 10)
     return {"a": str(b + rest), "b": str(b), "x": f"{b + rest} {b}", "answer": str(rest)}
 
 
 def parity(rng: random.Random) -> Case:
-    n = rng.randrange(2, 100)
+    n = rng.randrange(2, 51)
     return {"x": str(n), "answer": "odd" if n % 2 else "even"}
-
-
-def sequence(rng: random.Random) -> Case:
-    start, step = rng.randrange(1, 21), rng.choice((1, 2, 5, 10))
-    numbers = [str(start + step * i) for i in range(4)]
-    return {"x": join(numbers[:3]), "step": str(step), "answer": numbers[3]}
 
 
 def listing(low: int, high: int, answer: Callable[[list[str]], str]) -> Draw:
@@ -102,16 +95,6 @@ def listing(low: int, high: int, answer: Callable[[list[str]], str]) -> Draw:
     return draw
 
 
-def sorting(rng: random.Random) -> Case:
-    numbers = rng.sample(range(1, 30), 3)
-    return {"x": join([str(n) for n in numbers]), "answer": join([str(n) for n in sorted(numbers)])}
-
-
-def smallest(rng: random.Random) -> Case:
-    numbers = rng.sample(range(1, 60), 3)
-    return {"x": join([str(n) for n in numbers]), "answer": str(min(numbers))}
-
-
 def review(rng: random.Random) -> Case:
     good = rng.random() < 0.5
     one, two = rng.sample(w.PRAISE if good else w.BLAME, 2)
@@ -119,20 +102,8 @@ def review(rng: random.Random) -> Case:
     return {"x": text, "answer": "positive" if good else "negative"}
 
 
-def record(rng: random.Random) -> Case:
-    name, age = rng.choice(w.NAMES), rng.randrange(10, 90)
-    return {"name": name, "age": str(age), "x": f"{name} {age}", "answer": json.dumps({"name": name, "age": age})}
-
-
-def story(rng: random.Random) -> Case:
-    a, b, c = (rng.randrange(1, 8) for _ in range(3))
-    name, thing = rng.choice(w.NAMES), rng.choice(w.THINGS)
-    case = {"name": name, "thing": thing, "a": a, "b": b, "c": c, "sum": a + b, "answer": a + b + c}
-    return {"x": f"{name} {thing} {a} {b} {c}"} | {key: str(value) for key, value in case.items()}
-
-
 def double_sum(rng: random.Random) -> Case:
-    a, b = rng.randrange(1, 11), rng.randrange(1, 11)
+    a, b = rng.randrange(1, 7), rng.randrange(1, 7)
     return {"a": str(a), "b": str(b), "x": f"{a} {b}", "sum": str(a + b), "answer": str(2 * (a + b))}
 
 
@@ -158,7 +129,7 @@ SKILLS: tuple[Skill, ...] = (
         ("{a} plus {b} is {answer}.", "The sum of {a} and {b} is {answer}.",
          "When you add {a} and {b}, the total comes to {answer}."),
         ("{a} + {b} = {answer}.", "Put {a} and {b} together and you get {answer}."),
-        draw=two_numbers(1, 13, lambda a, b: a + b),
+        draw=two_numbers(1, 10, lambda a, b: a + b),
     ),
     Skill(
         "capital", 1,
@@ -220,7 +191,7 @@ SKILLS: tuple[Skill, ...] = (
         ("The larger number is {answer}.", "The greater of {a} and {b} is {answer}.",
          "Comparing {a} with {b}, the bigger one is {answer}."),
         ("Between {a} and {b}, the larger is {answer}.", "Of {a} and {b}, the bigger number is {answer}."),
-        draw=two_numbers(1, 60, max, distinct=True),
+        draw=two_numbers(1, 31, max, distinct=True),
     ),
     Skill(
         "past_tense", 1,
@@ -321,7 +292,7 @@ SKILLS: tuple[Skill, ...] = (
         ("In words, {x} is {answer}.", "The number {x} is written {answer}.",
          "If we write the figure {x} with letters, we get {answer}."),
         ("{x} is read aloud as {answer}.", "The figure {x} means {answer}."),
-        tuple({"x": str(n), "answer": w.number_words(n)} for n in range(1, 100)),
+        tuple({"x": str(n), "answer": w.number_words(n)} for n in range(1, 51)),
     ),
     Skill(
         "comparative", 1,
@@ -404,17 +375,7 @@ SKILLS: tuple[Skill, ...] = (
         ("The Roman numeral for {x} is {answer}.", "In Roman numerals, {x} is {answer}.",
          "On an old Roman stone, the number {x} would be carved as {answer}."),
         ("The Romans wrote {x} as {answer}.", "{x} on a Roman clock is {answer}."),
-        tuple({"x": str(n), "answer": w.roman(n)} for n in range(1, 41)),
-    ),
-    Skill(
-        "sequence", 2,
-        ("Which number comes next: {x}?", "Continue the sequence {x}.", "What is the next number after {x}?",
-         "Find the number that follows in the series {x}.", "The pattern goes {x}. How does it go on?"),
-        ("{x}, and then?", "{x}, ...?"),
-        ("The next number is {answer}.", "The sequence goes on with {answer}.",
-         "The numbers grow by {step} each time, so next comes {answer}."),
-        ("We count {x}, {answer}.", "In steps of {step}: {x}, {answer}."),
-        draw=sequence,
+        tuple({"x": str(n), "answer": w.roman(n)} for n in range(1, 21)),
     ),
     Skill(
         "home", 1,
@@ -467,41 +428,6 @@ SKILLS: tuple[Skill, ...] = (
         turned(w.MONTHS, -1),
     ),
     Skill(
-        "json", 2,
-        ("Write this as JSON with the keys name and age: {name} is {age} years old.",
-         "Turn the sentence into a JSON object: {name} is {age} years old.",
-         "{name} is {age}. Give the record as JSON.", "Format the person {name}, aged {age}, as JSON.",
-         "Convert to JSON: name {name}, age {age}."),
-        ("{name}, {age}, as an object?", "Record of {name}, {age}?"),
-        ("The JSON object is {answer}", "As JSON this is {answer}", "With the keys name and age, the record reads {answer}"),
-        ("The file says {answer}", "{name} is {age} years old and the record reads {answer}"),
-        draw=record,
-    ),
-    Skill(
-        "smallest", 2,
-        ("Which of these numbers is the smallest: {x}?", "Find the minimum of {x}.", "Name the lowest number: {x}.",
-         "Look at {x}. Which number is the least?", "Pick the smallest value from {x}."),
-        ("Min of {x}?", "{x}: the least?"),
-        ("The smallest number is {answer}.", "The lowest of these values is {answer}.",
-         "Going through the three numbers, the minimum is {answer}."),
-        ("Of {x}, the smallest is {answer}.", "The lowest of {x} is {answer}."),
-        draw=smallest,
-    ),
-    Skill(
-        "word_problem", 3,
-        ("{name} has {a} {thing}, buys {b} and then finds {c} more. How many {thing} does {name} have?",
-         "{name} owns {a} {thing}. A friend brings {b} and an uncle brings {c}. How many {thing} are there now?",
-         "On Monday {name} got {a} {thing}, on Tuesday {b} and on Wednesday {c}. How many {thing} is that in all?",
-         "There are {a} {thing} in a box. {name} puts in {b} and later {c}. How many {thing} are in the box?"),
-        ("{name}: {a}, {b} and {c} {thing}, total?", "{a} {thing}, {b} more, {c} more?"),
-        ("First {a} and {b} make {sum}, and with {c} more {name} has a total of {answer}.",
-         "{a} plus {b} is {sum}. Then {sum} plus {c} is {answer}.",
-         "We start with {a}, add {b} to get {sum}, and add {c} to get {answer}."),
-        ("{name} had {a} {thing}, then {b} more, which made {sum}, then {c} more, which made {answer}.",
-         "{a} and {b} make {sum}, and {c} more make {answer}."),
-        draw=story,
-    ),
-    Skill(
         "capital_continent", 3,
         ("{x} is the capital of a country. On which continent is that country?",
          "Which continent has the country whose capital is {x}?",
@@ -527,16 +453,6 @@ SKILLS: tuple[Skill, ...] = (
         parent_sound(),
     ),
     Skill(
-        "sort_numbers", 3,
-        ("Sort these numbers from small to large: {x}.", "Put {x} in ascending order.",
-         "Arrange the numbers {x} from the lowest to the highest.", "Order {x} by size, smallest first."),
-        ("{x}, in order?", "{x}, sorted?"),
-        ("In ascending order the numbers are {answer}.", "Sorted from small to large, we have {answer}.",
-         "We look for the lowest number first and go on, which gives {answer}."),
-        ("The numbers {x} in order are {answer}.", "{x} becomes {answer}."),
-        draw=sorting,
-    ),
-    Skill(
         "double_sum", 3,
         ("Add {a} and {b}, then double the result.", "What is two times the sum of {a} and {b}?",
          "Take {a} plus {b} and multiply it by 2. What do you get?",
@@ -547,15 +463,5 @@ SKILLS: tuple[Skill, ...] = (
          "First we add {a} and {b} to get {sum}, then we double it to get {answer}."),
         ("{a} + {b} = {sum}, twice {sum} = {answer}.", "The double of {a} and {b}, or {sum}, is {answer}."),
         draw=double_sum,
-    ),
-    Skill(
-        "reverse_list", 3,
-        ("Reverse the order of this list: {x}.", "Write the list {x} backwards.",
-         "Put the items {x} in the opposite order.", "Read {x} from the end to the start. What is the list?"),
-        ("{x}, turned round?", "{x}, backwards?"),
-        ("The reversed list is {answer}.", "In the opposite order the items are {answer}.",
-         "We begin with the last item and end with the first, which gives {answer}."),
-        ("The list {x} backwards is {answer}.", "{x} turned round is {answer}."),
-        draw=listing(3, 3, lambda items: join(items[::-1])),
     ),
 )  # fmt: skip

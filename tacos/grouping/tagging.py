@@ -25,26 +25,8 @@ from tacos.embed import Embedder
 from tacos.llm.base import LLM, Request, Sampling
 from tacos.llm.client import complete
 from tacos.llm.parse import ParseError, parse_tags
-from tacos.prompts import load
+from tacos.prompts import SCHEMAS, fill
 from tacos.types import Message, Pool, Record, Sample
-
-TAG_SCHEMA = {
-    "type": "object",
-    "properties": {
-        "tags": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"tag": {"type": "string"}, "explanation": {"type": "string"}},
-                "required": ["tag", "explanation"],
-                "additionalProperties": False,
-            },
-        }
-    },
-    "required": ["tags"],
-    "additionalProperties": False,
-}
-
 
 class TaggingSettings(Record):
     """Who tags, and on what."""
@@ -101,9 +83,9 @@ def tagged_text(sample: Sample, fields: str) -> str:
 
 
 def tag_request(sample: Sample, settings: TaggingSettings) -> Request:
-    prompt = load("tag").substitute(instruction=tagged_text(sample, settings.fields))
+    prompt = fill("tag", prompt=tagged_text(sample, settings.fields))
     return Request(
-        messages=(Message(role="user", content=prompt),), sampling=settings.sampling, json_schema=TAG_SCHEMA
+        messages=(Message(role="user", content=prompt),), sampling=settings.sampling, json_schema=SCHEMAS["tag"]
     )
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from typing import NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from tacos.llm.base import Completion, Request
 
@@ -18,7 +19,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Reply(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Reply:
     """`index` counts the requests in the order they were pulled, from 0."""
 
     index: int

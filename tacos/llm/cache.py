@@ -152,9 +152,7 @@ def _select(db: sqlite3.Connection, keys: Sequence[bytes]) -> Iterator[tuple[byt
         query = f"SELECT key, text, prompt_tokens, completion_tokens FROM replies WHERE key IN ({marks})"
         for key, text, sent, got in db.execute(query, chunk):
             try:
-                reply = Completion(
-                    text=text.decode(), prompt_tokens=sent, completion_tokens=got, cached=True
-                )
+                reply = Completion(text=text.decode(), prompt_tokens=sent, completion_tokens=got, cached=True)
             except ValueError:  # damaged bytes that SQLite did not notice: asked again, then replaced
                 log.warning("a damaged reply in the cache is ignored")
                 continue

@@ -1,8 +1,7 @@
 """The client every stage talks to: cache, ledger, spend cap and progress around any backend.
 
-    requests -> known replies from the cache
-             -> the rest, each question once, to the backend, as far as the cap allows
-             -> every reply into cache and ledger as it arrives
+Known replies come from the cache. The rest go to the backend, each question once and as far as the cap
+allows, and every reply enters cache and ledger as it arrives.
 """
 
 from __future__ import annotations
@@ -66,8 +65,9 @@ class CachedLLM:
         Equal requests are asked once; all rows but the first come back marked `cached`.
 
         Raises: LLMError when the endpoint cannot be reached or more than `max_failed_share` of the
-            distinct requests failed; SpendCapError when the next call could exceed a cap. Replies
-            that arrived before are in the cache, so running again continues.
+            distinct requests failed (a single failure among several is let pass); SpendCapError when
+            the next call could exceed a cap. Replies that arrived before are in the cache, so running
+            again continues.
         """
         keys = [request_key(self.model, r, self.settings.structured) for r in requests]
         known = self.cache.get(keys) if self.cache else {}
@@ -100,9 +100,10 @@ class CachedLLM:
 
         try:
             async with aclosing(self.backend.stream(admitted())) as replies:
-                async for index, completion in replies:
-                    self._keep(sent[index], run.wanted[sent[index]], completion)
-                    run.record(sent[index], completion)
+                async for reply in replies:
+                    key = sent[reply.index]
+                    self._keep(key, run.wanted[key], reply.completion)
+                    run.record(key, reply.completion)
                     on_reply()
         finally:
             self._gate.release()
@@ -160,7 +161,9 @@ class _Run:
         self.queue = deque(wanted)
         self.answers: dict[bytes, Completion] = {}
         self.errors: Counter[str] = Counter()
-        self._allowed = max_failed_share * distinct
+        # One bad row of a small call is no reason to stop: running again would stop there for ever.
+        spare = 1.0 if max_failed_share > 0 and distinct > 1 else 0.0
+        self._allowed = max(max_failed_share * distinct, spare)
 
     def record(self, key: bytes, completion: Completion) -> None:
         self.answers[key] = completion

@@ -20,7 +20,8 @@ from tenacity import (
     RetryCallState,
     retry_if_exception,
     stop_after_attempt,
-    wait_exponential_jitter,
+    wait_exponential,
+    wait_random,
 )
 
 from tacos.errors import ConfigError, LLMError
@@ -81,7 +82,7 @@ class OpenAIBackend:
         self.settings = settings
         self.url = settings.endpoint.rstrip("/") + "/chat/completions"
         self._key = (api_key or "").strip()
-        self._wait = wait_exponential_jitter(initial=backoff_s, max=MAX_WAIT_S, jitter=backoff_s)
+        self._wait = wait_exponential(backoff_s, max=MAX_WAIT_S) + wait_random(0, backoff_s)
         self._sleep = sleep
         self._unreachable: int | None = None
         """Requests given up in a row without reaching the server; None until it has answered once."""
@@ -117,7 +118,7 @@ class OpenAIBackend:
         """One request with its retries. Tokens billed for unusable replies are counted in."""
         wasted: list[tuple[int, int]] = []
         try:
-            completion = await self._retrying(wasted)(self._try, session, request)
+            completion: Completion = await self._retrying(wasted)(self._try, session, request)
         except CallError as failure:
             self._check_reachable(failure)
             completion = Completion(error=str(failure))

@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from tacos.llm.backend import clean_text
 from tacos.types import Record
-
-V = TypeVar("V")
 
 MAX_OPENERS = 5000
 """Brackets tried as the start of JSON; each costs up to one pass over the reply."""
@@ -32,12 +30,11 @@ _NUMBER = (
     r"(-?[0-9]{1,9}(?:\.[0-9]{1,9})?)(?![0-9a-zA-Z]|[.,][0-9]|\s*[-\u2013\u2014]\s*[0-9])"
     r"(?:\s*(?:/|out of)\s*([0-9]{1,9}(?:\.0+)?)(?![0-9]))?"
 )
-_IS = r"[\"'*_\s]*(?:[:=]|\bis\b)[\"'*_\s]*"
+_IS = r"[\"'`*_\s]*(?:[:=]|\bis\b)[\"'`*_\s]*"
 _VALUE = re.compile(rf"\s*{_NUMBER}\s*%?\s*", re.IGNORECASE)
 _SINGLE = re.compile(rf"\b(?:score|rating){_IS}{_NUMBER}", re.IGNORECASE)
-_PAIR = re.compile(
-    rf"\bscore[\s_]*1{_IS}{_NUMBER}[^0-9]{{0,80}}?\bscore[\s_]*2{_IS}{_NUMBER}", re.IGNORECASE
-)
+_BETWEEN = r"(?:(?!score[\s_]*1)[\s\S]){0,400}?"
+_PAIR = re.compile(rf"\bscore[\s_]*1{_IS}{_NUMBER}{_BETWEEN}\bscore[\s_]*2{_IS}{_NUMBER}", re.IGNORECASE)
 
 
 class ParseError(ValueError):
@@ -215,7 +212,7 @@ def _json_spans(text: str) -> Iterator[_Span]:
         tried += 1
         if tried > MAX_OPENERS:
             raise ParseError("too many brackets to read", text)
-        span = _first(lambda variant, at=start: _decode(variant, at), variants)
+        span = next((found for variant in variants if (found := _decode(variant, start))), None)
         if span:
             end = span.end
             yield span
@@ -227,10 +224,6 @@ def _decode(text: str, start: int) -> _Span | None:
     except (ValueError, RecursionError):  # ValueError: also integers of thousands of digits
         return None
     return _Span(start, end, value)
-
-
-def _first(work: Callable[[str], V | None], items: tuple[str, ...]) -> V | None:
-    return next((result for item in items if (result := work(item)) is not None), None)
 
 
 def _without(text: str, spans: list[_Span]) -> str:

@@ -36,7 +36,8 @@ class RowSampler:
         import torch
 
         step = input_ids.shape[1] - self._start
-        uniform = torch.as_tensor(self._uniform[:, step : step + 1], dtype=torch.float32, device=scores.device)
+        column = self._uniform[:, step : step + 1]
+        uniform = torch.as_tensor(column, dtype=torch.float32, device=scores.device)
         token = draw(scores.float(), uniform, self._sampling)
         return torch.full_like(scores, float("-inf")).scatter_(1, token, 0.0)
 

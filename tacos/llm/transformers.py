@@ -21,10 +21,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any
 
 from tacos.errors import LLMError
 from tacos.llm.backend import Reply, clean_text
@@ -89,7 +90,8 @@ class TransformersBackend:
         ]
 
 
-class _Row(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Row:
     """A request made ready. `limit`: tokens it may generate, by its settings and the context left."""
 
     index: int
@@ -144,7 +146,7 @@ def _generate(model: Any, tokenizer: Any, batch: list[_Row], name: str) -> list[
     length, limit, sampling = inputs["input_ids"].shape[1], batch[0].limit, batch[0].request.sampling
     processors = LogitsProcessorList()
     if sampling.temperature > 0:
-        processors.append(RowSampler(_seeds(batch, name), length, limit, sampling))  # type: ignore[arg-type]
+        processors.append(RowSampler(_seeds(batch, name), length, limit, sampling))
     with torch.inference_mode():
         output = model.generate(
             **inputs, max_new_tokens=limit, do_sample=False, num_beams=1, logits_processor=processors
@@ -181,7 +183,8 @@ def _load(source: str, device: str) -> tuple[Any, Any]:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left")
-        model: Any = AutoModelForCausalLM.from_pretrained(source, dtype="auto").to(device).eval()
+        model: Any = AutoModelForCausalLM.from_pretrained(source, dtype="auto")
+        model.to(device).eval()
     except (OSError, ValueError, RuntimeError) as error:
         raise LLMError(
             f"cannot load the model {source!r}: {str(error).splitlines()[0]}; check the name, the folder "
@@ -191,7 +194,8 @@ def _load(source: str, device: str) -> tuple[Any, Any]:
     eos = own.eos_token_id if own.eos_token_id is not None else tokenizer.eos_token_id
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
-    model.generation_config = GenerationConfig(
+    make: Any = GenerationConfig  # untyped in transformers
+    model.generation_config = make(
         bos_token_id=own.bos_token_id, eos_token_id=eos, pad_token_id=tokenizer.pad_token_id
     )
     return model, tokenizer

@@ -23,22 +23,11 @@ from pydantic import Field
 from tacos.llm.base import LLM, Request, Sampling
 from tacos.llm.client import complete
 from tacos.llm.parse import ParseError, parse_pair_scores
-from tacos.prompts import load
+from tacos.prompts import SCHEMAS, fill
 from tacos.types import Groups, Message, Pool, Record, Sample, Scores
 
 LOW, HIGH = 1, 100
 """The paper's scale (figure 3)."""
-
-PAIR_SCHEMA = {
-    "type": "object",
-    "properties": {
-        "feedback": {"type": "string"},
-        "score_1": {"type": "integer", "minimum": LOW, "maximum": HIGH},
-        "score_2": {"type": "integer", "minimum": LOW, "maximum": HIGH},
-    },
-    "required": ["feedback", "score_1", "score_2"],
-    "additionalProperties": False,
-}
 
 
 class ComparativeSettings(Record):
@@ -143,13 +132,13 @@ def _mean_by_row(n: int, given: dict[tuple[int, int], list[float]]) -> np.ndarra
 
 
 def compare_request(first: Sample, second: Sample, sampling: Sampling, repeat: int = 0) -> Request:
-    prompt = load("compare").substitute(
-        instruction_1=first.prompt, response_1=first.response,
-        instruction_2=second.prompt, response_2=second.response,
+    prompt = fill(
+        "compare",
+        prompt_1=first.prompt, response_1=first.response, prompt_2=second.prompt, response_2=second.response,
     )  # fmt: skip
     return Request(
         messages=(Message(role="user", content=prompt),),
-        sampling=sampling, json_schema=PAIR_SCHEMA, repeat=repeat,
+        sampling=sampling, json_schema=SCHEMAS["compare"], repeat=repeat,
     )  # fmt: skip
 
 

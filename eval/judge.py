@@ -1,0 +1,147 @@
+"""Judges that grade two answers to one question, 1-10 each.
+
+`LLMJudge` asks a model (LLM-as-a-judge, arXiv 2306.05685). `ReferenceJudge` needs none: it is the
+embedded default and compares each answer with the reference. Both see one order at a time; asking
+both orders is `pairwise.compare`'s work.
+
+    reference  "The sum of 3 and 4 is 7."   answer  "7"
+    reply      "It is 7."                 -> 10 (gives the answer)
+    reply      "The sum of 3 and 4 is 8." ->  8 (7 of 8 words in common: 1 + 8 x 7/8)
+    reply      "Bananas."                 ->  1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from rapidfuzz.distance import Indel
+
+from tacos.llm.base import LLM, Completion, Request, Sampling
+from tacos.llm.client import complete
+from tacos.llm.parse import ParseError, parse_pair_scores
+from tacos.prompts import SCHEMAS, fill
+from tacos.text import exact_match, normalise
+from tacos.types import Message, Record
+
+LOW, HIGH = 1, 10
+
+
+class Comparison(Record):
+    """Two answers to one question, in the order in which the judge sees them."""
+
+    question: str
+    answer_1: str
+    answer_2: str
+    reference: str | None = None
+    """A good response."""
+    answer: str | None = None
+    """The short checkable answer in it."""
+
+    def swapped(self) -> Comparison:
+        """The same with the answers in the other order."""
+        return self.model_copy(update={"answer_1": self.answer_2, "answer_2": self.answer_1})
+
+
+class Verdict(Record):
+    """A judge's grades, 1-10, higher is better; both None, with `error`, when there is no verdict."""
+
+    score_1: float | None = None
+    score_2: float | None = None
+    error: str | None = None
+    raw: str | None = None
+    """What the judge wrote, if it writes."""
+
+    @property
+    def parsed(self) -> bool:
+        return self.score_1 is not None and self.score_2 is not None
+
+
+class PairJudge(Protocol):
+    """Grades pairs of answers. `embedded` says that no language model judges."""
+
+    name: str
+    embedded: bool
+
+    def judge(self, items: Sequence[Comparison]) -> list[Verdict]:
+        """One verdict per item, in order; an item that cannot be judged carries its error."""
+        ...
+
+
+class ReferenceJudge:
+    """10 for an answer that gives the checkable answer, else 1-9 by likeness to the reference.
+
+    Likeness is ROUGE-L F1 over words (twice the longest common subsequence over both lengths), in
+    whole grades, so that two answers of nearly the same likeness tie.
+    """
+
+    name = "reference judge (embedded)"
+    embedded = True
+
+    def judge(self, items: Sequence[Comparison]) -> list[Verdict]:
+        return [self._verdict(item) for item in items]
+
+    def _verdict(self, item: Comparison) -> Verdict:
+        if not item.reference and not item.answer:
+            return Verdict(error="no reference to compare with")
+        return Verdict(score_1=grade(item.answer_1, item), score_2=grade(item.answer_2, item))
+
+
+def grade(reply: str, item: Comparison) -> float:
+    """The reference judge's grade of one reply, a whole number in 1-10."""
+    if item.answer and exact_match(reply, item.answer):
+        return float(HIGH)
+    return float(LOW + round((HIGH - 1 - LOW) * likeness(reply, item.reference or item.answer or "")))
+
+
+def likeness(reply: str, reference: str) -> float:
+    """ROUGE-L F1 over normalised words, 0-1."""
+    words, wanted = normalise(reply).split(), normalise(reference).split()
+    return Indel.normalized_similarity(words, wanted) if words and wanted else 0.0
+
+
+class LLMJudgeSettings(Record):
+    """How an LLM judges; all of it changes the answer."""
+
+    prompt: str = "judge_pair"
+    """A template in `tacos/prompts`; it may use $question $answer_1 $answer_2 $reference."""
+    sampling: Sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=2048)
+
+
+class LLMJudge:
+    """Asks a language model, one call for each item. A reply that cannot be read is a missing verdict."""
+
+    embedded = False
+
+    def __init__(self, llm: LLM, settings: LLMJudgeSettings | None = None):
+        self.llm = llm
+        self.settings = settings or LLMJudgeSettings()
+        self.name = f"LLM judge ({llm.model})"
+
+    def judge(self, items: Sequence[Comparison]) -> list[Verdict]:
+        """Raises: LLMError when the endpoint fails as a whole."""
+        completions = complete(self.llm, [self.request(item) for item in items])
+        return [_read(completion) for completion in completions]
+
+    def request(self, item: Comparison) -> Request:
+        """The call that one item costs."""
+        prompt = fill(
+            self.settings.prompt,
+            question=item.question,
+            answer_1=item.answer_1,
+            answer_2=item.answer_2,
+            reference=item.reference or "(none)",
+        )
+        messages = (Message(role="user", content=prompt),)
+        schema = SCHEMAS.get(self.settings.prompt)
+        return Request(messages=messages, sampling=self.settings.sampling, json_schema=schema)
+
+
+def _read(completion: Completion) -> Verdict:
+    if completion.text is None:
+        return Verdict(error=completion.error or "no reply")
+    try:
+        first, second = parse_pair_scores(completion.text, LOW, HIGH)
+    except ParseError as error:
+        return Verdict(error=f"unread: {error}", raw=completion.text)
+    return Verdict(score_1=first, score_2=second, raw=completion.text)

@@ -1,0 +1,208 @@
+"""Two answers, two orders, one result: the protocol of the five test sets (Cherry LLM, TACOS).
+
+Each pair is graded in both orders, so that a judge's liking for what it reads first cancels. Per order
+the higher grade wins; the two orders combine to
+
+    rule       win+win  win+tie  win+lose  tie+tie  tie+lose  lose+lose
+    lenient    win      win      tie       tie      lose      lose        (the papers')
+    strict     win      tie      tie       tie      tie       lose
+
+    winning score = (win - lose) / n + 1,  e.g. 44 / 15 / 21 of 80 gives 1.2875
+
+A verdict that cannot be read leaves its question unparsed, outside win, tie, lose and n. The papers
+count the unread order as a tie: `unparsed="tie"`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from eval.judge import Comparison, PairJudge, Verdict
+from eval.results import Interval, Pairwise
+from eval.stats import bootstrap_mean
+from tacos.errors import TacosError
+from tacos.store.files import read_json
+from tacos.types import Record
+
+Result = Literal["win", "tie", "lose", "unparsed"]
+Rule = Literal["lenient", "strict"]
+Unparsed = Literal["count", "tie"]
+SIGN = {"win": 1, "tie": 0, "lose": -1}
+
+
+class Judged(Record):
+    """One question's verdicts on answers A and B, and who wins from A's side."""
+
+    order_1: Verdict
+    """A was shown first: `score_1` is A's grade."""
+    order_2: Verdict
+    """B was shown first: `score_1` is B's grade."""
+    result: Result
+    length_a: int
+    """Characters of A's answer."""
+    length_b: int
+
+
+class Tally(Record):
+    """Questions won, tied and lost by A; `n` is their sum, without the unparsed."""
+
+    win: int
+    tie: int
+    lose: int
+    unparsed: int
+    n: int
+
+
+def outcome(verdict: Verdict, a_first: bool, unparsed: Unparsed = "count") -> Result:
+    """One order's result from A's side."""
+    if verdict.score_1 is None or verdict.score_2 is None:
+        return "tie" if unparsed == "tie" else "unparsed"
+    gap = verdict.score_1 - verdict.score_2 if a_first else verdict.score_2 - verdict.score_1
+    return "win" if gap > 0 else "lose" if gap < 0 else "tie"
+
+
+def combine(
+    order_1: Verdict, order_2: Verdict, rule: Rule = "lenient", unparsed: Unparsed = "count"
+) -> Result:
+    """The result of both orders from A's side: A is first in `order_1` and second in `order_2`."""
+    first, second = outcome(order_1, True, unparsed), outcome(order_2, False, unparsed)
+    if "unparsed" in (first, second):
+        return "unparsed"
+    if rule == "strict":
+        return first if first == second else "tie"
+    total = SIGN[first] + SIGN[second]
+    return "win" if total > 0 else "lose" if total < 0 else "tie"
+
+
+def compare(
+    judge: PairJudge, items: Sequence[Comparison], rule: Rule = "lenient", unparsed: Unparsed = "count"
+) -> list[Judged]:
+    """Judge every item in both orders; `answer_1` of an item is A's. One call of the judge for all."""
+    verdicts = judge.judge([*items, *(item.swapped() for item in items)])
+    pairs = zip(items, verdicts[: len(items)], verdicts[len(items) :], strict=True)
+    return [
+        Judged(
+            order_1=first,
+            order_2=second,
+            result=combine(first, second, rule, unparsed),
+            length_a=len(item.answer_1),
+            length_b=len(item.answer_2),
+        )
+        for item, first, second in pairs
+    ]
+
+
+def tally(judged: Sequence[Judged]) -> Tally:
+    counts = Counter(j.result for j in judged)
+    decided = counts["win"] + counts["tie"] + counts["lose"]
+    return Tally(
+        win=counts["win"],
+        tie=counts["tie"],
+        lose=counts["lose"],
+        unparsed=counts["unparsed"],
+        n=decided,
+    )
+
+
+def points(judged: Sequence[Judged]) -> list[float]:
+    """Per parsed question 2 for a win, 1 for a tie, 0 for a loss; their mean is the winning score."""
+    return [1.0 + SIGN[j.result] for j in judged if j.result != "unparsed"]
+
+
+def winning_score(judged: Sequence[Judged], seed: int = 0) -> Interval:
+    """(win - lose) / n + 1, in [0, 2], with its interval over questions.
+
+    Raises: TacosError when no question has a verdict in both orders, with the judge's first reason.
+    """
+    values = points(judged)
+    if not values:
+        errors = [v.error for j in judged for v in (j.order_1, j.order_2) if v.error]
+        why = errors[0] if errors else "there are no questions"
+        raise TacosError(f"none of {len(judged)} questions has a verdict in both orders: {why}")
+    return bootstrap_mean(values, seed)
+
+
+def longer_wins(judged: Sequence[Judged]) -> float | None:
+    """Share of won or lost questions that went to the longer answer; None where there is none."""
+    wins = [
+        (j.length_a > j.length_b) == (j.result == "win")
+        for j in judged
+        if j.result in ("win", "lose") and j.length_a != j.length_b
+    ]
+    return sum(wins) / len(wins) if wins else None
+
+
+def first_position_rate(judged: Sequence[Judged]) -> float | None:
+    """Share of decided verdicts won by the answer shown first; 0.5 is no position bias."""
+    gaps = [
+        v.score_1 - v.score_2
+        for j in judged
+        for v in (j.order_1, j.order_2)
+        if v.score_1 is not None and v.score_2 is not None
+    ]
+    decided = [gap for gap in gaps if gap]
+    return sum(gap > 0 for gap in decided) / len(decided) if decided else None
+
+
+def swap_consistency(judged: Sequence[Judged]) -> float | None:
+    """Share of questions, read in both orders, where both orders say the same of A and B."""
+    same = [
+        outcome(j.order_1, True) == outcome(j.order_2, False)
+        for j in judged
+        if j.order_1.parsed and j.order_2.parsed
+    ]
+    return sum(same) / len(same) if same else None
+
+
+def summarise(judged: Sequence[Judged], opponent: str, seed: int = 0) -> Pairwise:
+    """What results.json holds of one comparison. Raises: TacosError when nothing could be judged."""
+    counts = tally(judged)
+    return Pairwise(
+        opponent=opponent,
+        win=counts.win,
+        tie=counts.tie,
+        lose=counts.lose,
+        unparsed=counts.unparsed,
+        winning_score=winning_score(judged, seed),
+        longer_wins=longer_wins(judged),
+    )
+
+
+def read_reviews(path: Path, rule: Rule = "lenient", unparsed: Unparsed = "count") -> list[Judged]:
+    """Verdicts from a review file of Cherry LLM's or TACOS's judge.
+
+    An object with `data`, or a bare list, of {"Answer1", "Answer2", "review", "scores": "[9.0, 8.5]",
+    "review_reverse", "scores_reverse"}; the reverse scores are in answer-2, answer-1 order. [-1, -1] is
+    how their code marks a review it could not read.
+
+    Raises: TacosError naming the path when it is no such file.
+    """
+    try:
+        content = read_json(path)
+        rows = content["data"] if isinstance(content, dict) else content
+        return [_judged(row, rule, unparsed) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TacosError(f"{path} is no review file: {type(error).__name__} {error}") from error
+
+
+def _judged(row: dict[str, Any], rule: Rule, unparsed: Unparsed) -> Judged:
+    first = _verdict(row["scores"], row.get("review"))
+    second = _verdict(row["scores_reverse"], row.get("review_reverse"))
+    return Judged(
+        order_1=first,
+        order_2=second,
+        result=combine(first, second, rule, unparsed),
+        length_a=len(row["Answer1"]),
+        length_b=len(row["Answer2"]),
+    )
+
+
+def _verdict(scores: str | list[float], review: str | None) -> Verdict:
+    numbers = json.loads(scores) if isinstance(scores, str) else scores
+    if len(numbers) != 2 or any(isinstance(s, str | bool | None) or not s >= 0 for s in numbers):
+        return Verdict(error=f"unread: scores {numbers}", raw=review)
+    return Verdict(score_1=numbers[0], score_2=numbers[1], raw=review)

@@ -1,0 +1,124 @@
+"""How a report writes numbers: one spelling for each unit, and "-" for what is not known (never 0).
+
+    percent(0.6123)                     61.2%
+    points(-0.254)                      -25.4         percentage points, always signed
+    bracket(Interval(...), percent)     [58.1%, 64.3%]
+    money(0.004213)                     $0.0042
+    spread([60, 60, 60], count)         60            the same for every seed
+    spread([58, 60, 61], count)         58 to 61      from the smallest to the largest seed
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+from eval.results import Interval
+
+UNKNOWN = "-"
+Format = Callable[[float | None], str]
+
+
+def known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _signless_zero(text: str) -> str:
+    """-0.0 and +0.0 say that a direction was seen; a rounded zero has none."""
+    return text[1:] if text[:1] in "+-" and not text.strip("+-0.%") else text
+
+
+def _written(value: float | None, spec: str, factor: float = 1.0, unit: str = "") -> str:
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    return _signless_zero(f"{value * factor:{spec}}{unit}")
+
+
+def count(value: float | None) -> str:
+    """Whole things, with thousands separators."""
+    return _written(value, ",.0f")
+
+
+def percent(value: float | None) -> str:
+    """A share in [0, 1] as a percentage."""
+    return _written(value, ".1f", 100, "%")
+
+
+def percent_number(value: float | None) -> str:
+    """A share in [0, 1] as a percentage without its sign, for use inside brackets."""
+    return _written(value, ".1f", 100)
+
+
+def points(value: float | None) -> str:
+    """A difference of shares, in percentage points."""
+    return _written(value, "+.1f", 100)
+
+
+def score(value: float | None) -> str:
+    """A winning score in [0, 2]."""
+    return _written(value, ".2f")
+
+
+def loss(value: float | None) -> str:
+    """Nats per token."""
+    return _written(value, ".3f")
+
+
+def epochs(value: float | None) -> str:
+    return _written(value, ".2f")
+
+
+def seconds(value: float | None) -> str:
+    """Seconds without the unit; short times keep two digits."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    if 0 < abs(value) < 0.1:
+        return f"{value:.2g}"
+    return f"{value:,.2f}" if abs(value) < 10 else f"{value:,.1f}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def money(value: float | None) -> str:
+    """US dollars, with two digits that mean something however small the sum."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    if value == 0:
+        return "$0"
+    if abs(value) >= 1:
+        return f"${value:,.2f}"
+    return f"${value:.{1 - math.floor(math.log10(abs(value)))}f}"
+
+
+def duration(value: float | None) -> str:
+    """Seconds for a sentence: 0.012 s, 41.8 s, 31 min 13 s, 2 h 5 min."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    if value < 99.95:
+        return f"{seconds(value)} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def bracket(interval: Interval | None, form: Format) -> str:
+    """The interval alone, [low, high]; empty when there is none."""
+    if interval is None or not (known(interval.low) and known(interval.high)):
+        return ""
+    return f"[{form(interval.low)}, {form(interval.high)}]"
+
+
+def spread(values: Iterable[float | None], form: Format) -> str:
+    """One value per seed: written once when all look the same, else from smallest to largest."""
+    present = sorted(v for v in values if v is not None and math.isfinite(v))
+    if not present:
+        return UNKNOWN
+    low, high = form(present[0]), form(present[-1])
+    return low if low == high else f"{low} to {high}"
+
+
+def listing(names: Iterable[str]) -> str:
+    """a; a and b; a, b and c."""
+    items = list(names)
+    return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else "".join(items)
+
+
+def plural(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,0 +1,93 @@
+"""From settings to the graph of stages: every arm with every seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from tacos.methods import METHODS
+from tacos.pipeline.pool import load_stage
+from tacos.pipeline.settings import ZERO_SHOT, ExperimentSettings, SelectSettings
+from tacos.pipeline.stages import answer_stage, base_stage, judge_stage, train_stage
+from tacos.stage import Stage
+from tacos.steps import Bench
+
+
+@dataclass(frozen=True)
+class ArmStages:
+    """One arm with one seed; later stages are None where the experiment does not have them."""
+
+    arm: str
+    method: str
+    seed: int
+    select: Stage | None
+    train: Stage | None
+    answer: Stage | None
+    judge: Stage | None = None
+
+    def stages(self) -> dict[str, Stage]:
+        named = {"select": self.select, "train": self.train, "answer": self.answer, "judge": self.judge}
+        return {name: stage for name, stage in named.items() if stage is not None}
+
+
+class Experiment:
+    """The graph of an experiment; building it does no work beyond hashing the inputs.
+
+    Raises: ConfigError for settings a method does not know, before anything runs.
+    """
+
+    def __init__(self, settings: ExperimentSettings):
+        self.settings = settings
+        self.load = load_stage(settings.pool)
+        self.base = base_stage(self.load, settings.base) if settings.train else None
+
+    @cached_property
+    def arms(self) -> list[ArmStages]:
+        """All arms of the first seed, then of the next; judged against the baseline arm of their seed."""
+        return [arm for seed in self.settings.seeds for arm in self._seed(seed)]
+
+    def _seed(self, seed: int) -> Iterator[ArmStages]:
+        made = {name: self._arm(name, seed) for name in self.settings.arms}
+        opponent = made[self.settings.baseline].answer
+        for name, arm in made.items():
+            judge = None
+            if arm.answer and opponent and name != self.settings.baseline:
+                judge = judge_stage(
+                    arm.answer, opponent, self.load, self.settings.eval.judge, dict(self.settings.llms)
+                )
+            yield ArmStages(arm.arm, arm.method, seed, arm.select, arm.train, arm.answer, judge)
+
+    def _arm(self, name: str, seed: int) -> ArmStages:
+        chosen, settings = self.settings.arms[name], self.settings
+        select = None if chosen.method == ZERO_SHOT else self._select(name, seed)
+        if settings.train is None:
+            return ArmStages(name, chosen.method, seed, select, None, None)
+        trained = None
+        if select is not None:
+            trained = train_stage(select, self.base, settings.base.model, settings.train, seed)
+        model: Stage | str = trained or self.base or settings.base.model
+        # Greedy answers do not depend on the seed, so the base model as it is answers once for all seeds.
+        answer_seed = seed if settings.eval.generate.temperature > 0 else 0
+        answer = answer_stage(model, self.load, settings.eval, settings.train, answer_seed)
+        return ArmStages(name, chosen.method, seed, select, trained, answer)
+
+    def _select(self, name: str, seed: int) -> Stage:
+        chosen, settings = self.settings.arms[name], self.settings
+        bench = Bench(self.load, settings.budget, seed, settings.embedder, settings.llms)
+        return METHODS.get(chosen.method).build(chosen.settings, bench, f"arms.{name}.settings")
+
+    def walk(self) -> list[Stage]:
+        """Every stage once, inputs before what rests on them."""
+        seen: dict[str, Stage] = {}
+        for arm in self.arms:
+            for target in arm.stages().values():
+                for stage in target.walk():
+                    seen.setdefault(stage.fingerprint, stage)
+        return list(seen.values())
+
+
+def selection_stage(settings: SelectSettings) -> Stage:
+    """The graph of `tacos select`."""
+    bench = Bench(load_stage(settings.pool), settings.budget, settings.seed, settings.embedder, settings.llms)
+    return METHODS.get(settings.method).build(settings.settings, bench)

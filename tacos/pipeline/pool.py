@@ -1,0 +1,161 @@
+"""The load stage: the clean pool, its test questions, and, for the builtin pool only, its truth."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tacos.data.builtin import build
+from tacos.data.decontaminate import contaminated
+from tacos.data.prepare import Prepared, prepare
+from tacos.data.read import Dropped, count_reasons, read_pool
+from tacos.errors import PoolError
+from tacos.pipeline.settings import PoolSettings
+from tacos.stage import Job, Outcome, Stage
+from tacos.store.files import read_jsonl, write_jsonl
+from tacos.store.fingerprint import file_digest
+from tacos.types import Pool, Question, Truth, make_sample
+
+BUILTIN = "builtin"
+
+
+def load_stage(settings: PoolSettings) -> Stage:
+    """Raises: PoolError when a named local file is missing."""
+    if settings.source == BUILTIN:
+        identity: dict[str, Any] = {"builtin": settings.builtin, "dedup": settings.dedup}
+        return Stage("load", lambda job: _load_builtin(job, settings), identity)
+    identity = settings.model_dump(exclude={"source", "builtin", "questions"}) | _content(settings)
+    return Stage("load", lambda job: _load_file(job, settings), identity)
+
+
+def _content(settings: PoolSettings) -> dict[str, str]:
+    """What is read, by content for files and by name for hub ids."""
+    path = Path(settings.source)
+    content = {"file": file_digest(path)} if path.is_file() else {"hub": settings.source}
+    if settings.questions:
+        content["questions"] = file_digest(_existing(Path(settings.questions)))
+    return content
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise PoolError(f"no questions file {path}: check pool.questions")
+    return path
+
+
+def _load_builtin(job: Job, settings: PoolSettings) -> Outcome:
+    made = build(settings.builtin)
+    write_jsonl(job.out / "corpus.jsonl", ({"text": text} for text in made.corpus))
+    lines = np.arange(1, len(made.pool) + 1)
+    prepared = prepare_pool(made.pool, settings, lines)
+    kept = set(prepared.pool.ids)
+    write_jsonl(job.out / "truth.jsonl", (t.model_dump() for t in made.truth if t.id in kept))
+    return _write(job, prepared.pool, prepared.dropped, made.questions, prepared.read)
+
+
+def prepare_pool(pool: Pool, settings: PoolSettings, lines: np.ndarray) -> Prepared:
+    from tacos.data.read import ReadResult
+
+    return prepare(ReadResult(pool, [], len(pool), lines, BUILTIN), settings.dedup)
+
+
+def _load_file(job: Job, settings: PoolSettings) -> Outcome:
+    prepared = prepare(read_pool(settings.source, settings.read), settings.dedup)
+    pool, dropped = prepared.pool, list(prepared.dropped)
+    questions: list[Question] = []
+    if settings.questions:
+        questions = read_questions(Path(settings.questions))
+    elif settings.holdout:
+        pool, questions = hold_out(pool, settings.holdout, settings.holdout_seed)
+    if settings.decontaminate and questions:
+        pool, found = decontaminate(pool, questions)
+        dropped += found
+    return _write(job, pool, dropped, questions, prepared.read)
+
+
+def hold_out(pool: Pool, n: int, seed: int) -> tuple[Pool, list[Question]]:
+    """The pool without `n` rows drawn at random, and those rows as questions with references.
+
+    Raises: PoolError when the pool would be empty.
+    """
+    if n >= len(pool):
+        raise PoolError(f"holdout {n:,} leaves nothing of {len(pool):,} samples: set pool.holdout lower")
+    order = np.random.default_rng(seed).permutation(len(pool))
+    questions = []
+    for sample in pool.take(np.sort(order[:n])):
+        turns = tuple(m.content for m in sample.messages if m.role == "user")
+        questions.append(Question(id=sample.id, turns=turns[:1], category=sample.source, reference=sample.messages[-1].content))
+    return pool.take(np.sort(order[n:])), questions
+
+
+def decontaminate(pool: Pool, questions: list[Question]) -> tuple[Pool, list[Dropped]]:
+    found = contaminated(pool, [turn for q in questions for turn in q.turns])
+    gone = {c.row: c for c in found}
+    kept = [row for row in range(len(pool)) if row not in gone]
+    dropped = [
+        Dropped(line=0, id=pool.ids[row], reason="contaminated", detail=f"{c.how} as a test question")
+        for row, c in gone.items()
+    ]
+    return pool.take(kept), dropped
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Questions in FastChat's or a like form; see `PoolSettings.questions`.
+
+    Raises: PoolError naming the line that has no question.
+    """
+    questions = []
+    for number, row in enumerate(read_jsonl(_existing(path)), start=1):
+        turns = row.get("turns") or row.get("text") or row.get("instruction") or row.get("prompt")
+        if not turns:
+            raise PoolError(f"{path} line {number} has no question: give turns, text, instruction or prompt")
+        questions.append(
+            Question(
+                id=str(row.get("question_id", row.get("id", number))),
+                turns=(turns,) if isinstance(turns, str) else tuple(turns),
+                category=str(row.get("category", "")),
+                reference=row.get("reference") if isinstance(row.get("reference"), str) else None,
+                answer=row.get("answer"),
+            )
+        )
+    return questions
+
+
+def _write(job: Job, pool: Pool, dropped: list[Dropped], questions: Iterable[Question], read: int) -> Outcome:
+    asked = [q.model_dump() for q in questions]
+    pool.write(job.out / "pool.parquet")
+    write_jsonl(job.out / "dropped.jsonl", (d.model_dump() for d in dropped))
+    write_jsonl(job.out / "questions.jsonl", asked)
+    metrics = {"dropped": count_reasons(dropped), "questions": len(asked)}
+    return Outcome(rows_in=read, rows_out=len(pool), rows_failed=len(dropped), metrics=metrics)
+
+
+def questions_of(folder: Path) -> list[Question]:
+    return [Question.model_validate(row) for row in read_jsonl(folder / "questions.jsonl")]
+
+
+def truth_of(folder: Path) -> dict[str, Truth] | None:
+    """id -> truth, for the builtin pool; None for any other."""
+    path = folder / "truth.jsonl"
+    if not path.exists():
+        return None
+    return {row["id"]: Truth.model_validate(row) for row in read_jsonl(path)}
+
+
+def reference_pool(questions: Iterable[Question]) -> Pool:
+    """First turns with their references, for held-out loss; questions without a reference are left out."""
+    return Pool.from_samples(
+        make_sample(q.turns[0], q.reference, id=q.id) for q in questions if q.reference and q.turns
+    )
+
+
+def corpus_of(folder: Path, pool: Pool) -> list[str]:
+    """Text to pretrain a tiny base model on: the builtin pool's own, else the pool's texts in plain form."""
+    path = folder / "corpus.jsonl"
+    if path.exists():
+        return [row["text"] for row in read_jsonl(path)]
+    return [re.sub(r"\n{3,}", "\n\n", f"{p}\n\n{r}") for p, r in zip(pool.prompts, pool.responses, strict=True)]

@@ -1,0 +1,197 @@
+"""Running, planning and selecting: the work behind the commands."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from eval.results import Results
+from tacos.embed import Embedder
+from tacos.llm.base import LLM
+from tacos.llm.client import build_llm
+from tacos.pipeline.collect import Collector
+from tacos.pipeline.graph import Experiment, selection_stage
+from tacos.pipeline.settings import ExperimentSettings, ModelsSettings, SelectSettings
+from tacos.stage import ArtifactStore, Stage, Tools
+from tacos.store.files import write_json, write_text
+from tacos.store.fingerprint import plain
+from tacos.tracking import Ledger, Tracker, Usage
+from tacos.types import Record
+
+log = logging.getLogger(__name__)
+
+
+def make_tools(settings: ModelsSettings, ledger: Ledger) -> Tools:
+    """Collaborators, each made once and when first asked for; replies are cached beside the artifacts."""
+    made: dict[str, Any] = {}
+
+    def embedder() -> Embedder:
+        if "embedder" not in made:
+            made["embedder"] = Embedder(settings.embedder, progress=sys.stderr.isatty())
+        return made["embedder"]
+
+    def llm(name: str) -> LLM:
+        if name not in made:
+            cache = Path(settings.artifacts) / "replies.sqlite"
+            made[name] = build_llm(settings.llms[name], ledger, cache, settings.embedder.device)
+        return made[name]
+
+    return Tools(ledger=ledger, embedder=embedder, llm=llm, device=settings.embedder.device)
+
+
+def run_experiment(settings: ExperimentSettings) -> tuple[Results, Path]:
+    """Run what is not done, then report; returns the results and the run folder."""
+    from eval.report import write_report  # matplotlib, which a selection does without
+
+    started, ledger = time.perf_counter(), Ledger()
+    experiment = Experiment(settings)
+    arms = experiment.arms  # every setting of every arm is checked here, before the first stage works
+    folder, store = Path(settings.runs) / settings.name, ArtifactStore(Path(settings.artifacts))
+    write_config(folder, settings)
+    tracker = Tracker(
+        settings.tracking.project, settings.name, folder, plain(settings), settings.tracking.mode
+    )
+    try:
+        tools = make_tools(settings, ledger)
+        for arm in arms:
+            for stage in arm.stages().values():
+                store.run(stage, tools)
+                done = store.record(stage)
+                tracker.log({f"{stage.name}/{arm.arm}/seed{arm.seed}/seconds": done.usage.seconds})
+        used = ledger.total + Usage(seconds=time.perf_counter() - started)
+        results = Collector(experiment, store, used).results()
+        link_artifacts(folder, store, {f"{a.arm}-seed{a.seed}-{n}": s for a in arms for n, s in a.stages().items()})
+        report = write_report(results, folder)
+        track(tracker, results, report.plots)
+    finally:
+        tracker.finish()
+    return results, folder
+
+
+def write_config(folder: Path, settings: ModelsSettings) -> None:
+    """The resolved settings, which run the same again."""
+    write_text(folder / "config.yaml", yaml.safe_dump(plain(settings), sort_keys=False, allow_unicode=True))
+
+
+def link_artifacts(folder: Path, store: ArtifactStore, stages: Mapping[str, Stage]) -> None:
+    """Relative links to the stage folders, so that a run folder shows what it rests on."""
+    links = folder / "artifacts"
+    shutil.rmtree(links, ignore_errors=True)
+    links.mkdir(parents=True)
+    for name, stage in stages.items():
+        target = store.folder(stage).resolve()
+        (links / name).symlink_to(os.path.relpath(target, links.resolve()), target_is_directory=True)
+
+
+def track(tracker: Tracker, results: Results, plots: Mapping[str, Path]) -> None:
+    """Tables, numbers and plots of the report, to W&B."""
+    rows = []
+    for s in results.summary:
+        row: dict[str, Any] = {"arm": s.arm, "method": s.method}
+        for field in ("defect_rate", "exact_match", "heldout_loss", "winning_score"):
+            interval = getattr(s, field)
+            row |= {field: interval and interval.mean, f"{field}_low": interval and interval.low}
+            row |= {f"{field}_high": interval and interval.high}
+        rows.append(row)
+        tracker.summary({f"{s.arm}/{k}": v for k, v in row.items() if isinstance(v, float)})
+    tracker.table("summary", rows)
+    tracker.table("runs", [{**flat(r)} for r in results.runs])
+    for name, path in plots.items():
+        tracker.image(f"plots/{name}", path)
+    tracker.summary({f"usage/{k}": v for k, v in results.total_usage.model_dump().items()})
+
+
+def flat(record: Record, prefix: str = "") -> dict[str, Any]:
+    """A record as one row: numbers and text by dotted name, the rest as JSON."""
+    row: dict[str, Any] = {}
+    for key, value in record:
+        name = f"{prefix}{key}"
+        if isinstance(value, Record):
+            row |= flat(value, f"{name}.")
+        else:
+            row[name] = value if isinstance(value, int | float | str | None) else json.dumps(plain(value))
+    return row
+
+
+class PlannedStage(Record):
+    """One stage of a plan; usage is an estimate, and zero for a cached stage."""
+
+    stage: str
+    fingerprint: str
+    cached: bool
+    estimate: Usage
+
+
+def plan(settings: ExperimentSettings | SelectSettings) -> list[PlannedStage]:
+    """Every stage a run would take, which are done, and what the rest would cost; no work is done.
+
+    LLM stages are estimated from the pool, which is read for it if it was not loaded before.
+    """
+    stages = list(selection_stage(settings).walk()) if isinstance(settings, SelectSettings) else Experiment(settings).walk()
+    store = ArtifactStore(Path(settings.artifacts))
+    planned = []
+    for stage in stages:
+        cached = store.is_done(stage)
+        estimate = Usage()
+        if not cached and stage.estimate is not None:
+            estimate = stage.estimate(_peek(settings, store, stages[0]))
+        planned.append(
+            PlannedStage(stage=stage.name, fingerprint=stage.fingerprint, cached=cached, estimate=estimate)
+        )
+    return planned
+
+
+def _peek(settings: ExperimentSettings | SelectSettings, store: ArtifactStore, load: Stage) -> Any:
+    """The pool for an estimate, without writing an artifact."""
+    from tacos.data.builtin import build
+    from tacos.data.read import read_pool
+    from tacos.types import Pool
+
+    if store.is_done(load):
+        return Pool.read(store.folder(load) / "pool.parquet")
+    if settings.pool.source == "builtin":
+        return build(settings.pool.builtin).pool
+    return read_pool(settings.pool.source, settings.pool.read).pool
+
+
+class SelectReport(Record):
+    """What `tacos select` answers; the keys of its `--json`."""
+
+    pool: int
+    selected: int
+    dropped: int
+    method: str
+    budget: int
+    seconds: float
+    out: str
+    run_dir: str
+
+
+def select(settings: SelectSettings, out: Path) -> SelectReport:
+    """Select, and copy the selection to `out`.
+
+    Raises: TacosError when `out` cannot be written; what was worked out stays in the artifacts.
+    """
+    started, store = time.perf_counter(), ArtifactStore(Path(settings.artifacts))
+    stage = selection_stage(settings)
+    folder = store.run(stage, make_tools(settings, Ledger()))
+    write_text(out, (folder / "selection.jsonl").read_text(encoding="utf-8"))
+    run = Path(settings.runs) / f"select-{settings.method}-{stage.fingerprint[:8]}"
+    write_config(run, settings)
+    link_artifacts(run, store, {s.name if s.name != "embed" else f"embed-{s.settings['text']}": s for s in stage.walk()})
+    load, done = store.record(next(iter(stage.walk()))).outcome, store.record(stage).outcome
+    report = SelectReport(
+        pool=load.rows_in, selected=done.rows_out, dropped=load.rows_failed, method=settings.method,
+        budget=settings.budget, seconds=round(time.perf_counter() - started, 2), out=str(out), run_dir=str(run),
+    )  # fmt: skip
+    write_json(run / "select.json", report)
+    return report

@@ -1,0 +1,166 @@
+"""What a config file may say."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from eval.generate import GenerateSettings
+from tacos.data.builtin import BuiltinSettings
+from tacos.data.dedup import DedupSettings
+from tacos.data.read import ReadSettings
+from tacos.embed import EmbedderSettings
+from tacos.errors import nearest
+from tacos.llm.base import LLMSettings, Sampling
+from tacos.methods import METHODS
+from tacos.types import Record
+from train.sft import TrainSettings
+from train.tiny import TinySettings
+
+TINY = "tiny"
+ZERO_SHOT = "zero-shot"
+
+
+class PoolSettings(Record):
+    """Where the samples come from, and what is left out before selection."""
+
+    source: str = "builtin"
+    """"builtin", a file (JSON, JSONL, gzip, Parquet), or a hub id `org/name[:split]`."""
+    builtin: BuiltinSettings = BuiltinSettings()
+    read: ReadSettings = ReadSettings()
+    dedup: DedupSettings = DedupSettings()
+    holdout: int = Field(0, ge=0)
+    """Rows set aside as test questions, their responses as references (not for the builtin pool)."""
+    holdout_seed: int = 0
+    questions: str | None = None
+    """A JSONL of test questions (`question_id`, and `turns` or `text` or `instruction`; optional
+    `category`, `reference`, `answer`) in place of held-out rows."""
+    decontaminate: bool = True
+    """Drop rows whose prompt is a test question or shares 13 words in a row with one."""
+
+    @model_validator(mode="after")
+    def _one_test_set(self) -> PoolSettings:
+        if self.holdout and self.questions:
+            raise ValueError("set either holdout or questions, not both")
+        if self.source == "builtin" and (self.holdout or self.questions):
+            raise ValueError("the builtin pool brings its own test questions: leave holdout and questions out")
+        return self
+
+
+class ArmSettings(Record):
+    """One row of the experiment: a method with its settings, or "zero-shot" for the base model as it is."""
+
+    method: str
+    settings: dict[str, Any] = {}
+
+    @field_validator("method")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name != ZERO_SHOT and name not in METHODS:
+            raise ValueError(f"unknown method {name!r}: {nearest(name, [*METHODS, ZERO_SHOT])}")
+        return name
+
+
+class BaseModelSettings(Record):
+    """The model that is fine-tuned."""
+
+    model: str = TINY
+    """"tiny" builds and pretrains a small LLaMA on the spot; else a hub id or a folder."""
+    tiny: TinySettings = TinySettings()
+
+
+class JudgeSettings(Record):
+    """Who compares answers."""
+
+    by: Literal["reference", "llm"] = "reference"
+    llm: str = "judge"
+    """Which of the configured `llms` judges."""
+    sampling: Sampling = Sampling(temperature=0.0, max_tokens=2048)
+    rule: Literal["lenient", "strict"] = "lenient"
+    """How two orders combine; lenient is the papers' rule."""
+    unparsed: Literal["count", "tie"] = "count"
+    """A question with an unreadable verdict is left out and counted, or a tie as in the papers."""
+
+
+class EvalSettings(Record):
+    """How the fine-tuned models are examined."""
+
+    generate: GenerateSettings = GenerateSettings()
+    judge: JudgeSettings = JudgeSettings()
+
+
+class TrackingSettings(Record):
+    """Weights & Biases; the variable WANDB_MODE overrides `mode`."""
+
+    project: str = "tacos"
+    mode: Literal["online", "offline", "disabled"] = "offline"
+
+
+class ModelsSettings(Record):
+    """What selection itself may use; shared by experiments and single selections."""
+
+    embedder: EmbedderSettings = EmbedderSettings()
+    llms: dict[str, LLMSettings] = {}
+    """Named models, e.g. `tagger`, `scorer`, `judge`."""
+    artifacts: str = "artifacts"
+    """Folder of finished stages, shared by all runs."""
+    runs: str = "runs"
+    """Folder of run folders."""
+
+
+class SelectSettings(ModelsSettings):
+    """`tacos select`: one method, one budget."""
+
+    pool: PoolSettings = PoolSettings()
+    method: str = "tacos"
+    settings: dict[str, Any] = {}
+    budget: int = Field(1000, ge=1)
+    seed: int = 0
+
+    @field_validator("method")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        METHODS.get(name)
+        return name
+
+
+class ExperimentSettings(ModelsSettings):
+    """`tacos run`: arms under one budget, trained, judged and reported."""
+
+    name: str
+    """Names the run folder: letters, digits, dot, dash, underscore."""
+    pool: PoolSettings = PoolSettings()
+    budget: int = Field(..., ge=1)
+    """Samples each selecting arm takes."""
+    seeds: tuple[int, ...] = (0,)
+    """Each seed selects and trains anew."""
+    arms: dict[str, ArmSettings]
+    baseline: str
+    """The arm that all others are compared with."""
+    base: BaseModelSettings = BaseModelSettings()
+    train: TrainSettings | None = TrainSettings()
+    """null selects and audits only."""
+    eval: EvalSettings = EvalSettings()
+    tracking: TrackingSettings = TrackingSettings()
+
+    @field_validator("name")
+    @classmethod
+    def _a_folder_name(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            raise ValueError("use letters, digits, dot, dash and underscore only")
+        return name
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if not seeds or len(set(seeds)) != len(seeds):
+            raise ValueError("give at least one seed, each once")
+        return seeds
+
+    @model_validator(mode="after")
+    def _baseline_is_an_arm(self) -> ExperimentSettings:
+        if self.baseline not in self.arms:
+            raise ValueError(f"baseline {self.baseline!r} is no arm: {nearest(self.baseline, self.arms)}")
+        return self

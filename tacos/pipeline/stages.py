@@ -1,0 +1,167 @@
+"""Stages beyond selection: the base model, training, answering, judging."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from eval.generate import generate, heldout_loss
+from eval.judge import Comparison, LLMJudge, LLMJudgeSettings, PairJudge, ReferenceJudge
+from eval.pairwise import Judged, compare
+from tacos.data.read import read_pool
+from tacos.errors import ConfigError, PoolError
+from tacos.llm.base import LLMSettings
+from tacos.pipeline.pool import corpus_of, questions_of, reference_pool
+from tacos.pipeline.settings import TINY, BaseModelSettings, EvalSettings, JudgeSettings
+from tacos.prompts import load
+from tacos.stage import Job, Outcome, Stage
+from tacos.store.files import read_jsonl, write_json, write_jsonl
+from tacos.store.fingerprint import file_digest, fingerprint
+from tacos.text import exact_match
+from tacos.types import Answer, Pool, Question
+from train.sft import TrainSettings, train
+from train.tiny import build_tiny
+
+EXECUTION = {"accumulation", "gradient_checkpointing", "save_steps", "deepspeed", "device"}
+WHOLE_FILE = 64 * 2**20
+"""Bytes up to which a model file is hashed whole; larger ones by size and name."""
+
+
+def base_stage(pool: Stage, settings: BaseModelSettings) -> Stage | None:
+    """The tiny model built on the spot; None where the base is a model by name."""
+    if settings.model != TINY:
+        return None
+
+    def work(job: Job) -> Outcome:
+        texts = corpus_of(job.inputs["pool"], job.pool())
+        metrics = build_tiny(texts, settings.tiny, job.out / "model", _device(job))
+        return Outcome(rows_in=len(texts), rows_out=1, metrics=metrics)
+
+    return Stage("base", work, settings.tiny.model_dump(), {"pool": pool})
+
+
+def _device(job: Job) -> str:
+    return "cpu" if job.tools.device == "auto" else job.tools.device
+
+
+def model_identity(name: str) -> Any:
+    """A hub id by name; a folder by its contents (large files by name and size)."""
+    folder = Path(name)
+    if not folder.is_dir():
+        return name
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    marks = [
+        [p.relative_to(folder).as_posix(), p.stat().st_size, file_digest(p) if p.stat().st_size <= WHOLE_FILE else ""]
+        for p in files
+    ]
+    return fingerprint(marks)
+
+
+def train_stage(selection: Stage, base: Stage | None, model: str, settings: TrainSettings, seed: int) -> Stage:
+    """The base fine-tuned on a selection: `model/`, `trained.json`."""
+    inputs = {"selection": selection} | ({"base": base} if base else {})
+    identity = {"train": settings.model_dump(exclude=EXECUTION), "seed": seed}
+    if not base:
+        identity["model"] = model_identity(model)
+
+    def work(job: Job) -> Outcome:
+        pool = read_selection(job.inputs["selection"] / "selection.jsonl")
+        source = str(job.inputs["base"] / "model") if base else model
+        trained = train(pool, source, settings, seed, job.out)
+        write_json(job.out / "trained.json", trained)
+        return Outcome(rows_in=len(pool), rows_out=trained.samples, rows_failed=trained.dropped)
+
+    return Stage("train", work, identity, inputs)
+
+
+def read_selection(path: Path) -> Pool:
+    """Raises: PoolError when nothing was selected."""
+    if not path.read_text(encoding="utf-8").strip():
+        raise PoolError(f"{path} holds no sample: nothing was selected")
+    return read_pool(str(path)).pool
+
+
+def answer_stage(model: Stage | str, pool: Stage, settings: EvalSettings, train: TrainSettings, seed: int) -> Stage:
+    """Answers to the test questions, exact matches where an answer can be checked, and held-out loss."""
+    inputs = {"pool": pool} | ({"model": model} if isinstance(model, Stage) else {})
+    identity: dict[str, Any] = {
+        "generate": settings.generate.model_dump(exclude={"batch_size"}), "max_length": train.max_length, "seed": seed,
+    }  # fmt: skip
+    if isinstance(model, str):
+        identity["model"] = model_identity(model)
+
+    def work(job: Job) -> Outcome:
+        questions = questions_of(job.inputs["pool"])
+        folder = str(job.inputs["model"] / "model") if isinstance(model, Stage) else model
+        device = job.tools.device
+        name = Path(folder).parent.name if isinstance(model, Stage) else model
+        answers = generate(folder, questions, settings.generate, name, seed, device)
+        matches = match_answers(questions, answers)
+        write_jsonl(job.out / "answers.jsonl", (a.model_dump() for a in answers))
+        write_jsonl(job.out / "matches.jsonl", ({"question_id": q, "exact_match": m} for q, m in matches.items()))
+        references = reference_pool(questions)
+        loss = heldout_loss(folder, references, train.max_length, device=device) if len(references) else None
+        metrics: dict[str, Any] = {"heldout_loss": loss}
+        if matches:
+            metrics["exact_match"] = sum(matches.values()) / len(matches)
+        return Outcome(rows_in=len(questions), rows_out=len(answers), metrics=metrics)
+
+    return Stage("answer", work, identity, inputs)
+
+
+def match_answers(questions: list[Question], answers: list[Answer]) -> dict[str, bool]:
+    """Question id -> whether the last reply gives the answer; questions without one are left out."""
+    return {
+        q.id: exact_match(a.turns[-1], q.answer) for q, a in zip(questions, answers, strict=True) if q.answer is not None
+    }
+
+
+def judge_stage(
+    answers: Stage, opponent: Stage, pool: Stage, settings: JudgeSettings, llms: dict[str, LLMSettings]
+) -> Stage:
+    """Every question judged in both orders: `reviews.jsonl`."""
+    identity: dict[str, Any] = settings.model_dump(exclude={"llm", "sampling"})
+    if settings.by == "llm":
+        if settings.llm not in llms:
+            raise ConfigError(f"eval.judge.by=llm needs llms.{settings.llm}: add its model and endpoint")
+        identity |= {
+            "llm": llms[settings.llm].identity(), "sampling": settings.sampling, "prompt": load("judge_pair").template,
+        }  # fmt: skip
+
+    def work(job: Job) -> Outcome:
+        judge: PairJudge = ReferenceJudge()
+        if settings.by == "llm":
+            judge = LLMJudge(job.tools.llm(settings.llm), LLMJudgeSettings(sampling=settings.sampling))
+        items = comparisons(questions_of(job.inputs["pool"]), job.inputs["answers"], job.inputs["opponent"])
+        judged = compare(judge, items, settings.rule, settings.unparsed)
+        ids = [q.id for q in questions_of(job.inputs["pool"])]
+        rows = ({"question_id": i, **j.model_dump()} for i, j in zip(ids, judged, strict=True))
+        write_jsonl(job.out / "reviews.jsonl", rows)
+        failed = sum(j.result == "unparsed" for j in judged)
+        return Outcome(rows_in=len(items), rows_out=len(items) - failed, rows_failed=failed, metrics={"judge": judge.name})
+
+    return Stage("judge", work, identity, {"answers": answers, "opponent": opponent, "pool": pool})
+
+
+def comparisons(questions: list[Question], answers: Path, opponent: Path) -> list[Comparison]:
+    mine, theirs = answers_of(answers), answers_of(opponent)
+    return [
+        Comparison(
+            question="\n\n".join(q.turns),
+            answer_1="\n\n".join(mine[q.id].turns),
+            answer_2="\n\n".join(theirs[q.id].turns),
+            reference=q.reference,
+            answer=q.answer,
+        )
+        for q in questions
+    ]
+
+
+def answers_of(folder: Path) -> dict[str, Answer]:
+    rows = (Answer.model_validate(row) for row in read_jsonl(folder / "answers.jsonl"))
+    return {row.question_id: row for row in rows}
+
+
+def reviews_of(folder: Path) -> list[Judged]:
+    rows = read_jsonl(folder / "reviews.jsonl")
+    return [Judged.model_validate({k: v for k, v in row.items() if k != "question_id"}) for row in rows]

@@ -1,0 +1,60 @@
+"""Everything offline, seeded, and small."""
+
+from __future__ import annotations
+
+import os
+
+# Before any test module imports transformers, datasets or wandb.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["WANDB_MODE"] = "offline"
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tacos.embed import Embedder, EmbedderSettings, packaged_minilm
+from tacos.types import Pool, make_sample
+
+
+def small_pool(n: int = 6) -> Pool:
+    return Pool.from_samples(
+        make_sample(f"Question number {i}?", "word " * (i + 1) + "end.", id=f"s{i}") for i in range(n)
+    )
+
+
+class LetterEmbedder(Embedder):
+    """Letter counts as unit vectors: an embedder whose numbers can be worked out by hand."""
+
+    def __init__(self) -> None:
+        super().__init__(EmbedderSettings(model="letters"))
+        self.calls: list[list[str]] = []
+
+    def __call__(self, texts):  # type: ignore[no-untyped-def]
+        self.calls.append(list(texts))
+        letters = "abcdefghijklmnopqrstuvwxyz"
+        counts = np.array([[t.lower().count(c) for c in letters] for t in texts], dtype=np.float32)
+        return counts / np.maximum(1e-9, np.linalg.norm(counts, axis=1, keepdims=True))
+
+
+@pytest.fixture
+def pool() -> Pool:
+    return small_pool()
+
+
+@pytest.fixture(scope="session")
+def minilm() -> Embedder:
+    """The real default embedder; skips where it is not packaged, since tests have no network."""
+    if packaged_minilm() is None:
+        pytest.skip("needs the offline extra")
+    return Embedder(EmbedderSettings())
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real data for tests, where it exists: TACOS_SHARED, or a folder `shared` beside the checkout."""
+    folder = Path(os.environ.get("TACOS_SHARED", Path(__file__).parents[2] / "shared"))
+    if not folder.is_dir():
+        pytest.skip("no shared data folder; set TACOS_SHARED")
+    return folder

@@ -1,0 +1,201 @@
+"""A made-up experiment with the shape and the size of a real one, for the report's tests and for looking at it."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from eval.results import ArmRun, ArmSummary, Audit, Interval, Pairwise, Results, TagReport
+from tacos.tracking import Usage
+from tacos.types import Trained
+
+POOL_ROWS = 2871
+BUDGET = 300
+QUESTIONS = 120
+BINS = ("0-9", "10-19", "20-39", "40-79", "80-159", "160-319", "320-639", "640+")
+KINDS = ("wrong answer", "truncated", "off topic", "repeats itself", "empty filler", "wrong format", "refusal")
+SUBJECTS = ("arithmetic", "dates", "units", "sorting", "grammar", "geometry", "logic", "summaries", "spelling", "code")
+SKILLS = tuple(f"{subject} {form}" for subject in SUBJECTS for form in ("recall", "one step", "several steps"))
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What the made-up arm is like: its defect rate, exact match, mean words and cost of selection."""
+
+    name: str
+    method: str
+    defect_rate: float
+    exact_match: float
+    words: float
+    usage: Usage
+    rows: int = BUDGET
+    loss: float = 1.5
+
+
+ARMS = (
+    Arm("tacos", "tacos", 0.120, 0.612, 96, Usage(seconds=41.82, calls=0), loss=1.182),
+    Arm("tacos-llm", "tacos", 0.094, 0.634, 101, Usage(calls=11484, failed_calls=12, cached_calls=310,
+        prompt_tokens=6_204_118, completion_tokens=402_771, cost_usd=1.172371, seconds=1873.4), loss=1.151),
+    Arm("random", "random", 0.374, 0.489, 78, Usage(seconds=0.0121), loss=1.391),
+    Arm("car", "car", 0.171, 0.571, 112, Usage(seconds=28.311), loss=1.233),
+    Arm("iterselecttune", "iterselecttune", 0.228, 0.552, 121, Usage(calls=900, prompt_tokens=411_020,
+        completion_tokens=9_114, cost_usd=0.06712, seconds=311.9), loss=1.262),
+    Arm("longest", "length", 0.401, 0.447, 214, Usage(seconds=0.0304), loss=1.502),
+    Arm("full pool", "full", 0.371, 0.507, 79, Usage(seconds=0.0098), rows=POOL_ROWS, loss=1.344),
+    Arm("zero-shot", "none", 0.0, 0.031, 0, Usage(), rows=0, loss=4.214),
+)  # fmt: skip
+
+
+def make_results(
+    *,
+    arms: tuple[Arm, ...] = ARMS,
+    seeds: int = 3,
+    truth: bool = True,
+    training: bool = True,
+    tags: bool = True,
+    half_width: float = 0.04,
+    uneven: bool = False,
+) -> Results:
+    """truth, training, tags: leave these parts out; half_width: of the gains' intervals, as a fraction;
+    uneven: train the first arm on 10% more loss tokens than the others."""
+    rng = random.Random(20)
+    base = next(a for a in arms if a.name == "random")
+    runs = [_run(rng, arm, seed, truth, training) for arm in arms for seed in range(seeds)]
+    if uneven:
+        runs[0] = _heavier(runs[0])
+    return Results(
+        name="quickstart",
+        created="2026-03-14T09:26:53+00:00",
+        baseline="random",
+        parts=_parts(llm=any(a.usage.calls for a in arms)),
+        pool={
+            "read": 3000,
+            "rows": POOL_ROWS,
+            "dropped": {"duplicate": 104, "empty response": 21, "not valid JSON": 4},
+            "source": "builtin pool, seed 7",
+        },
+        pool_audit=_audit(rng, POOL_ROWS, 79, 0.371, truth),
+        budget=BUDGET,
+        training_budget="60 steps of 600 loss tokens per arm" if training else "no training",
+        questions=QUESTIONS if training else 0,
+        runs=runs,
+        summary=[_summary(a, base, seeds, truth, training, half_width) for a in arms],
+        tags=[_tags("tacos"), _tags("tacos-llm", extra=900)] if tags else [],
+        total_usage=sum((a.usage for a in arms), Usage(seconds=211.4)),
+        versions={"tacos": "0.1.0", "torch": "2.9.1", "transformers": "5.1.0", "numpy": "2.3.4"},
+        commit="4fb6005d0c0ffee0123456789abcdef012345678",
+    )
+
+
+def interval(mean: float, half: float, n: int) -> Interval:
+    return Interval(mean=mean, low=mean - half, high=mean + half, n=n)
+
+
+def rate(mean: float, half: float, n: int) -> Interval:
+    """An interval of a share, kept inside [0, 1]."""
+    return Interval(mean=mean, low=max(0.0, mean - half), high=min(1.0, mean + half), n=n)
+
+
+def _parts(llm: bool) -> dict[str, str]:
+    return {
+        "embedder": "all-MiniLM-L6-v2 (embedded)",
+        "tagger": "qwen2.5-7b-instruct on an OpenAI-compatible server (LLM)" if llm else "keyphrases, YAKE (embedded)",
+        "comparator": "pairwise quality model fitted on the pool (embedded)",
+        "base model": "tiny LLaMA, 3.1 M parameters, trained on the spot (embedded)",
+        "judge": "reference judge (embedded)",
+    }
+
+
+def _shares(rng: random.Random, names: tuple[str, ...], total: int, keep: float = 1.0) -> dict[str, int]:
+    """`total` rows spread unevenly over `names`; a name is left empty with chance 1 - keep."""
+    weights = [rng.uniform(0.3, 1.7) if rng.random() < keep else 0.0 for _ in names]
+    whole = sum(weights) or 1.0
+    return {name: round(total * w / whole) for name, w in zip(names, weights, strict=True)}
+
+
+def _audit(rng: random.Random, rows: int, words: float, defects: float, truth: bool) -> Audit:
+    centre = next((i for i, high in enumerate((10, 20, 40, 80, 160, 320, 640)) if words < high), 7)
+    weights = [rng.uniform(0.8, 1.2) * 0.45 ** abs(i - centre) for i in range(len(BINS))]
+    histogram = {b: round(rows * w / sum(weights)) for b, w in zip(BINS, weights, strict=True)}
+    known: dict[str, Any] = {}
+    if truth and rows:
+        skills = {s: n for s, n in _shares(rng, SKILLS, rows, 0.93 if rows == BUDGET else 1).items() if n}
+        known = {
+            "defect_rate": rate(defects, 0.03, rows),
+            "defects": _shares(rng, KINDS, round(rows * defects)),
+            "skills": skills,
+            "skills_total": len(SKILLS),
+        }
+    return Audit(rows=rows, mean_words=words * rng.uniform(0.98, 1.02), word_histogram=histogram, **known)
+
+
+def _run(rng: random.Random, arm: Arm, seed: int, truth: bool, training: bool) -> ArmRun:
+    trained, judged = None, None
+    if training and arm.rows:
+        trained = Trained(
+            samples=arm.rows, epochs=round(36_000 / (arm.rows * arm.words), 3), steps=60,
+            tokens=round(rng.uniform(88_000, 104_000)), loss_tokens=36_000 + rng.randrange(400),
+            final_loss=arm.loss - 0.2, seconds=rng.uniform(41, 47), truncated=rng.randrange(4),
+            template_hash="9b2f41c07de1a355",
+        )  # fmt: skip
+    if training and arm.name != "random":
+        win = round(QUESTIONS * min(0.9, max(0.02, 0.36 + 2.2 * (arm.exact_match - 0.489))))
+        lose = round((QUESTIONS - win) * 0.55)
+        score = interval(1 + (win - lose) / QUESTIONS, 0.13, QUESTIONS)
+        judged = Pairwise(opponent="random", win=win, tie=QUESTIONS - win - lose, lose=lose, unparsed=0,
+                          winning_score=score, longer_wins=0.56)  # fmt: skip
+    stages = ("pool", "embed", "tag", "score", "select", "train", "generate", "judge")
+    exact = rate(arm.exact_match + rng.uniform(-0.025, 0.025), 0.06, QUESTIONS)
+    return ArmRun(
+        arm=arm.name,
+        method=arm.method,
+        seed=seed,
+        artifacts={s: f"{s}/{rng.getrandbits(64):016x}" for s in (stages if training else stages[:5])},
+        audit=_audit(rng, arm.rows, arm.words, arm.defect_rate, truth),
+        selection_usage=arm.usage,
+        trained=trained,
+        heldout_loss=arm.loss + rng.uniform(-0.02, 0.02) if training else None,
+        exact_match=exact if training else None,
+        pairwise=judged,
+    )
+
+
+def _heavier(run: ArmRun) -> ArmRun:
+    assert run.trained is not None
+    more = run.trained.model_copy(update={"loss_tokens": round(run.trained.loss_tokens * 1.1)})
+    return run.model_copy(update={"trained": more})
+
+
+def _summary(arm: Arm, base: Arm, seeds: int, truth: bool, training: bool, half: float) -> ArmSummary:
+    other = arm.name != base.name
+    known = truth and arm.rows > 0
+    n = QUESTIONS * seeds
+    gain, score = arm.exact_match - base.exact_match, 1 + 2 * (arm.exact_match - base.exact_match)
+    return ArmSummary(
+        arm=arm.name,
+        method=arm.method,
+        seeds=list(range(seeds)),
+        defect_rate=rate(arm.defect_rate, 0.021, arm.rows * seeds) if known else None,
+        exact_match=rate(arm.exact_match, 0.041, n) if training else None,
+        heldout_loss=interval(arm.loss, 0.05, n) if training else None,
+        winning_score=interval(score, 0.09, n) if training and other else None,
+        exact_match_gain=interval(gain, half, n) if training and other else None,
+        defect_gain=interval(arm.defect_rate - base.defect_rate, 0.035, n) if known and other else None,
+    )
+
+
+def _tags(arm: str, extra: int = 0) -> TagReport:
+    words = ("arithmetic", "word problem", "date arithmetic", "unit conversion", "sorting", "grammar correction",
+             "geometry", "deductive reasoning", "summarisation", "spelling", "python programming", "list editing",
+             "string manipulation", "percentages", "comparison")  # fmt: skip
+    steps = ("raw", "lower case", "frequency >= 3", "merged by meaning", "association")
+    before = {w.title() if i % 3 == 0 else w: 420 - 23 * i for i, w in enumerate(words)}
+    after = {w: 610 - 31 * i for i, w in enumerate(reversed(words))}
+    return TagReport(
+        arm=arm,
+        counts=dict(zip(steps, (6120 + extra, 5044 + extra, 1298, 611, 540), strict=True)),
+        samples=dict(zip(steps, (2871, 2871, 2790, 2790, 2790), strict=True)),
+        top_before=before,
+        top_after=after,
+    )

@@ -1,0 +1,95 @@
+"""Judges: grades by hand, and replies that cannot be read."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from eval.judge import Comparison, LLMJudge, LLMJudgeSettings, ReferenceJudge, grade, likeness
+from tacos.llm.base import Sampling
+from tacos.llm.scripted import ScriptedLLM
+
+ITEM = Comparison(
+    question="What is 3 plus 4?",
+    answer_1="It is 7.",
+    answer_2="The sum of 3 and 4 is 8.",
+    reference="The sum of 3 and 4 is 7.",
+    answer="7",
+)
+
+
+def test_reference_judge_by_hand():
+    """7 of 8 words in common on both sides: F1 7/8, grade 1 + 8 x 7/8 = 8."""
+    (verdict,) = ReferenceJudge().judge([ITEM])
+    assert (verdict.score_1, verdict.score_2, verdict.error) == (10, 8, None)
+    assert grade("Bananas.", ITEM) == 1
+    assert grade("", ITEM) == 1
+
+
+def test_the_reference_itself_is_9_where_nothing_can_be_checked():
+    item = ITEM.model_copy(update={"answer": None})
+    assert grade("The sum of 3 and 4 is 7.", item) == 9
+
+
+def test_likeness_is_rouge_l():
+    assert likeness("the cat sat", "the cat") == pytest.approx(2 * 2 / 5)
+    assert likeness("cat the", "the cat") == pytest.approx(2 * 1 / 4)
+    assert likeness("", "") == 0
+
+
+def test_order_does_not_matter_to_the_reference_judge():
+    first, second = ReferenceJudge().judge([ITEM, ITEM.swapped()])
+    assert (first.score_1, first.score_2) == (second.score_2, second.score_1)
+
+
+def test_nothing_to_compare_with_is_no_verdict():
+    (verdict,) = ReferenceJudge().judge([Comparison(question="q", answer_1="a", answer_2="b")])
+    assert not verdict.parsed and verdict.score_1 is None and "no reference" in verdict.error
+
+
+def test_answer_without_reference():
+    item = Comparison(question="q", answer_1="so 7", answer_2="8", answer="7")
+    (verdict,) = ReferenceJudge().judge([item])
+    assert (verdict.score_1, verdict.score_2) == (10, 1)
+
+
+def test_llm_judge_reads_scores_and_sends_both_answers():
+    llm = ScriptedLLM(lambda request: json.dumps({"feedback": "x", "score_1": 8, "score_2": 3}))
+    judge = LLMJudge(llm)
+    (verdict,) = judge.judge([ITEM])
+    assert (verdict.score_1, verdict.score_2) == (8, 3) and verdict.raw
+    request = judge.request(ITEM)
+    prompt = request.messages[-1].content
+    assert prompt.index(ITEM.question) < prompt.index(ITEM.answer_1) < prompt.index(ITEM.answer_2)
+    assert request.sampling.temperature == 0
+    assert (judge.embedded, judge.name) == (False, "LLM judge (scripted)")
+
+
+def test_llm_judge_takes_its_sampling():
+    sampling = Sampling(temperature=0.7, max_tokens=9)
+    judge = LLMJudge(ScriptedLLM(lambda request: ""), LLMJudgeSettings(sampling=sampling))
+    assert judge.request(ITEM).sampling == sampling
+
+
+def test_no_items_cost_nothing():
+    assert LLMJudge(ScriptedLLM(lambda request: "")).judge([]) == []
+
+
+@pytest.mark.parametrize("reply", ["I cannot say.", "", '{"score_1": 8}', '{"score_1": 80, "score_2": 3}'])
+def test_a_reply_that_cannot_be_read_is_no_verdict(reply):
+    (verdict,) = LLMJudge(ScriptedLLM(lambda request: reply)).judge([ITEM])
+    assert verdict.score_1 is None and verdict.score_2 is None
+    assert verdict.error and verdict.raw == reply
+
+
+def test_a_failed_call_is_no_verdict_and_others_go_on():
+    def answer(request):
+        if "Bananas" in request.messages[-1].content:
+            return RuntimeError("boom")
+        return '{"score_1": 5, "score_2": 5}'
+
+    bad = ITEM.model_copy(update={"question": "Bananas?"})
+    first, second = LLMJudge(ScriptedLLM(answer)).judge([bad, ITEM])
+    assert not first.parsed and "boom" in first.error
+    assert second.parsed

@@ -1,0 +1,135 @@
+"""A chat-completions server that fails on purpose, on 127.0.0.1 and a free port, in a thread.
+
+What it does is set by `plan`: (content of the last message, how often it was asked, from 1) -> Fault.
+It counts every request by content, so tests can say what was asked twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+
+from aiohttp import web
+
+
+class Fault(StrEnum):
+    """What happens to one request."""
+
+    OK = "ok"
+    LIMITED = "429"
+    LIMITED_AFTER = "429 with Retry-After"
+    BROKEN = "500"
+    REFUSED = "400"
+    UNAUTHORISED = "401, echoing the key"
+    SILENT = "no answer in time"
+    RESET = "connection reset"
+    GARBAGE = "200 with a body that is not JSON"
+    EMPTY = "200 with no choices"
+
+
+RETRY_AFTER_S = 7
+Plan = Callable[[str, int], Fault]
+
+
+def always_ok(content: str, times: int) -> Fault:
+    return Fault.OK
+
+
+class FaultServer:
+    """Use as a context manager. Answers "echo: <content>", 10 prompt and 5 completion tokens each."""
+
+    def __init__(self, plan: Plan = always_ok, delay_s: float = 0.0):
+        self.plan = plan
+        self.delay_s = delay_s
+        self.asked: Counter[str] = Counter()
+        """Requests by content of their last message."""
+        self.answered: Counter[str] = Counter()
+        """Requests that got an OK."""
+        self.bodies: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.on_hit: Callable[[int], None] = lambda count: None
+        """Called, in the server's thread, with the number of requests so far."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    @property
+    def hits(self) -> int:
+        return self.asked.total()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def __enter__(self) -> FaultServer:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(30)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(30)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(30)
+        self._loop.close()
+
+    async def _start(self) -> None:
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", self._handle)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.port: int = self._runner.addresses[0][1]
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        content = body["messages"][-1]["content"]
+        self.asked[content] += 1
+        self.bodies.append(body)
+        self.headers.append(dict(request.headers))
+        self.on_hit(self.hits)
+        await asyncio.sleep(self.delay_s)
+        fault = self.plan(content, self.asked[content])
+        if fault is Fault.OK:
+            self.answered[content] += 1
+        return await self._act(fault, content, request)
+
+    async def _act(self, fault: Fault, content: str, request: web.Request) -> web.StreamResponse:
+        match fault:
+            case Fault.LIMITED:
+                return web.json_response({"error": {"message": "slow down"}}, status=429)
+            case Fault.LIMITED_AFTER:
+                headers = {"Retry-After": str(RETRY_AFTER_S)}
+                return web.json_response({"error": {"message": "slow down"}}, status=429, headers=headers)
+            case Fault.BROKEN:
+                return web.Response(status=500, text="<html>oops</html>")
+            case Fault.REFUSED:
+                return web.json_response({"error": {"message": "content refused"}}, status=400)
+            case Fault.UNAUTHORISED:
+                sent = request.headers.get("Authorization", "")
+                return web.json_response({"error": {"message": f"bad key: {sent}"}}, status=401)
+            case Fault.SILENT:
+                await asyncio.sleep(3600)
+            case Fault.RESET:
+                assert request.transport is not None
+                request.transport.abort()
+            case Fault.GARBAGE:
+                return web.Response(text='{"choices": [{"mess', content_type="application/json")
+            case Fault.EMPTY:
+                return web.json_response({"choices": [], "usage": _USAGE})
+        message = {"role": "assistant", "content": f"echo: {content}"}
+        return web.json_response({"choices": [{"index": 0, "message": message}], "usage": _USAGE})
+
+
+_USAGE = {"prompt_tokens": 10, "completion_tokens": 5}
+
+
+def dead_port() -> int:
+    """A port on 127.0.0.1 where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

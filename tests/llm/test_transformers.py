@@ -1,0 +1,110 @@
+"""The in-process backend on a random LLaMA: order, batches, seeds, limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tacos.errors import LLMError
+from tacos.llm.base import Completion, LLMSettings, Request, Sampling
+from tacos.llm.client import build_llm, complete
+from tacos.llm.transformers import lay_out, named_by_content
+from tacos.tracking import Ledger
+from tacos.types import Message
+
+from . import tiny_llama
+from .helpers import ask, texts
+
+torch = pytest.importorskip("torch")
+
+
+def run(model: Path, requests: list[Request], batch_size: int = 4) -> list[Completion]:
+    settings = LLMSettings(
+        backend="transformers", model=str(model), concurrency=batch_size, max_failed_share=1.0
+    )
+    return complete(build_llm(settings, Ledger(), None, device="cpu"), requests)
+
+
+def questions(temperature: float, max_tokens: int = 8) -> list[Request]:
+    sampling = Sampling(temperature=temperature, top_p=0.9, max_tokens=max_tokens)
+    return [ask("the fox " * (i % 5 + 1) + str(i), sampling=sampling) for i in range(9)]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_reply_does_not_depend_on_its_batch(tiny_model: Path, temperature: float) -> None:
+    requests = questions(temperature)
+    together = run(tiny_model, requests, batch_size=4)
+    alone = [run(tiny_model, [request])[0] for request in requests]
+    assert texts(together) == texts(alone)
+    assert all(c.text is not None and 1 <= c.completion_tokens <= 8 for c in together)
+    assert len(set(texts(together))) > 1
+
+
+def test_repeats_are_other_draws(tiny_model: Path) -> None:
+    sampling = Sampling(temperature=1.0, max_tokens=8)
+    completions = run(tiny_model, [ask("the fox", sampling=sampling, repeat=i) for i in range(4)])
+    assert len(set(texts(completions))) == 4
+
+
+def test_greedy_is_the_models_own_argmax(tiny_model: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    model = AutoModelForCausalLM.from_pretrained(tiny_model)
+    text, _ = lay_out(tokenizer, [Message(role="user", content="the fox")])
+    tokens = tokenizer(text, return_tensors="pt", add_special_tokens=False)["input_ids"]
+    expected = str(tokenizer.decode(model(tokens).logits[0, -1].argmax()))
+    (got,) = run(tiny_model, [ask("the fox", sampling=Sampling(max_tokens=1))])
+    assert got.text == expected.strip()
+    assert got.prompt_tokens == tokens.shape[1]
+
+
+def test_a_prompt_longer_than_the_context_is_its_rows_error(tiny_model: Path) -> None:
+    long, short = run(tiny_model, [ask("x" * 1000), ask("x", sampling=Sampling(max_tokens=4))])
+    assert "context is 256" in (long.error or "")
+    assert short.text is not None
+
+
+def test_a_reply_ends_with_the_context(tiny_model: Path) -> None:
+    (reply,) = run(tiny_model, [ask("x" * 200)])
+    assert reply.text is not None and reply.prompt_tokens + reply.completion_tokens <= 256
+
+
+def test_a_tokenizer_without_a_template_gets_the_plain_layout(tiny_model: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    tokenizer.chat_template = None
+    messages = [Message(role="system", content="Be brief."), Message(role="user", content="Hi")]
+    assert lay_out(tokenizer, messages) == (
+        "### System:\nBe brief.\n\n### User:\nHi\n\n### Assistant:\n",
+        True,
+    )
+
+
+def test_a_retrained_folder_is_another_model(tiny_model: Path, tmp_path: Path) -> None:
+    assert named_by_content(str(tiny_model)).startswith("tiny@")
+    same = tiny_llama.build(tmp_path / "a" / "tiny")
+    other = tiny_llama.build(tmp_path / "b" / "tiny", seed=1)
+    assert named_by_content(str(same)) == named_by_content(str(tiny_model))
+    assert named_by_content(str(other)) != named_by_content(str(tiny_model))
+    assert named_by_content("org/model") == "org/model"
+
+
+def test_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(LLMError, match="cannot load the model"):
+        run(tmp_path / "empty", [ask("x")])
+
+
+def test_draws_follow_the_distribution() -> None:
+    from tacos.llm.sampling import draw
+
+    # Probabilities .3, .5, .2 and top_p .7 keep tokens 1 and 0, with .625 and .375 of the mass.
+    logits = torch.tensor([[0.3, 0.5, 0.2]]).log().repeat(1000, 1)
+    uniform = (torch.arange(1000)[:, None] + 0.5) / 1000
+    tokens = draw(logits, uniform, Sampling(temperature=1.0, top_p=0.7))
+    assert torch.bincount(tokens[:, 0], minlength=3).tolist() == [375, 625, 0]
+    edge = draw(logits[:1], torch.tensor([[1.0]]), Sampling(temperature=1.0, top_p=0.7))
+    assert edge.item() == 0
