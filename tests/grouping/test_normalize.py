@@ -48,7 +48,7 @@ def test_rules_before_frequency_pool_the_counts_of_variants() -> None:
 @pytest.mark.parametrize(
     ("tag", "by_word", "by_phrase"),
     [
-        ("Email-Writing", "email write", "email write"),
+        ("Email-Writing", "email write", "email writ"),
         ("Writing Emails", "write email", "writing email"),
         ("  C++ / Python_code ", "c python code", "c python cod"),
         ("???", None, None),
