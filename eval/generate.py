@@ -83,14 +83,22 @@ def complete(
 
 
 def complete_batch(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: list[list[int]], settings: GenerateSettings
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: list[list[int]],
+    settings: GenerateSettings,
 ) -> list[str]:
     import torch
 
     ids, mask = pad_left(prompts, pad_id(tokenizer))
     sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
     if settings.temperature > 0:
-        sampling = {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
+        sampling = {
+            "do_sample": True,
+            "temperature": settings.temperature,
+            "top_p": settings.top_p,
+            "top_k": 0,
+        }
     generator: Any = model
     with torch.inference_mode():
         out = generator.generate(
@@ -129,13 +137,17 @@ def heldout_loss(
     encoded = [encode(tokenizer, sample.messages, max_length) for sample in samples]
     rows = [(e.ids, e.mask) for e in encoded if e.loss_tokens]
     if not rows:
-        raise TacosError(f"none of {len(samples)} samples has an assistant token in its first {max_length} tokens")
+        raise TacosError(
+            f"none of {len(samples)} samples has an assistant token in its first {max_length} tokens"
+        )
     rows.sort(key=lambda row: -len(row[0]))
     sums = [batch_loss(model, batch, pad_id(tokenizer)) for batch in batches(rows, batch_size)]
     return sum(loss for loss, _ in sums) / sum(count for _, count in sums)
 
 
-def batch_loss(model: PreTrainedModel, rows: Sequence[tuple[list[int], list[int]]], pad: int) -> tuple[float, int]:
+def batch_loss(
+    model: PreTrainedModel, rows: Sequence[tuple[list[int], list[int]]], pad: int
+) -> tuple[float, int]:
     """Summed loss and number of supervised tokens."""
     import torch
 

@@ -33,7 +33,9 @@ def draw(results: Results) -> Iterator[Plot]:
 
 
 def _whisker(axis: Axes, row: float, interval: Interval, colour: str) -> None:
-    axis.plot([interval.low * 100, interval.high * 100], [row, row], color=colour, lw=2.2, solid_capstyle="round")
+    axis.plot(
+        [interval.low * 100, interval.high * 100], [row, row], color=colour, lw=2.2, solid_capstyle="round"
+    )
     axis.plot(interval.mean * 100, row, "o", color=colour, ms=7, mec=look.SURFACE, mew=1)
 
 
@@ -63,8 +65,14 @@ def exact_match(results: Results) -> Plot | None:
     for axis in axes:
         axis.grid(axis="x")
     seeds = max(len(a.summary.seeds) for a in arms)
-    faint = "; faint points are single seeds" if seeds > 1 else "; there is one seed, so they cover questions only"
-    caption = f"Dots are means, whiskers 95% intervals{faint}. A difference whose whisker touches zero is no claim."
+    faint = (
+        "; faint points are single seeds"
+        if seeds > 1
+        else "; there is one seed, so they cover questions only"
+    )
+    caption = (
+        f"Dots are means, whiskers 95% intervals{faint}. A difference whose whisker touches zero is no claim."
+    )
     return Plot("exact_match", "model", "Exact match per arm", caption, figure)
 
 
@@ -101,7 +109,9 @@ def votes(results: Results) -> Plot | None:
     axis.axvline(50, color=look.INK, lw=0.8, ls=(0, (2, 3)))
     axis.text(102, -0.62, "winning score", fontsize=8.5, color=look.MUTED, va="bottom")
     handles = [axis.barh(0, 0, color=colour, label=name) for name, colour in VOTES]
-    axis.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, handlelength=1, borderpad=0)
+    axis.legend(
+        handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, handlelength=1, borderpad=0
+    )
     base = look.literal(results.baseline)
     caption = (f"Pairs against {base}, each judged in both orders, over all seeds. The winning score is"
                " (win - lose) / n + 1: 1 is a draw, 2 wins everything.")  # fmt: skip
@@ -117,7 +127,9 @@ def _stack(axis: Axes, row: int, parts: Iterable[tuple[int, str]]) -> None:
         axis.barh(row, share, left=left, height=0.66, color=colour, ec=look.SURFACE, lw=1)
         if share >= 5:
             ink = "#1d1f24" if colour == VOTES[1][1] else "#ffffff"
-            axis.text(left + share / 2, row, fmt.count(number), ha="center", va="center", fontsize=8.5, color=ink)
+            axis.text(
+                left + share / 2, row, fmt.count(number), ha="center", va="center", fontsize=8.5, color=ink
+            )
         left += share
 
 
@@ -140,7 +152,9 @@ def defects(results: Results) -> Plot | None:
     axis.set_xlabel("rows with a defect, %")
     axis.grid(axis="x")
     figure.legend(loc="outside lower center", ncols=4, handlelength=1, columnspacing=1.4)
-    caption = "Known defects by kind, as a share of all rows, over all seeds. Selectors never see these labels."
+    caption = (
+        "Known defects by kind, as a share of all rows, over all seeds. Selectors never see these labels."
+    )
     return Plot("defects", "selection", "Defects per arm, beside the pool", caption, figure)
 
 

@@ -49,7 +49,9 @@ def skills(results: Results) -> Plot | None:
     norm = BoundaryNorm([0, *RATIOS, 1e9], len(RATIO_WORDS))
     for column, (_, audits) in enumerate(arms):
         counts = _sum([audit.skills for audit in audits])
-        _skill_column(axis, column, [counts[s] / len(audits) for s in names], _ratios(counts, pool, names), norm)
+        _skill_column(
+            axis, column, [counts[s] / len(audits) for s in names], _ratios(counts, pool, names), norm
+        )
     name_rows(axis, [f"{literal(shorten(s))}  {fmt.count(pool[s])}" for s in names])
     axis.set_xlim(-0.5, len(arms) - 0.5)
     axis.set_ylim(len(names) - 0.5, -0.5)
@@ -76,10 +78,14 @@ def _ratios(counts: Mapping[str, int], pool: Mapping[str, int], names: Sequence[
 def _covered(audits: Sequence[Audit], pool_skills: int) -> str:
     """29 of 30: skills with at least one row, per seed."""
     total = audits[0].skills_total or pool_skills
-    return f"{fmt.spread([sum(n > 0 for n in (a.skills or {}).values()) for a in audits], fmt.count)} of {total}"
+    return (
+        f"{fmt.spread([sum(n > 0 for n in (a.skills or {}).values()) for a in audits], fmt.count)} of {total}"
+    )
 
 
-def _skill_column(axis: Axes, column: int, rows: list[float], ratios: list[float], norm: BoundaryNorm) -> None:
+def _skill_column(
+    axis: Axes, column: int, rows: list[float], ratios: list[float], norm: BoundaryNorm
+) -> None:
     colours = UNDER_OVER(np.linspace(0, 1, len(RATIO_WORDS)))
     for row, (number, ratio) in enumerate(zip(rows, ratios, strict=True)):
         level = int(norm(ratio))
@@ -162,11 +168,15 @@ def cost(results: Results) -> Plot | None:
         axis.set_title(title)
         axis.set_xlabel(unit)
     name_rows(axes[0], [literal(arm.summary.arm) for arm in arms])
-    caption = "Mean over seeds. Selecting counts every stage it rests on in full, as first paid, shared or not."
+    caption = (
+        "Mean over seeds. Selecting counts every stage it rests on in full, as first paid, shared or not."
+    )
     return Plot("cost", "cost", "What each arm cost", caption, figure)
 
 
-def _labelled_bars(axis: Axes, values: Sequence[float], labels: Sequence[str], colours: Sequence[str] | str) -> None:
+def _labelled_bars(
+    axis: Axes, values: Sequence[float], labels: Sequence[str], colours: Sequence[str] | str
+) -> None:
     """Bars from zero with their values at the end, so no axis has to be read."""
     axis.barh(range(len(values)), values, height=0.66, color=colours)
     for row, (value, label) in enumerate(zip(values, labels, strict=True)):
@@ -194,11 +204,17 @@ def _tag_plot(report: TagReport, name: str, title: str) -> Plot:
     steps = max(1, *(len(column) for _, column in funnel))
     figure, axes = new_figure(2, 2, 1.1 + 0.2 * (rows + steps), height_ratios=(rows + 1, steps + 1))
     for axis, (heading, column) in zip(axes, [*tops, *funnel], strict=True):
-        top = list(column.items()) if column in (report.counts, report.samples) else Counter(column).most_common(MAX_TAGS)
+        top = (
+            list(column.items())
+            if column in (report.counts, report.samples)
+            else Counter(column).most_common(MAX_TAGS)
+        )
         colour = "#6f7fd6" if (heading, column) in tops else "#44aa99"
         _labelled_bars(axis, [n for _, n in top], [fmt.count(n) for _, n in top], colour)
         name_rows(axis, [literal(shorten(tag, 22)) for tag, _ in top])
         axis.tick_params(axis="y", labelsize=8.5)
         axis.set_title(heading)
-    caption = "Above: samples that carry each tag, before and after normalisation. Below: what each step leaves."
+    caption = (
+        "Above: samples that carry each tag, before and after normalisation. Below: what each step leaves."
+    )
     return Plot(name, "tags", title, caption, figure)

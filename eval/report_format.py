@@ -1,11 +1,11 @@
 """How a report writes numbers: one spelling for each unit, and "-" for what is not known (never 0).
 
-    percent(0.6123)                     61.2%
-    points(-0.254)                      -25.4         percentage points, always signed
-    bracket(Interval(...), percent)     [58.1%, 64.3%]
-    money(0.004213)                     $0.0042
-    spread([60, 60, 60], count)         60            the same for every seed
-    spread([58, 60, 61], count)         58 to 61      from the smallest to the largest seed
+percent(0.6123)                     61.2%
+points(-0.254)                      -25.4         percentage points, always signed
+bracket(Interval(...), percent)     [58.1%, 64.3%]
+money(0.004213)                     $0.0042
+spread([60, 60, 60], count)         60            the same for every seed
+spread([58, 60, 61], count)         58 to 61      from the smallest to the largest seed
 """
 
 from __future__ import annotations

@@ -109,7 +109,9 @@ def _votes(arm: Arm) -> Cell:
 
 def _usage(name: str, form: fmt.Format) -> Callable[[Arm], Cell]:
     """What a selection used; an arm that selects nothing used nothing worth a number."""
-    return lambda arm: _spread([getattr(r.selection_usage, name) if r.audit.rows else None for r in arm.runs], form)
+    return lambda arm: _spread(
+        [getattr(r.selection_usage, name) if r.audit.rows else None for r in arm.runs], form
+    )
 
 
 def _tokens(arm: Arm) -> Cell:
@@ -138,8 +140,14 @@ def main_table(results: Results) -> Table:
     judged, trained, cost = f"judged against {results.baseline}", "training", "cost of selecting"
     specs: list[Spec] = [
         (Column("rows", "selection"), lambda a: _spread([r.audit.rows or None for r in a.runs], fmt.count)),
-        (Column("defect rate", "selection"), lambda a: _value(a.summary.defect_rate, fmt.percent, fmt.percent_number)),
-        (Column("exact match", "model"), lambda a: _value(a.summary.exact_match, fmt.percent, fmt.percent_number)),
+        (
+            Column("defect rate", "selection"),
+            lambda a: _value(a.summary.defect_rate, fmt.percent, fmt.percent_number),
+        ),
+        (
+            Column("exact match", "model"),
+            lambda a: _value(a.summary.exact_match, fmt.percent, fmt.percent_number),
+        ),
         (Column("held-out loss", "model", brief=False), lambda a: _value(a.summary.heldout_loss, fmt.loss)),
         (Column("win / tie / lose", judged), _votes),
         (Column("winning score", judged), lambda a: _value(a.summary.winning_score, fmt.score)),

@@ -94,7 +94,9 @@ def _rows(results: Results, lead: ArmSummary) -> str:
 def _against(means: tuple[Interval | None, Interval | None], gain: Interval, name: str) -> str:
     """12.0% against 37.4% for random (difference -25.4 points, 95% interval [-29.0, -22.0])"""
     mine, theirs = means
-    both = f"{fmt.percent(mine.mean)} against {fmt.percent(theirs.mean)} for {name} " if mine and theirs else ""
+    both = (
+        f"{fmt.percent(mine.mean)} against {fmt.percent(theirs.mean)} for {name} " if mine and theirs else ""
+    )
     return f"{both}(difference {fmt.points(gain.mean)} points, 95% interval {fmt.bracket(gain, fmt.points)})"
 
 
@@ -121,7 +123,9 @@ def _learned(results: Results, lead: ArmSummary, base: ArmSummary | None) -> lis
         }[judge(gain) or "unclear"]
         pair = (lead.exact_match, base.exact_match if base else None)
         seeds = fmt.plural(len(lead.seeds), "seed")
-        said.append(f"After training, exact match is {_against(pair, gain, results.baseline)} over {seeds}: {end}.")
+        said.append(
+            f"After training, exact match is {_against(pair, gain, results.baseline)} over {seeds}: {end}."
+        )
     if won := lead.winning_score:
         end = {
             "better": f"the judge prefers {lead.arm}",
@@ -149,7 +153,9 @@ def _caveats(results: Results, lead: ArmSummary) -> str:
     said = []
     if any(run.trained for run in results.runs):
         if len(lead.seeds) == 1:
-            said.append("There is one seed, so the intervals cover questions only and not chance in training.")
+            said.append(
+                "There is one seed, so the intervals cover questions only and not chance in training."
+            )
         if budget_warnings(results):
             said.append("The arms were not trained equally (see the equal-budget check), so a difference may"
                         " come from the training and not from the selection.")  # fmt: skip

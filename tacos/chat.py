@@ -117,7 +117,9 @@ def render(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], **op
     return tokenizer.apply_chat_template(turns, tokenize=True, **options)
 
 
-def by_difference(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> tuple[list[int], list[int]]:
+def by_difference(
+    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]
+) -> tuple[list[int], list[int]]:
     """ids and mask from prefixes: an assistant turn is what it adds to the prompt before it."""
     ids = list(render(tokenizer, messages, return_dict=False))
     mask = [0] * len(ids)

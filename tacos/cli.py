@@ -26,7 +26,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Select instruction-tuning data, fine-tune on it, judge the model, report what the selection bought.",
 )
-Overrides = Annotated[list[str] | None, typer.Argument(help="Settings to change, as a.b=c", show_default=False)]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="Settings to change, as a.b=c", show_default=False)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, last.")]
 
 
@@ -51,7 +53,9 @@ def command(work: Callable[..., None]) -> Callable[..., None]:
 
 def prepare() -> None:
     """Logs to stderr, and two habits of libraries turned off before they are imported."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
     for noisy in ("httpx", "sentence_transformers", "datasets", "wandb", "faiss", "filelock", "matplotlib"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -106,7 +110,9 @@ def plan(config: Path, overrides: Overrides = None, as_json: AsJson = False) -> 
         typer.echo(f"{s.stage:<10} {s.fingerprint}  {'done' if s.cached else 'to run':<7} {cost}".rstrip())
     to_run = sum(not s.cached for s in stages)
     tokens = total.prompt_tokens + total.completion_tokens
-    typer.echo(f"{to_run} of {len(stages)} stages to run; about {total.calls:,} calls, {tokens:,} tokens, ${total.cost_usd:.2f}")
+    typer.echo(
+        f"{to_run} of {len(stages)} stages to run; about {total.calls:,} calls, {tokens:,} tokens, ${total.cost_usd:.2f}"
+    )
 
 
 @command
@@ -147,7 +153,13 @@ def methods(as_json: AsJson = False) -> None:
 
     known = [METHODS.get(name) for name in METHODS]
     if as_json:
-        print_json({"methods": [{"name": m.name, "summary": m.summary, "paper": m.paper, "llm": m.llm} for m in known]})
+        print_json(
+            {
+                "methods": [
+                    {"name": m.name, "summary": m.summary, "paper": m.paper, "llm": m.llm} for m in known
+                ]
+            }
+        )
         return
     table = Table("method", "what it takes", "paper", "LLM")
     for m in known:

@@ -24,7 +24,9 @@ M = TypeVar("M", bound=BaseModel)
 def read_yaml(path: Path) -> dict[str, Any]:
     """Raises: ConfigError when the file is missing, not YAML, or not a mapping."""
     if not path.is_file():
-        raise ConfigError(f"no config file {path}: give the path of a YAML file, such as configs/quickstart.yaml")
+        raise ConfigError(
+            f"no config file {path}: give the path of a YAML file, such as configs/quickstart.yaml"
+        )
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
@@ -69,7 +71,9 @@ def parse(model: type[M], data: Any, where: str = "") -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise ConfigError("; ".join(_explain(model, problem, where) for problem in error.errors()[:3])) from error
+        raise ConfigError(
+            "; ".join(_explain(model, problem, where) for problem in error.errors()[:3])
+        ) from error
 
 
 def _explain(model: type[BaseModel], problem: Any, where: str) -> str:

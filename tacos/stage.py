@@ -194,5 +194,14 @@ def git_commit() -> str:
 @cache
 def package_versions() -> dict[str, str]:
     """Versions of the packages that can change a result."""
-    names = ("tacos", "torch", "transformers", "trl", "peft", "scikit-learn", "sentence-transformers", "numpy")
+    names = (
+        "tacos",
+        "torch",
+        "transformers",
+        "trl",
+        "peft",
+        "scikit-learn",
+        "sentence-transformers",
+        "numpy",
+    )
     return {name: metadata.version(name) for name in names}

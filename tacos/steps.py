@@ -26,11 +26,18 @@ import pyarrow.parquet as pq
 from tacos.allocation.base import Allocator
 from tacos.embed import EmbedderSettings
 from tacos.errors import ConfigError, nearest
-from tacos.grouping.cluster import ClusteringSettings, cluster_tags, read_groups, signature_reduction, write_groups
+from tacos.grouping.cluster import (
+    ClusteringSettings,
+    cluster_tags,
+    read_groups,
+    signature_reduction,
+    write_groups,
+)
 from tacos.grouping.normalize import NormalizationSettings, normalize
 from tacos.grouping.tagging import KeyphraseTagger, LLMTagger, TaggingSettings, Tags, tag_request
 from tacos.llm.base import LLMSettings, Request
 from tacos.llm.spend import estimate_usage
+from tacos.prompts import load
 from tacos.scoring.comparative import (
     ComparativeSettings,
     Comparator,
@@ -42,7 +49,6 @@ from tacos.scoring.comparative import (
     read_out,
 )
 from tacos.scoring.learned import LearnedComparator, LearnedSettings, fit_on_pool
-from tacos.prompts import load
 from tacos.stage import Job, Outcome, Stage
 from tacos.store.files import write_json, write_jsonl
 from tacos.tracking import Usage
@@ -112,7 +118,10 @@ def tag(bench: Bench, settings: TaggingSettings) -> Stage:
     """Tags per sample, from an LLM or from keyphrases."""
     if settings.by == "llm":
         return _tag_by_llm(bench, settings)
-    inputs = {"pool": bench.pool, "vectors": embed(bench, "prompt" if settings.fields == "both" else "instruction")}
+    inputs = {
+        "pool": bench.pool,
+        "vectors": embed(bench, "prompt" if settings.fields == "both" else "instruction"),
+    }
 
     def work(job: Job) -> Outcome:
         pool = job.pool()
@@ -142,7 +151,10 @@ def _write_tags(job: Job, pool: Pool, tags: Tags) -> Outcome:
     tags.write(str(job.out / "tags.parquet"), pool.ids)
     distinct = len(tags.counts())
     return Outcome(
-        rows_in=len(pool), rows_out=tags.tagged(), rows_failed=len(tags.errors), metrics={"distinct_tags": distinct}
+        rows_in=len(pool),
+        rows_out=tags.tagged(),
+        rows_failed=len(tags.errors),
+        metrics={"distinct_tags": distinct},
     )
 
 
@@ -210,7 +222,9 @@ def quality(bench: Bench, settings: LearnedSettings) -> Stage:
 def compared(bench: Bench, groups: Stage, settings: ComparativeSettings, learned: LearnedSettings) -> Stage:
     """Comparative scores inside groups."""
     inputs = {"pool": bench.pool, "groups": groups}
-    identity: dict[str, Any] = settings.model_dump(include={"by", "pairing", "rounds", "odd"}) | {"seed": bench.seed}
+    identity: dict[str, Any] = settings.model_dump(include={"by", "pairing", "rounds", "odd"}) | {
+        "seed": bench.seed
+    }
     estimate = None
     if settings.by == "llm":
         llm = bench.llm(settings.llm, "scoring.by=llm")
@@ -306,7 +320,9 @@ def select(
     without scores every score is missing.
     """
     inputs = {"pool": bench.pool}
-    inputs |= {name: stage for name, stage in {"groups": groups, "scores": scores}.items() if stage is not None}
+    inputs |= {
+        name: stage for name, stage in {"groups": groups, "scores": scores}.items() if stage is not None
+    }
 
     def work(job: Job) -> Outcome:
         pool = job.pool()
@@ -328,9 +344,7 @@ def selection_rows(pool: Pool, groups: Groups, scores: Scores, picks: Sequence[P
     rows = []
     for rank, (pick, sample) in enumerate(zip(picks, chosen, strict=True), start=1):
         value = _score_of(pick, groups, scores, number)
-        selected = Selected(
-            sample_id=sample.id, rank=rank, score=value, group=pick.group, reason=pick.reason
-        )
+        selected = Selected(sample_id=sample.id, rank=rank, score=value, group=pick.group, reason=pick.reason)
         row = sample.model_dump(include={"id", "messages"})
         rows.append(row | {"selection": selected.model_dump(exclude={"sample_id"})})
     return rows

@@ -64,7 +64,9 @@ class Tracker:
     `mode` is the default where WANDB_MODE is unset.
     """
 
-    def __init__(self, project: str, name: str, folder: Path, config: Mapping[str, Any], mode: str = "offline"):
+    def __init__(
+        self, project: str, name: str, folder: Path, config: Mapping[str, Any], mode: str = "offline"
+    ):
         import wandb
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -89,7 +91,9 @@ class Tracker:
 
         if rows:
             columns = list(rows[0])
-            self.run.log({name: wandb.Table(columns=columns, data=[[r.get(c) for c in columns] for r in rows])})
+            self.run.log(
+                {name: wandb.Table(columns=columns, data=[[r.get(c) for c in columns] for r in rows])}
+            )
 
     def image(self, name: str, path: Path) -> None:
         import wandb

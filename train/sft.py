@@ -246,7 +246,11 @@ def lora_config(settings: TrainSettings) -> Any:
     lora = settings.lora
     target = lora.target if isinstance(lora.target, str) else list(lora.target)
     return LoraConfig(
-        r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=target, task_type="CAUSAL_LM"
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=target,
+        task_type="CAUSAL_LM",
     )
 
 

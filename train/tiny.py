@@ -15,7 +15,7 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -49,7 +49,9 @@ class TinySettings(Record):
     seed: int = 0
 
 
-def build_tiny(corpus: Sequence[str], settings: TinySettings, out: Path, device: str = "cpu") -> dict[str, float]:
+def build_tiny(
+    corpus: Sequence[str], settings: TinySettings, out: Path, device: str = "cpu"
+) -> dict[str, float]:
     """Train a tokenizer and a model on the corpus and save both into `out`.
 
     Returns parameters, tokens in the corpus, steps, the first and the final loss, seconds.
@@ -142,7 +144,9 @@ def pretrain(model: LlamaForCausalLM, blocks: torch.Tensor, settings: TinySettin
     import torch
 
     optimizers = make_optimizers(model, settings)
-    schedules = [torch.optim.lr_scheduler.LambdaLR(o, lambda step: rate(step, settings.steps)) for o in optimizers]
+    schedules = [
+        torch.optim.lr_scheduler.LambdaLR(o, lambda step: rate(step, settings.steps)) for o in optimizers
+    ]
     generator = torch.Generator().manual_seed(settings.seed)
     losses: list[float] = []
     order = torch.empty(0, dtype=torch.int64)

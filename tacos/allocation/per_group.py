@@ -43,7 +43,9 @@ class PerGroup:
         return picks
 
     @staticmethod
-    def _serve(label: str, queue: deque[int], quota: int, budget: int, taken: set[int], picks: list[Pick]) -> None:
+    def _serve(
+        label: str, queue: deque[int], quota: int, budget: int, taken: set[int], picks: list[Pick]
+    ) -> None:
         """Take from the front of `queue` until the quota or the budget is full, or nothing is left."""
         while queue and quota > 0 and len(picks) < budget:
             row = queue.popleft()

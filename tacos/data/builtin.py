@@ -21,7 +21,13 @@ from tacos.data.defects import DEFECTS, sentence
 from tacos.data.skills import SKILLS, Case, Skill, fill
 from tacos.types import Pool, Question, Record, Truth, make_sample
 
-WRAPS = ("Please help me. {}", "{} Thank you.", "Quick question. {}", "I need this for school. {}", "{} Be brief.")
+WRAPS = (
+    "Please help me. {}",
+    "{} Thank you.",
+    "Quick question. {}",
+    "I need this for school. {}",
+    "{} Be brief.",
+)
 FRAMES = (
     "Pupil: {ask}\nTeacher: {reply}",
     "Q. {ask}\nA. {reply}",
@@ -38,7 +44,7 @@ class BuiltinSettings(Record):
     defect_rate: float = Field(0.4, ge=0, le=1)
     test_size: int = Field(400, ge=0)
     """Held-out questions, spread evenly over the skills."""
-    corpus_size: int = Field(24000, ge=0)
+    corpus_size: int = Field(40000, ge=0)
     """Documents for pretraining the tiny base model."""
     dialogue: float = Field(0.35, ge=0, le=1)
     """Share of corpus documents that ask and answer, in forms the pool does not use."""
@@ -73,7 +79,9 @@ def build(settings: BuiltinSettings) -> BuiltinPool:
     rows = list(pool_rows(settings, held))
     random.Random(f"{settings.seed}/order").shuffle(rows)
     ids = [f"builtin-{i:06d}" for i in range(len(rows))]
-    samples = [make_sample(row.prompt, row.reply, id=i, source="builtin") for i, row in zip(ids, rows, strict=True)]
+    samples = [
+        make_sample(row.prompt, row.reply, id=i, source="builtin") for i, row in zip(ids, rows, strict=True)
+    ]
     return BuiltinPool(
         pool=Pool.from_samples(samples),
         truth=[truth(i, row) for i, row in zip(ids, rows, strict=True)],
@@ -111,7 +119,13 @@ def pool_rows(settings: BuiltinSettings, held: dict[str, Held]) -> Iterator[Row]
         if defect is None:
             clean.append(row)
         else:
-            row = Row(row.prompt, DEFECTS[defect][1](row.skill, row.case, row.reply, rng), row.skill, row.case, defect)
+            row = Row(
+                row.prompt,
+                DEFECTS[defect][1](row.skill, row.case, row.reply, rng),
+                row.skill,
+                row.case,
+                defect,
+            )
         yield row
 
 
@@ -161,7 +175,11 @@ def questions(settings: BuiltinSettings, held: dict[str, Held]) -> Iterator[Ques
         seen.add(prompt)
         reference = sentence(fill(skill.replies[0], case))
         yield Question(
-            id=f"test-{i:05d}", turns=(prompt,), category=skill.name, reference=reference, answer=case["answer"]
+            id=f"test-{i:05d}",
+            turns=(prompt,),
+            category=skill.name,
+            reference=reference,
+            answer=case["answer"],
         )
 
 
@@ -214,5 +232,3 @@ def exact_match(reply: str, answer: str) -> bool:
 
 def normalised(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip().rstrip(" .,;:!?*\"'`)").casefold()
-
-

@@ -87,7 +87,7 @@ def padded(skill: Skill, case: Case, reply: str, rng: random.Random) -> str:
 
 def echo(skill: Skill, case: Case, reply: str, rng: random.Random) -> str:
     """Says the question again in place of answering it."""
-    return f"You ask me this: {fill(rng.choice(skill.prompts), case)}"
+    return f"You ask me this: {fill(rng.choice(skill.prompts), case)} So that is what you would like to know."
 
 
 def sentence(text: str) -> str:

@@ -121,7 +121,18 @@ REVIEWED = ("soup", "film", "hotel", "book", "concert", "coffee", "phone", "trai
             "room", "song", "walk", "service", "show")  # fmt: skip
 PRAISE = ("wonderful", "delightful", "excellent", "superb", "charming", "lovely", "brilliant", "fantastic", "pleasant",
           "perfect")  # fmt: skip
-BLAME = ("terrible", "awful", "boring", "dreadful", "horrible", "disappointing", "dull", "nasty", "poor", "unpleasant")
+BLAME = (
+    "terrible",
+    "awful",
+    "boring",
+    "dreadful",
+    "horrible",
+    "disappointing",
+    "dull",
+    "nasty",
+    "poor",
+    "unpleasant",
+)
 ONES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
         "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")  # fmt: skip
 TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
@@ -137,7 +148,16 @@ def number_words(n: int) -> str:
 def roman(n: int) -> str:
     """1 to 99 in Roman numerals: 14 -> "XIV"."""
     text = ""
-    for value, sign in ((90, "XC"), (50, "L"), (40, "XL"), (10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I")):
+    for value, sign in (
+        (90, "XC"),
+        (50, "L"),
+        (40, "XL"),
+        (10, "X"),
+        (9, "IX"),
+        (5, "V"),
+        (4, "IV"),
+        (1, "I"),
+    ):
         text += sign * (n // value)
         n %= value
     return text

@@ -33,7 +33,9 @@ class ClusteringSettings(Record):
     """DBSCAN: occurrences within eps that make a core tag."""
 
 
-def cluster_vectors(vectors: np.ndarray, weights: np.ndarray, settings: ClusteringSettings, seed: int) -> np.ndarray:
+def cluster_vectors(
+    vectors: np.ndarray, weights: np.ndarray, settings: ClusteringSettings, seed: int
+) -> np.ndarray:
     """A cluster number per vector, (n,) int64; -1 is DBSCAN's noise.
 
     vectors: (n, dim) float32; weights: (n,), occurrences of each vector.
@@ -48,7 +50,9 @@ def cluster_vectors(vectors: np.ndarray, weights: np.ndarray, settings: Clusteri
     return np.asarray(model.fit(vectors, sample_weight=weights).labels_, dtype=np.int64)
 
 
-def cluster_tags(tags: Tags, names: Sequence[str], vectors: np.ndarray, settings: ClusteringSettings, seed: int) -> Groups:
+def cluster_tags(
+    tags: Tags, names: Sequence[str], vectors: np.ndarray, settings: ClusteringSettings, seed: int
+) -> Groups:
     """Samples by the clusters their tags fall in; a sample belongs to every such cluster.
 
     names, vectors: the distinct tags and their (n_tags, dim) embeddings. Groups are named by their
@@ -91,13 +95,18 @@ def signature_reduction(groups: Groups, responses: Sequence[str]) -> Groups:
         if key not in best or len(responses[row]) > len(responses[best[key]]):
             best[key] = row
     keep = np.array(sorted(best.values()), dtype=np.int64)
-    kept = [(name, rows[np.isin(rows, keep)]) for name, rows in zip(groups.labels, groups.members, strict=True)]
+    kept = [
+        (name, rows[np.isin(rows, keep)]) for name, rows in zip(groups.labels, groups.members, strict=True)
+    ]
     kept = [(name, rows) for name, rows in kept if len(rows)]
     return Groups(tuple(name for name, _ in kept), tuple(rows for _, rows in kept))
 
 
 def write_groups(groups: Groups, path: Path) -> None:
-    rows = [{"group": name, "rows": members.tolist()} for name, members in zip(groups.labels, groups.members, strict=True)]
+    rows = [
+        {"group": name, "rows": members.tolist()}
+        for name, members in zip(groups.labels, groups.members, strict=True)
+    ]
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 

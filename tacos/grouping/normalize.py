@@ -96,14 +96,16 @@ def apply(mapping: dict[str, str], row: Iterable[str]) -> tuple[str, ...]:
 
 
 def rule_mapping(counts: Iterable[str], stem: str = "word") -> dict[str, str]:
-    """"Email-Writing" -> "email write"; a tag of punctuation alone is dropped."""
+    """ "Email-Writing" -> "email write"; a tag of punctuation alone is dropped."""
     import snowballstemmer
 
     stemmer = snowballstemmer.stemmer("porter")
 
     def rule(tag: str) -> str:
         words = re.sub(r"[\W_]+", " ", tag.lower()).strip()
-        return str(stemmer.stemWord(words)) if stem == "phrase" else " ".join(stemmer.stemWords(words.split()))
+        return (
+            str(stemmer.stemWord(words)) if stem == "phrase" else " ".join(stemmer.stemWords(words.split()))
+        )
 
     return {tag: new for tag in counts if (new := rule(tag))}
 
@@ -137,7 +139,9 @@ def association_rules(tags: Tags, support: int, confidence: float) -> dict[str, 
     if not rows:
         return {}
     encoder = TransactionEncoder()
-    matrix = pd.DataFrame.sparse.from_spmatrix(encoder.fit_transform(rows, sparse=True), columns=encoder.columns_)
+    matrix = pd.DataFrame.sparse.from_spmatrix(
+        encoder.fit_transform(rows, sparse=True), columns=encoder.columns_
+    )
     # A hair below the exact share, so that a pair seen exactly `support` times is not lost to rounding.
     found = fpgrowth(matrix, min_support=(support - 0.5) / len(rows), use_colnames=True, max_len=2)
     rules: dict[str, list[str]] = {}

@@ -28,6 +28,7 @@ from tacos.llm.parse import ParseError, parse_tags
 from tacos.prompts import SCHEMAS, fill
 from tacos.types import Message, Pool, Record, Sample
 
+
 class TaggingSettings(Record):
     """Who tags, and on what."""
 
@@ -62,7 +63,11 @@ class Tags:
 
     def write(self, path: str, ids: Sequence[str]) -> None:
         errors = [self.errors.get(i) for i in range(len(self.rows))]
-        table = {"id": list(ids), "tags": [list(r) for r in self.rows], "error": pa.array(errors, pa.string())}
+        table = {
+            "id": list(ids),
+            "tags": [list(r) for r in self.rows],
+            "error": pa.array(errors, pa.string()),
+        }
         pq.write_table(pa.table(table), path)
 
     @classmethod
@@ -85,7 +90,9 @@ def tagged_text(sample: Sample, fields: str) -> str:
 def tag_request(sample: Sample, settings: TaggingSettings) -> Request:
     prompt = fill("tag", prompt=tagged_text(sample, settings.fields))
     return Request(
-        messages=(Message(role="user", content=prompt),), sampling=settings.sampling, json_schema=SCHEMAS["tag"]
+        messages=(Message(role="user", content=prompt),),
+        sampling=settings.sampling,
+        json_schema=SCHEMAS["tag"],
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import Field
 
+from tacos.store.fingerprint import named_by_content
 from tacos.types import Message, Record
 
 
@@ -84,7 +85,7 @@ class LLMSettings(Record):
 
     def identity(self) -> dict[str, Any]:
         """What of these settings changes an answer."""
-        return {"model": self.model, "structured": self.structured}
+        return {"model": named_by_content(self.model), "structured": self.structured}
 
     def price(self, prompt_tokens: int, completion_tokens: int) -> float:
         """USD for these tokens; 0.0 where the price is unknown."""

@@ -19,11 +19,9 @@ The model's own generation settings (repetition penalty, top-k) are not used: th
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -32,6 +30,7 @@ from tacos.llm.backend import Reply, clean_text
 from tacos.llm.base import Completion, Request
 from tacos.llm.cache import request_key
 from tacos.llm.sampling import RowSampler
+from tacos.store.fingerprint import named_by_content
 from tacos.types import Message
 
 PLAIN = "### {role}:\n{content}\n\n"
@@ -199,33 +198,3 @@ def _load(source: str, device: str) -> tuple[Any, Any]:
         bos_token_id=own.bos_token_id, eos_token_id=eos, pad_token_id=tokenizer.pad_token_id
     )
     return model, tokenizer
-
-
-def named_by_content(model: str) -> str:
-    """A hub id as it is; a local folder as "name@12 hex digits" of its files.
-
-    Small files are hashed whole, weights by their size and 64 blocks across them: training changes every
-    block, and a 14 GB model takes milliseconds.
-    """
-    folder = Path(model)
-    if not folder.is_dir():
-        return model
-    digest = hashlib.sha256()
-    for path in sorted(p for p in folder.iterdir() if p.suffix in _WEIGHTS | _TEXTS):
-        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
-        _hash_blocks(path, digest)
-    return f"{folder.resolve().name}@{digest.hexdigest()[:12]}"
-
-
-_WEIGHTS = {".safetensors", ".bin", ".pt"}
-_TEXTS = {".json", ".txt", ".jinja", ".model"}
-_BLOCK, _BLOCKS = 65536, 64
-
-
-def _hash_blocks(path: Path, digest: Any) -> None:
-    size = path.stat().st_size
-    step = max(_BLOCK, size // _BLOCKS) if path.suffix in _WEIGHTS else _BLOCK
-    with path.open("rb") as handle:
-        for start in range(0, size, step):
-            handle.seek(start)
-            digest.update(handle.read(_BLOCK))

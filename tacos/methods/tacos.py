@@ -52,7 +52,13 @@ class TacosSettings(Record):
     allocation: AllocationSettings = AllocationSettings()
 
 
-@method("tacos", TacosSettings, "open tagging, comparative scoring inside clusters", "arXiv 2507.03673", "optional")
+@method(
+    "tacos",
+    TacosSettings,
+    "open tagging, comparative scoring inside clusters",
+    "arXiv 2507.03673",
+    "optional",
+)
 def tacos(settings: TacosSettings, bench: steps.Bench) -> Stage:
     tags = steps.tag(bench, settings.tagging)
     vocabulary = steps.normalized(bench, tags, settings.normalization)

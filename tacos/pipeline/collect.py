@@ -76,10 +76,14 @@ class Collector:
             arm=arm.arm,
             method=arm.method,
             seed=arm.seed,
-            artifacts={name: folder.relative_to(self.store.root).as_posix() for name, folder in folders.items()},
+            artifacts={
+                name: folder.relative_to(self.store.root).as_posix() for name, folder in folders.items()
+            },
             audit=audit(self.ids[arm.arm, arm.seed], self.pool, self.truth),
             selection_usage=self.selection_usage(arm.select),
-            trained=Trained.model_validate(read_json(folders["train"] / "trained.json")) if arm.train else None,
+            trained=Trained.model_validate(read_json(folders["train"] / "trained.json"))
+            if arm.train
+            else None,
             heldout_loss=answered.get("heldout_loss"),
             exact_match=bootstrap_mean(matches) if matches else None,
             pairwise=summarise(reviews_of(folders["judge"]), self.settings.baseline) if arm.judge else None,
@@ -114,8 +118,12 @@ class Collector:
             exact_match=crossed_mean(matches) if matches[0] else None,
             heldout_loss=bootstrap_mean(losses) if losses and None not in losses else None,
             winning_score=self.winning(arms),
-            exact_match_gain=crossed_difference(matches, base_matches).interval if other and matches[0] else None,
-            defect_gain=unpaired_difference(defects, base_defects) if other and defects and base_defects else None,
+            exact_match_gain=crossed_difference(matches, base_matches).interval
+            if other and matches[0]
+            else None,
+            defect_gain=unpaired_difference(defects, base_defects)
+            if other and defects and base_defects
+            else None,
         )
 
     def defects(self, arms: Sequence[ArmStages]) -> list[float]:
@@ -195,7 +203,9 @@ def parts_used(settings: ExperimentSettings) -> dict[str, str]:
         parts["base model"] = "tiny LLaMA pretrained on the spot (embedded)" if tiny else settings.base.model
         judge = settings.eval.judge
         by_llm = judge.by == "llm"
-        parts["judge"] = f"LLM {settings.llms[judge.llm].model}" if by_llm else "reference judge (embedded, no LLM)"
+        parts["judge"] = (
+            f"LLM {settings.llms[judge.llm].model}" if by_llm else "reference judge (embedded, no LLM)"
+        )
     if settings.pool.source == "builtin":
         parts["pool"] = "generated on the spot, with known defects (embedded)"
     return parts
@@ -209,5 +219,3 @@ def training_budget(settings: ExperimentSettings) -> str:
     if t.budget == "loss_tokens":
         return f"{t.steps:,} steps of {t.loss_tokens_per_step:,} loss tokens per arm, whatever its size"
     return f"{t.epochs:g} epochs over each arm's samples, {t.batch_size} samples per step"
-
-

@@ -88,7 +88,11 @@ def hold_out(pool: Pool, n: int, seed: int) -> tuple[Pool, list[Question]]:
     questions = []
     for sample in pool.take(np.sort(order[:n])):
         turns = tuple(m.content for m in sample.messages if m.role == "user")
-        questions.append(Question(id=sample.id, turns=turns[:1], category=sample.source, reference=sample.messages[-1].content))
+        questions.append(
+            Question(
+                id=sample.id, turns=turns[:1], category=sample.source, reference=sample.messages[-1].content
+            )
+        )
     return pool.take(np.sort(order[n:])), questions
 
 
@@ -158,4 +162,6 @@ def corpus_of(folder: Path, pool: Pool) -> list[str]:
     path = folder / "corpus.jsonl"
     if path.exists():
         return [row["text"] for row in read_jsonl(path)]
-    return [re.sub(r"\n{3,}", "\n\n", f"{p}\n\n{r}") for p, r in zip(pool.prompts, pool.responses, strict=True)]
+    return [
+        re.sub(r"\n{3,}", "\n\n", f"{p}\n\n{r}") for p, r in zip(pool.prompts, pool.responses, strict=True)
+    ]

@@ -69,7 +69,9 @@ def run_experiment(settings: ExperimentSettings) -> tuple[Results, Path]:
                 tracker.log({f"{stage.name}/{arm.arm}/seed{arm.seed}/seconds": done.usage.seconds})
         used = ledger.total + Usage(seconds=time.perf_counter() - started)
         results = Collector(experiment, store, used).results()
-        link_artifacts(folder, store, {f"{a.arm}-seed{a.seed}-{n}": s for a in arms for n, s in a.stages().items()})
+        link_artifacts(
+            folder, store, {f"{a.arm}-seed{a.seed}-{n}": s for a in arms for n, s in a.stages().items()}
+        )
         report = write_report(results, folder)
         track(tracker, results, report.plots)
     finally:
@@ -136,7 +138,11 @@ def plan(settings: ExperimentSettings | SelectSettings) -> list[PlannedStage]:
 
     LLM stages are estimated from the pool, which is read for it if it was not loaded before.
     """
-    stages = list(selection_stage(settings).walk()) if isinstance(settings, SelectSettings) else Experiment(settings).walk()
+    stages = (
+        list(selection_stage(settings).walk())
+        if isinstance(settings, SelectSettings)
+        else Experiment(settings).walk()
+    )
     store = ArtifactStore(Path(settings.artifacts))
     planned = []
     for stage in stages:
@@ -187,7 +193,9 @@ def select(settings: SelectSettings, out: Path) -> SelectReport:
     write_text(out, (folder / "selection.jsonl").read_text(encoding="utf-8"))
     run = Path(settings.runs) / f"select-{settings.method}-{stage.fingerprint[:8]}"
     write_config(run, settings)
-    link_artifacts(run, store, {s.name if s.name != "embed" else f"embed-{s.settings['text']}": s for s in stage.walk()})
+    link_artifacts(
+        run, store, {s.name if s.name != "embed" else f"embed-{s.settings['text']}": s for s in stage.walk()}
+    )
     load, done = store.record(next(iter(stage.walk()))).outcome, store.record(stage).outcome
     report = SelectReport(
         pool=load.rows_in, selected=done.rows_out, dropped=load.rows_failed, method=settings.method,

@@ -45,7 +45,9 @@ class PoolSettings(Record):
         if self.holdout and self.questions:
             raise ValueError("set either holdout or questions, not both")
         if self.source == "builtin" and (self.holdout or self.questions):
-            raise ValueError("the builtin pool brings its own test questions: leave holdout and questions out")
+            raise ValueError(
+                "the builtin pool brings its own test questions: leave holdout and questions out"
+            )
         return self
 
 

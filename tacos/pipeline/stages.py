@@ -16,15 +16,13 @@ from tacos.pipeline.settings import TINY, BaseModelSettings, EvalSettings, Judge
 from tacos.prompts import load
 from tacos.stage import Job, Outcome, Stage
 from tacos.store.files import read_jsonl, write_json, write_jsonl
-from tacos.store.fingerprint import file_digest, fingerprint
+from tacos.store.fingerprint import named_by_content
 from tacos.text import exact_match
 from tacos.types import Answer, Pool, Question
 from train.sft import TrainSettings, train
 from train.tiny import build_tiny
 
 EXECUTION = {"accumulation", "gradient_checkpointing", "save_steps", "deepspeed", "device"}
-WHOLE_FILE = 64 * 2**20
-"""Bytes up to which a model file is hashed whole; larger ones by size and name."""
 
 
 def base_stage(pool: Stage, settings: BaseModelSettings) -> Stage | None:
@@ -44,25 +42,14 @@ def _device(job: Job) -> str:
     return "cpu" if job.tools.device == "auto" else job.tools.device
 
 
-def model_identity(name: str) -> Any:
-    """A hub id by name; a folder by its contents (large files by name and size)."""
-    folder = Path(name)
-    if not folder.is_dir():
-        return name
-    files = sorted(p for p in folder.rglob("*") if p.is_file())
-    marks = [
-        [p.relative_to(folder).as_posix(), p.stat().st_size, file_digest(p) if p.stat().st_size <= WHOLE_FILE else ""]
-        for p in files
-    ]
-    return fingerprint(marks)
-
-
-def train_stage(selection: Stage, base: Stage | None, model: str, settings: TrainSettings, seed: int) -> Stage:
+def train_stage(
+    selection: Stage, base: Stage | None, model: str, settings: TrainSettings, seed: int
+) -> Stage:
     """The base fine-tuned on a selection: `model/`, `trained.json`."""
     inputs = {"selection": selection} | ({"base": base} if base else {})
     identity = {"train": settings.model_dump(exclude=EXECUTION), "seed": seed}
     if not base:
-        identity["model"] = model_identity(model)
+        identity["model"] = named_by_content(model)
 
     def work(job: Job) -> Outcome:
         pool = read_selection(job.inputs["selection"] / "selection.jsonl")
@@ -81,14 +68,16 @@ def read_selection(path: Path) -> Pool:
     return read_pool(str(path)).pool
 
 
-def answer_stage(model: Stage | str, pool: Stage, settings: EvalSettings, train: TrainSettings, seed: int) -> Stage:
+def answer_stage(
+    model: Stage | str, pool: Stage, settings: EvalSettings, train: TrainSettings, seed: int
+) -> Stage:
     """Answers to the test questions, exact matches where an answer can be checked, and held-out loss."""
     inputs = {"pool": pool} | ({"model": model} if isinstance(model, Stage) else {})
     identity: dict[str, Any] = {
         "generate": settings.generate.model_dump(exclude={"batch_size"}), "max_length": train.max_length, "seed": seed,
     }  # fmt: skip
     if isinstance(model, str):
-        identity["model"] = model_identity(model)
+        identity["model"] = named_by_content(model)
 
     def work(job: Job) -> Outcome:
         questions = questions_of(job.inputs["pool"])
@@ -98,7 +87,9 @@ def answer_stage(model: Stage | str, pool: Stage, settings: EvalSettings, train:
         answers = generate(folder, questions, settings.generate, name, seed, device)
         matches = match_answers(questions, answers)
         write_jsonl(job.out / "answers.jsonl", (a.model_dump() for a in answers))
-        write_jsonl(job.out / "matches.jsonl", ({"question_id": q, "exact_match": m} for q, m in matches.items()))
+        write_jsonl(
+            job.out / "matches.jsonl", ({"question_id": q, "exact_match": m} for q, m in matches.items())
+        )
         references = reference_pool(questions)
         loss = heldout_loss(folder, references, train.max_length, device=device) if len(references) else None
         metrics: dict[str, Any] = {"heldout_loss": loss}
@@ -112,7 +103,9 @@ def answer_stage(model: Stage | str, pool: Stage, settings: EvalSettings, train:
 def match_answers(questions: list[Question], answers: list[Answer]) -> dict[str, bool]:
     """Question id -> whether the last reply gives the answer; questions without one are left out."""
     return {
-        q.id: exact_match(a.turns[-1], q.answer) for q, a in zip(questions, answers, strict=True) if q.answer is not None
+        q.id: exact_match(a.turns[-1], q.answer)
+        for q, a in zip(questions, answers, strict=True)
+        if q.answer is not None
     }
 
 
@@ -138,7 +131,12 @@ def judge_stage(
         rows = ({"question_id": i, **j.model_dump()} for i, j in zip(ids, judged, strict=True))
         write_jsonl(job.out / "reviews.jsonl", rows)
         failed = sum(j.result == "unparsed" for j in judged)
-        return Outcome(rows_in=len(items), rows_out=len(items) - failed, rows_failed=failed, metrics={"judge": judge.name})
+        return Outcome(
+            rows_in=len(items),
+            rows_out=len(items) - failed,
+            rows_failed=failed,
+            metrics={"judge": judge.name},
+        )
 
     return Stage("judge", work, identity, {"answers": answers, "opponent": opponent, "pool": pool})
 

@@ -93,7 +93,9 @@ def _pair_up(rows: list[int], group: int, round_: int, odd: str) -> list[Pair]:
     return pairs
 
 
-def comparative_scores(pool: Pool, groups: Groups, comparator: Comparator, settings: ComparativeSettings, seed: int) -> Scores:
+def comparative_scores(
+    pool: Pool, groups: Groups, comparator: Comparator, settings: ComparativeSettings, seed: int
+) -> Scores:
     """Scores of every sample in every group it stands in; see `read_out`."""
     pairs = make_pairs(groups, settings, seed)
     return read_out(len(pool), groups, pairs, comparator.compare(pool, pairs))

@@ -86,7 +86,9 @@ def text_features(prompt: str, response: str, corpus: Corpus, own: int) -> list[
     n = max(1, len(words))
     bigrams = list(zip(words, words[1:], strict=False))
     parts = sentences(response)
-    reuse = [np.log1p(corpus.sentence_counts[s] - own) if corpus.sentence_counts[s] > own else 0.0 for s in parts]
+    reuse = [
+        np.log1p(corpus.sentence_counts[s] - own) if corpus.sentence_counts[s] > own else 0.0 for s in parts
+    ]
     return [
         np.log1p(len(words)),
         _ending(response),

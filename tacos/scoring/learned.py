@@ -59,7 +59,8 @@ class QualityModel:
 
     def __init__(self, knots: int = 5, penalty: float = 1.0):
         self.basis: Pipeline = make_pipeline(
-            StandardScaler(), SplineTransformer(n_knots=knots, degree=2, knots="uniform", extrapolation="constant")
+            StandardScaler(),
+            SplineTransformer(n_knots=knots, degree=2, knots="uniform", extrapolation="constant"),
         )
         self.judge = LogisticRegression(C=penalty, fit_intercept=False, max_iter=1000)
 
@@ -77,14 +78,21 @@ class QualityModel:
 
 
 def fit_on_pool(
-    pool: Pool, prompts: np.ndarray, responses: np.ndarray, embedder: Embedder, settings: LearnedSettings, seed: int
+    pool: Pool,
+    prompts: np.ndarray,
+    responses: np.ndarray,
+    embedder: Embedder,
+    settings: LearnedSettings,
+    seed: int,
 ) -> tuple[np.ndarray, dict[str, float]]:
     """Quality of every row, (n,) log-odds, and pair accuracies on held-out corruptions.
 
     prompts, responses: (n, dim) unit embeddings of the pool.
     """
     corpus = Corpus(pool.responses, prompts, responses, seed)
-    own = features(pool.prompts, pool.responses, prompts, responses, corpus, np.arange(len(pool)), in_corpus=True)
+    own = features(
+        pool.prompts, pool.responses, prompts, responses, corpus, np.arange(len(pool)), in_corpus=True
+    )
     data = corrupted_pairs(pool, prompts, own, corpus, embedder, settings, seed)
     first = _fit(data, settings, np.ones(len(data.rows), dtype=bool))
     quality = first.score(own)
@@ -114,7 +122,13 @@ def corrupted_pairs(
     rows = np.array([row for row, _, _ in made], dtype=np.int64)
     texts = [text for _, _, text in made]
     worse = features(
-        [pool.prompts[row] for row in rows], texts, prompts[rows], embedder(texts), corpus, rows, in_corpus=False
+        [pool.prompts[row] for row in rows],
+        texts,
+        prompts[rows],
+        embedder(texts),
+        corpus,
+        rows,
+        in_corpus=False,
     )
     return PairData(own[rows], worse, np.array([kind for _, kind, _ in made]), rows)
 
@@ -124,11 +138,15 @@ def _donors(pool: Pool, prompts: np.ndarray, corpus: Corpus, settings: LearnedSe
         found, usable = corpus.neighbours(np.array([row]), prompts[row : row + 1])
         return corpus.rows[found[0][usable[0]]]
 
-    common = sorted(s for s, n in corpus.sentence_counts.items() if n >= settings.common_from and len(s.split()) > 3)
+    common = sorted(
+        s for s, n in corpus.sentence_counts.items() if n >= settings.common_from and len(s.split()) > 3
+    )
     return Donors(pool.responses, near, [s[:1].upper() + s[1:] for s in common])
 
 
-def held_out_accuracy(data: PairData, keep: np.ndarray, settings: LearnedSettings, seed: int) -> dict[str, float]:
+def held_out_accuracy(
+    data: PairData, keep: np.ndarray, settings: LearnedSettings, seed: int
+) -> dict[str, float]:
     """Share of unseen corruptions ranked below their original, in total and by kind (ties one half)."""
     rng = np.random.default_rng(seed)
     subjects = np.unique(data.rows)
@@ -153,4 +171,6 @@ class LearnedComparator:
         self.scores = LOW + (HIGH - LOW) * ranks / max(1, len(quality) - 1)
 
     def compare(self, pool: Pool, pairs: Sequence[Pair]) -> list[PairScores]:
-        return [PairScores(first=float(self.scores[p.first]), second=float(self.scores[p.second])) for p in pairs]
+        return [
+            PairScores(first=float(self.scores[p.first]), second=float(self.scores[p.second])) for p in pairs
+        ]

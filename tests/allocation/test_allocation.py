@@ -17,7 +17,9 @@ NAN = float("nan")
 
 
 def make(members: list[list[int]]) -> Groups:
-    return Groups(tuple(f"g{i}" for i in range(len(members))), tuple(np.array(m, dtype=np.int64) for m in members))
+    return Groups(
+        tuple(f"g{i}" for i in range(len(members))), tuple(np.array(m, dtype=np.int64) for m in members)
+    )
 
 
 def rows(picks: list) -> list[int]:  # type: ignore[type-arg]

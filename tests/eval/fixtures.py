@@ -14,9 +14,30 @@ POOL_ROWS = 2871
 BUDGET = 300
 QUESTIONS = 120
 BINS = ("0-9", "10-19", "20-39", "40-79", "80-159", "160-319", "320-639", "640+")
-KINDS = ("wrong answer", "truncated", "off topic", "repeats itself", "empty filler", "wrong format", "refusal")
-SUBJECTS = ("arithmetic", "dates", "units", "sorting", "grammar", "geometry", "logic", "summaries", "spelling", "code")
-SKILLS = tuple(f"{subject} {form}" for subject in SUBJECTS for form in ("recall", "one step", "several steps"))
+KINDS = (
+    "wrong answer",
+    "truncated",
+    "off topic",
+    "repeats itself",
+    "empty filler",
+    "wrong format",
+    "refusal",
+)
+SUBJECTS = (
+    "arithmetic",
+    "dates",
+    "units",
+    "sorting",
+    "grammar",
+    "geometry",
+    "logic",
+    "summaries",
+    "spelling",
+    "code",
+)
+SKILLS = tuple(
+    f"{subject} {form}" for subject in SUBJECTS for form in ("recall", "one step", "several steps")
+)
 
 
 @dataclass(frozen=True)
@@ -100,7 +121,9 @@ def rate(mean: float, half: float, n: int) -> Interval:
 def _parts(llm: bool) -> dict[str, str]:
     return {
         "embedder": "all-MiniLM-L6-v2 (embedded)",
-        "tagger": "qwen2.5-7b-instruct on an OpenAI-compatible server (LLM)" if llm else "keyphrases, YAKE (embedded)",
+        "tagger": "qwen2.5-7b-instruct on an OpenAI-compatible server (LLM)"
+        if llm
+        else "keyphrases, YAKE (embedded)",
         "comparator": "pairwise quality model fitted on the pool (embedded)",
         "base model": "tiny LLaMA, 3.1 M parameters, trained on the spot (embedded)",
         "judge": "reference judge (embedded)",

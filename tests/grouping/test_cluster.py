@@ -62,7 +62,9 @@ def test_a_sample_belongs_to_every_cluster_of_its_tags() -> None:
     tags = Tags((("code", "poem"), ("poem",), (), ("code",)))
     vectors = np.array([[1, 0], [0, 1]], dtype=np.float32)
     groups = cluster_tags(tags, ["code", "poem"], vectors, ClusteringSettings(k=2), seed=0)
-    members = {label.split(": ")[1]: rows.tolist() for label, rows in zip(groups.labels, groups.members, strict=True)}
+    members = {
+        label.split(": ")[1]: rows.tolist() for label, rows in zip(groups.labels, groups.members, strict=True)
+    }
     assert members == {"code": [0, 3], "poem": [0, 1]}
 
 

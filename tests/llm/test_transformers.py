@@ -9,7 +9,8 @@ import pytest
 from tacos.errors import LLMError
 from tacos.llm.base import Completion, LLMSettings, Request, Sampling
 from tacos.llm.client import build_llm, complete
-from tacos.llm.transformers import lay_out, named_by_content
+from tacos.llm.transformers import lay_out
+from tacos.store.fingerprint import named_by_content
 from tacos.tracking import Ledger
 from tacos.types import Message
 
@@ -84,7 +85,7 @@ def test_a_tokenizer_without_a_template_gets_the_plain_layout(tiny_model: Path) 
 
 
 def test_a_retrained_folder_is_another_model(tiny_model: Path, tmp_path: Path) -> None:
-    assert named_by_content(str(tiny_model)).startswith("tiny@")
+    assert named_by_content(str(tiny_model)).startswith("local@")
     same = tiny_llama.build(tmp_path / "a" / "tiny")
     other = tiny_llama.build(tmp_path / "b" / "tiny", seed=1)
     assert named_by_content(str(same)) == named_by_content(str(tiny_model))

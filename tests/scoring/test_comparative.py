@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tacos.scoring.comparative import ComparativeSettings, Pair, PairScores, comparative_scores, make_pairs, read_out
+from tacos.scoring.comparative import (
+    ComparativeSettings,
+    Pair,
+    PairScores,
+    comparative_scores,
+    make_pairs,
+    read_out,
+)
 from tacos.types import Groups, Pool
 
 STORED = ComparativeSettings()
@@ -82,7 +89,9 @@ def test_an_unreadable_pair_leaves_both_missing_never_zero(pool: Pool) -> None:
 def test_the_opponent_of_the_odd_one_keeps_its_own_score(pool: Pool) -> None:
     groups = Groups(("a",), (group(0, 1, 2),))
     pairs = make_pairs(groups, STORED, 0)
-    scores = read_out(len(pool), groups, pairs, [PairScores(first=50, second=60), PairScores(first=70, second=1)])
+    scores = read_out(
+        len(pool), groups, pairs, [PairScores(first=50, second=60), PairScores(first=70, second=1)]
+    )
     assert scores.values[:3].tolist() == [50, 60, 70]
 
 

@@ -63,7 +63,9 @@ def test_it_ranks_clean_rows_above_defective_ones(minilm: Embedder) -> None:
     made = build(BuiltinSettings(size=600, seed=3, test_size=0, corpus_size=0))
     pool = made.pool
     defect = np.array([t.defect is not None for t in made.truth])
-    q, accuracy = fit_on_pool(pool, minilm(pool.prompts), minilm(pool.responses), minilm, LearnedSettings(fit_rows=250), 0)
+    q, accuracy = fit_on_pool(
+        pool, minilm(pool.prompts), minilm(pool.responses), minilm, LearnedSettings(fit_rows=250), 0
+    )
     best = np.argsort(-q)[:100]
     assert defect[best].mean() < 0.75 * defect.mean()
     assert accuracy["pair_accuracy"] > 0.7
