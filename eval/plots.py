@@ -44,13 +44,14 @@ def exact_match(results: Results) -> Plot | None:
     arms = [arm for arm in ordered_arms(results) if arm.summary.exact_match]
     if not arms:
         return None
-    gains = any(arm.summary.exact_match_gain for arm in arms)
+    gains = any(arm.summary.exact_match_gain and arm.trained for arm in arms)
     options = {"sharey": True, "width_ratios": (1.25, 1)} if gains else {}
     figure, axes = new_figure(1, 2 if gains else 1, 0.85 + 0.34 * len(arms), **options)
     colours = arm_colours(results)
     for row, arm in enumerate(arms):
         _exact_row(axes[0], row, arm, colours[arm.summary.arm])
-        if gain := arm.summary.exact_match_gain:
+        gain = arm.summary.exact_match_gain
+        if gain and arm.trained:  # an untrained model is so far off that it would flatten the rest
             _whisker(axes[1], row, gain, colours[arm.summary.arm])
     name_rows(axes[0], [look.literal(a.summary.arm) for a in arms])
     axes[0].set_title("Exact match")

@@ -17,7 +17,7 @@ from eval.report_tables import Arm, ordered_arms
 from eval.results import Audit, Results, TagReport
 
 MAX_SKILLS, MAX_TAGS = 40, 12
-RATIOS = (0.35, 0.5, 0.71, 1.41, 2.0, 2.83)
+RATIOS = (1 / 3, 0.5, 0.7, 1.4, 2.0, 3.0)
 """Edges of the heat-map's seven colours: share in the selection over share in the pool."""
 RATIO_WORDS = ("under ⅓", "⅓ to ½", "½ to 0.7", "as the pool", "1.4 to 2", "2 to 3", "over 3")
 UNDER_OVER = LinearSegmentedColormap.from_list("under_over", ("#b35806", "#f1e9dd", "#4a3b8f"))
@@ -55,18 +55,19 @@ def skills(results: Results) -> Plot | None:
     name_rows(axis, [f"{literal(shorten(s))}  {fmt.count(pool[s])}" for s in names])
     axis.set_xlim(-0.5, len(arms) - 0.5)
     axis.set_ylim(len(names) - 0.5, -0.5)
-    labels = [f"{literal(shorten(name, 16))}\n{_covered(audits, len(pool))}" for name, audits in arms]
-    axis.set_xticks(range(len(arms)), labels, rotation=35, ha="left", rotation_mode="anchor")
-    axis.tick_params(axis="x", top=True, labeltop=True, labelbottom=False, labelcolor=look.INK, pad=3)
+    for column, (name, _) in enumerate(arms):
+        axis.text(column - 0.2, -0.7, literal(shorten(name, 18)), rotation=35, rotation_mode="anchor")
+    axis.set_xticks(range(len(arms)), [_covered(audits) for _, audits in arms])
+    axis.set_xlabel(f"skills covered, of {arms[0][1][0].skills_total or len(pool)}")
     axis.tick_params(axis="y", labelsize=8)
     axis.spines[["bottom"]].set_visible(False)
     handles = [Patch(color=c, label=word) for c, word in zip(colours, RATIO_WORDS, strict=True)]
     handles.append(Patch(color=EMPTY, label="no rows"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, title="share of the selection over share of the pool",
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, title="share of the selection / share of the pool",
                   title_fontsize=8.5, handlelength=1)  # fmt: skip
-    caption = "Rows per skill (mean over seeds); beside each name its rows in the pool. Under each arm: skills covered."
+    caption = "Rows per skill (mean over seeds); beside each name its rows in the pool."
     if len(pool) > len(names):
-        caption += f" The {len(names)} commonest of {len(pool)} skills are shown."
+        caption += f" The {len(names)} most frequent of {len(pool)} skills are shown."
     return Plot("skills", "selection", "Skill coverage", caption, figure)
 
 
@@ -75,12 +76,9 @@ def _ratios(counts: Mapping[str, int], pool: Mapping[str, int], names: Sequence[
     return [(counts.get(s, 0) / rows) / (pool[s] / whole) if pool[s] else 0.0 for s in names]
 
 
-def _covered(audits: Sequence[Audit], pool_skills: int) -> str:
-    """29 of 30: skills with at least one row, per seed."""
-    total = audits[0].skills_total or pool_skills
-    return (
-        f"{fmt.spread([sum(n > 0 for n in (a.skills or {}).values()) for a in audits], fmt.count)} of {total}"
-    )
+def _covered(audits: Sequence[Audit]) -> str:
+    """Skills with at least one row: 29, or 27-30 where seeds differ."""
+    return fmt.spread([sum(n > 0 for n in (a.skills or {}).values()) for a in audits], fmt.count).replace(" to ", "-")
 
 
 def _skill_column(
@@ -104,7 +102,7 @@ def lengths(results: Results) -> Plot | None:
         return None
     columns = min(3, len(arms))
     grid = -(-len(arms) // columns)
-    figure, axes = new_figure(grid, columns, 0.75 + 1.3 * grid, sharex=True, sharey=True)
+    figure, axes = new_figure(grid, columns, 0.7 + 1.2 * grid, sharex=True, sharey=True)
     bins, colours = sorted(pool, key=_bin_start), arm_colours(results)
     for number, (axis, (name, audits)) in enumerate(zip(axes, arms, strict=False)):
         counts = _sum([audit.word_histogram for audit in audits])
@@ -113,7 +111,9 @@ def lengths(results: Results) -> Plot | None:
         words = fmt.spread([a.mean_words for a in audits], fmt.count)
         axis.set_title(literal(shorten(name, 20)), pad=14)
         axis.text(0, 1.03, f"mean {words} words", transform=axis.transAxes, color=look.MUTED, fontsize=8)
-        axis.set_xticks(range(len(bins)), bins, rotation=60, ha="right", rotation_mode="anchor", fontsize=7.5)
+        step = -(-len(bins) // 8)  # a panel has room for eight numbers
+        starts = [label.split("-")[0] for label in bins[::step]]
+        axis.set_xticks([i - 0.5 for i in range(0, len(bins), step)], starts, fontsize=7)
         axis.tick_params(labelbottom=number + columns >= len(arms))
         axis.tick_params(axis="y", labelsize=8, labelcolor=look.MUTED)
         axis.grid(axis="y")
@@ -198,7 +198,7 @@ def tags(results: Results) -> Iterator[Plot]:
 
 
 def _tag_plot(report: TagReport, name: str, title: str) -> Plot:
-    tops = [("Commonest before", report.top_before), ("Commonest after", report.top_after)]
+    tops = [("Top tags before", report.top_before), ("Top tags after", report.top_after)]
     funnel = [("Distinct tags", report.counts), ("Samples with a tag", report.samples)]
     rows = max(1, *(min(MAX_TAGS, len(top)) for _, top in tops))
     steps = max(1, *(len(column) for _, column in funnel))

@@ -60,6 +60,10 @@ class Table:
             found[-1:] = [(column.group, found[-1][1] + 1)] if same else [*found[-1:], (column.group, 1)]
         return found
 
+    def starts_group(self, index: int) -> bool:
+        """Whether a column opens a group, so that a layout can draw a line before it."""
+        return index > 0 and self.columns[index].group != self.columns[index - 1].group
+
 
 @dataclass(frozen=True)
 class Arm:

@@ -79,4 +79,4 @@ def test_default_template(tokenizer):
     ensure_template(tokenizer)
     assert template_hash(tokenizer) != own
     encoded = encode(tokenizer, [HI, HELLO, BYE, SO_LONG], 200)
-    assert supervised(tokenizer, encoded).split() == ["Hello", "you.<|end|>", "So", "long.<|end|>"]
+    assert supervised(tokenizer, encoded).split() == ["Hello", "you.<|end|>So", "long.<|end|>"]

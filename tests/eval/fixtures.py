@@ -82,7 +82,8 @@ def make_results(
     uneven: train the first arm on 10% more loss tokens than the others."""
     rng = random.Random(20)
     base = next(a for a in arms if a.name == "random")
-    runs = [_run(rng, arm, seed, truth, training) for arm in arms for seed in range(seeds)]
+    pool = _audit(rng, POOL_ROWS, 79, 0.371, truth)
+    runs = [_run(rng, arm, seed, truth, training, pool) for arm in arms for seed in range(seeds)]
     if uneven:
         runs[0] = _heavier(runs[0])
     return Results(
@@ -96,7 +97,7 @@ def make_results(
             "dropped": {"duplicate": 104, "empty response": 21, "not valid JSON": 4},
             "source": "builtin pool, seed 7",
         },
-        pool_audit=_audit(rng, POOL_ROWS, 79, 0.371, truth),
+        pool_audit=pool,
         budget=BUDGET,
         training_budget="60 steps of 600 loss tokens per arm" if training else "no training",
         questions=QUESTIONS if training else 0,
@@ -153,7 +154,7 @@ def _audit(rng: random.Random, rows: int, words: float, defects: float, truth: b
     return Audit(rows=rows, mean_words=words * rng.uniform(0.98, 1.02), word_histogram=histogram, **known)
 
 
-def _run(rng: random.Random, arm: Arm, seed: int, truth: bool, training: bool) -> ArmRun:
+def _run(rng: random.Random, arm: Arm, seed: int, truth: bool, training: bool, pool: Audit) -> ArmRun:
     trained, judged = None, None
     if training and arm.rows:
         trained = Trained(
@@ -175,7 +176,7 @@ def _run(rng: random.Random, arm: Arm, seed: int, truth: bool, training: bool) -
         method=arm.method,
         seed=seed,
         artifacts={s: f"{s}/{rng.getrandbits(64):016x}" for s in (stages if training else stages[:5])},
-        audit=_audit(rng, arm.rows, arm.words, arm.defect_rate, truth),
+        audit=pool if arm.rows == pool.rows else _audit(rng, arm.rows, arm.words, arm.defect_rate, truth),
         selection_usage=arm.usage,
         trained=trained,
         heldout_loss=arm.loss + rng.uniform(-0.02, 0.02) if training else None,

@@ -1,0 +1,33 @@
+# Two commands matter: `make quickstart` and `make test`. Both set up .venv first.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+# More threads than cores make small models slower, not faster.
+export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: quickstart test setup lint clean
+
+quickstart: setup
+	HF_HUB_OFFLINE=1 $(BIN)/tacos run configs/quickstart.yaml
+
+test: setup lint
+	HF_HUB_OFFLINE=1 WANDB_MODE=offline $(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+setup: $(VENV)/.ready
+
+# torch goes first and alone: where an index offers a CPU build of this version, pip takes it.
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet torch==2.13.0 -c constraints.txt
+	$(BIN)/pip install --quiet -e '.[offline,dev]' -c constraints.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) artifacts runs out

@@ -1,0 +1,202 @@
+"""Writes the report of a run: results.json, report.md, report.html and plots/*.png.
+
+    paths = write_report(results, Path("runs/quickstart"))
+    rich.print(console_table(results))
+
+The words come from `report_text.py`, the tables from `report_tables.py`, the drawings from `plots.py`;
+this module puts them into the templates. The HTML is one file: its style and drawings are inside it,
+it runs no script and asks the network for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from eval import plots, report_text
+from eval import report_format as fmt
+from eval import report_tables as tables
+from eval.plot_style import Plot, arm_colours, save_png, svg
+from eval.results import Results
+from tacos.store.files import read_json, write_json, write_text
+from tacos.types import Record
+
+SECTIONS = {
+    "selection": "What was selected",
+    "model": "What the models learned",
+    "tags": "Tags",
+    "cost": "What it cost",
+}
+"""Plot group -> heading; a group without plots gets no heading."""
+
+
+class ReportPaths(Record):
+    """What `write_report` wrote. plots: name -> PNG."""
+
+    results: Path
+    markdown: Path
+    html: Path
+    plots: dict[str, Path]
+
+
+def load_results(path: Path) -> Results:
+    """A results.json as it was written."""
+    return Results.model_validate(read_json(path))
+
+
+def write_report(results: Results, out: Path) -> ReportPaths:
+    """Write the report into the run folder `out`; a report that is there already is replaced."""
+    folder = out / "plots"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(out / "results.json", results)
+    drawn = list(plots.draw(results))
+    pictures = {plot.name: save_png(plot, folder) for plot in drawn}
+    words = _words(results, drawn)
+    write_text(out / "report.md", _environment(html=False).get_template("report.md.j2").render(words))
+    drawings = {plot.name: Markup(svg(plot)) for plot in drawn}
+    css = Markup(resources.files("eval").joinpath("templates/report.css").read_text(encoding="utf-8"))
+    page = _environment(html=True).get_template("report.html.j2")
+    html = page.render(words, drawings=drawings, css=css, colours=arm_colours(results), columns=two_columns)
+    write_text(out / "report.html", html)
+    return ReportPaths(
+        results=out / "results.json", markdown=out / "report.md", html=out / "report.html", plots=pictures
+    )
+
+
+def console_table(results: Results) -> RichTable:
+    """The main table for a terminal: the columns that matter first, intervals under their values."""
+    table = tables.main_table(results)
+    shown = [i for i, column in enumerate(table.columns) if column.brief]
+    rich = RichTable(title=report_text.headline(results).verdict, title_justify="left", title_style="bold")
+    for i in shown:
+        column = table.columns[i]
+        justify: Any = "right" if column.numeric else "left"
+        rich.add_column(column.label, justify=justify, no_wrap=i == 0)
+    for row in table.rows:
+        style = "bold" if row.marked else ""
+        rich.add_row(*(_console_cell(row.cells[i]) for i in shown), style=style)
+    return rich
+
+
+def _console_cell(cell: tables.Cell) -> Text:
+    text = Text(cell.text)
+    return text.append(f"\n{cell.sub}", style="dim") if cell.sub else text
+
+
+def _environment(html: bool) -> Environment:
+    loader = PackageLoader("eval", "templates")
+    environment = Environment(loader=loader, autoescape=html, undefined=StrictUndefined, keep_trailing_newline=True)
+    environment.filters["pipes"] = markdown_table
+    return environment
+
+
+def markdown_table(table: tables.Table) -> str:
+    """A pipe table; the interval stands behind its value, a group's name before its column's."""
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+    repeated = {c.label for c in table.columns if [o.label for o in table.columns].count(c.label) > 1}
+    heads = [f"{c.group}: {c.label}" if c.label in repeated else c.label for c in table.columns]
+    rule = ["---:" if c.numeric else "---" for c in table.columns]
+    rows = [[_markdown_cell(cell) for cell in row.cells] for row in table.rows]
+    return "\n".join(line(cells) for cells in (heads, rule, *rows))
+
+
+def _markdown_cell(cell: tables.Cell) -> str:
+    sub = cell.sub if not cell.sub or cell.sub.startswith("[") else f"({cell.sub})"
+    return f"{cell.text} {sub}".strip()
+
+
+def two_columns(found: Sequence[Plot]) -> list[list[Plot]]:
+    """The plots of a section in one or two columns of about the same height, in reading order."""
+    columns: list[list[Plot]] = [[], []]
+    heights = [0.0, 0.0]
+    for plot in found:
+        side = 0 if heights[0] <= heights[1] else 1
+        columns[side].append(plot)
+        heights[side] += float(plot.figure.get_figheight()) + 1.2  # the heading and the caption
+    return [column for column in columns if column]
+
+
+def _words(results: Results, drawn: Sequence[Plot]) -> dict[str, Any]:
+    """Everything that both templates show."""
+    groups = {plot.group for plot in drawn}
+    return {
+        "results": results,
+        "headline": report_text.headline(results),
+        "parts_sentence": report_text.parts_sentence(results),
+        "facts": _facts(results),
+        "main": tables.main_table(results),
+        "main_note": _main_note(results),
+        "gains": tables.gains_table(results),
+        "gains_note": _gains_note(results),
+        "plots": drawn,
+        "sections": [(group, heading) for group, heading in SECTIONS.items() if group in groups],
+        "budget": tables.budget_table(results),
+        "budget_sentence": _budget_sentence(results),
+        "warnings": report_text.budget_warnings(results),
+        "pool": tables.pool_table(results),
+        "versions": tables.pairs_table(("package", "version"), results.versions.items()),
+        "trace": tables.trace_table(results),
+        "repeat_sentence": _repeat_sentence(results),
+        "usage_sentence": _usage_sentence(results),
+    }
+
+
+def _facts(results: Results) -> list[tuple[str, str]]:
+    seeds = fmt.spread([len(s.seeds) for s in results.summary], fmt.count)
+    facts = [
+        ("budget", f"{results.budget:,} of {results.pool_audit.rows:,} rows"),
+        ("training", results.training_budget),
+        ("questions", fmt.count(results.questions) if results.questions else ""),
+        ("seeds", seeds),
+        ("created", results.created),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _main_note(results: Results) -> str:
+    seeds = max((len(s.seeds) for s in results.summary), default=0)
+    over = "questions (or rows) and seeds" if seeds > 1 else "questions (or rows); there is one seed"
+    ranges = " Where seeds differ, the smallest and largest are given." if seeds > 1 else ""
+    return f"Best first. In brackets: 95% bootstrap intervals over {over}.{ranges} A dash means not known or not done."
+
+
+def _gains_note(results: Results) -> str:
+    return (
+        f"Differences from {results.baseline}, paired by question and seed, with 95% intervals. An interval that"
+        " covers zero (for the winning score: one) supports no claim either way."
+    )
+
+
+def _budget_sentence(results: Results) -> str:
+    limit = f"{report_text.TOLERANCE:.0%}"
+    if report_text.budget_warnings(results):
+        return f"The arms did not all train on the same budget (more than {limit} apart, or on other templates)."
+    return f"Every trained arm had the same loss tokens and steps to within {limit}: {results.training_budget}."
+
+
+def _repeat_sentence(results: Results) -> str:
+    return (
+        f"To repeat this run, check out commit {results.commit}, install the versions below and give `tacos run` the"
+        " resolved config that lies beside this report. Finished stages are taken from the artifact store, so with it"
+        " nothing is computed or paid twice. The folders below stand under the artifact root."
+    )
+
+
+def _usage_sentence(results: Results) -> str:
+    used = results.total_usage
+    tokens = fmt.count(used.prompt_tokens + used.completion_tokens)
+    calls = f"{fmt.count(used.calls)} paid LLM calls ({fmt.count(used.failed_calls)} failed), {tokens} tokens"
+    return (
+        f"This invocation took {fmt.duration(used.seconds)}, {calls} and {fmt.money(used.cost_usd)};"
+        f" {fmt.count(used.cached_calls)} calls were answered from the cache."
+    )

@@ -1,0 +1,91 @@
+"""Settings: overrides, and errors that name the path and the nearest valid name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tacos.config import load, override, parse, read_yaml
+from tacos.errors import ConfigError
+from tacos.methods import METHODS
+from tacos.pipeline.graph import Experiment, selection_stage
+from tacos.pipeline.settings import ExperimentSettings, SelectSettings
+from tacos.steps import Bench
+from tacos.store.fingerprint import plain
+
+ROOT = Path(__file__).parents[1]
+MINIMAL = {"name": "x", "budget": 10, "baseline": "random", "arms": {"random": {"method": "random"}}}
+
+
+def test_overrides_are_yaml_and_reach_deep() -> None:
+    data = override({"a": {"b": 1}}, ["a.b=2", "a.c.d=[1, 2]", "e=null", "f=text"])
+    assert data == {"a": {"b": 2, "c": {"d": [1, 2]}}, "e": None, "f": "text"}
+
+
+@pytest.mark.parametrize("bad", ["a.b", "=1", "a.b.c=1", "a=[1"])
+def test_a_malformed_override_is_named(bad: str) -> None:
+    with pytest.raises(ConfigError, match="override"):
+        override({"a": {"b": 1}}, [bad])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("buget=5", r"unknown setting 'buget': did you mean 'budget'\?"),
+        ("pool.buitlin.size=5", r"'pool.buitlin': did you mean 'builtin'\?"),
+        ("pool.builtin.sizze=5", r"'pool.builtin.sizze': did you mean 'size'\?"),
+        ("budget=0", "budget: .*greater than or equal to 1.*got 0"),
+        ("arms.random.method=randm", r"arms.random.method: unknown method 'randm': did you mean 'random'\?"),
+        ("arms.random.metod=random", r"'arms.random.metod': did you mean 'method'\?"),
+        ("baseline=rndom", r"baseline 'rndom' is no arm: did you mean 'random'\?"),
+        ("seeds=[1, 1]", "each once"),
+        ("name=a/b", "letters, digits"),
+        ("llms.judge.backend=openai", "'llms.judge.model' is missing"),
+    ],
+)
+def test_a_wrong_setting_says_where_and_what_is_near(change: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse(ExperimentSettings, override(MINIMAL, [change]))
+
+
+def test_method_settings_are_checked_before_anything_runs() -> None:
+    settings = parse(ExperimentSettings, override(MINIMAL, ["arms.tacos={method: tacos, settings: {clusterin: {}}}"]))
+    with pytest.raises(ConfigError, match=r"arms.tacos.settings.clusterin.*did you mean 'clustering'"):
+        _ = Experiment(settings).arms
+
+
+def test_an_llm_that_is_not_configured_is_named() -> None:
+    settings = parse(SelectSettings, {"settings": {"tagging": {"by": "llm"}}})
+    with pytest.raises(ConfigError, match=r"add llms.tagger.model"):
+        selection_stage(settings)
+
+
+def test_files_that_are_no_settings(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no config file"):
+        read_yaml(tmp_path / "none.yaml")
+    for text, message in (("a: [1", "not valid YAML"), ("- 1", "holds list")):
+        (tmp_path / "bad.yaml").write_text(text)
+        with pytest.raises(ConfigError, match=message):
+            read_yaml(tmp_path / "bad.yaml")
+
+
+def yaml_files(folder: str) -> list[str]:
+    return sorted(str(p.relative_to(ROOT)) for p in (ROOT / "configs" / folder).glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", ["configs/quickstart.yaml", *yaml_files("experiments")])
+def test_every_experiment_config_parses_and_its_methods_build(name: str) -> None:
+    settings = load(ExperimentSettings, ROOT / name)
+    assert parse(ExperimentSettings, yaml.safe_load(yaml.safe_dump(plain(settings)))) == settings
+    load_stage = selection_stage(SelectSettings()).inputs["pool"]  # the builtin pool: building reads no file
+    for arm in settings.arms.values():
+        if arm.method in METHODS:
+            bench = Bench(load_stage, settings.budget, 0, settings.embedder, settings.llms)
+            METHODS.get(arm.method).build(arm.settings, bench)
+
+
+@pytest.mark.parametrize("name", yaml_files("select"))
+def test_every_select_config_parses_and_builds(name: str) -> None:
+    assert selection_stage(load(SelectSettings, ROOT / name)).fingerprint
