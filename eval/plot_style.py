@@ -10,6 +10,7 @@ import io
 import math
 import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,10 +114,16 @@ def nice_ceiling(value: float) -> float:
     return next(step * unit for step in (1, 2, 2.5, 5, 10) if step * unit >= value * (1 - 1e-9))
 
 
+def styled(**changes: Any) -> AbstractContextManager[None]:
+    """A block in which figures are drawn and saved in the common look."""
+    rules: Any = {**STYLE, **changes}
+    return matplotlib.rc_context(rules)
+
+
 def save_png(plot: Plot, folder: Path) -> Path:
     """A picture on white, 150 dots per inch."""
     path = folder / f"{plot.name}.png"
-    with matplotlib.rc_context(STYLE):
+    with styled():
         plot.figure.savefig(path, format="png", dpi=150)
     return path
 
@@ -124,7 +131,7 @@ def save_png(plot: Plot, folder: Path) -> Path:
 def svg(plot: Plot) -> str:
     """An <svg> element for a page: no fixed size, no metadata, ids of its own, colours from the page."""
     stream = io.StringIO()
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": plot.name}):
+    with styled(**{"svg.hashsalt": plot.name}):
         plot.figure.savefig(stream, format="svg", metadata={"Date": None})
     text = stream.getvalue()
     text = text[text.index("<svg") :]

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-import matplotlib
 from matplotlib.axes import Axes
 
 from eval import plot_style as look
 from eval import plots_pool
 from eval import report_format as fmt
-from eval.plot_style import STYLE, Plot, arm_colours, name_rows, new_figure
+from eval.plot_style import Plot, arm_colours, name_rows, new_figure, styled
 from eval.report_tables import Arm, ordered_arms
 from eval.results import Audit, Interval, Results
 
@@ -25,7 +24,7 @@ VOTES = (("win", "#3b78b8"), ("tie", "#b9bdc6"), ("lose", "#dd8440"))
 def draw(results: Results) -> Iterator[Plot]:
     """Every plot this run has data for, in the order of the report."""
     makers = (exact_match, votes, defects, plots_pool.skills, plots_pool.lengths, plots_pool.cost)
-    with matplotlib.rc_context(STYLE):
+    with styled():
         for make in makers:
             if plot := make(results):
                 yield plot

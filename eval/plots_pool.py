@@ -78,7 +78,9 @@ def _ratios(counts: Mapping[str, int], pool: Mapping[str, int], names: Sequence[
 
 def _covered(audits: Sequence[Audit]) -> str:
     """Skills with at least one row: 29, or 27-30 where seeds differ."""
-    return fmt.spread([sum(n > 0 for n in (a.skills or {}).values()) for a in audits], fmt.count).replace(" to ", "-")
+    return fmt.spread([sum(n > 0 for n in (a.skills or {}).values()) for a in audits], fmt.count).replace(
+        " to ", "-"
+    )
 
 
 def _skill_column(
@@ -111,7 +113,7 @@ def lengths(results: Results) -> Plot | None:
         words = fmt.spread([a.mean_words for a in audits], fmt.count)
         axis.set_title(literal(shorten(name, 20)), pad=14)
         axis.text(0, 1.03, f"mean {words} words", transform=axis.transAxes, color=look.MUTED, fontsize=8)
-        step = -(-len(bins) // 8)  # a panel has room for eight numbers
+        step = -(-len(bins) // 5)  # a panel has room for five numbers
         starts = [label.split("-")[0] for label in bins[::step]]
         axis.set_xticks([i - 0.5 for i in range(0, len(bins), step)], starts, fontsize=7)
         axis.tick_params(labelbottom=number + columns >= len(arms))

@@ -17,6 +17,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from rich.box import SIMPLE_HEAD
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -74,11 +75,12 @@ def console_table(results: Results) -> RichTable:
     """The main table for a terminal: the columns that matter first, intervals under their values."""
     table = tables.main_table(results)
     shown = [i for i, column in enumerate(table.columns) if column.brief]
-    rich = RichTable(title=report_text.headline(results).verdict, title_justify="left", title_style="bold")
+    title = report_text.headline(results).verdict
+    rich = RichTable(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=0)
     for i in shown:
         column = table.columns[i]
         justify: Any = "right" if column.numeric else "left"
-        rich.add_column(column.label, justify=justify, no_wrap=i == 0)
+        rich.add_column(column.label, justify=justify, overflow="fold")
     for row in table.rows:
         style = "bold" if row.marked else ""
         rich.add_row(*(_console_cell(row.cells[i]) for i in shown), style=style)
@@ -92,9 +94,17 @@ def _console_cell(cell: tables.Cell) -> Text:
 
 def _environment(html: bool) -> Environment:
     loader = PackageLoader("eval", "templates")
-    environment = Environment(loader=loader, autoescape=html, undefined=StrictUndefined, keep_trailing_newline=True)
+    environment = Environment(
+        loader=loader, autoescape=html, undefined=StrictUndefined, keep_trailing_newline=True
+    )
     environment.filters["pipes"] = markdown_table
+    environment.filters["glued"] = glued
     return environment
+
+
+def glued(text: str) -> str:
+    """No line break inside 228 / 60 / 72, and in 36,111 to 36,378 only before the "to"."""
+    return text.replace(" / ", "\u00a0/\u00a0").replace(" to ", " to\u00a0")
 
 
 def markdown_table(table: tables.Table) -> str:
@@ -132,6 +142,7 @@ def _words(results: Results, drawn: Sequence[Plot]) -> dict[str, Any]:
     return {
         "results": results,
         "headline": report_text.headline(results),
+        "tiles": tables.lead_cells(results),
         "parts_sentence": report_text.parts_sentence(results),
         "facts": _facts(results),
         "main": tables.main_table(results),
@@ -143,6 +154,7 @@ def _words(results: Results, drawn: Sequence[Plot]) -> dict[str, Any]:
         "budget": tables.budget_table(results),
         "budget_sentence": _budget_sentence(results),
         "warnings": report_text.budget_warnings(results),
+        "source": results.pool.get("source"),
         "pool": tables.pool_table(results),
         "versions": tables.pairs_table(("package", "version"), results.versions.items()),
         "trace": tables.trace_table(results),
@@ -180,14 +192,18 @@ def _gains_note(results: Results) -> str:
 def _budget_sentence(results: Results) -> str:
     limit = f"{report_text.TOLERANCE:.0%}"
     if report_text.budget_warnings(results):
-        return f"The arms did not all train on the same budget (more than {limit} apart, or on other templates)."
-    return f"Every trained arm had the same loss tokens and steps to within {limit}: {results.training_budget}."
+        return (
+            f"The arms did not all train on the same budget (more than {limit} apart, or on other templates)."
+        )
+    return (
+        f"Every trained arm had the same loss tokens and steps to within {limit}: {results.training_budget}."
+    )
 
 
 def _repeat_sentence(results: Results) -> str:
     return (
-        f"To repeat this run, check out commit {results.commit}, install the versions below and give `tacos run` the"
-        " resolved config that lies beside this report. Finished stages are taken from the artifact store, so with it"
+        f"To repeat this run, check out commit {results.commit}, install the versions below and give the resolved config"
+        " that lies beside this report to tacos run. Finished stages are taken from the artifact store, so with it"
         " nothing is computed or paid twice. The folders below stand under the artifact root."
     )
 

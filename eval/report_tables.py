@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from eval import report_format as fmt
-from eval.report_text import Verdict, judge, runs_of
+from eval.report_text import Verdict, judge, leading_arm, runs_of
 from eval.results import ArmRun, ArmSummary, Interval, Results
 from tacos.types import Trained
 
@@ -153,12 +153,12 @@ def main_table(results: Results) -> Table:
             lambda a: _value(a.summary.exact_match, fmt.percent, fmt.percent_number),
         ),
         (Column("held-out loss", "model", brief=False), lambda a: _value(a.summary.heldout_loss, fmt.loss)),
-        (Column("win / tie / lose", judged), _votes),
+        (Column("win / tie / lose", judged, brief=False), _votes),
         (Column("winning score", judged), lambda a: _value(a.summary.winning_score, fmt.score)),
         (Column("epochs", trained, brief=False), _trained("epochs", fmt.epochs)),
         (Column("steps", trained, brief=False), _trained("steps", fmt.count)),
         (Column("loss tokens", trained, brief=False), _trained("loss_tokens", fmt.count)),
-        (Column("LLM calls", cost), _usage("calls", fmt.count)),
+        (Column("LLM calls", cost, brief=False), _usage("calls", fmt.count)),
         (Column("tokens", cost, brief=False), _tokens),
         (Column("money", cost), _usage("cost_usd", fmt.money)),
         (Column("seconds", cost), _usage("seconds", fmt.seconds)),
@@ -193,6 +193,19 @@ def gains_table(results: Results) -> Table:
     ]
     rivals = [arm for arm in ordered_arms(results) if arm.summary.arm != results.baseline]
     return _table(results, specs, rivals)
+
+
+def lead_cells(results: Results) -> list[tuple[str, Cell]]:
+    """The leading arm's few numbers that decide: what was measured, and by how much it differs."""
+    lead, base = leading_arm(results), results.baseline
+    if lead is None:
+        return []
+    cells = [
+        (f"exact match, points over {base}", _gain(lead.exact_match_gain, fmt.points)),
+        (f"winning score against {base}, 1 is a draw", _gain(lead.winning_score, fmt.score, 1.0)),
+        (f"defect rate, points over {base}", _gain(lead.defect_gain, fmt.points, lower=True)),
+    ]
+    return [(label, cell) for label, cell in cells if cell.text != fmt.UNKNOWN]
 
 
 def budget_table(results: Results) -> Table:
@@ -235,7 +248,10 @@ def trace_table(results: Results) -> Table:
     columns = tuple(Column(name, numeric=name == "seed") for name in ("arm", "seed", "method", "artifacts"))
     rows = []
     for run in results.runs:
-        folders = "  ".join(f"{stage}: {folder}" for stage, folder in run.artifacts.items())
+        folders = "  ".join(
+            folder if folder.startswith(f"{stage}/") else f"{stage}: {folder}"
+            for stage, folder in run.artifacts.items()
+        )
         cells = (Cell(run.arm), Cell(str(run.seed)), Cell(run.method), Cell(folders or fmt.UNKNOWN))
         rows.append(Row(cells, run.arm, run.arm == results.baseline))
     return Table(columns, tuple(rows))

@@ -83,7 +83,7 @@ def _verdict(results: Results, lead: ArmSummary) -> tuple[str, Verdict]:
             return f"No difference between {name} and {base} can be claimed on {measure}.", verdict
         if verdict:
             return f"{name} is {verdict} than {base} on {measure}.", verdict
-    return f"{name} and {base} were not compared.", "unclear"
+    return _rows(results, lead), "unclear"
 
 
 def _rows(results: Results, lead: ArmSummary) -> str:

@@ -94,13 +94,15 @@ def run(config: Path, overrides: Overrides = None, as_json: AsJson = False) -> N
 
 @command
 def plan(config: Path, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """List the stages of an experiment, which are done, and what the rest would cost. Does no work."""
-    from tacos.config import load
+    """List the stages of an experiment or a selection, which are done, and what the rest would cost."""
+    from tacos.config import override, parse, read_yaml
     from tacos.pipeline.run import plan as make_plan
-    from tacos.pipeline.settings import ExperimentSettings
+    from tacos.pipeline.settings import ExperimentSettings, SelectSettings
     from tacos.tracking import Usage
 
-    stages = make_plan(load(ExperimentSettings, config, overrides or []))
+    data = override(read_yaml(config), overrides or [])
+    settings = parse(ExperimentSettings, data) if "arms" in data else parse(SelectSettings, data)
+    stages = make_plan(settings)
     total = sum((s.estimate for s in stages), Usage())
     if as_json:
         print_json({"stages": stages, "total": total})
@@ -141,6 +143,53 @@ def select(
         f"{report.method} selected {report.selected:,} of {report.pool:,} rows ({report.dropped:,} dropped) "
         f"in {report.seconds:.1f} s -> {report.out}"
     )
+
+
+@command
+def train(config: Path, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Fine-tune a model on a selection, or on any file of samples."""
+    from tacos.config import load
+    from tacos.data.read import read_pool
+    from tacos.pipeline.settings import TrainRunSettings
+    from tacos.store.files import write_json
+    from train.sft import train as run_train
+
+    settings = load(TrainRunSettings, config, overrides or [])
+    out = Path(settings.out)
+    trained = run_train(read_pool(settings.data).pool, settings.model, settings.train, settings.seed, out)
+    write_json(out / "trained.json", trained)
+    if as_json:
+        print_json({"out": str(out / "model"), "trained": trained})
+        return
+    typer.echo(
+        f"{trained.samples:,} samples, {trained.steps:,} steps, {trained.loss_tokens:,} loss tokens, "
+        f"final loss {trained.final_loss:.3f} in {trained.seconds:.1f} s -> {out / 'model'}"
+    )
+
+
+@command
+def generate(
+    model: Annotated[str, typer.Option(help="Hub id or folder")],
+    questions: Annotated[Path, typer.Option(help="JSONL of questions (FastChat's form or a like one)")],
+    out: Annotated[Path, typer.Option(help="Where the answers go, as JSONL")],
+    temperature: Annotated[float, typer.Option(min=0)] = 0.0,
+    max_new_tokens: Annotated[int, typer.Option(min=1)] = 1024,
+    seed: int = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Answer a file of questions with a model."""
+    from eval.generate import GenerateSettings
+    from eval.generate import generate as run_generate
+    from tacos.pipeline.pool import read_questions
+    from tacos.store.files import write_jsonl
+
+    settings = GenerateSettings(temperature=temperature, max_new_tokens=max_new_tokens)
+    answers = run_generate(model, read_questions(questions), settings, model, seed)
+    write_jsonl(out, (answer.model_dump() for answer in answers))
+    if as_json:
+        print_json({"answers": len(answers), "out": str(out)})
+    else:
+        typer.echo(f"{len(answers):,} answers -> {out}")
 
 
 @command

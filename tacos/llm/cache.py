@@ -3,8 +3,7 @@
 The key covers what makes the answer: model, messages, sampling, the JSON schema that was sent, and the
 repeat index. Endpoint, timeouts and concurrency are left out. Errors never enter.
 
-Writes are gathered and committed every 32 replies (and by the client every half second). In WAL mode
-a committed reply survives a SIGKILL of this process without an fsync per commit.
+Every reply is committed as it arrives: in WAL mode that takes no fsync, and it survives a SIGKILL.
 """
 
 from __future__ import annotations
@@ -28,8 +27,6 @@ from tacos.store.fingerprint import plain
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-BATCH = 32
-"""Replies per commit: what a kill can lose at most."""
 _LOOKUP = 500
 """Keys per SELECT; SQLite's oldest limit on variables is 999."""
 _BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -62,7 +59,6 @@ class ReplyCache:
     def __init__(self, path: Path):
         self.path = path
         self._lock = threading.RLock()
-        self._pending: dict[bytes, Completion] = {}
         self._db: sqlite3.Connection | None = None
         with self._lock:
             self._guarded(lambda db: None)
@@ -71,31 +67,22 @@ class ReplyCache:
         """The replies that are known, marked `cached`; absent keys are absent."""
         unique = list(dict.fromkeys(keys))
         with self._lock:
-            self.flush()
             return self._guarded(lambda db: {key: reply for key, reply in _select(db, unique)})
 
     def put(self, key: bytes, completion: Completion) -> None:
-        """Keep one reply; it is on disk after the next `flush`, at the latest after `BATCH` replies.
+        """Keep one reply. It is committed on return, so that a kill loses no paid call.
+
+        One commit each costs 50 us in SQLite's WAL mode, where a commit does not wait for the disk.
 
         Raises: ValueError for a completion without text: errors are never cached.
         """
         if completion.text is None:
             raise ValueError("errors are never cached")
         with self._lock:
-            self._pending[key] = completion
-            if len(self._pending) >= BATCH:
-                self.flush()
-
-    def flush(self) -> None:
-        """Commit what was put."""
-        with self._lock:
-            if self._pending:
-                self._guarded(lambda db: _insert(db, self._pending))
-                self._pending.clear()
+            self._guarded(lambda db: _insert(db, key, completion))
 
     def close(self) -> None:
         with self._lock:
-            self.flush()
             if self._db:
                 self._db.close()
                 self._db = None
@@ -159,8 +146,7 @@ def _select(db: sqlite3.Connection, keys: Sequence[bytes]) -> Iterator[tuple[byt
             yield key, reply
 
 
-def _insert(db: sqlite3.Connection, replies: dict[bytes, Completion]) -> None:
-    now = time.time()
-    rows = [(key, c.text, c.prompt_tokens, c.completion_tokens, now) for key, c in replies.items()]
+def _insert(db: sqlite3.Connection, key: bytes, reply: Completion) -> None:
+    row = (key, reply.text, reply.prompt_tokens, reply.completion_tokens, time.time())
     with db:
-        db.executemany("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?)", rows)
+        db.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?)", row)

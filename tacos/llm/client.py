@@ -12,7 +12,7 @@ import sys
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,14 +24,10 @@ from tacos.llm.spend import SpendGate, estimate_usage
 from tacos.tracking import Ledger, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from rich.progress import Progress
 
 __all__ = ["CachedLLM", "build_llm", "complete", "estimate_usage"]
 
-FLUSH_S = 0.5
-"""Seconds between commits of the cache while replies come in."""
 HOPELESS = 20
 """Give up when this many calls failed and none was answered."""
 
@@ -81,10 +77,9 @@ class CachedLLM:
         run = _Run(wanted, distinct, self.settings.max_failed_share)
         with _progress_bar(self.progress) as bar:
             task = bar.add_task(self.model, total=distinct, completed=distinct - len(wanted))
-            async with self._flushing():
-                while run.queue and not run.hopeless:
-                    if not await self._wave(run, lambda: bar.advance(task)):
-                        raise SpendCapError(self._cap_message(len(run.queue)))
+            while run.queue and not run.hopeless:
+                if not await self._wave(run, lambda: bar.advance(task)):
+                    raise SpendCapError(self._cap_message(len(run.queue)))
         if run.hopeless:
             raise LLMError(self._failed_message(run))
         return run.answers
@@ -113,28 +108,6 @@ class CachedLLM:
         self.ledger.add(self._gate.settle(request, completion))
         if self.cache and completion.text is not None:
             self.cache.put(key, completion)
-
-    @asynccontextmanager
-    async def _flushing(self) -> AsyncIterator[None]:
-        """Commit the cache every `FLUSH_S`, and once more on leaving, whatever the reason."""
-        cache = self.cache
-        if cache is None:
-            yield
-            return
-
-        async def flush_regularly() -> None:
-            while True:
-                await asyncio.sleep(FLUSH_S)
-                cache.flush()
-
-        task = asyncio.create_task(flush_regularly())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-            cache.flush()
 
     def _cap_message(self, left: int) -> str:
         return (

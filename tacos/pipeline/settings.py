@@ -93,6 +93,19 @@ class EvalSettings(Record):
     judge: JudgeSettings = JudgeSettings()
 
 
+class TrainRunSettings(Record):
+    """`tacos train`: one model on one file of samples."""
+
+    data: str
+    """A selection, or any pool file that `tacos select` reads."""
+    model: str
+    """Hub id or folder of the base model."""
+    out: str = "out/model"
+    """Folder; the fine-tuned model goes into `model/` in it."""
+    seed: int = 0
+    train: TrainSettings = TrainSettings()
+
+
 class TrackingSettings(Record):
     """Weights & Biases; the variable WANDB_MODE overrides `mode`."""
 

@@ -9,7 +9,7 @@ import pytest
 
 from tacos.errors import TacosError
 from tacos.llm.base import Completion, Request, Sampling
-from tacos.llm.cache import BATCH, ReplyCache, request_key
+from tacos.llm.cache import ReplyCache, request_key
 from tacos.types import Message
 
 from .helpers import ask
@@ -54,13 +54,10 @@ def test_replies_survive_closing(tmp_path: Path) -> None:
     assert found[key(7)] == Completion(text="answer 7 é", prompt_tokens=7, completion_tokens=2, cached=True)
 
 
-def test_a_batch_is_committed_without_being_asked(tmp_path: Path) -> None:
-    cache = ReplyCache(tmp_path / "c.sqlite")
-    for i in range(BATCH + 1):
-        cache.put(key(i), Completion(text="x"))
+def test_a_reply_is_on_disk_as_soon_as_it_is_put(tmp_path: Path) -> None:
+    ReplyCache(tmp_path / "c.sqlite").put(key(0), Completion(text="x"))
     with sqlite3.connect(tmp_path / "c.sqlite") as other:
-        assert other.execute("SELECT count(*) FROM replies").fetchone() == (BATCH,)
-    assert len(cache.get([key(i) for i in range(BATCH + 1)])) == BATCH + 1
+        assert other.execute("SELECT count(*) FROM replies").fetchone() == (1,)
 
 
 def test_errors_are_never_cached(tmp_path: Path) -> None:
@@ -72,8 +69,6 @@ def test_two_processes_may_share_the_file(tmp_path: Path) -> None:
     first, second = ReplyCache(tmp_path / "c.sqlite"), ReplyCache(tmp_path / "c.sqlite")
     first.put(key(0), Completion(text="a"))
     second.put(key(0), Completion(text="a"))
-    first.flush()
-    second.flush()
     assert second.get([key(0)])[key(0)].text == "a"
 
 
@@ -93,7 +88,6 @@ def test_a_corrupt_file_is_set_aside(tmp_path: Path, damage: str, caplog: pytest
     cache = ReplyCache(path)
     cache.get([key(i) for i in range(2000)])
     cache.put(key(1), Completion(text="again"))
-    cache.flush()
     assert cache.get([key(1)])[key(1)].text == "again"
     assert [p for p in tmp_path.iterdir() if ".corrupt-" in p.name and not p.name.endswith(("-wal", "-shm"))]
     assert "is corrupt" in caplog.text and "starting an empty one" in caplog.text
@@ -130,6 +124,5 @@ def test_a_full_disk(tmp_path: Path) -> None:
     cache = ReplyCache(tmp_path / "c.sqlite")
     assert cache._db is not None
     cache._db.execute("PRAGMA max_page_count = 8")  # SQLite then reports what it reports for a full disk
-    cache.put(key(0), Completion(text="x" * 100_000))
     with pytest.raises(TacosError, match=r"cannot write .*c\.sqlite.*full"):
-        cache.flush()
+        cache.put(key(0), Completion(text="x" * 100_000))

@@ -1,0 +1,316 @@
+"""The report: every section where there is data, honest wording where a method does not win."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from eval import report_format as fmt
+from eval import report_tables as tables
+from eval.report import ReportPaths, console_table, load_results, markdown_table, write_report
+from eval.report_text import budget_warnings, headline, judge, parts_sentence
+from eval.results import Interval, Results
+from tests.eval.fixtures import ARMS, interval, make_results
+
+SMALL = tuple(arm for arm in ARMS if arm.name in ("tacos", "random", "car"))
+
+
+class Page(HTMLParser):
+    """Collects headings, what the page links to, the tags, the rows of the first table."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.headings: list[str] = []
+        self.links: list[str] = []
+        self.tags: set[str] = set()
+        self.ids: list[str] = []
+        self.within = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.within = tag
+        self.links += [
+            value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "srcset")
+        ]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+
+    def handle_data(self, data: str) -> None:
+        if self.within == "h2" and data.strip():
+            self.headings.append(data.strip())
+
+
+@pytest.fixture(scope="module")
+def full() -> Results:
+    return make_results()
+
+
+@pytest.fixture(scope="module")
+def written(full: Results, tmp_path_factory: pytest.TempPathFactory) -> ReportPaths:
+    return write_report(full, tmp_path_factory.mktemp("run"))
+
+
+def with_gain(mean: float, half: float, winning: float = 1.0, defect: float = 0.0, seeds: int = 3) -> Results:
+    """A small experiment in which the leading arm's differences are the given ones."""
+    results = make_results(arms=SMALL, seeds=seeds)
+    changed = {
+        "exact_match_gain": interval(mean, half, 120),
+        "winning_score": interval(winning, half, 120),
+        "defect_gain": interval(defect, half, 300),
+    }
+    lead = results.summary[0].model_copy(update=changed)
+    return results.model_copy(update={"summary": [lead, *results.summary[1:]]})
+
+
+def test_results_json_is_the_dump(full: Results, written: ReportPaths) -> None:
+    assert json.loads(written.results.read_text()) == full.model_dump(mode="json")
+    assert load_results(written.results) == full
+
+
+def test_html_is_one_file(written: ReportPaths) -> None:
+    html = written.html.read_text()
+    page = Page(html)
+    assert all(link.startswith(("#", "data:")) for link in page.links)
+    assert not re.search(r"https?:", html)
+    assert not page.tags & {"script", "link", "iframe", "object", "img"}
+    assert not re.search(r"url\((?!#)|@import", html)
+    assert "prefers-color-scheme: dark" in html and 'name="viewport"' in html and "@media print" in html
+
+
+def test_html_ids_are_unique_and_every_reference_leads_somewhere(written: ReportPaths) -> None:
+    html = written.html.read_text()
+    page = Page(html)
+    assert len(page.ids) == len(set(page.ids))
+    targets = {link.removeprefix("#") for link in page.links if link} | set(
+        re.findall(r"url\(#([^)]+)\)", html)
+    )
+    assert targets <= set(page.ids)
+
+
+def test_html_has_every_section(written: ReportPaths) -> None:
+    assert Page(written.html.read_text()).headings == [
+        "What ran", "Arms", "Compared with random", "What was selected", "What the models learned", "Tags",
+        "What it cost", "Equal-budget check", "Pool", "Where the numbers come from",
+    ]  # fmt: skip
+
+
+def test_plots_are_pictures_and_the_markdown_shows_each(written: ReportPaths) -> None:
+    names = {"exact_match", "win_tie_lose", "defects", "skills", "lengths", "cost", "tags_1", "tags_2"}
+    assert set(written.plots) == names
+    markdown = written.markdown.read_text()
+    for name, path in written.plots.items():
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert f"](plots/{name}.png)" in markdown
+
+
+def test_markdown_tables_have_even_rows(written: ReportPaths) -> None:
+    for block in re.findall(r"(?:^\|.*\n)+", written.markdown.read_text(), re.MULTILINE):
+        assert len({line.count("|") for line in block.splitlines()}) == 1
+    assert "\n\n\n\n" not in written.markdown.read_text()
+
+
+def spellings(value: Any) -> set[str]:
+    """Every way in which a report may write a number of results.json."""
+    if isinstance(value, dict | list):
+        found = [spellings(v) for v in (value.values() if isinstance(value, dict) else value)]
+        return set().union(*found) if found else set()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return set()
+    forms = (
+        fmt.count,
+        fmt.percent_number,
+        fmt.points,
+        fmt.score,
+        fmt.loss,
+        fmt.epochs,
+        fmt.seconds,
+        fmt.money,
+    )
+    return {form(value).lstrip("$") for form in forms}
+
+
+def test_every_number_of_the_main_table_is_in_results_json(full: Results, written: ReportPaths) -> None:
+    """Votes are added up over seeds, prompt and completion tokens are added; all else stands there as it is."""
+    known = spellings(json.loads(written.results.read_text()))
+    for arm in full.summary:
+        judged = [r.pairwise for r in full.runs if r.arm == arm.arm and r.pairwise]
+        known |= {fmt.count(sum(getattr(p, name) for p in judged)) for name in ("win", "tie", "lose")}
+    known |= {
+        fmt.count(u.prompt_tokens + u.completion_tokens) for u in (r.selection_usage for r in full.runs)
+    }
+    for row in tables.main_table(full).rows:
+        for cell in row.cells[1:]:
+            for number in re.findall(r"[+-]?\d[\d,.]*\d|\d", f"{cell.text} {cell.sub}"):
+                assert number in known, (row.arm, cell)
+
+
+def test_main_table_says_what_the_summary_says(full: Results) -> None:
+    table = tables.main_table(full)
+    assert [row.arm for row in table.rows][:2] == ["tacos-llm", "tacos"]  # best exact match first
+    assert [row.arm for row in table.rows if row.marked] == ["random"]
+    tacos = dict(zip([c.label for c in table.columns], table.rows[1].cells, strict=True))
+    assert (tacos["defect rate"].text, tacos["defect rate"].sub) == ("12.0%", "[9.9, 14.1]")
+    assert (tacos["exact match"].text, tacos["exact match"].sub) == ("61.2%", "[57.1, 65.3]")
+    assert (tacos["money"].text, tacos["rows"].text, tacos["seconds"].text) == ("$0", "300", "41.8")
+    zero_shot = dict(zip([c.label for c in table.columns], table.rows[-1].cells, strict=True))
+    unknown = ("rows", "defect rate", "epochs", "steps", "loss tokens", "LLM calls", "money", "seconds")
+    assert {zero_shot[name].text for name in unknown} == {"-"}
+
+
+def test_bare_run_leaves_sections_out(tmp_path: Path) -> None:
+    results = make_results(truth=False, training=False, tags=False)
+    paths = write_report(results, tmp_path)
+    assert set(paths.plots) == {"lengths", "cost"}
+    headings = Page(paths.html.read_text()).headings
+    assert headings == [
+        "What ran",
+        "Arms",
+        "What was selected",
+        "What it cost",
+        "Pool",
+        "Where the numbers come from",
+    ]
+    said = headline(results)
+    assert said.verdict == "tacos selected 300 of 2,871 rows."
+    assert "Nothing was trained" in said.paragraph and "defective is not known" in said.paragraph
+    assert said.others == ""
+    labels = {column.label for column in tables.main_table(results).columns}
+    assert not labels & {"defect rate", "exact match", "held-out loss", "winning score", "steps"}
+
+
+def test_run_without_any_number_renders(tmp_path: Path) -> None:
+    """Only a baseline that is not audited: nothing to compare, nothing to draw, still a report."""
+    results = make_results(arms=SMALL, truth=False, training=False, tags=False)
+    empty = {
+        "summary": [s for s in results.summary if s.arm == "random"],
+        "runs": [],
+        "parts": {},
+        "pool": {},
+    }
+    results = results.model_copy(update=empty)
+    paths = write_report(results, tmp_path)
+    assert paths.plots == {}
+    assert "nothing to compare" in paths.html.read_text()
+
+
+def test_headline_of_a_winner(full: Results) -> None:
+    said = headline(full)
+    assert (said.verdict, said.tone) == ("tacos is better than random on exact match.", "better")
+    assert said.paragraph.startswith(
+        "tacos selected 300 of 2,871 rows. Its defect rate is 12.0% against 37.4% for random"
+        " (difference -25.4 points, 95% interval [-28.9, -21.9]): it holds fewer defects than random."
+        " After training, exact match is 61.2% against 48.9% for random"
+        " (difference +12.3 points, 95% interval [+8.3, +16.3]) over 3 seeds:"
+    )
+    assert "worse: longest (-4.2)" in said.others
+    assert "no difference can be claimed for: full pool (+1.8)" in said.others
+    assert "Before any tuning (zero-shot) exact match is 3.1%." in said.others
+
+
+def test_headline_of_a_loser_is_as_plain() -> None:
+    said = headline(with_gain(-0.08, 0.03, winning=0.8, defect=0.1))
+    assert (said.verdict, said.tone) == ("tacos is worse than random on exact match.", "worse")
+    assert "it holds more defects than random" in said.paragraph
+    assert "answers worse than random's" in said.paragraph
+    assert "the judge prefers random" in said.paragraph
+
+
+@pytest.mark.parametrize("mean", [0.02, -0.02])
+def test_headline_claims_nothing_when_the_interval_covers_zero(mean: float) -> None:
+    said = headline(with_gain(mean, 0.05, winning=1 + mean, defect=mean))
+    assert said.verdict == "No difference between tacos and random can be claimed on exact match."
+    assert "so no difference can be claimed" in said.paragraph
+    assert "no difference in defects can be claimed" in said.paragraph
+    assert "the judge shows no preference" in said.paragraph
+    assert not re.search(r"better|worse|fewer|prefers", said.paragraph)
+
+
+def test_headline_is_about_the_first_arm_and_not_the_luckiest() -> None:
+    results = make_results(arms=(SMALL[2], *SMALL[:2]))
+    assert headline(results).verdict.startswith("car ")
+
+
+def test_single_seed_says_what_its_intervals_leave_out(tmp_path: Path) -> None:
+    results = make_results(arms=SMALL, seeds=1)
+    assert "one seed, so the intervals cover questions only" in headline(results).paragraph
+    paths = write_report(results, tmp_path)
+    assert "there is one seed" in paths.markdown.read_text()
+    assert "one seed" not in headline(make_results(arms=SMALL)).paragraph
+
+
+def test_unequal_training_is_warned_of(tmp_path: Path) -> None:
+    results = make_results(arms=SMALL, uneven=True)
+    (line,) = budget_warnings(results)
+    assert "in loss tokens" in line and "(tacos, seed 0)" in line
+    assert "not trained equally" in headline(results).paragraph
+    assert "Warning: The arms differ by" in write_report(results, tmp_path).html.read_text()
+    assert budget_warnings(make_results(arms=SMALL)) == []
+
+
+def test_parts_say_whether_an_llm_was_called() -> None:
+    silent = make_results(arms=SMALL)
+    assert parts_sentence(silent).startswith("No LLM was called: every part is embedded")
+    assert parts_sentence(make_results()).startswith("The tagger was an LLM")
+    given = silent.model_copy(update={"parts": {**silent.parts, "base model": "meta-llama/Llama-2-7b-hf"}})
+    assert parts_sentence(given).endswith("Not embedded in tacos: the base model.")
+    unnamed = make_results().model_copy(update={"parts": silent.parts})
+    assert parts_sentence(unnamed) == "LLMs were called, though no part below is named as one."
+
+
+def test_names_from_users_do_not_break_the_page(tmp_path: Path) -> None:
+    odd = replace(SMALL[0], name="a<b>|$x$_y & co")
+    paths = write_report(make_results(arms=(odd, *SMALL[1:])), tmp_path)
+    assert "a&lt;b&gt;|$x$_y &amp; co" in paths.html.read_text()
+    assert "<b>|" not in paths.html.read_text()
+    assert "a<b>\\|$x$_y & co" in paths.markdown.read_text()
+
+
+def test_console_table_keeps_every_digit_in_80_columns(full: Results) -> None:
+    stream = io.StringIO()
+    Console(file=stream, width=80).print(console_table(full))
+    text = stream.getvalue()
+    assert "…" not in text and "[57.1, 65.3]" in text and "iterselecttune" in text and "baseline" in text
+
+
+def test_judge_at_the_edges() -> None:
+    assert judge(None) is None
+    assert judge(Interval(mean=0.1, low=0.0, high=0.2, n=9)) == "unclear"
+    assert judge(Interval(mean=-0.1, low=-0.2, high=-0.01, n=9), lower_is_better=True) == "better"
+    assert judge(Interval(mean=1.1, low=1.05, high=1.2, n=9), neutral=1.0) == "better"
+    assert judge(Interval(mean=float("nan"), low=float("nan"), high=float("nan"), n=0)) is None
+
+
+def test_numbers_are_written_one_way() -> None:
+    assert [fmt.money(v) for v in (0, 0.004213, 0.067, 1.172, 1234.5)] == [
+        "$0",
+        "$0.0042",
+        "$0.067",
+        "$1.17",
+        "$1,234.50",
+    ]
+    assert [fmt.points(v) for v in (0.123, -0.254, -0.0001)] == ["+12.3", "-25.4", "0.0"]
+    assert [fmt.seconds(v) for v in (0, 0.0121, 3.14159, 41.82, 1873.4)] == [
+        "0.00",
+        "0.012",
+        "3.14",
+        "41.8",
+        "1,873",
+    ]
+    assert [fmt.duration(v) for v in (41.82, 1873.4, 7500)] == ["41.8 s", "31 min 13 s", "2 h 5 min"]
+    forms = (fmt.count, fmt.percent, fmt.points, fmt.score, fmt.loss, fmt.seconds, fmt.money, fmt.duration)
+    assert {form(value) for form in forms for value in (None, float("nan"), float("inf"))} == {"-"}
+    assert fmt.spread([60, None, 60], fmt.count) == "60" and fmt.spread([61, 58], fmt.count) == "58 to 61"
+    assert fmt.spread([None], fmt.count) == "-"
+
+
+def test_markdown_cells_escape_pipes() -> None:
+    table = tables.pairs_table(("a", "b"), [("x|y", "1")])
+    assert markdown_table(table).splitlines()[-1] == "| x\\|y | 1 |"

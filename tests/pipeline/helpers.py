@@ -1,0 +1,57 @@
+"""Small pools and scripted models for tests of whole paths."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from tacos.llm.base import LLMSettings, Request
+from tacos.llm.client import CachedLLM
+from tacos.llm.cache import ReplyCache
+from tacos.llm.scripted import ScriptedLLM
+from tacos.stage import Tools
+from tacos.tracking import Ledger
+from tests.conftest import LetterEmbedder
+
+TOPICS = ("poetry", "cooking", "algebra", "travel")
+
+
+def write_pool(path: Path, n: int = 24) -> Path:
+    """Alpaca rows over four topics; a later row of a topic has a longer answer."""
+    rows = [
+        {
+            "instruction": f"Tell me about {TOPICS[i % 4]} number {i}", "input": "",
+            "output": f"Here is what I know of {TOPICS[i % 4]}: " + " ".join(f"fact{j}" for j in range(i // 4 + 1)),
+        }
+        for i in range(n)
+    ]  # fmt: skip
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    return path
+
+
+def reply(request: Request) -> str:
+    """Tags by topic; in a comparison the longer response scores higher."""
+    text = request.messages[-1].content
+    if "<response_1>" in text:
+        first, second = re.findall(r"<response_[12]>\n(.*?)\n</response_[12]>", text, re.DOTALL)
+        return json.dumps({"feedback": "ok", "score_1": min(100, len(first)), "score_2": min(100, len(second))})
+    topic = next(t for t in TOPICS if t in text.rsplit("<prompt>", 1)[1])
+    return f'```json\n[{{"tag": "{topic.title()}", "explanation": "asks for it"}}]\n```'
+
+
+def scripted_tools(cache: Path, model: ScriptedLLM) -> Tools:
+    """Tools whose every LLM is the scripted one behind the real cache and ledger."""
+    ledger = Ledger()
+    settings = LLMSettings(backend="scripted", model="scripted", price_per_million_input=1.0, price_per_million_output=2.0)
+    client = CachedLLM(model, ReplyCache(cache), ledger, settings)
+    return Tools(ledger=ledger, embedder=LetterEmbedder, llm=lambda name: client, device="cpu")
+
+
+LLM_TACOS = {
+    "tagging": {"by": "llm"},
+    "normalization": {"min_count": 1, "order": ["frequency", "rules"]},
+    "clustering": {"k": 4},
+    "scoring": {"by": "llm"},
+}
+LLMS = {name: {"backend": "scripted", "model": "scripted"} for name in ("tagger", "scorer")}

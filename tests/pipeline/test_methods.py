@@ -1,0 +1,156 @@
+"""One contract for every registered method, and TACOS with a scripted LLM from end to end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tacos.config import parse
+from tacos.errors import BudgetError, ConfigError, LLMError
+from tacos.llm.scripted import ScriptedLLM
+from tacos.methods import METHODS
+from tacos.pipeline.graph import selection_stage
+from tacos.pipeline.settings import SelectSettings
+from tacos.stage import ArtifactStore, Stage
+from tacos.steps import read_scores
+from tests.pipeline.helpers import LLM_TACOS, LLMS, TOPICS, reply, scripted_tools, write_pool
+
+SMALL = {"tacos": {"normalization": {"min_count": 1, "order": ["frequency", "rules"]}, "clustering": {"k": 3}, "scoring": {"by": "llm"}, "tagging": {"by": "llm"}}}
+BUDGET = 8
+
+
+def settings(pool: Path, method: str, **changes: Any) -> SelectSettings:
+    data = {"pool": {"source": str(pool)}, "method": method, "budget": BUDGET, "llms": LLMS, "settings": SMALL.get(method, {})}
+    return parse(SelectSettings, data | changes)
+
+
+def run(chosen: SelectSettings, root: Path, model: ScriptedLLM | None = None) -> tuple[list[dict[str, Any]], Stage]:
+    stage = selection_stage(chosen)
+    folder = ArtifactStore(root / "artifacts").run(stage, scripted_tools(root / "replies.sqlite", model or ScriptedLLM(reply)))
+    return [json.loads(line) for line in (folder / "selection.jsonl").read_text().splitlines()], stage
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+class TestEveryMethod:
+    def test_rows_budget_ranks_and_ids(self, method: str, tmp_path: Path) -> None:
+        rows, stage = run(settings(write_pool(tmp_path / "p.jsonl"), method), tmp_path)
+        assert len(rows) == (24 if method == "full" else BUDGET)
+        assert [r["selection"]["rank"] for r in rows] == list(range(1, len(rows) + 1))
+        assert len({r["id"] for r in rows}) == len(rows)
+        for row in rows:
+            assert set(row) == {"id", "messages", "selection"}
+            assert set(row["selection"]) == {"rank", "score", "group", "reason"}
+            assert row["selection"]["reason"]
+            assert [m["role"] for m in row["messages"]] == ["user", "assistant"]
+
+    def test_the_same_seed_selects_the_same_bytes(self, method: str, tmp_path: Path) -> None:
+        pool = write_pool(tmp_path / "p.jsonl")
+        first, one = run(settings(pool, method, seed=3), tmp_path / "a")
+        second, two = run(settings(pool, method, seed=3), tmp_path / "b")
+        assert one.fingerprint == two.fingerprint
+        assert first == second
+
+    def test_a_budget_above_the_pool_is_refused(self, method: str, tmp_path: Path) -> None:
+        if method == "full":
+            pytest.skip("takes everything, whatever the budget")
+        with pytest.raises(BudgetError, match=r"budget 25 is above the 24 .* at most 24"):
+            run(settings(write_pool(tmp_path / "p.jsonl"), method, budget=25), tmp_path)
+
+    def test_an_unknown_setting_is_named(self, method: str, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="unknown setting 'settings.nonsense'"):
+            run(settings(write_pool(tmp_path / "p.jsonl"), method, settings={"nonsense": 1}), tmp_path)
+
+    def test_the_name_of_the_file_is_no_part_of_the_answer(self, method: str, tmp_path: Path) -> None:
+        stages = [selection_stage(settings(write_pool(tmp_path / name), method)) for name in ("p.jsonl", "q.jsonl")]
+        assert stages[0].fingerprint == stages[1].fingerprint
+
+
+def test_longest_takes_the_longest(tmp_path: Path) -> None:
+    rows, _ = run(settings(write_pool(tmp_path / "p.jsonl"), "longest"), tmp_path)
+    scores = [r["selection"]["score"] for r in rows]
+    assert scores == sorted(scores, reverse=True)
+    assert {r["messages"][0]["content"].split()[-1] for r in rows} == {str(i) for i in range(16, 24)}
+
+
+def test_random_draws_differ_by_seed(tmp_path: Path) -> None:
+    pool = write_pool(tmp_path / "p.jsonl")
+    draws = [{r["id"] for r in run(settings(pool, "random", seed=s), tmp_path)[0]} for s in (0, 1)]
+    assert draws[0] != draws[1]
+
+
+def tacos(pool: Path, **changes: Any) -> SelectSettings:
+    return settings(pool, "tacos", settings=LLM_TACOS, **changes)
+
+
+def test_tacos_tags_pairs_inside_topics_and_takes_the_best_of_each(tmp_path: Path) -> None:
+    model = ScriptedLLM(reply)
+    rows, stage = run(tacos(write_pool(tmp_path / "p.jsonl")), tmp_path, model)
+    assert model.calls == 24 + 12  # one per sample, one per pair
+    topics = [next(t for t in TOPICS if t in r["messages"][0]["content"]) for r in rows]
+    assert sorted(topics) == sorted(list(TOPICS) * 2)
+    # In each topic of six the two longest answers belong to rows 16-23.
+    assert {int(r["messages"][0]["content"].split()[-1]) for r in rows} == set(range(16, 24))
+    groups = {r["selection"]["group"].split(": ")[1] for r in rows}
+    assert groups == {"poetri", "cook", "algebra", "travel"}  # Porter stems
+
+
+def test_another_budget_or_allocation_pays_no_call_again(tmp_path: Path) -> None:
+    pool = write_pool(tmp_path / "p.jsonl")
+    model = ScriptedLLM(reply)
+    run(tacos(pool), tmp_path, model)
+    before = model.calls
+    rows, _ = run(tacos(pool, budget=12), tmp_path, model)
+    top, _ = run(settings(pool, "tacos", settings=LLM_TACOS | {"allocation": {"by": "top"}}), tmp_path, model)
+    assert model.calls == before
+    assert len(rows) == 12
+    assert [r["selection"]["score"] for r in top] == sorted((r["selection"]["score"] for r in top), reverse=True)
+
+
+def test_two_methods_share_the_pool_stage(tmp_path: Path) -> None:
+    pool = write_pool(tmp_path / "p.jsonl")
+    run(settings(pool, "random"), tmp_path)
+    run(settings(pool, "longest"), tmp_path)
+    assert len(list((tmp_path / "artifacts" / "load").glob("*/done.json"))) == 1
+
+
+def test_unreadable_replies_are_missing_scores_and_never_selected(tmp_path: Path) -> None:
+    def sometimes(request: Any) -> str:
+        text = request.messages[-1].content
+        return "I would rather not say." if "<response_1>" in text and "number 20" in text else reply(request)
+
+    rows, stage = run(tacos(write_pool(tmp_path / "p.jsonl")), tmp_path, ScriptedLLM(sometimes))
+    store = ArtifactStore(tmp_path / "artifacts")
+    compare = next(s for s in stage.walk() if s.name == "compare")
+    scores = read_scores(store.folder(compare))
+    missing = np.flatnonzero(np.isnan(scores.values)).tolist()
+    assert missing == [16, 20]
+    assert all("unreadable reply" in scores.errors[i] for i in missing)
+    assert store.record(compare).outcome.rows_failed == 1
+    assert not {16, 20} & {int(r["messages"][0]["content"].split()[-1]) for r in rows}
+
+
+def test_a_model_that_fails_everywhere_stops_the_run_and_costs_nothing_twice(tmp_path: Path) -> None:
+    pool = write_pool(tmp_path / "p.jsonl")
+
+    def broken(request: Any) -> str | Exception:
+        return RuntimeError("down") if "<response_1>" in request.messages[-1].content else reply(request)
+
+    with pytest.raises(LLMError, match="down"):
+        run(tacos(pool), tmp_path, ScriptedLLM(broken))
+    model = ScriptedLLM(reply)
+    run(tacos(pool), tmp_path, model)
+    assert model.calls == 12  # the tags were kept
+
+
+def test_what_calls_cost_stands_in_the_done_record(tmp_path: Path) -> None:
+    _, stage = run(tacos(write_pool(tmp_path / "p.jsonl")), tmp_path)
+    store = ArtifactStore(tmp_path / "artifacts")
+    usage = {s.name: store.record(s).usage for s in stage.walk()}
+    assert (usage["tag"].calls, usage["compare"].calls, usage["select"].calls) == (24, 12, 0)
+    assert usage["tag"].cost_usd == pytest.approx(
+        (usage["tag"].prompt_tokens + 2 * usage["tag"].completion_tokens) / 1e6
+    )
