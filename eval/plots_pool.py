@@ -63,8 +63,8 @@ def skills(results: Results) -> Plot | None:
     axis.spines[["bottom"]].set_visible(False)
     handles = [Patch(color=c, label=word) for c, word in zip(colours, RATIO_WORDS, strict=True)]
     handles.append(Patch(color=EMPTY, label="no rows"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, title="share of the selection / share of the pool",
-                  title_fontsize=8.5, handlelength=1)  # fmt: skip
+    legend = {"title": "share of the selection / share of the pool", "title_fontsize": 8.5, "handlelength": 1}
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, **legend)
     caption = "Rows per skill (mean over seeds); beside each name its rows in the pool."
     if len(pool) > len(names):
         caption += f" The {len(names)} most frequent of {len(pool)} skills are shown."
@@ -123,7 +123,9 @@ def lengths(results: Results) -> Plot | None:
         axis.set_visible(False)
     figure.supxlabel("words in the response", fontsize=9, color=look.MUTED)
     figure.supylabel("rows, %", fontsize=9, color=look.MUTED)
-    caption = "Outline: the arm's rows over all seeds. Grey bars: the pool. A shift to the right is a taste for length."
+    caption = (
+        "Outline: the arm's rows over all seeds. Grey bars: the pool. A shift to the right favours length."
+    )
     return Plot("lengths", "selection", "Response lengths, arms over the pool", caption, figure)
 
 

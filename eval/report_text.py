@@ -146,7 +146,8 @@ def _cost(results: Results, lead: ArmSummary) -> str:
     calls = fmt.spread([u.calls for u in used], fmt.count)
     price = f" and {calls} paid LLM calls ({fmt.spread([u.cost_usd for u in used], fmt.money)})"
     longest = max((u.seconds for u in used), default=None)
-    return f"Selecting took {fmt.duration(longest)}{price if any(u.calls for u in used) else ' and no LLM call'}."
+    paid = price if any(u.calls for u in used) else " and no LLM call"
+    return f"Selecting took {fmt.duration(longest)}{paid}."
 
 
 def _caveats(results: Results, lead: ArmSummary) -> str:

@@ -138,7 +138,7 @@ def spellings(value: Any) -> set[str]:
 
 
 def test_every_number_of_the_main_table_is_in_results_json(full: Results, written: ReportPaths) -> None:
-    """Votes are added up over seeds, prompt and completion tokens are added; all else stands there as it is."""
+    """Votes are summed over seeds, prompt and completion tokens added; all else stands there as it is."""
     known = spellings(json.loads(written.results.read_text()))
     for arm in full.summary:
         judged = [r.pairwise for r in full.runs if r.arm == arm.arm and r.pairwise]

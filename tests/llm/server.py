@@ -41,10 +41,14 @@ def always_ok(content: str, times: int) -> Fault:
 
 
 class FaultServer:
-    """Use as a context manager. Answers "echo: <content>", 10 prompt and 5 completion tokens each."""
+    """Use as a context manager. Answers "echo: <content>", or what `answer` makes of the content; 10 prompt
+    and 5 completion tokens each."""
 
-    def __init__(self, plan: Plan = always_ok, delay_s: float = 0.0):
+    def __init__(
+        self, plan: Plan = always_ok, delay_s: float = 0.0, answer: Callable[[str], str] = "echo: {}".format
+    ):
         self.plan = plan
+        self.answer = answer
         self.delay_s = delay_s
         self.asked: Counter[str] = Counter()
         """Requests by content of their last message."""
@@ -121,7 +125,7 @@ class FaultServer:
                 return web.Response(text='{"choices": [{"mess', content_type="application/json")
             case Fault.EMPTY:
                 return web.json_response({"choices": [], "usage": _USAGE})
-        message = {"role": "assistant", "content": f"echo: {content}"}
+        message = {"role": "assistant", "content": self.answer(content)}
         return web.json_response({"choices": [{"index": 0, "message": message}], "usage": _USAGE})
 
 

@@ -31,8 +31,11 @@ def write_pool(path: Path, n: int = 24) -> Path:
 
 
 def reply(request: Request) -> str:
+    return reply_to(request.messages[-1].content)
+
+
+def reply_to(text: str) -> str:
     """Tags by topic; in a comparison the longer response scores higher."""
-    text = request.messages[-1].content
     if "<response_1>" in text:
         first, second = re.findall(r"<response_[12]>\n(.*?)\n</response_[12]>", text, re.DOTALL)
         return json.dumps({"feedback": "ok", "score_1": min(100, len(first)), "score_2": min(100, len(second))})

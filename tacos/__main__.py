@@ -1,0 +1,5 @@
+"""`python -m tacos`."""
+
+from tacos.cli import main
+
+main()

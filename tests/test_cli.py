@@ -1,0 +1,109 @@
+"""The command line: what it prints, where, and how it exits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from tacos.cli import app
+from tests.pipeline.helpers import write_pool
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_pool(tmp_path / "pool.jsonl")
+
+
+def tacos(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
+
+
+def last_json(result: Result) -> dict:  # type: ignore[type-arg]
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def test_select_writes_the_rows_and_reports_by_contract() -> None:
+    found = last_json(tacos("select", "pool.jsonl", "--method", "random", "--budget", "5", "--out", "a/b.jsonl", "--json"))
+    assert set(found) == {"pool", "selected", "dropped", "method", "budget", "seconds", "out", "run_dir"}
+    assert (found["pool"], found["selected"], found["dropped"], found["budget"]) == (24, 5, 0, 5)
+    rows = [json.loads(line) for line in Path("a/b.jsonl").read_text().splitlines()]
+    assert len(rows) == 5
+    assert yaml.safe_load((Path(found["run_dir"]) / "config.yaml").read_text())["method"] == "random"
+    assert (Path(found["run_dir"]) / "artifacts" / "select" / "selection.jsonl").exists()
+
+
+def test_logs_stay_off_stdout() -> None:
+    result = tacos("select", "pool.jsonl", "--method", "longest", "--budget", "5", "--out", "o.jsonl")
+    assert result.stdout.startswith("longest selected 5 of 24 rows")
+    assert len(result.stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["select", "pool.jsonl", "--method", "tacso"], 2, "unknown method 'tacso': did you mean 'tacos'?"),
+        (["select", "pool.jsonl", "--method", "random", "--budget", "99"], 2, "ask for at most 24"),
+        (["select", "pool.jsonl", "--method", "random", "--budget", "5", "buget=3"], 2, "did you mean 'budget'?"),
+        (["select", "pol.jsonl", "--method", "random", "--budget", "5"], 1, "pol.jsonl"),
+        (["run", "none.yaml"], 2, "no config file none.yaml"),
+        (["report", "."], 1, "no results.json"),
+        (["generate", "--model", "no/such", "--questions", "q.jsonl", "--out", "o.jsonl"], 1, "no questions file"),
+    ],
+)
+def test_errors_are_one_line_and_a_code(words: list[str], code: int, message: str) -> None:
+    result = tacos(*words)
+    assert result.exit_code == code, result.output
+    line = next(line for line in result.stderr.splitlines() if line.startswith("tacos: "))
+    assert message in line
+    assert "Traceback" not in result.stderr
+
+
+def test_bad_pools() -> None:
+    Path("bad.jsonl").write_text("not json\n" * 30)
+    Path("odd.jsonl").write_text('{"a": 1}\n' * 3)
+    for name, message in (("bad.jsonl", "bad.jsonl"), ("odd.jsonl", "format")):
+        result = tacos("select", name, "--method", "random", "--budget", "1")
+        assert result.exit_code == 1
+        assert message in result.stderr
+
+
+def test_a_partly_bad_pool_is_counted_by_line_and_reason() -> None:
+    text = Path("pool.jsonl").read_text() + '{"instruction": "x", "input": "", "output": ""}\n{"instr\n'
+    Path("pool.jsonl").write_text(text)
+    found = last_json(tacos("select", "pool.jsonl", "--method", "full", "--out", "o.jsonl", "--json"))
+    assert (found["pool"], found["selected"], found["dropped"]) == (26, 24, 2)
+    dropped = next(Path("artifacts/load").glob("*/dropped.jsonl")).read_text().splitlines()
+    assert [(json.loads(d)["line"], json.loads(d)["reason"]) for d in dropped] == [(25, "empty_response"), (26, "broken_json")]
+
+
+def test_methods_and_doctor() -> None:
+    names = [m["name"] for m in last_json(tacos("methods", "--json"))["methods"]]
+    assert {"tacos", "random", "full", "longest"} <= set(names)
+    assert "tacos" in tacos("methods").stdout
+    checks = last_json(tacos("doctor", "--json"))["checks"]
+    assert {"python", "torch", "device", "embedding model"} <= {c["name"] for c in checks}
+
+
+def test_plan_prices_a_selection_and_does_no_work() -> None:
+    llm = {"model": "m", "price_per_million_input": 1.0, "price_per_million_output": 1.0}
+    chosen = {
+        "pool": {"source": "pool.jsonl"}, "llms": {"tagger": llm, "scorer": llm}, "budget": 5,
+        "settings": {"tagging": {"by": "llm"}, "scoring": {"by": "llm"}},
+    }  # fmt: skip
+    Path("select.yaml").write_text(yaml.safe_dump(chosen))
+    found = last_json(tacos("plan", "select.yaml", "--json"))
+    calls = {s["stage"]: s["estimate"]["calls"] for s in found["stages"]}
+    assert (calls["tag"], calls["compare"], calls["load"]) == (24, 12, 0)
+    assert found["total"]["cost_usd"] > 0
+    assert not Path("artifacts").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "select", "train", "generate", "methods", "report", "doctor"])
+def test_every_command_has_help(command: str) -> None:
+    assert tacos(command, "--help").exit_code == 0
