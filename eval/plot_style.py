@@ -125,6 +125,7 @@ def save_png(plot: Plot, folder: Path) -> Path:
     path = folder / f"{plot.name}.png"
     with styled():
         plot.figure.savefig(path, format="png", dpi=150)
+    plot.figure.set_layout_engine("none")  # the places are found; finding them again doubles the time
     return path
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 
 from eval import plot_style as look
 from eval import report_format as fmt
@@ -90,7 +90,7 @@ def _skill_column(
     for row, (number, ratio) in enumerate(zip(rows, ratios, strict=True)):
         level = int(norm(ratio))
         face = EMPTY if not number else colours[level]
-        axis.barh(row, 1, left=column - 0.5, height=1, color=face, ec=look.SURFACE, lw=0.8)
+        axis.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fc=face, ec=look.SURFACE, lw=0.8))
         ink = "#ffffff" if level in (0, 1, 5, 6) and number else "#1d1f24"
         text = fmt.count(number) if number >= 1 or not number else "<1"
         axis.text(column, row, text, ha="center", va="center", fontsize=7.5, color=ink)

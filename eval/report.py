@@ -178,6 +178,8 @@ def _facts(results: Results) -> list[tuple[str, str]]:
 def _main_note(results: Results) -> str:
     seeds = max((len(s.seeds) for s in results.summary), default=0)
     over = "questions (or rows) and seeds" if seeds > 1 else "questions (or rows); there is one seed"
+    losses = [s for s in results.summary if s.heldout_loss and s.heldout_loss.n <= len(s.seeds)]
+    over += " (held-out loss: over seeds only)" if seeds > 1 and losses else ""
     ranges = " Where seeds differ, the smallest and largest are given." if seeds > 1 else ""
     intervals = f"In brackets: 95% bootstrap intervals over {over}."
     return f"Best first. {intervals}{ranges} A dash means not known or not done."
@@ -185,8 +187,8 @@ def _main_note(results: Results) -> str:
 
 def _gains_note(results: Results) -> str:
     return (
-        f"Differences from {results.baseline}, paired by question and seed, with 95% intervals. An interval"
-        " that covers zero (for the winning score: one) supports no claim either way."
+        f"Differences from {results.baseline} with 95% intervals, exact match paired by question and seed."
+        " An interval that covers zero (for the winning score: one) supports no claim either way."
     )
 
 
@@ -204,9 +206,8 @@ def _budget_sentence(results: Results) -> str:
 def _repeat_sentence(results: Results) -> str:
     return (
         f"To repeat this run, check out commit {results.commit}, install the versions below and give the"
-        " resolved config that lies beside this report to tacos run. Finished stages are taken from the"
-        " artifact store, so with it nothing is computed or paid twice. The folders below stand under the"
-        " artifact root."
+        " config.yaml beside this report to tacos run. Finished stages are taken from the artifact store, so"
+        " with it nothing is computed or paid twice. The folders below stand under the artifact root."
     )
 
 

@@ -99,8 +99,8 @@ def duration(value: float | None) -> str:
 
 
 def bracket(interval: Interval | None, form: Format) -> str:
-    """The interval alone, [low, high]; empty when there is none."""
-    if interval is None or not (known(interval.low) and known(interval.high)):
+    """The interval alone, [low, high]; empty when there is none, as over a single item."""
+    if interval is None or interval.n < 2 or not (known(interval.low) and known(interval.high)):
         return ""
     return f"[{form(interval.low)}, {form(interval.high)}]"
 

@@ -196,9 +196,9 @@ def _sorted_out(results: Results, rest: list[ArmSummary]) -> str:
 
 def part_kind(what: str) -> str:
     """What played a part: an LLM, something embedded, or, where its name says neither, a given model."""
-    if re.search(r"\bllms?\b", what, re.IGNORECASE):
-        return "LLM"
-    return "embedded" if "embedded" in what.lower() else "given"
+    if "embedded" in what.lower():  # first, for "embedded, no LLM"
+        return "embedded"
+    return "LLM" if re.search(r"\bllms?\b", what, re.IGNORECASE) else "given"
 
 
 def parts_sentence(results: Results) -> str:
@@ -210,9 +210,11 @@ def parts_sentence(results: Results) -> str:
         return f"The {fmt.listing(roles)} {verb}; every other part ran without one."
     if any(u.calls or u.cached_calls for u in usages):
         return "LLMs were called, though no part below is named as one."
-    given = [role for role, what in results.parts.items() if part_kind(what) == "given"]
+    given = [f"{role} ({what})" for role, what in results.parts.items() if part_kind(what) == "given"]
     if given:
-        return f"No LLM was called to tag, score or judge. Not embedded in tacos: the {fmt.listing(given)}."
+        return (
+            f"No LLM was called to tag, score or judge. Every part is embedded but the {fmt.listing(given)}."
+        )
     return "No LLM was called: every part is embedded in tacos and ran on this machine."
 
 

@@ -65,14 +65,16 @@ class ArmRun(Record):
 
 
 class ArmSummary(Record):
-    """An arm over all its seeds; intervals resample questions (or rows) and seeds together."""
+    """An arm over all its seeds; intervals resample questions and seeds together, save where said."""
 
     arm: str
     method: str
     seeds: list[int]
     defect_rate: Interval | None = None
+    """Over the rows of all seeds."""
     exact_match: Interval | None = None
     heldout_loss: Interval | None = None
+    """Over seeds alone."""
     winning_score: Interval | None = None
     exact_match_gain: Interval | None = None
     """Exact match minus the baseline arm's, paired by question and seed."""

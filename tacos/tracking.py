@@ -53,7 +53,8 @@ class Ledger:
     @contextmanager
     def measure(self) -> Iterator[list[Usage]]:
         """Yields a list that holds, on leaving, the usage of the block with its wall-clock seconds."""
-        before, started, spent = self.total, time.perf_counter(), []
+        spent: list[Usage] = []
+        before, started = self.total, time.perf_counter()
         yield spent
         spent.append(self.total - before + Usage(seconds=time.perf_counter() - started))
 
@@ -90,9 +91,9 @@ class Tracker:
         import wandb
 
         if rows:
-            columns = list(rows[0])
+            columns: list[str | int] = list(rows[0])
             self.run.log(
-                {name: wandb.Table(columns=columns, data=[[r.get(c) for c in columns] for r in rows])}
+                {name: wandb.Table(columns=columns, data=[[r.get(str(c)) for c in columns] for r in rows])}
             )
 
     def image(self, name: str, path: Path) -> None:

@@ -41,7 +41,7 @@ class TinySettings(Record):
     heads: int = Field(4, ge=1)
     context: int = Field(512, ge=32)
     """Positions the model is made for; pretraining uses `block`."""
-    steps: int = Field(900, ge=1)
+    steps: int = Field(1000, ge=1)
     batch_size: int = Field(8, ge=1)
     block: int = Field(128, ge=8)
     """Tokens in one training sequence."""
@@ -176,7 +176,9 @@ def make_optimizers(model: LlamaForCausalLM, settings: TinySettings) -> list[tor
     matrix = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     other = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     return [
-        torch.optim.Muon(matrix, lr=settings.lr, weight_decay=0.01, adjust_lr_fn="match_rms_adamw", ns_steps=3),
+        torch.optim.Muon(
+            matrix, lr=settings.lr, weight_decay=0.01, adjust_lr_fn="match_rms_adamw", ns_steps=3
+        ),
         torch.optim.AdamW(other, lr=settings.lr, betas=(0.9, 0.95), weight_decay=0.0),
     ]
 

@@ -46,7 +46,7 @@ class BuiltinSettings(Record):
     """Held-out questions, spread evenly over the skills."""
     corpus_size: int = Field(40000, ge=0)
     """Documents for pretraining the tiny base model."""
-    dialogue: float = Field(0.6, ge=0, le=1)
+    dialogue: float = Field(0.85, ge=0, le=1)
     """Share of corpus documents that ask and answer, in forms the pool does not use."""
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from eval.pairwise import points, summarise
 from eval.results import ArmRun, ArmSummary, Audit, Interval, Results, TagReport
 from eval.stats import bootstrap_mean, crossed_difference, crossed_mean, unpaired_difference
+from tacos.embed import MINILM
 from tacos.pipeline.graph import ArmStages, Experiment
 from tacos.pipeline.pool import truth_of
 from tacos.pipeline.settings import TINY, ExperimentSettings
@@ -51,7 +52,7 @@ class Collector:
             name=self.settings.name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             baseline=self.settings.baseline,
-            parts=parts_used(self.settings),
+            parts=parts_used(self.experiment),
             pool={
                 "source": self.settings.pool.source, "read": outcome.rows_in, "rows": outcome.rows_out,
                 "dropped": outcome.metrics["dropped"],
@@ -183,29 +184,30 @@ def audit(ids: Sequence[str], pool: Pool, truth: dict[str, Truth] | None) -> Aud
     )
 
 
-def parts_used(settings: ExperimentSettings) -> dict[str, str]:
+ROLES = {
+    "tag": ("tagger", "KeyBERT keyphrases (embedded, no LLM)"),
+    "compare": ("comparator", "quality model fitted on the pool (embedded, no LLM)"),
+}
+"""Stage -> the role it plays, and what plays it where no LLM does."""
+
+
+def parts_used(experiment: Experiment) -> dict[str, str]:
     """Role -> what plays it, said so that nobody takes an embedded part for an LLM."""
-    parts = {"embedder": settings.embedder.model}
-    for name, arm in settings.arms.items():
-        for role, key, embedded in (
-            ("tagger", "tagging", "KeyBERT keyphrases (embedded, no LLM)"),
-            ("comparator", "scoring", "quality model fitted on the pool (embedded, no LLM)"),
-        ):
-            if arm.method == "tacos":
-                chosen = arm.settings.get(key, {})
-                by_llm = chosen.get("by") == "llm"
-                default = "tagger" if key == "tagging" else "scorer"
-                parts[f"{role} ({name})"] = (
-                    f"LLM {settings.llms[chosen.get('llm', default)].model}" if by_llm else embedded
-                )
+    settings = experiment.settings
+    model = settings.embedder.model
+    parts = {"embedder": f"{model} (embedded)" if model == MINILM else model}
+    for arm in experiment.arms:
+        for stage in arm.select.walk() if arm.select else ():
+            role, embedded = ROLES.get(stage.name, (stage.name, ""))
+            llm = stage.settings.get("llm")
+            if llm or embedded:
+                parts[f"{role} ({arm.arm})"] = f"LLM {llm['model']}" if llm else embedded
     if settings.train is not None:
         tiny = settings.base.model == TINY
         parts["base model"] = "tiny LLaMA pretrained on the spot (embedded)" if tiny else settings.base.model
         judge = settings.eval.judge
         by_llm = judge.by == "llm"
-        parts["judge"] = (
-            f"LLM {settings.llms[judge.llm].model}" if by_llm else "reference judge (embedded, no LLM)"
-        )
+        parts["judge"] = f"LLM {settings.llms[judge.llm].model}" if by_llm else "reference judge (embedded, no LLM)"
     if settings.pool.source == "builtin":
         parts["pool"] = "generated on the spot, with known defects (embedded)"
     return parts

@@ -124,10 +124,10 @@ def _parts(llm: bool) -> dict[str, str]:
         "embedder": "all-MiniLM-L6-v2 (embedded)",
         "tagger": "qwen2.5-7b-instruct on an OpenAI-compatible server (LLM)"
         if llm
-        else "keyphrases, YAKE (embedded)",
-        "comparator": "pairwise quality model fitted on the pool (embedded)",
+        else "KeyBERT keyphrases (embedded, no LLM)",
+        "comparator": "quality model fitted on the pool (embedded, no LLM)",
         "base model": "tiny LLaMA, 3.1 M parameters, trained on the spot (embedded)",
-        "judge": "reference judge (embedded)",
+        "judge": "reference judge (embedded, no LLM)",
     }
 
 

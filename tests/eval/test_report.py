@@ -239,7 +239,7 @@ def test_headline_is_about_the_first_arm_and_not_the_luckiest() -> None:
 
 
 def test_single_seed_says_what_its_intervals_leave_out(tmp_path: Path) -> None:
-    results = make_results(arms=SMALL, seeds=1)
+    results = make_results(arms=SMALL, seeds=1, tags=False, truth=False)
     assert "one seed, so the intervals cover questions only" in headline(results).paragraph
     paths = write_report(results, tmp_path)
     assert "there is one seed" in paths.markdown.read_text()
@@ -247,7 +247,7 @@ def test_single_seed_says_what_its_intervals_leave_out(tmp_path: Path) -> None:
 
 
 def test_unequal_training_is_warned_of(tmp_path: Path) -> None:
-    results = make_results(arms=SMALL, uneven=True)
+    results = make_results(arms=SMALL, uneven=True, tags=False, truth=False)
     (line,) = budget_warnings(results)
     assert "in loss tokens" in line and "(tacos, seed 0)" in line
     assert "not trained equally" in headline(results).paragraph
@@ -260,7 +260,8 @@ def test_parts_say_whether_an_llm_was_called() -> None:
     assert parts_sentence(silent).startswith("No LLM was called: every part is embedded")
     assert parts_sentence(make_results()).startswith("The tagger was an LLM")
     given = silent.model_copy(update={"parts": {**silent.parts, "base model": "meta-llama/Llama-2-7b-hf"}})
-    assert parts_sentence(given).endswith("Not embedded in tacos: the base model.")
+    assert parts_sentence(given).startswith("No LLM was called to tag, score or judge.")
+    assert parts_sentence(given).endswith("but the base model (meta-llama/Llama-2-7b-hf).")
     unnamed = make_results().model_copy(update={"parts": silent.parts})
     assert parts_sentence(unnamed) == "LLMs were called, though no part below is named as one."
 
@@ -309,6 +310,7 @@ def test_numbers_are_written_one_way() -> None:
     assert {form(value) for form in forms for value in (None, float("nan"), float("inf"))} == {"-"}
     assert fmt.spread([60, None, 60], fmt.count) == "60" and fmt.spread([61, 58], fmt.count) == "58 to 61"
     assert fmt.spread([None], fmt.count) == "-"
+    assert fmt.bracket(interval(0.5, 0.0, 1), fmt.percent) == ""  # one item has no interval
 
 
 def test_markdown_cells_escape_pipes() -> None:

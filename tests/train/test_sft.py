@@ -7,7 +7,9 @@ from tacos.errors import PoolError, TacosError
 from tacos.types import Pool, make_sample
 from train.sft import TrainSettings, last_checkpoint, train
 
-SETTINGS = TrainSettings(budget="loss_tokens", steps=6, loss_tokens_per_step=120, lr=1e-2, max_length=256, device="cpu")
+SETTINGS = TrainSettings(
+    budget="loss_tokens", steps=6, loss_tokens_per_step=120, lr=1e-2, max_length=256, device="cpu"
+)
 
 
 def test_full_training_lowers_the_loss_on_the_planned_tokens(micro_pool, micro_base, tmp_path):
@@ -27,14 +29,22 @@ def test_lora_training_lowers_the_loss_and_saves_a_plain_model(micro_pool, micro
 
 
 def test_sample_budget_counts_epochs(micro_pool, micro_base, tmp_path):
-    settings = TrainSettings(budget="samples", epochs=1.5, batch_size=16, lr=1e-3, max_length=256, device="cpu")
+    settings = TrainSettings(
+        budget="samples", epochs=1.5, batch_size=16, lr=1e-3, max_length=256, device="cpu"
+    )
     trained = train(micro_pool, str(micro_base), settings, 0, tmp_path)
     assert trained.steps == 3 + 2 and trained.epochs == pytest.approx(1.5)
 
 
 def test_accumulation_changes_no_token(micro_pool, micro_base, tmp_path):
     one, two = (
-        train(micro_pool, str(micro_base), SETTINGS.model_copy(update={"accumulation": k, "steps": 3}), 0, tmp_path / str(k))
+        train(
+            micro_pool,
+            str(micro_base),
+            SETTINGS.model_copy(update={"accumulation": k, "steps": 3}),
+            0,
+            tmp_path / str(k),
+        )
         for k in (1, 2)
     )
     assert (one.loss_tokens, one.steps) == (two.loss_tokens, two.steps)

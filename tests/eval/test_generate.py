@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from eval.generate import GenerateSettings, conversation, generate, heldout_loss, load, pad_left
+from tacos.chat import encode
+from tacos.errors import TacosError
+from tacos.types import Pool, Question, make_sample
+
+TINY = {"vocab_size": 400, "hidden": 32, "layers": 1, "heads": 2, "steps": 60, "batch_size": 4, "block": 64}
+QUESTIONS = [
+    Question(id=str(i), turns=turns)
+    for i, turns in enumerate([("Hi",), ("What is the capital of France?",), ("A", "And then?"), ("One two three",)])
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model_dir(tmp_path_factory):
+    from train.tiny import TinySettings, build_tiny
+
+    out = tmp_path_factory.mktemp("tiny")
+    build_tiny(
+        ["The capital of France is Paris.", "One two three four five."] * 100, TinySettings(**TINY), out
+    )
+    return str(out)
+
+
+def test_batches_do_not_change_greedy_answers(model_dir):
+    one, eight = (
+        generate(model_dir, QUESTIONS * 3, GenerateSettings(batch_size=size, max_new_tokens=12), "m")
+        for size in (1, 8)
+    )
+    assert one == eight
+    assert [a.question_id for a in one] == [q.id for q in QUESTIONS * 3]
+    assert [len(a.turns) for a in one[:4]] == [1, 1, 2, 1]
+
+
+def test_sampling_is_seeded(model_dir):
+    settings = GenerateSettings(temperature=1.0, max_new_tokens=12)
+    a, b, c = (generate(model_dir, QUESTIONS, settings, "m", seed=seed) for seed in (1, 1, 2))
+    assert a == b != c
+
+
+def test_second_turn_sees_the_first():
+    question = Question(id="q", turns=("One?", "Two?"))
+    messages = conversation(question, ["First."])
+    assert [(m.role, m.content) for m in messages] == [
+        ("user", "One?"),
+        ("assistant", "First."),
+        ("user", "Two?"),
+    ]
+
+
+def test_padding_goes_left():
+    ids, mask = pad_left([[5, 6, 7], [8]], pad=0)
+    assert ids.tolist() == [[5, 6, 7], [0, 0, 8]] and mask.tolist() == [[1, 1, 1], [0, 0, 1]]
+
+
+def test_heldout_loss_is_the_mean_over_assistant_tokens(model_dir):
+    pool = Pool.from_samples([make_sample("Hi", "Paris."), make_sample("What?", "One two three four five.")])
+    model, tokenizer = load(model_dir, "auto", "plain", "cpu")
+    total, count = 0.0, 0
+    for sample in pool:
+        e = encode(tokenizer, sample.messages, 64)
+        logits = torch.log_softmax(model(torch.tensor([e.ids])).logits[0].float(), -1)
+        for k in range(1, len(e.ids)):
+            if e.mask[k]:
+                total, count = total - float(logits[k - 1, e.ids[k]]), count + 1
+    assert heldout_loss(model_dir, pool, 64) == pytest.approx(total / count, rel=1e-4)
+    assert math.isfinite(heldout_loss(model_dir, pool, 64, batch_size=1))
+
+
+def test_nothing_to_score_or_load_is_an_error(model_dir):
+    with pytest.raises(TacosError, match="none of 1 samples"):
+        heldout_loss(model_dir, Pool.from_samples([make_sample("why? " * 50, "So.")]), 8)
+    with pytest.raises(TacosError, match="no/such-model"):
+        generate("no/such-model", QUESTIONS, GenerateSettings(), "m")

@@ -1,0 +1,140 @@
+"""A whole experiment, small: pool, selections, training, answers, judging, report, and all of it again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from eval.results import Results
+from tacos.cli import app
+from tacos.embed import Embedder
+from tacos.types import Pool
+
+SETTINGS: dict[str, Any] = {
+    "name": "small",
+    "budget": 30,
+    "seeds": [0, 1],
+    "baseline": "random",
+    "pool": {"source": "builtin", "builtin": {"size": 260, "test_size": 40, "corpus_size": 300}},
+    "arms": {
+        "tacos": {
+            "method": "tacos",
+            "settings": {
+                "normalization": {"min_count": 2, "support": 5},
+                "clustering": {"k": 6},
+                "learned": {"fit_rows": 60},
+            },
+        },
+        "random": {"method": "random"},
+        "zero-shot": {"method": "zero-shot"},
+    },
+    "base": {"tiny": {"vocab_size": 400, "hidden": 32, "layers": 1, "heads": 2, "steps": 4, "block": 64}},
+    "train": {"lr": 1e-3, "budget": "loss_tokens", "steps": 3, "loss_tokens_per_step": 400, "max_length": 128},
+    "eval": {"generate": {"max_new_tokens": 8}},
+}
+
+
+def run(folder: Path) -> dict[str, Any]:
+    path = folder / "small.yaml"
+    settings = SETTINGS | {"artifacts": str(folder / "artifacts"), "runs": str(folder / "runs")}
+    path.write_text(yaml.safe_dump(settings, sort_keys=False))
+    result = CliRunner().invoke(app, ["run", str(path), "--json"])
+    assert result.exit_code == 0, result.output[-2000:]
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def done_times(folder: Path) -> dict[str, int]:
+    return {str(p): p.stat().st_mtime_ns for p in (folder / "artifacts").glob("*/*/done.json")}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, minilm: Embedder) -> Path:
+    folder = tmp_path_factory.mktemp("experiment")
+    run(folder)
+    return folder
+
+
+@pytest.fixture
+def results(finished: Path) -> Results:
+    return Results.model_validate_json((finished / "runs" / "small" / "results.json").read_text())
+
+
+def test_every_arm_and_seed_is_in_the_results(results: Results) -> None:
+    assert [(r.arm, r.seed) for r in results.runs] == [(a, s) for s in (0, 1) for a in SETTINGS["arms"]]
+    for r in results.runs:
+        assert r.exact_match is not None and r.exact_match.n == 40
+        assert r.heldout_loss is not None and r.heldout_loss > 0
+        assert (r.pairwise is None) == (r.arm == "random")
+        assert (r.trained is None) == (r.arm == "zero-shot")
+    assert [s.arm for s in results.summary] == list(SETTINGS["arms"])
+
+
+def test_arms_get_the_same_steps_and_loss_tokens(results: Results) -> None:
+    trained = [r.trained for r in results.runs if r.trained]
+    assert {t.steps for t in trained} == {3}
+    assert all(abs(t.loss_tokens - 1200) < 120 for t in trained)
+    assert {t.samples for t in trained} == {30}
+    assert len({t.template_hash for t in trained}) == 1
+
+
+def test_embedded_parts_are_named(results: Results) -> None:
+    said = " ".join(results.parts.values())
+    assert said.count("embedded") >= 4
+    assert "no LLM" in results.parts["judge"]
+    assert results.total_usage.calls == 0
+
+
+def test_the_truth_stays_out_of_what_selectors_see(finished: Path) -> None:
+    pool = Pool.read(next((finished / "artifacts" / "load").glob("*/pool.parquet")))
+    assert set(pool.table.column_names) == {"id", "source", "input", "messages"}
+    assert len({s.source for s in pool}) == 1
+
+
+def test_the_run_folder_leads_to_every_file(finished: Path, results: Results) -> None:
+    folder = finished / "runs" / "small"
+    assert {"config.yaml", "results.json", "report.md", "report.html"} <= {p.name for p in folder.iterdir()}
+    for r in results.runs:
+        for stage, artifact in r.artifacts.items():
+            link = folder / "artifacts" / f"{r.arm}-seed{r.seed}-{stage}"
+            assert link.resolve() == (finished / "artifacts" / artifact).resolve()
+            assert (link / "done.json").exists()
+    assert list(folder.glob("wandb/offline-run-*/*.wandb"))
+
+
+def test_numbers_come_from_the_files(finished: Path, results: Results) -> None:
+    for r in results.runs:
+        rows = (finished / "artifacts" / r.artifacts["answer"] / "matches.jsonl").read_text().splitlines()
+        matches = [json.loads(row)["exact_match"] for row in rows]
+        assert r.exact_match is not None
+        assert r.exact_match.mean == pytest.approx(sum(matches) / len(matches))
+
+
+def test_a_second_run_works_nothing_anew(finished: Path) -> None:
+    before = done_times(finished)
+    run(finished)
+    assert done_times(finished) == before
+    plan = CliRunner().invoke(app, ["plan", str(finished / "small.yaml"), "--json"])
+    assert all(s["cached"] for s in json.loads(plan.stdout.splitlines()[-1])["stages"])
+
+
+def test_selections_repeat_bit_for_bit(finished: Path, tmp_path: Path) -> None:
+    settings = SETTINGS | {"train": None, "artifacts": str(tmp_path / "a"), "runs": str(tmp_path / "r")}
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    assert CliRunner().invoke(app, ["run", str(tmp_path / "x.yaml")]).exit_code == 0
+    first = {p.parent.name: p.read_bytes() for p in (finished / "artifacts" / "select").glob("*/selection.jsonl")}
+    second = {p.parent.name: p.read_bytes() for p in (tmp_path / "a" / "select").glob("*/selection.jsonl")}
+    assert first == second and len(first) == 4
+
+
+def test_the_report_can_be_written_again(finished: Path) -> None:
+    folder = finished / "runs" / "small"
+    before = (folder / "report.md").read_text()
+    (folder / "report.html").unlink()
+    assert CliRunner().invoke(app, ["report", str(folder)]).exit_code == 0
+    assert (folder / "report.html").exists()
+    assert (folder / "report.md").read_text() == before
