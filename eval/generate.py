@@ -177,7 +177,8 @@ def load(
     except (OSError, ValueError) as error:
         raise TacosError(f"cannot load the model {model_dir!r}: {str(error).splitlines()[0]}") from error
     ensure_template(tokenizer, template)
-    return model.to(device).eval(), tokenizer
+    placed: Any = model  # `to` is typed too narrowly in transformers
+    return placed.to(device).eval(), tokenizer
 
 
 def pad_id(tokenizer: PreTrainedTokenizerBase) -> int:

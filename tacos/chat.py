@@ -89,7 +89,8 @@ def ensure_template(tokenizer: PreTrainedTokenizerBase, name: str = "plain") -> 
         raise ConfigError(f"unknown chat template {name!r}: {nearest(name, TEMPLATES)}")
     if not tokenizer.eos_token:
         raise ConfigError(
-            f"the tokenizer {tokenizer.name_or_path!r} has neither a chat template nor an end-of-text token; set one"
+            f"the tokenizer {tokenizer.name_or_path!r} has neither a chat template nor an end-of-text token; "
+            "set one of them"
         )
     tokenizer.chat_template = TEMPLATES[name]
 
@@ -107,7 +108,8 @@ def template_of(tokenizer: PreTrainedTokenizerBase) -> str:
         template = template.get("default")
     if not template:
         raise ConfigError(
-            f"the tokenizer {tokenizer.name_or_path!r} has no chat template; call ensure_template(tokenizer) first"
+            f"the tokenizer {tokenizer.name_or_path!r} has no chat template; "
+            "call ensure_template(tokenizer) first"
         )
     return str(template)
 

@@ -29,7 +29,9 @@ def last_json(result: Result) -> dict:  # type: ignore[type-arg]
 
 
 def test_select_writes_the_rows_and_reports_by_contract() -> None:
-    found = last_json(tacos("select", "pool.jsonl", "--method", "random", "--budget", "5", "--out", "a/b.jsonl", "--json"))
+    found = last_json(
+        tacos("select", "pool.jsonl", "--method", "random", "--budget", "5", "--out", "a/b.jsonl", "--json")
+    )
     assert set(found) == {"pool", "selected", "dropped", "method", "budget", "seconds", "out", "run_dir"}
     assert (found["pool"], found["selected"], found["dropped"], found["budget"]) == (24, 5, 0, 5)
     rows = [json.loads(line) for line in Path("a/b.jsonl").read_text().splitlines()]
@@ -49,11 +51,19 @@ def test_logs_stay_off_stdout() -> None:
     [
         (["select", "pool.jsonl", "--method", "tacso"], 2, "unknown method 'tacso': did you mean 'tacos'?"),
         (["select", "pool.jsonl", "--method", "random", "--budget", "99"], 2, "ask for at most 24"),
-        (["select", "pool.jsonl", "--method", "random", "--budget", "5", "buget=3"], 2, "did you mean 'budget'?"),
+        (
+            ["select", "pool.jsonl", "--method", "random", "--budget", "5", "buget=3"],
+            2,
+            "did you mean 'budget'?",
+        ),
         (["select", "pol.jsonl", "--method", "random", "--budget", "5"], 1, "pol.jsonl"),
         (["run", "none.yaml"], 2, "no config file none.yaml"),
         (["report", "."], 1, "no results.json"),
-        (["generate", "--model", "no/such", "--questions", "q.jsonl", "--out", "o.jsonl"], 1, "no questions file"),
+        (
+            ["generate", "--model", "no/such", "--questions", "q.jsonl", "--out", "o.jsonl"],
+            1,
+            "no questions file",
+        ),
     ],
 )
 def test_errors_are_one_line_and_a_code(words: list[str], code: int, message: str) -> None:
@@ -79,7 +89,10 @@ def test_a_partly_bad_pool_is_counted_by_line_and_reason() -> None:
     found = last_json(tacos("select", "pool.jsonl", "--method", "full", "--out", "o.jsonl", "--json"))
     assert (found["pool"], found["selected"], found["dropped"]) == (26, 24, 2)
     dropped = next(Path("artifacts/load").glob("*/dropped.jsonl")).read_text().splitlines()
-    assert [(json.loads(d)["line"], json.loads(d)["reason"]) for d in dropped] == [(25, "empty_response"), (26, "broken_json")]
+    assert [(json.loads(d)["line"], json.loads(d)["reason"]) for d in dropped] == [
+        (25, "empty_response"),
+        (26, "broken_json"),
+    ]
 
 
 def test_methods_and_doctor() -> None:
@@ -104,6 +117,8 @@ def test_plan_prices_a_selection_and_does_no_work() -> None:
     assert not Path("artifacts").exists()
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "select", "train", "generate", "methods", "report", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["run", "plan", "select", "train", "generate", "methods", "report", "doctor"]
+)
 def test_every_command_has_help(command: str) -> None:
     assert tacos(command, "--help").exit_code == 0

@@ -51,7 +51,9 @@ def test_a_wrong_setting_says_where_and_what_is_near(change: str, message: str) 
 
 
 def test_method_settings_are_checked_before_anything_runs() -> None:
-    settings = parse(ExperimentSettings, override(MINIMAL, ["arms.tacos={method: tacos, settings: {clusterin: {}}}"]))
+    settings = parse(
+        ExperimentSettings, override(MINIMAL, ["arms.tacos={method: tacos, settings: {clusterin: {}}}"])
+    )
     with pytest.raises(ConfigError, match=r"arms.tacos.settings.clusterin.*did you mean 'clustering'"):
         _ = Experiment(settings).arms
 

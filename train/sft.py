@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -230,8 +231,9 @@ def planned_trainer_class() -> type[Any]:
 
         def get_train_dataloader(self) -> DataLoader:
             mine = self.plan[self.args.process_index :: self.args.world_size]
+            rows: Any = self.train_dataset
             return DataLoader(
-                self.train_dataset,
+                rows,
                 batch_sampler=mine,
                 collate_fn=self.data_collator,
                 pin_memory=self.args.dataloader_pin_memory,
@@ -289,6 +291,9 @@ def quiet() -> None:
     import datasets
     import transformers
 
+    warnings.filterwarnings(
+        "ignore", message=".*gradient_checkpointing` is deprecated", category=FutureWarning
+    )
     transformers.logging.set_verbosity_error()
     datasets.utils.logging.set_verbosity_error()
     if not sys.stderr.isatty():

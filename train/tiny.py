@@ -15,7 +15,7 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -61,7 +61,8 @@ def build_tiny(
     started = time.perf_counter()
     torch.manual_seed(settings.seed)
     tokenizer = build_tokenizer(corpus, settings)
-    model = new_model(tokenizer, settings).to(device)
+    model: Any = new_model(tokenizer, settings)
+    model.to(device)
     blocks = pack(tokenizer, corpus, settings.block)
     losses = pretrain(model, blocks, settings)
     model.save_pretrained(out)
@@ -158,8 +159,9 @@ def pretrain(model: LlamaForCausalLM, blocks: torch.Tensor, settings: TinySettin
         loss = model(input_ids=batch, labels=batch).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for part in (*optimizers, *schedules):
-            part.step()
+        for optimizer, schedule in zip(optimizers, schedules, strict=True):
+            optimizer.step()
+            schedule.step()
         model.zero_grad()
         losses.append(loss.item())
     return losses

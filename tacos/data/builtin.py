@@ -184,7 +184,7 @@ def questions(settings: BuiltinSettings, held: dict[str, Held]) -> Iterator[Ques
 
 
 def test_prompt(skill: Skill, held: Held, rng: random.Random, seen: set[str]) -> tuple[Case, str]:
-    """A held-out case and a prompt for it; a prompt comes back only when the skill has run out of new ones."""
+    """A held-out case and a prompt; a prompt comes back only when the skill has no new ones left."""
     cases = list(held.values())
     for _ in range(100):
         case = rng.choice(cases)

@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +31,7 @@ from tacos.data.formats import NEEDED, PARSERS, BadRowError, Parsed, detect, giv
 from tacos.data.hub import hub_rows, is_hub_id
 from tacos.data.rows import Row, read_rows
 from tacos.errors import PoolError
-from tacos.types import POOL_SCHEMA, Message, Pool, Record, content_id
+from tacos.types import POOL_SCHEMA, Message, Pool, Record, Role, content_id
 
 __all__ = ["Dropped", "ReadResult", "ReadSettings", "read_pool", "read_rows"]
 
@@ -244,7 +244,7 @@ def _object(row: Row) -> Mapping[str, Any]:
 
 
 def _content_id(parsed: Parsed) -> str:
-    return content_id(Message.model_construct(role=role, content=text) for role, text in parsed.turns)
+    return content_id(Message.model_construct(role=cast(Role, role), content=text) for role, text in parsed.turns)
 
 
 def _check(source: str, good: int, dropped: list[Dropped], settings: ReadSettings) -> None:

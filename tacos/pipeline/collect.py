@@ -207,7 +207,9 @@ def parts_used(experiment: Experiment) -> dict[str, str]:
         parts["base model"] = "tiny LLaMA pretrained on the spot (embedded)" if tiny else settings.base.model
         judge = settings.eval.judge
         by_llm = judge.by == "llm"
-        parts["judge"] = f"LLM {settings.llms[judge.llm].model}" if by_llm else "reference judge (embedded, no LLM)"
+        parts["judge"] = (
+            f"LLM {settings.llms[judge.llm].model}" if by_llm else "reference judge (embedded, no LLM)"
+        )
     if settings.pool.source == "builtin":
         parts["pool"] = "generated on the spot, with known defects (embedded)"
     return parts

@@ -11,10 +11,8 @@ from tacos.errors import TacosError
 from tacos.types import Pool, Question, make_sample
 
 TINY = {"vocab_size": 400, "hidden": 32, "layers": 1, "heads": 2, "steps": 60, "batch_size": 4, "block": 64}
-QUESTIONS = [
-    Question(id=str(i), turns=turns)
-    for i, turns in enumerate([("Hi",), ("What is the capital of France?",), ("A", "And then?"), ("One two three",)])
-]  # fmt: skip
+ASKED = [("Hi",), ("What is the capital of France?",), ("A", "And then?"), ("One two three",)]
+QUESTIONS = [Question(id=str(i), turns=turns) for i, turns in enumerate(ASKED)]
 
 
 @pytest.fixture(scope="module")

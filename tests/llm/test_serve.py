@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from tacos.grouping.tagging import LLMTagger, TaggingSettings
 from tacos.llm.base import LLMSettings, Sampling
 from tacos.llm.client import build_llm, complete
+from tacos.scoring.comparative import ComparativeSettings, LLMComparator, comparative_scores
 from tacos.tracking import Ledger
+from tacos.types import Groups, Pool, make_sample
 
 from .helpers import ask, texts
 from .server import dead_port
@@ -76,3 +79,19 @@ def test_a_real_server_answers(served: str, tiny_model: Path, tmp_path: Path) ->
     assert all(c.prompt_tokens > 0 and 1 <= c.completion_tokens <= 8 for c in first)
     assert texts(complete(llm, requests)) == texts(first)
     assert (ledger.total.calls, ledger.total.cached_calls) == (2, 2)
+
+
+@pytest.mark.slow
+def test_tagging_and_scoring_go_through_a_real_server(served: str, tiny_model: Path, tmp_path: Path) -> None:
+    """A random model writes nothing sensible: every row must come back as read or as unreadable, none lost."""
+    pool = Pool.from_samples(make_sample(f"Question {i}?", f"Answer {i}.", id=f"s{i}") for i in range(5))
+    ledger, short = Ledger(), Sampling(max_tokens=8)
+    settings = LLMSettings(model=str(tiny_model), endpoint=served, concurrency=2, api_key_env="UNSET_KEY")
+    llm = build_llm(settings, ledger, tmp_path / "cache.sqlite")
+    tags = LLMTagger(TaggingSettings(by="llm", sampling=short), llm).tag(pool)
+    comparing = ComparativeSettings(by="llm", sampling=short)
+    scores = comparative_scores(pool, Groups.one(5), LLMComparator(comparing, llm), comparing, seed=0)
+    assert len(tags.rows) == 5
+    assert all(bool(row) != (i in tags.errors) for i, row in enumerate(tags.rows))
+    assert all("unreadable" in why for why in [*tags.errors.values(), *scores.errors.values()])
+    assert (ledger.total.calls, ledger.total.failed_calls) == (5 + 3, 0)

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 from tacos.llm.base import LLMSettings, Request
-from tacos.llm.client import CachedLLM
 from tacos.llm.cache import ReplyCache
+from tacos.llm.client import CachedLLM
 from tacos.llm.scripted import ScriptedLLM
 from tacos.stage import Tools
 from tacos.tracking import Ledger
@@ -38,7 +38,9 @@ def reply_to(text: str) -> str:
     """Tags by topic; in a comparison the longer response scores higher."""
     if "<response_1>" in text:
         first, second = re.findall(r"<response_[12]>\n(.*?)\n</response_[12]>", text, re.DOTALL)
-        return json.dumps({"feedback": "ok", "score_1": min(100, len(first)), "score_2": min(100, len(second))})
+        return json.dumps(
+            {"feedback": "ok", "score_1": min(100, len(first)), "score_2": min(100, len(second))}
+        )
     topic = next(t for t in TOPICS if t in text.rsplit("<prompt>", 1)[1])
     return f'```json\n[{{"tag": "{topic.title()}", "explanation": "asks for it"}}]\n```'
 
@@ -46,7 +48,9 @@ def reply_to(text: str) -> str:
 def scripted_tools(cache: Path, model: ScriptedLLM) -> Tools:
     """Tools whose every LLM is the scripted one behind the real cache and ledger."""
     ledger = Ledger()
-    settings = LLMSettings(backend="scripted", model="scripted", price_per_million_input=1.0, price_per_million_output=2.0)
+    settings = LLMSettings(
+        backend="scripted", model="scripted", price_per_million_input=1.0, price_per_million_output=2.0
+    )
     client = CachedLLM(model, ReplyCache(cache), ledger, settings)
     return Tools(ledger=ledger, embedder=LetterEmbedder, llm=lambda name: client, device="cpu")
 

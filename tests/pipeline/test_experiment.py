@@ -34,7 +34,13 @@ SETTINGS: dict[str, Any] = {
         "zero-shot": {"method": "zero-shot"},
     },
     "base": {"tiny": {"vocab_size": 400, "hidden": 32, "layers": 1, "heads": 2, "steps": 4, "block": 64}},
-    "train": {"lr": 1e-3, "budget": "loss_tokens", "steps": 3, "loss_tokens_per_step": 400, "max_length": 128},
+    "train": {
+        "lr": 1e-3,
+        "budget": "loss_tokens",
+        "steps": 3,
+        "loss_tokens_per_step": 400,
+        "max_length": 128,
+    },
     "eval": {"generate": {"max_new_tokens": 8}},
 }
 
@@ -126,7 +132,9 @@ def test_selections_repeat_bit_for_bit(finished: Path, tmp_path: Path) -> None:
     settings = SETTINGS | {"train": None, "artifacts": str(tmp_path / "a"), "runs": str(tmp_path / "r")}
     (tmp_path / "x.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     assert CliRunner().invoke(app, ["run", str(tmp_path / "x.yaml")]).exit_code == 0
-    first = {p.parent.name: p.read_bytes() for p in (finished / "artifacts" / "select").glob("*/selection.jsonl")}
+    first = {
+        p.parent.name: p.read_bytes() for p in (finished / "artifacts" / "select").glob("*/selection.jsonl")
+    }
     second = {p.parent.name: p.read_bytes() for p in (tmp_path / "a" / "select").glob("*/selection.jsonl")}
     assert first == second and len(first) == 4
 

@@ -41,7 +41,9 @@ def test_sigkill_while_scoring(tmp_path: Path) -> None:
     half_way = threading.Event()
     with FaultServer(answer=reply_to, delay_s=0.01) as server:
         server.on_hit = lambda count: half_way.set() if count >= ROWS + PAIRS // 2 else None
-        first = subprocess.Popen(config(killed, server.endpoint), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        first = subprocess.Popen(
+            config(killed, server.endpoint), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         assert half_way.wait(120)
         first.kill()
         first.wait()

@@ -19,18 +19,35 @@ from tacos.stage import ArtifactStore, Stage
 from tacos.steps import read_scores
 from tests.pipeline.helpers import LLM_TACOS, LLMS, TOPICS, reply, scripted_tools, write_pool
 
-SMALL = {"tacos": {"normalization": {"min_count": 1, "order": ["frequency", "rules"]}, "clustering": {"k": 3}, "scoring": {"by": "llm"}, "tagging": {"by": "llm"}}}
+SMALL = {
+    "tacos": {
+        "normalization": {"min_count": 1, "order": ["frequency", "rules"]},
+        "clustering": {"k": 3},
+        "scoring": {"by": "llm"},
+        "tagging": {"by": "llm"},
+    }
+}
 BUDGET = 8
 
 
 def settings(pool: Path, method: str, **changes: Any) -> SelectSettings:
-    data = {"pool": {"source": str(pool)}, "method": method, "budget": BUDGET, "llms": LLMS, "settings": SMALL.get(method, {})}
+    data = {
+        "pool": {"source": str(pool)},
+        "method": method,
+        "budget": BUDGET,
+        "llms": LLMS,
+        "settings": SMALL.get(method, {}),
+    }
     return parse(SelectSettings, data | changes)
 
 
-def run(chosen: SelectSettings, root: Path, model: ScriptedLLM | None = None) -> tuple[list[dict[str, Any]], Stage]:
+def run(
+    chosen: SelectSettings, root: Path, model: ScriptedLLM | None = None
+) -> tuple[list[dict[str, Any]], Stage]:
     stage = selection_stage(chosen)
-    folder = ArtifactStore(root / "artifacts").run(stage, scripted_tools(root / "replies.sqlite", model or ScriptedLLM(reply)))
+    folder = ArtifactStore(root / "artifacts").run(
+        stage, scripted_tools(root / "replies.sqlite", model or ScriptedLLM(reply))
+    )
     return [json.loads(line) for line in (folder / "selection.jsonl").read_text().splitlines()], stage
 
 
@@ -65,7 +82,9 @@ class TestEveryMethod:
             run(settings(write_pool(tmp_path / "p.jsonl"), method, settings={"nonsense": 1}), tmp_path)
 
     def test_the_name_of_the_file_is_no_part_of_the_answer(self, method: str, tmp_path: Path) -> None:
-        stages = [selection_stage(settings(write_pool(tmp_path / name), method)) for name in ("p.jsonl", "q.jsonl")]
+        stages = [
+            selection_stage(settings(write_pool(tmp_path / name), method)) for name in ("p.jsonl", "q.jsonl")
+        ]
         assert stages[0].fingerprint == stages[1].fingerprint
 
 
@@ -107,7 +126,9 @@ def test_another_budget_or_allocation_pays_no_call_again(tmp_path: Path) -> None
     top, _ = run(settings(pool, "tacos", settings=LLM_TACOS | {"allocation": {"by": "top"}}), tmp_path, model)
     assert model.calls == before
     assert len(rows) == 12
-    assert [r["selection"]["score"] for r in top] == sorted((r["selection"]["score"] for r in top), reverse=True)
+    assert [r["selection"]["score"] for r in top] == sorted(
+        (r["selection"]["score"] for r in top), reverse=True
+    )
 
 
 def test_two_methods_share_the_pool_stage(tmp_path: Path) -> None:
