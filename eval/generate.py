@@ -131,7 +131,7 @@ def heldout_loss(
 ) -> float:
     """Mean cross-entropy, in nats, over every assistant token of the samples (each token counts once).
 
-    Raises: TacosError when the model cannot be loaded, or no sample has an assistant token within `max_length`.
+    Raises: TacosError when the model cannot be loaded, or no sample has an assistant token to score.
     """
     model, tokenizer = load(model_dir, "auto", template, device)
     encoded = [encode(tokenizer, sample.messages, max_length) for sample in samples]

@@ -110,11 +110,9 @@ def plan(config: Path, overrides: Overrides = None, as_json: AsJson = False) -> 
     for s in stages:
         cost = f"{s.estimate.calls:,} calls, ${s.estimate.cost_usd:.2f}" if s.estimate.calls else ""
         typer.echo(f"{s.stage:<10} {s.fingerprint}  {'done' if s.cached else 'to run':<7} {cost}".rstrip())
-    to_run = sum(not s.cached for s in stages)
+    to_run = f"{sum(not s.cached for s in stages)} of {len(stages)} stages to run"
     tokens = total.prompt_tokens + total.completion_tokens
-    typer.echo(
-        f"{to_run} of {len(stages)} stages to run; about {total.calls:,} calls, {tokens:,} tokens, ${total.cost_usd:.2f}"
-    )
+    typer.echo(f"{to_run}; about {total.calls:,} calls, {tokens:,} tokens, ${total.cost_usd:.2f}")
 
 
 @command

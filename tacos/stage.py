@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
+from pydantic import Field
 
 from tacos.store.files import cannot_write, read_json, write_json
 from tacos.store.fingerprint import fingerprint, plain
@@ -41,7 +42,7 @@ class Outcome(Record):
     rows_in: int = 0
     rows_out: int = 0
     rows_failed: int = 0
-    metrics: dict[str, Any] = {}
+    metrics: dict[str, Any] = Field(default_factory=dict)
 
 
 class Done(Record):

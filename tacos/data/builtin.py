@@ -152,11 +152,23 @@ def draw_row(skill: Skill, held: dict[str, Held], rng: random.Random, seen: set[
         prompt = sentence(fill(rng.choice(skill.prompts), case))
         if rng.random() < 0.2:
             prompt = rng.choice(WRAPS).format(prompt)
-        row = Row(prompt, sentence(fill(rng.choice(skill.replies), case)), skill, case)
+        row = Row(prompt, good_reply(skill, case, held[skill.name], rng), skill, case)
         if f"{row.prompt}\n{row.reply}" not in seen or rng.random() < 0.02:
             break
     seen.add(f"{row.prompt}\n{row.reply}")
     return row
+
+
+def good_reply(skill: Skill, case: Case, held: Held, rng: random.Random) -> str:
+    """A sentence that ends with the answer; one in 25 leads up to it with examples, so long can be good."""
+    template = rng.choice(skill.replies)
+    reply = sentence(fill(template, case))
+    if rng.random() >= 1 / 25:
+        return reply
+    drawn = [skill.case(rng) for _ in range(rng.randint(4, 8))]
+    others = {c["x"]: c for c in drawn if c["x"] not in held and c["x"] != case["x"]}
+    examples = [sentence(fill(template, other)) for other in list(others.values())[:3]]
+    return " ".join(["Let me begin with examples.", *examples, f"In the same way: {reply}"]) if examples else reply
 
 
 def near_duplicate(row: Row, rng: random.Random) -> Row:

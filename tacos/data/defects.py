@@ -66,7 +66,7 @@ def boilerplate(skill: Skill, case: Case, reply: str, rng: random.Random) -> str
 def repetition(skill: Skill, case: Case, reply: str, rng: random.Random) -> str:
     """Caught in a loop before it gets to the answer."""
     start = truncated(skill, case, reply, random.Random(0)) or reply
-    return " ".join([start] * rng.randint(4, 7))
+    return " ".join([start] * rng.randint(3, 7))
 
 
 def wrong_format(skill: Skill, case: Case, reply: str, rng: random.Random) -> str:
@@ -81,7 +81,7 @@ def wrong_format(skill: Skill, case: Case, reply: str, rng: random.Random) -> st
 def padded(skill: Skill, case: Case, reply: str, rng: random.Random) -> str:
     """The answer, often wrong, buried in words that say nothing."""
     core = wrong(skill, case, reply, rng) if rng.random() < 0.5 else reply
-    before, *after = rng.sample(FILLER, rng.randint(3, 4))
+    before, *after = rng.sample(FILLER, rng.randint(2, 4))
     return " ".join([before + ".", core, *(text + "." for text in after)])
 
 

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +167,7 @@ def audit(ids: Sequence[str], pool: Pool, truth: dict[str, Truth] | None) -> Aud
     words = np.array([len(pool.responses[pool.position[i]].split()) for i in ids])
     edges = [*BINS, np.inf]
     counts, _ = np.histogram(words, bins=edges)
-    labels = [f"{low}-{high - 1}" for low, high in zip(BINS, BINS[1:], strict=False)] + [f"{BINS[-1]}+"]
+    labels = [f"{low}-{high - 1}" for low, high in pairwise(BINS)] + [f"{BINS[-1]}+"]
     known: dict[str, Any] = {}
     if truth is not None and len(ids):
         rows = [truth[i] for i in ids]

@@ -55,7 +55,7 @@ class ArmSettings(Record):
     """One row of the experiment: a method with its settings, or "zero-shot" for the base model as it is."""
 
     method: str
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("method")
     @classmethod
@@ -117,7 +117,7 @@ class ModelsSettings(Record):
     """What selection itself may use; shared by experiments and single selections."""
 
     embedder: EmbedderSettings = EmbedderSettings()
-    llms: dict[str, LLMSettings] = {}
+    llms: dict[str, LLMSettings] = Field(default_factory=dict)
     """Named models, e.g. `tagger`, `scorer`, `judge`."""
     artifacts: str = "artifacts"
     """Folder of finished stages, shared by all runs."""
@@ -130,7 +130,7 @@ class SelectSettings(ModelsSettings):
 
     pool: PoolSettings = PoolSettings()
     method: str = "tacos"
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
     budget: int = Field(1000, ge=1)
     seed: int = 0
 

@@ -13,6 +13,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -23,6 +24,7 @@ NAMES = (
     "mean_word_length", "neighbour_cosine", "neighbour_length_gap", "neighbour_shape",
 )  # fmt: skip
 
+PLAIN_MARKS = str.maketrans("\u2018\u2019\u201c\u201d\u2013\u2014", "''\"\"--")
 WORD = re.compile(r"\w+")
 SENTENCE_END = re.compile(r"(?<=[.!?;:])\s+|\n+")
 REFERENCE_ROWS = 20_000
@@ -33,7 +35,7 @@ def tidy(text: str) -> str:
     """Escapes decoded, NFKC, plain quotes, runs of white space folded to one space."""
     text = text.replace("\\n", "\n").replace('\\"', '"').replace("\\'", "'")
     text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda m: chr(int(m.group(1), 16)), text)
-    text = unicodedata.normalize("NFKC", text).translate(str.maketrans("‘’“”–—", "''\"\"--"))
+    text = unicodedata.normalize("NFKC", text).translate(PLAIN_MARKS)
     return re.sub(r"\s+", " ", text).strip()
 
 
@@ -84,7 +86,7 @@ def text_features(prompt: str, response: str, corpus: Corpus, own: int) -> list[
     words = [w.casefold() for w in WORD.findall(response)]
     asked = {w.casefold() for w in WORD.findall(prompt)}
     n = max(1, len(words))
-    bigrams = list(zip(words, words[1:], strict=False))
+    bigrams = list(pairwise(words))
     parts = sentences(response)
     reuse = [
         np.log1p(corpus.sentence_counts[s] - own) if corpus.sentence_counts[s] > own else 0.0 for s in parts

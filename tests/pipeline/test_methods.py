@@ -54,7 +54,7 @@ def run(
 @pytest.mark.parametrize("method", list(METHODS))
 class TestEveryMethod:
     def test_rows_budget_ranks_and_ids(self, method: str, tmp_path: Path) -> None:
-        rows, stage = run(settings(write_pool(tmp_path / "p.jsonl"), method), tmp_path)
+        rows, _ = run(settings(write_pool(tmp_path / "p.jsonl"), method), tmp_path)
         assert len(rows) == (24 if method == "full" else BUDGET)
         assert [r["selection"]["rank"] for r in rows] == list(range(1, len(rows) + 1))
         assert len({r["id"] for r in rows}) == len(rows)
@@ -78,7 +78,7 @@ class TestEveryMethod:
             run(settings(write_pool(tmp_path / "p.jsonl"), method, budget=25), tmp_path)
 
     def test_an_unknown_setting_is_named(self, method: str, tmp_path: Path) -> None:
-        with pytest.raises(ConfigError, match="unknown setting 'settings.nonsense'"):
+        with pytest.raises(ConfigError, match=r"unknown setting 'settings\.nonsense'"):
             run(settings(write_pool(tmp_path / "p.jsonl"), method, settings={"nonsense": 1}), tmp_path)
 
     def test_the_name_of_the_file_is_no_part_of_the_answer(self, method: str, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def tacos(pool: Path, **changes: Any) -> SelectSettings:
 
 def test_tacos_tags_pairs_inside_topics_and_takes_the_best_of_each(tmp_path: Path) -> None:
     model = ScriptedLLM(reply)
-    rows, stage = run(tacos(write_pool(tmp_path / "p.jsonl")), tmp_path, model)
+    rows, _ = run(tacos(write_pool(tmp_path / "p.jsonl")), tmp_path, model)
     assert model.calls == 24 + 12  # one per sample, one per pair
     topics = [next(t for t in TOPICS if t in r["messages"][0]["content"]) for r in rows]
     assert sorted(topics) == sorted(list(TOPICS) * 2)
