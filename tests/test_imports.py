@@ -20,7 +20,8 @@ LAYERS = (
     ("tacos.steps",),
     ("tacos.methods",),
     ("tacos.pipeline", "tacos.doctor"),
-    ("tacos.cli", "tacos.__main__"),
+    ("tacos.cli",),
+    ("tacos.__main__",),
 )
 """Lowest first; a module imports from its own layer's package or from below."""
 

@@ -20,7 +20,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -139,9 +139,8 @@ def association_rules(tags: Tags, support: int, confidence: float) -> dict[str, 
     if not rows:
         return {}
     encoder = TransactionEncoder()
-    matrix = pd.DataFrame.sparse.from_spmatrix(
-        encoder.fit_transform(rows, sparse=True), columns=encoder.columns_
-    )
+    frame: Any = pd.DataFrame  # pandas-stubs do not know the accessor `sparse` on the class
+    matrix = frame.sparse.from_spmatrix(encoder.fit_transform(rows, sparse=True), columns=encoder.columns_)
     # A hair below the exact share, so that a pair seen exactly `support` times is not lost to rounding.
     found = fpgrowth(matrix, min_support=(support - 0.5) / len(rows), use_colnames=True, max_len=2)
     rules: dict[str, list[str]] = {}
