@@ -168,7 +168,9 @@ def good_reply(skill: Skill, case: Case, held: Held, rng: random.Random) -> str:
     drawn = [skill.case(rng) for _ in range(rng.randint(4, 8))]
     others = {c["x"]: c for c in drawn if c["x"] not in held and c["x"] != case["x"]}
     examples = [sentence(fill(template, other)) for other in list(others.values())[:3]]
-    return " ".join(["Let me begin with examples.", *examples, f"In the same way: {reply}"]) if examples else reply
+    if not examples:
+        return reply
+    return " ".join(["Let me begin with examples.", *examples, f"In the same way: {reply}"])
 
 
 def near_duplicate(row: Row, rng: random.Random) -> Row:

@@ -75,9 +75,10 @@ def test_references_hold_the_answer(built):
     assert all(exact_match(q.reference or "", q.answer or "") for q in built.questions)
 
 
-def test_long_replies_are_often_bad(built):
+def test_long_replies_are_more_often_bad(built):
     longest = sorted(range(1000), key=lambda i: -len(built.pool.responses[i]))[:100]
-    assert sum(built.truth[i].defect is not None for i in longest) > 90
+    bad = sum(built.truth[i].defect is not None for i in longest)
+    assert 60 < bad < 100  # the pool holds 40 in 100; and some long replies are good
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 from eval.results import Results
 from tacos.cli import app
 from tacos.embed import Embedder
+from tacos.store.files import read_jsonl
 from tacos.types import Pool
+from tests.pipeline.helpers import write_pool
 
 SETTINGS: dict[str, Any] = {
     "name": "small",
@@ -146,3 +148,25 @@ def test_the_report_can_be_written_again(finished: Path) -> None:
     assert CliRunner().invoke(app, ["report", str(folder)]).exit_code == 0
     assert (folder / "report.html").exists()
     assert (folder / "report.md").read_text() == before
+
+
+def test_a_pool_from_a_file_holds_out_its_own_questions(tmp_path: Path) -> None:
+    write_pool(tmp_path / "pool.jsonl", 40)
+    settings = SETTINGS | {
+        "pool": {"source": str(tmp_path / "pool.jsonl"), "holdout": 6},
+        "arms": {"random": {"method": "random"}, "longest": {"method": "longest"}},
+        "budget": 10, "seeds": [0], "artifacts": str(tmp_path / "a"), "runs": str(tmp_path / "r"),
+    }  # fmt: skip
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    done = CliRunner().invoke(app, ["run", str(tmp_path / "x.yaml")])
+    assert done.exit_code == 0, done.output[-2000:]
+    results = Results.model_validate_json((tmp_path / "r" / "small" / "results.json").read_text())
+    assert (results.pool["read"], results.pool["rows"], results.questions) == (40, 34, 6)
+    for arm in results.runs:
+        assert arm.audit.defect_rate is None and arm.exact_match is None
+        assert arm.heldout_loss is not None
+    judged = results.runs[1].pairwise
+    assert judged is not None and judged.win + judged.tie + judged.lose + judged.unparsed == 6
+    held = {row["id"] for row in read_jsonl(next((tmp_path / "a" / "load").glob("*/questions.jsonl")))}
+    for selection in (tmp_path / "a" / "select").glob("*/selection.jsonl"):
+        assert not held & {row["id"] for row in read_jsonl(selection)}
