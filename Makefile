@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # More threads than cores make small models slower, not faster.
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
+# Idle threads that sleep leave the core to the one that works.
+export OMP_WAIT_POLICY ?= PASSIVE
 export TOKENIZERS_PARALLELISM := false
 
 .PHONY: quickstart test setup lint clean

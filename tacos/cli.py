@@ -52,13 +52,14 @@ def command(work: Callable[..., None]) -> Callable[..., None]:
 
 
 def prepare() -> None:
-    """Logs to stderr, and two habits of libraries turned off before they are imported."""
+    """Logs to stderr, and some habits of libraries turned off before they are imported."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
     for noisy in ("httpx", "sentence_transformers", "datasets", "wandb", "faiss", "filelock", "matplotlib"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin slow down everything beside them
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 

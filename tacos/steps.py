@@ -83,16 +83,19 @@ class Bench:
         return self.llms[name]
 
 
-def embed(bench: Bench, text: Literal["prompt", "instruction", "response"]) -> Stage:
-    """Unit vectors of one text of every sample, (n_samples, dim) float32."""
+def embed(
+    bench: Bench, text: Literal["prompt", "instruction", "response"], max_tokens: int | None = None
+) -> Stage:
+    """Unit vectors of one text of every sample, (n_samples, dim) float32; see `Embedder`."""
 
     def work(job: Job) -> Outcome:
         pool = job.pool()
         texts = {"prompt": pool.prompts, "instruction": pool.instructions, "response": pool.responses}[text]
-        np.save(job.out / "vectors.npy", job.tools.embedder()(texts))
+        np.save(job.out / "vectors.npy", job.tools.embedder()(texts, max_tokens))
         return Outcome(rows_in=len(pool), rows_out=len(pool))
 
-    return Stage("embed", work, {"text": text, "embedder": bench.embedder.identity()}, {"pool": bench.pool})
+    identity = bench.embedder.identity() | ({"max_tokens": max_tokens} if max_tokens else {})
+    return Stage("embed", work, {"text": text, "embedder": identity}, {"pool": bench.pool})
 
 
 def vectors(folder: Path) -> np.ndarray:
@@ -205,7 +208,11 @@ def clustered(bench: Bench, tags: Stage, settings: ClusteringSettings, reduce: b
 
 def quality(bench: Bench, settings: LearnedSettings) -> Stage:
     """The pool-fitted quality of every sample, (n_samples,) log-odds."""
-    inputs = {"pool": bench.pool, "prompts": embed(bench, "prompt"), "responses": embed(bench, "response")}
+    inputs = {
+        "pool": bench.pool,
+        "prompts": embed(bench, "prompt"),
+        "responses": embed(bench, "response", settings.response_tokens),
+    }
 
     def work(job: Job) -> Outcome:
         pool = job.pool()

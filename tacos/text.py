@@ -18,7 +18,8 @@ def normalise(text: str) -> str:
 def exact_match(reply: str, answer: str) -> bool:
     """Whether `reply`, normalised, ends with `answer` at a word boundary.
 
-    A number must end the reply whole: "14" is not matched by "3.14", "1/14" or "-14".
+    A word or number must end the reply whole: "one" is not given by "twenty-one", nor "14" by "3.14",
+    "1/14" or "-14".
 
     >>> exact_match("So the total is **42**.", "42")
     True
@@ -29,7 +30,5 @@ def exact_match(reply: str, answer: str) -> bool:
     if not wanted or not given.endswith(wanted):
         return False
     before = given[: len(given) - len(wanted)]
-    if re.search(r"\w$", before):
-        return False
-    part_of_number = r"(\d[.,:/]|(^|[^\w)])[-\u2212])$"
-    return not (wanted[0].isdigit() and re.search(part_of_number, before))
+    word, number = r"\w-?$", r"(\w|\d[.,:/]|(^|[^\w)])[-\u2212])$"
+    return not re.search(number if wanted[0].isdigit() else word, before)

@@ -31,7 +31,7 @@ class LetterEmbedder(Embedder):
         super().__init__(EmbedderSettings(model="letters"))
         self.calls: list[list[str]] = []
 
-    def __call__(self, texts):  # type: ignore[no-untyped-def]
+    def __call__(self, texts, max_tokens=None):  # type: ignore[no-untyped-def]
         self.calls.append(list(texts))
         letters = "abcdefghijklmnopqrstuvwxyz"
         counts = np.array([[t.lower().count(c) for c in letters] for t in texts], dtype=np.float32)

@@ -11,7 +11,6 @@ that no row of the pool asks about; the base model meets those in its pretrainin
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -227,22 +226,3 @@ def document(skill: Skill, case: Case, rng: random.Random, dialogue: float) -> s
     if rng.random() < dialogue:
         return rng.choice(FRAMES).format(ask=sentence(fill(rng.choice(skill.asks), case)), reply=reply)
     return sentence(fill(rng.choice((*skill.facts, *skill.replies)), case))
-
-
-OPENERS = " \t\n\"'([:*=`"
-
-
-def exact_match(reply: str, answer: str) -> bool:
-    """Whether the reply ends with the answer as a word of its own.
-
-    Case, runs of white space and closing punctuation do not count: "It is  PARIS!" matches "Paris",
-    "twenty-one" does not match "one".
-    """
-    said, wanted = normalised(reply), normalised(answer)
-    if not wanted or not said.endswith(wanted):
-        return False
-    return len(said) == len(wanted) or said[-len(wanted) - 1] in OPENERS
-
-
-def normalised(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip().rstrip(" .,;:!?*\"'`)").casefold()

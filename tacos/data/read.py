@@ -244,7 +244,9 @@ def _object(row: Row) -> Mapping[str, Any]:
 
 
 def _content_id(parsed: Parsed) -> str:
-    return content_id(Message.model_construct(role=cast(Role, role), content=text) for role, text in parsed.turns)
+    return content_id(
+        Message.model_construct(role=cast(Role, role), content=text) for role, text in parsed.turns
+    )
 
 
 def _check(source: str, good: int, dropped: list[Dropped], settings: ReadSettings) -> None:

@@ -35,6 +35,8 @@ class LearnedSettings(Record):
     fit_rows: int = Field(1500, ge=20)
     """Responses that are corrupted, each in `corruptions` different ways."""
     corruptions: int = Field(3, ge=1, le=len(CORRUPTIONS))
+    response_tokens: int = Field(64, ge=8)
+    """Responses are embedded up to here: their subject shows early, and time grows with length."""
     knots: int = Field(5, ge=2)
     penalty: float = Field(1.0, gt=0)
     """Inverse strength C of the L2 penalty."""
@@ -125,7 +127,7 @@ def corrupted_pairs(
         [pool.prompts[row] for row in rows],
         texts,
         prompts[rows],
-        embedder(texts),
+        embedder(texts, settings.response_tokens),
         corpus,
         rows,
         in_corpus=False,

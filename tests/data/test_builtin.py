@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tacos.data.builtin import BuiltinSettings, build, exact_match
+from tacos.data.builtin import BuiltinSettings, build
 from tacos.data.defects import DEFECTS
 from tacos.data.skills import SKILLS
+from tacos.text import exact_match
 
 SETTINGS = BuiltinSettings(size=1000, seed=3, test_size=150, corpus_size=3000)
 
@@ -79,24 +80,3 @@ def test_long_replies_are_more_often_bad(built):
     longest = sorted(range(1000), key=lambda i: -len(built.pool.responses[i]))[:100]
     bad = sum(built.truth[i].defect is not None for i in longest)
     assert 60 < bad < 100  # the pool holds 40 in 100; and some long replies are good
-
-
-@pytest.mark.parametrize(
-    ("reply", "answer", "expected"),
-    [
-        ("The capital of France is Paris.", "Paris", True),
-        ("It is  PARIS!", "paris", True),
-        ("paris", "Paris", True),
-        ("Paris is the capital of France.", "Paris", False),
-        ("The answer is 112.", "12", False),
-        ("It is twenty-one.", "one", False),
-        ("It is -5.", "5", False),
-        ("The answer is 'odd'.", "odd", True),
-        ("The items are a,\n b, c", "a, b, c", True),
-        ("Result: {\"age\": 3}", '{"age": 3}', True),
-        ("", "Paris", False),
-        ("Paris", "", False),
-    ],
-)  # fmt: skip
-def test_exact_match(reply, answer, expected):
-    assert exact_match(reply, answer) is expected
