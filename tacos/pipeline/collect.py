@@ -110,7 +110,9 @@ class Collector:
         arms, base = self.seeds(name), self.seeds(self.settings.baseline)
         matches, base_matches = [[self.matches(a) for a in group] for group in (arms, base)]
         defects, base_defects = self.defects(arms), self.defects(base)
-        losses = [self.store.record(a.answer).outcome.metrics["heldout_loss"] for a in arms if a.answer]
+        # Zero-shot answers are one artifact for all seeds: one loss, not three equal ones with a sure mean.
+        answered = {a.answer.fingerprint: a.answer for a in arms if a.answer}.values()
+        losses = [self.store.record(stage).outcome.metrics["heldout_loss"] for stage in answered]
         other = name != self.settings.baseline
         return ArmSummary(
             arm=name,
