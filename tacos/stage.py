@@ -93,7 +93,8 @@ class Stage:
 
     settings: what changes the answer (enters the fingerprint).
     work: writes its tables into `job.out`; may raise, and is then run again next time.
-    estimate: pool -> expected paid calls, tokens and money, for `tacos plan`; None for free stages.
+    estimate: pool and the folders of those inputs that are done -> expected paid calls, tokens and
+        money, for `tacos plan`; None for free stages.
     """
 
     name: str
@@ -101,7 +102,7 @@ class Stage:
     settings: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, Stage] = field(default_factory=dict)
     version: int = 1
-    estimate: Callable[[Pool], Usage] | None = None
+    estimate: Callable[[Pool, Mapping[str, Path]], Usage] | None = None
 
     @cached_property
     def fingerprint(self) -> str:

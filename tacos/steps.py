@@ -58,6 +58,8 @@ EXPECTED_TAG_REPLY = 150
 """Tokens; a handful of tags with a sentence each."""
 EXPECTED_PAIR_REPLY = 120
 """Tokens; short feedback and two scores."""
+EXPECTED_GROUPS = 2
+"""Clusters a sample stands in, as long as there are none to count."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ def _tag_by_llm(bench: Bench, settings: TaggingSettings) -> Stage:
         pool = job.pool()
         return _write_tags(job, pool, LLMTagger(settings, job.tools.llm(settings.llm)).tag(pool))
 
-    def estimate(pool: Pool) -> Usage:
+    def estimate(pool: Pool, done: Mapping[str, Path]) -> Usage:
         return estimate_usage([tag_request(s, settings) for s in pool], llm, EXPECTED_TAG_REPLY)
 
     identity = settings.model_dump(include={"by", "fields", "sampling"})
@@ -261,13 +263,17 @@ def compared(bench: Bench, groups: Stage, settings: ComparativeSettings, learned
 
 
 def _pair_estimate(settings: ComparativeSettings, llm: LLMSettings) -> Any:
-    def estimate(pool: Pool) -> Usage:
-        """Groups are not known before they are made: each sample is taken to stand in one."""
-        pairs = make_pairs(Groups.one(len(pool)), settings, 0)
+    def estimate(pool: Pool, done: Mapping[str, Path]) -> Usage:
+        """Exact pairs where the groups are known; before that every sample is taken to stand in
+        `EXPECTED_GROUPS` of them, and to be of average length."""
+        known = "groups" in done
+        groups = read_groups(done["groups"] / "groups.jsonl") if known else Groups.one(len(pool))
         requests: list[Request] = [
-            compare_request(pool[p.first], pool[p.second], settings.sampling, p.round) for p in pairs
+            compare_request(pool[p.first], pool[p.second], settings.sampling, p.round)
+            for p in make_pairs(groups, settings, 0)
         ]
-        return estimate_usage(requests, llm, EXPECTED_PAIR_REPLY)
+        once = estimate_usage(requests, llm, EXPECTED_PAIR_REPLY)
+        return once if known else sum((once for _ in range(EXPECTED_GROUPS)), Usage())
 
     return estimate
 

@@ -11,7 +11,7 @@ from tacos.config import load, override, parse, read_yaml
 from tacos.errors import ConfigError
 from tacos.methods import METHODS
 from tacos.pipeline.graph import Experiment, selection_stage
-from tacos.pipeline.settings import ExperimentSettings, SelectSettings
+from tacos.pipeline.settings import ExperimentSettings, SelectSettings, TrainRunSettings
 from tacos.steps import Bench
 from tacos.store.fingerprint import plain
 
@@ -91,3 +91,8 @@ def test_every_experiment_config_parses_and_its_methods_build(name: str) -> None
 @pytest.mark.parametrize("name", yaml_files("select"))
 def test_every_select_config_parses_and_builds(name: str) -> None:
     assert selection_stage(load(SelectSettings, ROOT / name)).fingerprint
+
+
+@pytest.mark.parametrize("name", yaml_files("train"))
+def test_every_train_config_parses(name: str) -> None:
+    assert load(TrainRunSettings, ROOT / name).train.lr > 0

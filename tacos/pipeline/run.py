@@ -149,7 +149,8 @@ def plan(settings: ExperimentSettings | SelectSettings) -> list[PlannedStage]:
         cached = store.is_done(stage)
         estimate = Usage()
         if not cached and stage.estimate is not None:
-            estimate = stage.estimate(_peek(settings, store, stages[0]))
+            done = {name: store.folder(s) for name, s in stage.inputs.items() if store.is_done(s)}
+            estimate = stage.estimate(_peek(settings, store, stages[0]), done)
         planned.append(
             PlannedStage(stage=stage.name, fingerprint=stage.fingerprint, cached=cached, estimate=estimate)
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tacos.errors import BudgetError, ConfigError, LLMError
 from tacos.llm.scripted import ScriptedLLM
 from tacos.methods import METHODS
 from tacos.pipeline.graph import selection_stage
+from tacos.pipeline.run import plan
 from tacos.pipeline.settings import SelectSettings
 from tacos.stage import ArtifactStore, Stage
 from tacos.steps import read_scores
@@ -165,6 +167,18 @@ def test_a_model_that_fails_everywhere_stops_the_run_and_costs_nothing_twice(tmp
     model = ScriptedLLM(reply)
     run(tacos(pool), tmp_path, model)
     assert model.calls == 12  # the tags were kept
+
+
+def test_a_plan_counts_the_pairs_of_groups_that_are_known(tmp_path: Path) -> None:
+    chosen = parse(
+        SelectSettings,
+        tacos(write_pool(tmp_path / "p.jsonl")).model_dump() | {"artifacts": str(tmp_path / "artifacts")},
+    )
+    run(chosen, tmp_path)
+    shutil.rmtree(tmp_path / "artifacts" / "compare")
+    planned = {stage.stage: stage for stage in plan(chosen)}
+    assert planned["tag"].cached and planned["tag"].estimate.calls == 0
+    assert planned["compare"].estimate.calls == 12
 
 
 def test_what_calls_cost_stands_in_the_done_record(tmp_path: Path) -> None:
