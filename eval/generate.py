@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from tacos.chat import encode, ensure_template, prompt_ids
 from tacos.errors import TacosError
+from tacos.progress import track
 from tacos.types import Answer, Message, Pool, Question, Record
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def complete(
     """A reply per prompt; prompts of like length share a batch, so little is padded."""
     replies = [""] * len(prompts)
     order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
-    for rows in batches(order, settings.batch_size):
+    for rows in track(batches(order, settings.batch_size), "answering"):
         texts = complete_batch(model, tokenizer, [prompts[i][-settings.max_length :] for i in rows], settings)
         for i, text in zip(rows, texts, strict=True):
             replies[i] = text
@@ -141,7 +142,10 @@ def heldout_loss(
             f"none of {len(samples)} samples has an assistant token in its first {max_length} tokens"
         )
     rows.sort(key=lambda row: -len(row[0]))
-    sums = [batch_loss(model, batch, pad_id(tokenizer)) for batch in batches(rows, batch_size)]
+    sums = [
+        batch_loss(model, batch, pad_id(tokenizer))
+        for batch in track(batches(rows, batch_size), "held-out loss")
+    ]
     return sum(loss for loss, _ in sums) / sum(count for _, count in sums)
 
 
@@ -186,6 +190,5 @@ def pad_id(tokenizer: PreTrainedTokenizerBase) -> int:
     return int(pad or 0)
 
 
-def batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+def batches(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from tacos.chat import TEMPLATES
+from tacos.progress import track
 from tacos.types import Record
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def pretrain(model: LlamaForCausalLM, blocks: torch.Tensor, settings: TinySettin
     losses: list[float] = []
     order = torch.empty(0, dtype=torch.int64)
     model.train()
-    for _ in range(settings.steps):
+    for _ in track(range(settings.steps), "pretraining"):
         while len(order) < settings.batch_size:
             order = torch.cat([order, torch.randperm(len(blocks), generator=generator)])
         batch, order = blocks[order[: settings.batch_size]].to(model.device), order[settings.batch_size :]

@@ -25,8 +25,12 @@ from tacos.embed import Embedder
 from tacos.llm.base import LLM, Request, Sampling
 from tacos.llm.client import complete
 from tacos.llm.parse import ParseError, parse_tags
+from tacos.progress import track
 from tacos.prompts import SCHEMAS, fill
 from tacos.types import Message, Pool, Record, Sample
+
+CHUNK = 2000
+"""Prompts handed to KeyBERT at a time."""
 
 
 class TaggingSettings(Record):
@@ -144,15 +148,19 @@ class KeyphraseTagger:
             phrases = vectorizer.fit(texts).get_feature_names_out()
         except ValueError:  # no phrase is frequent enough
             return Tags(tuple(() for _ in texts), {i: "no keyphrase" for i in range(len(texts))})
-        # KeyBERT unwraps the list of a single document, so two are always passed.
-        padded = texts if len(texts) > 1 else texts * 2
-        vectors = self.embedder(padded) if embeddings is None or len(texts) == 1 else embeddings
-        found = KeyBERT(model=self.embedder.model).extract_keywords(
-            padded,
-            vectorizer=vectorizer,
-            top_n=self.settings.top_n,
-            doc_embeddings=vectors,
-            word_embeddings=self.embedder(list(phrases)),
-        )[: len(texts)]
-        rows = tuple(tuple(str(phrase) for phrase, _ in row) for row in found)
-        return Tags(rows, {i: "no keyphrase" for i, row in enumerate(rows) if not row})
+        vectors = self.embedder(texts) if embeddings is None else embeddings
+        phrase_vectors = self.embedder(list(phrases))
+        vectorizer.set_params(vocabulary=phrases, min_df=1)  # the same phrases for every chunk
+        bert = KeyBERT(model=self.embedder.model)
+        rows: list[tuple[str, ...]] = []
+        for start in track(range(0, len(texts), CHUNK), "keyphrases"):
+            found = bert.extract_keywords(
+                # KeyBERT unwraps the list of a single document: an empty one more keeps the list a list.
+                [*texts[start : start + CHUNK], ""],
+                vectorizer=vectorizer,
+                top_n=self.settings.top_n,
+                doc_embeddings=np.vstack([vectors[start : start + CHUNK], vectors[:1]]),
+                word_embeddings=phrase_vectors,
+            )[:-1]
+            rows += [tuple(str(phrase) for phrase, _ in row) for row in found]
+        return Tags(tuple(rows), {i: "no keyphrase" for i, row in enumerate(rows) if not row})

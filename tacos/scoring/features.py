@@ -17,6 +17,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from tacos.progress import track
+
 NAMES = (
     "log_words", "ends_finished", "starts_upper", "distinct_words", "distinct_bigrams",
     "repeated_sentences", "prompt_words_used", "response_words_new", "cosine_prompt",
@@ -120,7 +122,8 @@ def features(
     """
     tidied = [tidy(r) for r in responses]
     own = int(in_corpus)
-    text = np.array([text_features(tidy(p), r, corpus, own) for p, r in zip(prompts, tidied, strict=True)])
+    pairs = track(list(zip(prompts, tidied, strict=True)), "features")
+    text = np.array([text_features(tidy(p), r, corpus, own) for p, r in pairs])
     cosine = np.einsum("ij,ij->i", prompt_vectors, response_vectors)
     near, usable = corpus.neighbours(rows, prompt_vectors)
     weight = usable / np.maximum(1, usable.sum(axis=1, keepdims=True))
