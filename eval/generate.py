@@ -9,7 +9,10 @@ from pydantic import Field
 
 from tacos.chat import encode, ensure_template, prompt_ids
 from tacos.errors import TacosError
+from tacos.llm.base import Sampling
+from tacos.llm.sampling import RowSampler
 from tacos.progress import track
+from tacos.store.fingerprint import fingerprint
 from tacos.types import Answer, Message, Pool, Question, Record
 
 if TYPE_CHECKING:
@@ -18,7 +21,8 @@ if TYPE_CHECKING:
 
 
 class GenerateSettings(Record):
-    """Temperature 0 is greedy, and then the batch size does not change the answer (up to rounding)."""
+    """Temperature 0 is greedy; above it each answer draws from its own seed (`tacos.llm.sampling`). The batch
+    size changes neither (up to rounding), so it is no part of a fingerprint."""
 
     temperature: float = Field(0.0, ge=0)
     top_p: float = Field(1.0, gt=0, le=1)
@@ -43,20 +47,23 @@ def generate(
 
     Raises: TacosError when the model cannot be loaded.
     """
-    import torch
-
     model, tokenizer = load(model_dir, settings.dtype, settings.template, device)
-    torch.manual_seed(seed)
     replies: list[list[str]] = [[] for _ in questions]
     for turn in range(max((len(q.turns) for q in questions), default=0)):
         asked = [i for i, question in enumerate(questions) if len(question.turns) > turn]
         prompts = [prompt_ids(tokenizer, conversation(questions[i], replies[i])) for i in asked]
-        for i, reply in zip(asked, complete(model, tokenizer, prompts, settings), strict=True):
+        seeds = [row_seed(seed, questions[i].id, turn) for i in asked]
+        for i, reply in zip(asked, complete(model, tokenizer, prompts, seeds, settings), strict=True):
             replies[i].append(reply)
     return [
         Answer(question_id=question.id, model=model_name, turns=tuple(turns))
         for question, turns in zip(questions, replies, strict=True)
     ]
+
+
+def row_seed(seed: int, question_id: str, turn: int) -> int:
+    """The seed of one reply, whichever questions are asked beside it."""
+    return int(fingerprint([seed, question_id, turn]), 16)
 
 
 def conversation(question: Question, replies: Sequence[str]) -> list[Message]:
@@ -71,13 +78,15 @@ def complete(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[list[int]],
+    seeds: Sequence[int],
     settings: GenerateSettings,
 ) -> list[str]:
-    """A reply per prompt; prompts of like length share a batch, so little is padded."""
+    """A reply per prompt, drawn by its seed; prompts of like length share a batch, so little is padded."""
     replies = [""] * len(prompts)
     order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
     for rows in track(batches(order, settings.batch_size), "answering"):
-        texts = complete_batch(model, tokenizer, [prompts[i][-settings.max_length :] for i in rows], settings)
+        cut = [prompts[i][-settings.max_length :] for i in rows]
+        texts = complete_batch(model, tokenizer, cut, [seeds[i] for i in rows], settings)
         for i, text in zip(rows, texts, strict=True):
             replies[i] = text
     return replies
@@ -87,19 +96,17 @@ def complete_batch(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     prompts: list[list[int]],
+    seeds: Sequence[int],
     settings: GenerateSettings,
 ) -> list[str]:
     import torch
+    from transformers import LogitsProcessorList
 
     ids, mask = pad_left(prompts, pad_id(tokenizer))
-    sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-    if settings.temperature > 0:
-        sampling = {
-            "do_sample": True,
-            "temperature": settings.temperature,
-            "top_p": settings.top_p,
-            "top_k": 0,
-        }
+    processors = LogitsProcessorList()
+    if settings.temperature > 0:  # the draw is a processor that leaves one token, for `generate` to take
+        sampling = Sampling(temperature=settings.temperature, top_p=settings.top_p)
+        processors.append(RowSampler(seeds, ids.shape[1], settings.max_new_tokens, sampling))
     generator: Any = model
     with torch.inference_mode():
         out = generator.generate(
@@ -107,7 +114,11 @@ def complete_batch(
             attention_mask=mask.to(model.device),
             max_new_tokens=settings.max_new_tokens,
             pad_token_id=pad_id(tokenizer),
-            **sampling,
+            do_sample=False,
+            temperature=None,
+            top_p=None,
+            top_k=None,
+            logits_processor=processors,
         )
     return [text.strip() for text in tokenizer.batch_decode(out[:, ids.shape[1] :], skip_special_tokens=True)]
 

@@ -120,21 +120,23 @@ class LLMJudge:
 
     def judge(self, items: Sequence[Comparison]) -> list[Verdict]:
         """Raises: LLMError when the endpoint fails as a whole."""
-        completions = complete(self.llm, [self.request(item) for item in items])
+        completions = complete(self.llm, [judge_request(item, self.settings) for item in items])
         return [_read(completion) for completion in completions]
 
-    def request(self, item: Comparison) -> Request:
-        """The call that one item costs."""
-        prompt = fill(
-            self.settings.prompt,
-            question=item.question,
-            answer_1=item.answer_1,
-            answer_2=item.answer_2,
-            reference=item.reference or "(none)",
-        )
-        messages = (Message(role="user", content=prompt),)
-        schema = SCHEMAS.get(self.settings.prompt)
-        return Request(messages=messages, sampling=self.settings.sampling, json_schema=schema)
+
+def judge_request(item: Comparison, settings: LLMJudgeSettings) -> Request:
+    """The call that one item costs."""
+    prompt = fill(
+        settings.prompt,
+        question=item.question,
+        answer_1=item.answer_1,
+        answer_2=item.answer_2,
+        reference=item.reference or "(none)",
+    )
+    messages = (Message(role="user", content=prompt),)
+    return Request(
+        messages=messages, sampling=settings.sampling, json_schema=SCHEMAS.get(settings.prompt)
+    )
 
 
 def _read(completion: Completion) -> Verdict:

@@ -113,17 +113,10 @@ def points(judged: Sequence[Judged]) -> list[float]:
     return [1.0 + SIGN[j.result] for j in judged if j.result != "unparsed"]
 
 
-def winning_score(judged: Sequence[Judged], seed: int = 0) -> Interval:
-    """(win - lose) / n + 1, in [0, 2], with its interval over questions.
-
-    Raises: TacosError when no question has a verdict in both orders, with the judge's first reason.
-    """
+def winning_score(judged: Sequence[Judged], seed: int = 0) -> Interval | None:
+    """(win - lose) / n + 1, in [0, 2], with its interval over questions; None where all are unparsed."""
     values = points(judged)
-    if not values:
-        errors = [v.error for j in judged for v in (j.order_1, j.order_2) if v.error]
-        why = errors[0] if errors else "there are no questions"
-        raise TacosError(f"none of {len(judged)} questions has a verdict in both orders: {why}")
-    return bootstrap_mean(values, seed)
+    return bootstrap_mean(values, seed) if values else None
 
 
 def longer_wins(judged: Sequence[Judged]) -> float | None:
@@ -159,7 +152,7 @@ def swap_consistency(judged: Sequence[Judged]) -> float | None:
 
 
 def summarise(judged: Sequence[Judged], opponent: str, seed: int = 0) -> Pairwise:
-    """What results.json holds of one comparison. Raises: TacosError when nothing could be judged."""
+    """What results.json holds of one comparison; without a single verdict it has no winning score."""
     counts = tally(judged)
     return Pairwise(
         opponent=opponent,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from tacos.tracking import Usage
 from tacos.types import Record, Trained
 
@@ -41,8 +43,8 @@ class Pairwise(Record):
     tie: int
     lose: int
     unparsed: int
-    winning_score: Interval
-    """(win - lose) / n + 1, in [0, 2]; 1 is a draw."""
+    winning_score: Interval | None = None
+    """(win - lose) / n + 1, in [0, 2]; 1 is a draw. None where every question is unparsed."""
     longer_wins: float | None = None
     """Share of decided questions won by the longer answer."""
 
@@ -58,6 +60,9 @@ class ArmRun(Record):
     audit: Audit
     selection_usage: Usage
     """Everything this selection rests on, as first paid; shared stages count in full for each arm."""
+    failed: dict[str, int] = Field(default_factory=dict)
+    """Stage -> rows it could give no answer for (pairs for "compare", questions for "judge"); only
+    stages that have some."""
     trained: Trained | None = None
     heldout_loss: float | None = None
     exact_match: Interval | None = None
@@ -65,13 +70,17 @@ class ArmRun(Record):
 
 
 class ArmSummary(Record):
-    """An arm over all its seeds; intervals resample questions and seeds together, save where said."""
+    """An arm over all its seeds; intervals resample questions and seeds together, save where said.
+
+    Defect intervals resample distinct rows: a row that several seeds selected is one row, with the weight
+    of as many. They read the pool as a sample of rows, so an arm that takes all of it has an interval too.
+    """
 
     arm: str
     method: str
     seeds: list[int]
     defect_rate: Interval | None = None
-    """Over the rows of all seeds."""
+    """Over the rows of all seeds; `n` is the number of distinct rows."""
     exact_match: Interval | None = None
     heldout_loss: Interval | None = None
     """Over seeds alone."""
@@ -79,7 +88,8 @@ class ArmSummary(Record):
     exact_match_gain: Interval | None = None
     """Exact match minus the baseline arm's, paired by question and seed."""
     defect_gain: Interval | None = None
-    """Defect rate minus the baseline arm's; negative is better."""
+    """Defect rate minus the baseline arm's, paired where both hold a row; negative is better. `n` is the
+    number of distinct rows in either."""
 
 
 class TagReport(Record):

@@ -8,11 +8,19 @@ over questions, or over seeds and questions together:
 
 With the usual three seeds its interval sees about two thirds of the variance between seeds, so
 read it as a floor; with one seed it is the bootstrap over questions.
+
+Selections of different seeds share rows, so their rows are no independent items:
+
+    clustered bootstrap (Davison & Hinkley, "Bootstrap Methods", 1997, section 3.8): draw distinct rows
+    with replacement, each with all its copies, and divide the sum of their values by their number.
+
+    Seeds A = {x: 1, y: 0} and B = {x: 1}: x weighs 2, y weighs 1, so the mean is 2 / 3 over n = 2 rows,
+    and resamples xx, xy, yx, yy give 1, 2/3, 2/3, 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -67,6 +75,40 @@ def crossed_difference(
     return Difference(interval=interval, p_value=_p_value(gap.mean(), means))
 
 
+def clustered_mean(
+    values_by_seed: Sequence[Mapping[Hashable, float]], seed: int = 0, resamples: int = RESAMPLES
+) -> Interval:
+    """The mean of all values, resampling distinct ids: those that seeds share are drawn together.
+
+    values_by_seed: per seed, id -> value. `n` is the number of distinct ids.
+    Raises: ValueError for none, or for a NaN.
+    """
+    table = _clusters(values_by_seed, _distinct(values_by_seed))
+    sums = _cluster_sums(table, seed, resamples)
+    return _interval(_ratio(table.sum(axis=0)), _ratio(sums), len(table))
+
+
+def clustered_difference(
+    a: Sequence[Mapping[Hashable, float]],
+    b: Sequence[Mapping[Hashable, float]],
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """The mean of `a` minus the mean of `b`, resampling the distinct ids of both together.
+
+    An id that stands in both is drawn for both, so what they share cancels. A resample without an id of
+    `a`, or of `b`, has no difference and is left out. `n` is the number of distinct ids in either.
+    Raises: ValueError where one side is empty, or for a NaN.
+    """
+    ids = _distinct([*a, *b])
+    table = np.hstack([_clusters(a, ids), _clusters(b, ids)])
+    sums = _cluster_sums(table, seed, resamples)
+    sums = sums[(sums[:, 1] > 0) & (sums[:, 3] > 0)]
+    total = table.sum(axis=0)
+    mean = _ratio(total[:2]) - _ratio(total[2:])
+    return _interval(mean, _ratio(sums[:, :2]) - _ratio(sums[:, 2:]), len(ids))
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down correction for testing several arms, in the order given (Holm 1979).
 
@@ -88,6 +130,38 @@ def _checked(values: ArrayLike | Sequence[ArrayLike], dimensions: int) -> np.nda
     if np.isnan(array).any():
         raise ValueError(f"{int(np.isnan(array).sum())} of {array.size} values are missing; leave them out")
     return array
+
+
+def _distinct(values_by_seed: Sequence[Mapping[Hashable, float]]) -> dict[Hashable, int]:
+    """id -> its place, in the order of first appearance."""
+    seen = dict.fromkeys(id_ for values in values_by_seed for id_ in values)
+    return {id_: place for place, id_ in enumerate(seen)}
+
+
+def _clusters(values_by_seed: Sequence[Mapping[Hashable, float]], ids: Mapping[Hashable, int]) -> np.ndarray:
+    """(ids, 2): the sum of an id's values over the seeds, and how many seeds hold it."""
+    table = np.zeros((len(ids), 2))
+    places = [ids[id_] for values in values_by_seed for id_ in values]
+    values = _checked([value for values in values_by_seed for value in values.values()], 1)
+    np.add.at(table, places, np.column_stack([values, np.ones_like(values)]))
+    return table
+
+
+def _cluster_sums(table: np.ndarray, seed: int, resamples: int) -> np.ndarray:
+    """(resamples, columns) sums of as many rows of `table` as it has, drawn with replacement.
+
+    Equal rows are drawn as one kind: of 0/1 values over three seeds there are at most nine, whatever
+    the size of the pool.
+    """
+    kinds, counts = np.unique(table, axis=0, return_counts=True)
+    rng, chance = np.random.default_rng(seed), counts / counts.sum()
+    draws = (rng.multinomial(len(table), chance, size=n) @ kinds for n in _chunks(resamples, len(kinds)))
+    return np.concatenate(list(draws))
+
+
+def _ratio(sums: np.ndarray) -> np.ndarray:
+    """Sum of values over number of values, the two last entries of `sums`."""
+    return sums[..., 0] / sums[..., 1]
 
 
 def _means(cells: np.ndarray, seed: int, resamples: int) -> np.ndarray:
@@ -121,13 +195,3 @@ def _p_value(mean: float, means: np.ndarray) -> float:
     """How often the resampled mean strays from `mean` at least as far as `mean` stands from 0."""
     extreme = np.abs(means - mean) >= abs(mean) * (1 - 1e-12)
     return float((1 + extreme.sum()) / (1 + len(means)))
-
-
-def unpaired_difference(a: ArrayLike, b: ArrayLike, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
-    """The mean of `a` minus the mean of `b`, (n,) and (m,) of different items, each resampled by itself.
-
-    `n` of the interval is that of `a`. Raises: ValueError for none, or for a NaN.
-    """
-    first, second = _checked(a, 1), _checked(b, 1)
-    means = _means(first[None, :], seed, resamples) - _means(second[None, :], seed + 1, resamples)
-    return _interval(first.mean() - second.mean(), means, first.size)

@@ -29,6 +29,9 @@ app = typer.Typer(
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="Settings to change, as a.b=c", show_default=False)
 ]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Ask again for rows that got no answer in an earlier run.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, last.")]
 
 
@@ -40,12 +43,19 @@ def command(work: Callable[..., None]) -> Callable[..., None]:
         prepare()
         try:
             work(*args, **kwargs)
+        except typer.Exit:
+            raise
         except ConfigError as error:
             fail(str(error), 2)
         except TacosError as error:
             fail(str(error), 1)
         except KeyboardInterrupt:
             fail("stopped; finished stages are kept, run the same command to go on", 130)
+        except Exception as error:
+            if os.environ.get("TACOS_DEBUG"):
+                raise
+            what = f"{type(error).__name__}: {error}".splitlines()[0]
+            fail(f"unexpected error, which is a fault of tacos: {what}; set TACOS_DEBUG=1 for where", 1)
 
     app.command(name=work.__name__.strip("_").replace("_", "-"))(guarded)
     return guarded
@@ -76,7 +86,9 @@ def print_json(value: Any) -> None:
 
 
 @command
-def run(config: Path, overrides: Overrides = None, as_json: AsJson = False) -> None:
+def run(
+    config: Path, overrides: Overrides = None, retry_failed: RetryFailed = False, as_json: AsJson = False
+) -> None:
     """Run a whole experiment: select, train, answer, judge, report. Finished stages are not run again."""
     from rich.console import Console
 
@@ -85,7 +97,7 @@ def run(config: Path, overrides: Overrides = None, as_json: AsJson = False) -> N
     from tacos.pipeline.run import run_experiment
     from tacos.pipeline.settings import ExperimentSettings
 
-    results, folder = run_experiment(load(ExperimentSettings, config, overrides or []))
+    results, folder = run_experiment(load(ExperimentSettings, config, overrides or []), retry_failed)
     if as_json:
         print_json({"name": results.name, "run_dir": str(folder), "summary": results.summary})
         return
@@ -124,6 +136,7 @@ def select(
     method: Annotated[str | None, typer.Option(help="A method of `tacos methods`")] = None,
     budget: Annotated[int | None, typer.Option(help="Rows to select", min=1)] = None,
     config: Annotated[Path | None, typer.Option(help="Settings, such as configs/select/tacos.yaml")] = None,
+    retry_failed: RetryFailed = False,
     as_json: AsJson = False,
 ) -> None:
     """Select rows of a pool with one method."""
@@ -132,9 +145,9 @@ def select(
     from tacos.pipeline.settings import SelectSettings
 
     data = override(read_yaml(config) if config else {}, overrides or [])
-    data["pool"] = {**(data.get("pool") or {}), "source": pool}
+    data = override(data, [f"pool.source={json.dumps(pool)}"])
     data |= {key: value for key, value in {"method": method, "budget": budget}.items() if value is not None}
-    report = run_select(parse(SelectSettings, data), out)
+    report = run_select(parse(SelectSettings, data), out, retry_failed)
     if as_json:
         print_json(report)
         return
@@ -225,7 +238,11 @@ def report(run_dir: Annotated[Path, typer.Argument(metavar="RUN")], as_json: AsJ
     path = run_dir / "results.json"
     if not path.is_file():
         raise TacosError(f"no {path}: give the folder of a finished run, such as runs/quickstart")
-    written = write_report(Results.model_validate(read_json(path)), run_dir)
+    try:
+        results = Results.model_validate(read_json(path))
+    except ValueError as error:
+        raise TacosError(f"{path} is damaged or of another version: run the experiment again") from error
+    written = write_report(results, run_dir)
     if as_json:
         print_json({"html": str(written.html), "markdown": str(written.markdown)})
     else:

@@ -22,7 +22,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Raises: ConfigError when the file is missing, not YAML, or not a mapping."""
+    """Raises: ConfigError when the file is missing, not UTF-8, not YAML, or not a mapping."""
     if not path.is_file():
         raise ConfigError(
             f"no config file {path}: give the path of a YAML file, such as configs/quickstart.yaml"
@@ -31,6 +31,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8 text") from error
     if data is None:
         return {}
     if not isinstance(data, dict):

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field
 
 from tacos.errors import TacosError
-from tacos.store.fingerprint import file_digest
+from tacos.store.fingerprint import file_digest, named_by_content
 from tacos.types import Record
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class EmbedderSettings(Record):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
     def identity(self) -> dict[str, str | int]:
-        return {"model": self.model, "max_tokens": self.max_tokens, "dtype": self.dtype}
+        return {"model": named_by_content(self.model), "max_tokens": self.max_tokens, "dtype": self.dtype}
 
 
 class Embedder:

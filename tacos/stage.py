@@ -10,19 +10,24 @@ stage and pay once. The done record is written last and the folder renamed, so a
 
 from __future__ import annotations
 
+import errno
 import logging
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from importlib import metadata
+from json import JSONDecodeError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 from filelock import FileLock
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from tacos.errors import TacosError
 from tacos.store.files import cannot_write, read_json, write_json
 from tacos.store.fingerprint import fingerprint, plain
 from tacos.tracking import Ledger, Usage
@@ -34,6 +39,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 DONE = "done.json"
+NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
+"""What an operating system says when a folder takes no more files."""
 
 
 class Outcome(Record):
@@ -125,29 +132,48 @@ class Stage:
 
 
 class ArtifactStore:
-    """Finished stages under one root folder, shared by all runs."""
+    """Finished stages under one root folder, shared by all runs.
 
-    def __init__(self, root: Path):
+    retry_failed: work again on stages in which LLM calls failed for good, and on all that rests on them;
+        what was answered comes from the reply cache.
+    """
+
+    def __init__(self, root: Path, retry_failed: bool = False):
         self.root = root
+        self.retry_failed = retry_failed
+        self._fresh: set[str] = set()
+        """Fingerprints of the stages this store has worked on."""
 
     def folder(self, stage: Stage) -> Path:
         return self.root / stage.name / stage.fingerprint
 
     def is_done(self, stage: Stage) -> bool:
-        return (self.folder(stage) / DONE).exists()
+        """Whether nothing is left to do; a done record that cannot be read counts as none."""
+        record = self._read(stage)
+        if record is None or not self.retry_failed or stage.fingerprint in self._fresh:
+            return record is not None
+        parents = stage.inputs.values()
+        outdated = any(p.fingerprint in self._fresh or not self.is_done(p) for p in parents)
+        return not outdated and not record.usage.failed_calls
 
     def record(self, stage: Stage) -> Done:
-        """Raises: FileNotFoundError when the stage is not done."""
-        return Done.model_validate(read_json(self.folder(stage) / DONE))
+        """Raises: TacosError when the stage is not done."""
+        record = self._read(stage)
+        if record is None:
+            raise TacosError(f"{self.folder(stage)} holds no finished stage: run the command again")
+        return record
 
-    def run(self, target: Stage, tools: Tools, on_start: Callable[[Stage], None] | None = None) -> Path:
+    def _read(self, stage: Stage) -> Done | None:
+        try:
+            return Done.model_validate(read_json(self.folder(stage) / DONE))
+        except (OSError, ValueError):
+            return None
+
+    def run(self, target: Stage, tools: Tools) -> Path:
         """Bring `target` and all it rests on to done, skipping what is; returns its folder."""
-        if not self.is_done(target):
-            for stage in target.inputs.values():
-                self.run(stage, tools, on_start)
-            if on_start:
-                on_start(target)
-            self._work(target, tools)
+        for stage in target.walk():
+            if not self.is_done(stage):
+                self._work(stage, tools)
         return self.folder(target)
 
     def _work(self, stage: Stage, tools: Tools) -> None:
@@ -158,9 +184,19 @@ class ArtifactStore:
             with FileLock(final.with_name(final.name + ".lock")):
                 if not self.is_done(stage):  # another process may have finished it while we waited
                     self._fill(stage, partial, tools)
+                    shutil.rmtree(final, ignore_errors=True)  # damaged, or to be done again
                     partial.rename(final)
         except OSError as error:
-            raise cannot_write(Path(error.filename or partial), error) from error
+            if error.errno in NO_PLACE:
+                raise cannot_write(Path(error.filename or partial), error) from error
+            raise TacosError(f"{stage.name}: {error}") from error
+        except (pa.ArrowException, ValidationError, JSONDecodeError) as error:
+            folders = ", ".join(str(self.folder(parent)) for parent in stage.inputs.values())
+            raise TacosError(
+                f"{stage.name} cannot read its inputs ({str(error).splitlines()[0]}): "
+                f"delete the damaged folder among {folders} and run again"
+            ) from error
+        self._fresh.add(stage.fingerprint)
 
     def _fill(self, stage: Stage, partial: Path, tools: Tools) -> None:
         log.info("%s %s: start", stage.name, stage.fingerprint)
@@ -181,6 +217,11 @@ class ArtifactStore:
         )
         write_json(partial / DONE, done)
         log.info("%s %s: done in %.1f s", stage.name, stage.fingerprint, done.usage.seconds)
+        if done.usage.failed_calls:
+            log.warning(
+                "%s: %d calls failed and their rows have no answer; --retry-failed asks them again",
+                stage.name, done.usage.failed_calls,
+            )  # fmt: skip
 
 
 @cache

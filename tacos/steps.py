@@ -231,7 +231,7 @@ def quality(bench: Bench, settings: LearnedSettings) -> Stage:
 def compared(bench: Bench, groups: Stage, settings: ComparativeSettings, learned: LearnedSettings) -> Stage:
     """Comparative scores inside groups."""
     inputs = {"pool": bench.pool, "groups": groups}
-    identity: dict[str, Any] = settings.model_dump(include={"by", "pairing", "rounds", "odd"}) | {
+    identity: dict[str, Any] = settings.model_dump(include={"by", "pairing", "rounds", "odd", "low"}) | {
         "seed": bench.seed
     }
     estimate = None
@@ -269,8 +269,7 @@ def _pair_estimate(settings: ComparativeSettings, llm: LLMSettings) -> Any:
         known = "groups" in done
         groups = read_groups(done["groups"] / "groups.jsonl") if known else Groups.one(len(pool))
         requests: list[Request] = [
-            compare_request(pool[p.first], pool[p.second], settings.sampling, p.round)
-            for p in make_pairs(groups, settings, 0)
+            compare_request(pool[p.first], pool[p.second], settings) for p in make_pairs(groups, settings, 0)
         ]
         once = estimate_usage(requests, llm, EXPECTED_PAIR_REPLY)
         return once if known else sum((once for _ in range(EXPECTED_GROUPS)), Usage())

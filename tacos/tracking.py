@@ -11,21 +11,42 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tacos.errors import ConfigError, TacosError, nearest
 from tacos.types import Record
 
 log = logging.getLogger(__name__)
+MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")
 
 
 class Usage(Record):
-    """What some work used. `calls` were sent and paid; `cached_calls` were answered from the cache."""
+    """What some work used. `calls` were sent and paid now; `cached_calls` were answered from the cache."""
 
     calls: int = 0
     cached_calls: int = 0
     failed_calls: int = 0
+    """Calls without an answer after every try."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_usd: float = 0.0
+    cached_prompt_tokens: int = 0
+    cached_completion_tokens: int = 0
+    cached_cost_usd: float = 0.0
+    """What the cached answers cost when they were paid."""
+    unpriced_calls: int = 0
+    """Calls, paid now or before, to a model whose price is not known; `cost_usd` does not hold them."""
     seconds: float = 0.0
+
+    def as_first_paid(self) -> Usage:
+        """The same work with nothing cached: what it would have cost had it come first."""
+        return Usage(
+            calls=self.calls + self.cached_calls,
+            failed_calls=self.failed_calls,
+            prompt_tokens=self.prompt_tokens + self.cached_prompt_tokens,
+            completion_tokens=self.completion_tokens + self.cached_completion_tokens,
+            cost_usd=self.cost_usd + self.cached_cost_usd,
+            unpriced_calls=self.unpriced_calls,
+            seconds=self.seconds,
+        )
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(**{name: getattr(self, name) + getattr(other, name) for name in Usage.model_fields})
@@ -70,17 +91,24 @@ class Tracker:
     ):
         import wandb
 
-        folder.mkdir(parents=True, exist_ok=True)
         chosen: Any = os.environ.get("WANDB_MODE") or mode
-        self.run = wandb.init(
-            project=project,
-            name=name,
-            group=name,
-            dir=str(folder),
-            config=dict(config),
-            mode=chosen,
-            settings=wandb.Settings(console="off", silent=True),
-        )
+        if chosen not in MODES:
+            raise ConfigError(f"WANDB_MODE is {chosen!r}: {nearest(chosen, MODES)}")
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.run = wandb.init(
+                project=project,
+                name=name,
+                group=name,
+                dir=str(folder),
+                config=dict(config),
+                mode=chosen,
+                settings=wandb.Settings(console="off", silent=True),
+            )
+        except wandb.Error as error:
+            raise TacosError(
+                f"Weights & Biases did not start: {error}; log in with `wandb login`, or set WANDB_MODE=offline"
+            ) from error
 
     def log(self, values: Mapping[str, Any]) -> None:
         """Numbers, text or `wandb` media, under names such as "select/tacos/seconds"."""

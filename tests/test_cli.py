@@ -74,6 +74,82 @@ def test_errors_are_one_line_and_a_code(words: list[str], code: int, message: st
     assert "Traceback" not in result.stderr
 
 
+def test_a_budget_above_the_pool_costs_no_call() -> None:
+    nobody = {"model": "m", "endpoint": "http://127.0.0.1:9/v1"}
+    chosen = {
+        "llms": {"tagger": nobody, "scorer": nobody},
+        "settings": {"tagging": {"by": "llm"}},
+        "budget": 25,
+    }
+    Path("select.yaml").write_text(yaml.safe_dump(chosen))
+    result = tacos("select", "pool.jsonl", "--config", "select.yaml")
+    assert result.exit_code == 2
+    assert "ask for at most 24" in result.stderr
+    assert not Path("artifacts/tag").exists()
+
+
+EXPERIMENT = {
+    "name": "x", "budget": 5, "baseline": "random", "pool": {"source": "pool.jsonl"},
+    "arms": {"random": {"method": "random"}, "longest": {"method": "longest"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("budget=25", "ask for at most 24"),
+        ("pool.holdout=0", "set pool.holdout or pool.questions"),
+        ("pool.questions=q.jsonl", "the reference judge needs references"),
+    ],
+)
+def test_what_cannot_end_well_stops_before_training(change: str, message: str) -> None:
+    Path("q.jsonl").write_text('{"question_id": 1, "text": "Why?"}\n')
+    Path("x.yaml").write_text(yaml.safe_dump(EXPERIMENT))
+    result = tacos("run", "x.yaml", change)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not Path("artifacts/train").exists() and not Path("artifacts/base").exists()
+
+
+def test_a_run_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    Path("x.yaml").write_text(yaml.safe_dump(EXPERIMENT))
+    assert "one process" in tacos("run", "x.yaml").stderr
+
+
+def test_an_unexpected_error_is_still_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("surprise")
+
+    monkeypatch.setattr("tacos.pipeline.run.select", broken)
+    result = tacos("select", "pool.jsonl")
+    assert result.exit_code == 1
+    assert result.stderr.strip().endswith("RuntimeError: surprise; set TACOS_DEBUG=1 for where")
+
+
+def test_damaged_artifacts_are_done_again_or_named() -> None:
+    words = ("select", "pool.jsonl", "--method", "random", "--budget", "5")
+    assert tacos(*words).exit_code == 0
+    done = next(Path("artifacts/select").glob("*/done.json"))
+    done.write_text(done.read_text()[:40])
+    assert tacos(*words).exit_code == 0  # a torn record is worked on again
+    next(Path("artifacts/load").glob("*/pool.parquet")).write_bytes(b"garbage")
+    done.unlink()
+    result = tacos(*words)
+    assert result.exit_code == 1
+    assert "delete the damaged folder among artifacts/load/" in result.stderr
+
+
+def test_plan_prices_the_judge() -> None:
+    judge = {"model": "m", "price_per_million_input": 1.0, "price_per_million_output": 1.0}
+    settings = EXPERIMENT | {
+        "pool": {"source": "pool.jsonl", "holdout": 4}, "llms": {"judge": judge}, "eval": {"judge": {"by": "llm"}},
+    }  # fmt: skip
+    Path("x.yaml").write_text(yaml.safe_dump(settings))
+    stages = last_json(tacos("plan", "x.yaml", "--json"))["stages"]
+    assert [s["estimate"]["calls"] for s in stages if s["stage"] == "judge"] == [2 * 4]
+
+
 def test_bad_pools() -> None:
     Path("bad.jsonl").write_text("not json\n" * 30)
     Path("odd.jsonl").write_text('{"a": 1}\n' * 3)

@@ -60,14 +60,13 @@ def deal(n: int, seed: int) -> Iterator[int]:
         yield from order
 
 
-def split_micro(batch: Sequence[int], parts: int) -> list[list[int]]:
-    """One step's rows dealt to `parts` micro-batches (devices x accumulation), each of at least one row.
+def split_micro(batch: Sequence[int], parts: int, empty: int) -> list[list[int]]:
+    """One step's rows dealt to `parts` micro-batches (devices x accumulation), the lack filled with `empty`.
 
-    Raises: ConfigError when the step has fewer rows than parts.
+    The trainer takes the same number of micro-batches in every step. A step of fewer rows, such as the
+    end of a pass or a few long samples, gets micro-batches of the one row `empty`, which has no
+    supervised token: it adds nothing to the step's summed loss nor to the token count that divides it.
+    So the split, which is execution, never changes what a step learns; to merge the short step into the
+    one before would. Three parts of [4, 7] with `empty` 9: [4], [7], [9].
     """
-    if len(batch) < parts:
-        raise ConfigError(
-            f"a step of {len(batch)} samples cannot be split over {parts} micro-batches "
-            "(devices x accumulation): use fewer of them, or more samples or loss tokens per step"
-        )
-    return [list(batch[i::parts]) for i in range(parts)]
+    return [list(batch[i::parts]) or [empty] for i in range(parts)]

@@ -11,27 +11,32 @@ by its own rules; here `tacos.chat` decides, so that training, held-out loss and
 
 from __future__ import annotations
 
-import logging
+import shutil
 import sys
 import time
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tacos.chat import Encoded, encode, ensure_template, template_hash
 from tacos.errors import PoolError, TacosError
+from tacos.store.fingerprint import fingerprint, named_by_content
 from tacos.types import Pool, Record, Trained
+from train.checkpoints import resume_point
 from train.plan import plan_batches, plan_epochs, split_micro
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
     from trl import SFTConfig, SFTTrainer
 
-log = logging.getLogger(__name__)
 IGNORED = -100
+EXECUTION = {"accumulation", "gradient_checkpointing", "save_steps", "deepspeed", "device"}
+"""Fields of `TrainSettings` that leave the answer as it is, up to rounding; outside of every fingerprint."""
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class LoraSettings(Record):
@@ -53,6 +58,8 @@ class TrainSettings(Record):
     warmup: float = Field(0.03, ge=0, lt=1)
     """Share of the steps."""
     weight_decay: float = Field(0.0, ge=0)
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
+    """AdamW's; TACOS's released code has 0.9, 0.95."""
     max_grad_norm: float = Field(1.0, gt=0)
     neftune_alpha: float | None = Field(None, gt=0)
     """Noise on the embeddings (arXiv:2310.05914), 5 in the paper."""
@@ -63,8 +70,8 @@ class TrainSettings(Record):
     """Samples in one optimiser step over all devices, for `budget: samples`."""
     steps: int = Field(100, ge=1)
     """Optimiser steps, for `budget: loss_tokens`."""
-    loss_tokens_per_step: int = Field(1000, ge=1)
-    """Supervised tokens in one step over all devices, for `budget: loss_tokens`."""
+    loss_tokens_per_step: int = Field(4096, ge=1)
+    """Supervised tokens in one step over all devices, for `budget: loss_tokens`; at least max_length."""
     max_length: int = Field(2048, ge=8)
     """Tokens; what a sample has beyond is cut."""
     template: str = "plain"
@@ -81,11 +88,25 @@ class TrainSettings(Record):
     device: Literal["auto", "cpu"] = "auto"
     """Execution."""
 
+    @model_validator(mode="after")
+    def _a_step_holds_any_sample(self) -> TrainSettings:
+        """Checked here, since the plan would only find out after selection and scoring are paid for."""
+        step, longest = self.loss_tokens_per_step, self.max_length
+        if self.budget == "loss_tokens" and step < longest:
+            raise ValueError(
+                f"loss_tokens_per_step is {step} and max_length {longest}: one sample may have more loss tokens than "
+                f"a step; set loss_tokens_per_step to {longest} or more, or max_length to {step} or less"
+            )
+        return self
+
 
 def train(
     pool: Pool, base: str, settings: TrainSettings, seed: int, out: Path, report_to: Sequence[str] = ()
 ) -> Trained:
     """Fine-tune `base` (a path or a hub name) on the pool and save model and tokenizer into `out/model`.
+
+    A killed run goes on from its last whole checkpoint; checkpoints of any other run in `out` are removed,
+    and so are this run's own once the model is saved.
 
     Raises: TacosError when the base cannot be loaded; PoolError when no sample has a supervised token.
     """
@@ -103,8 +124,11 @@ def train(
         )
     plan = make_plan(kept, settings, seed)
     trainer = make_trainer(model, tokenizer, kept, plan, settings, seed, out, report_to)
-    result = trainer.train(resume_from_checkpoint=last_checkpoint(out))
+    start = first_step(trainer, identity(pool, base, settings, seed), settings)
+    result = trainer.train(resume_from_checkpoint=start)
     save(trainer, tokenizer, settings, out / "model")
+    if trainer.is_world_process_zero():
+        shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
     used = [kept[i] for batch in plan for i in batch]
     return Trained(
         samples=len(kept),
@@ -157,21 +181,29 @@ def make_trainer(
     from datasets import Dataset
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-    labels = [[t if m else IGNORED for t, m in zip(e.ids, e.mask, strict=True)] for e in kept]
     config = trainer_config(settings, len(plan), seed, out, report_to)
     trainer = planned_trainer_class()(
         model=model,
         args=config,
-        train_dataset=Dataset.from_dict({"input_ids": [e.ids for e in kept], "labels": labels}),
+        train_dataset=Dataset.from_list(training_rows(kept)),
         processing_class=tokenizer,
         peft_config=lora_config(settings) if settings.mode == "lora" else None,
     )
     micro = config.world_size * settings.accumulation
-    trainer.plan = [part for batch in plan for part in split_micro(batch, micro)]
+    trainer.plan = [part for batch in plan for part in split_micro(batch, micro, empty=len(kept))]
     trainer.remove_callback(PrinterCallback)
     if not sys.stderr.isatty():
         trainer.remove_callback(ProgressCallback)
     return trainer
+
+
+def training_rows(kept: Sequence[Encoded]) -> list[dict[str, list[int]]]:
+    """ids and labels of each sample; after them one row without a supervised token, for `split_micro`."""
+    rows = [
+        {"input_ids": e.ids, "labels": [t if m else IGNORED for t, m in zip(e.ids, e.mask, strict=True)]}
+        for e in kept
+    ]
+    return [*rows, {"input_ids": kept[0].ids[:2], "labels": [IGNORED] * 2}]
 
 
 def trainer_config(
@@ -188,6 +220,8 @@ def trainer_config(
         lr_scheduler_type=settings.scheduler,
         warmup_steps=round(settings.warmup * steps),
         weight_decay=settings.weight_decay,
+        adam_beta1=settings.betas[0],
+        adam_beta2=settings.betas[1],
         max_grad_norm=settings.max_grad_norm,
         neftune_noise_alpha=settings.neftune_alpha,
         optim="adamw_torch",
@@ -269,15 +303,22 @@ def save(
         tokenizer.save_pretrained(folder)
 
 
-def last_checkpoint(out: Path) -> str | None:
-    """The newest checkpoint that a killed run left in `out`."""
-    from transformers.trainer_utils import get_last_checkpoint
+def identity(pool: Pool, base: str, settings: TrainSettings, seed: int) -> dict[str, Any]:
+    """All that decides the weights; the samples in their order, as the plan counts rows."""
+    samples = [(sample.id, [(m.role, m.content) for m in sample.messages]) for sample in pool]
+    return {
+        "samples": fingerprint(samples),
+        "base": named_by_content(base),
+        "settings": settings.model_dump(mode="json", exclude=EXECUTION),
+        "seed": seed,
+    }
 
-    folder = out / "checkpoints"
-    found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    if found:
-        log.info("going on from %s", found)
-    return found
+
+def first_step(trainer: SFTTrainer, run: dict[str, Any], settings: TrainSettings) -> str | None:
+    """The checkpoint to go on from; the main process clears the folder before the others look."""
+    with trainer.args.main_process_first(local=False, desc="looking for checkpoints"):
+        found = resume_point(Path(trainer.args.output_dir), run, deepspeed=settings.deepspeed is not None)
+    return str(found) if found else None
 
 
 def final_loss(history: Iterable[dict[str, Any]], mean: float) -> float:

@@ -26,10 +26,12 @@ class PerGroup:
         self.fill = fill
 
     def allocate(self, groups: Groups, scores: Scores, budget: int) -> list[Pick]:
-        """Raises: BudgetError when fewer samples have a score in any group."""
+        """Raises: BudgetError when fewer samples have a score and the budget is to be met."""
         order = sorted(range(len(groups)), key=lambda g: (len(groups.members[g]), g))
         queues = {g: deque(best_first(groups.members[g], scores.of(groups, g)).tolist()) for g in order}
-        check_budget(budget, len({row for q in queues.values() for row in q}), "samples that have a score")
+        if self.fill:
+            scored = {row for queue in queues.values() for row in queue}
+            check_budget(budget, len(scored), "samples that have a score")
         share, extra = divmod(budget, len(order)) if order else (0, 0)
         quota = {g: share + (place < extra) for place, g in enumerate(reversed(order))}
         picks: list[Pick] = []

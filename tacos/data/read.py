@@ -33,7 +33,7 @@ from tacos.data.rows import Row, read_rows
 from tacos.errors import PoolError
 from tacos.types import POOL_SCHEMA, Message, Pool, Record, Role, content_id
 
-__all__ = ["Dropped", "ReadResult", "ReadSettings", "read_pool", "read_rows"]
+__all__ = ["Dropped", "ReadResult", "ReadSettings", "local_file", "read_pool", "read_rows"]
 
 DETECT_ROWS = 100
 """The format is the commonest among this many first rows that are objects."""
@@ -110,17 +110,26 @@ def read_pool(source: str, settings: ReadSettings | None = None) -> ReadResult:
     return ReadResult(builder.pool(), dropped, read, lines, format, builder.renamed)
 
 
-def _open(source: str, settings: ReadSettings) -> Iterator[Row]:
+def local_file(source: str) -> Path | None:
+    """The file that `source` names, None where it is a hub id.
+
+    Raises: PoolError for a folder, or a name that is neither, with the names near it.
+    """
     path = Path(source)
     if path.is_file():
-        return read_rows(path)
+        return path
     if path.is_dir():
         inside = ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "nothing"
         raise PoolError(f"{source} is a folder, expected a file; it holds {inside}")
     near = _near(path)
     if is_hub_id(source) and not near:
-        return hub_rows(source, settings.revision, settings.split)
+        return None
     raise PoolError(f"no file {source}; " + (near or f"the folder {path.parent} does not exist"))
+
+
+def _open(source: str, settings: ReadSettings) -> Iterator[Row]:
+    path = local_file(source)
+    return read_rows(path) if path else hub_rows(source, settings.revision, settings.split)
 
 
 def _near(path: Path) -> str:

@@ -7,7 +7,6 @@ a tag used 900 times is one row of weight 900 and not 900 equal rows.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -16,6 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from tacos.grouping.tagging import Tags
+from tacos.store.files import read_jsonl, write_jsonl
 from tacos.types import Groups, Record
 
 
@@ -41,13 +41,16 @@ def cluster_vectors(
     vectors: (n, dim) float32; weights: (n,), occurrences of each vector.
     """
     from sklearn.cluster import DBSCAN, KMeans
+    from threadpoolctl import threadpool_limits
 
     if settings.algorithm == "dbscan":
         model = DBSCAN(eps=settings.eps, min_samples=settings.min_samples)
     else:
         k = min(settings.k, len(np.unique(vectors, axis=0)))
         model = KMeans(n_clusters=k, n_init=settings.restarts, random_state=seed)
-    return np.asarray(model.fit(vectors, sample_weight=weights).labels_, dtype=np.int64)
+    with threadpool_limits(1):  # with several threads sums are added in any order, and centres differ
+        labels = model.fit(vectors, sample_weight=weights).labels_
+    return np.asarray(labels, dtype=np.int64)
 
 
 def cluster_tags(
@@ -103,13 +106,10 @@ def signature_reduction(groups: Groups, responses: Sequence[str]) -> Groups:
 
 
 def write_groups(groups: Groups, path: Path) -> None:
-    rows = [
-        {"group": name, "rows": members.tolist()}
-        for name, members in zip(groups.labels, groups.members, strict=True)
-    ]
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    pairs = zip(groups.labels, groups.members, strict=True)
+    write_jsonl(path, ({"group": name, "rows": members.tolist()} for name, members in pairs))
 
 
 def read_groups(path: Path) -> Groups:
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = list(read_jsonl(path))
     return Groups(tuple(r["group"] for r in rows), tuple(np.array(r["rows"], dtype=np.int64) for r in rows))

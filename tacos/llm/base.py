@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 from pydantic import Field
 
 from tacos.store.fingerprint import named_by_content
+from tacos.tracking import Usage
 from tacos.types import Message, Record
 
 
@@ -79,13 +80,30 @@ class LLMSettings(Record):
     """USD per million prompt tokens; None means the price is unknown and the cap counts tokens only."""
     price_per_million_output: float | None = Field(None, ge=0)
     max_cost_usd: float | None = Field(None, gt=0)
-    """Hard cap on money for the whole run with this model; needs both prices."""
+    """Hard cap on money for all answers a run gets from this model, also those it paid for before it was
+    stopped and finds in the cache; needs both prices."""
     max_tokens_total: int | None = Field(None, gt=0)
-    """Hard cap on prompt plus completion tokens for the whole run with this model."""
+    """Hard cap on prompt plus completion tokens, counted in the same way."""
 
     def identity(self) -> dict[str, Any]:
         """What of these settings changes an answer."""
         return {"model": named_by_content(self.model), "structured": self.structured}
+
+    def used(self, completion: Completion) -> Usage:
+        """What one completion used, now or when it was paid. A failed call is not a call that was paid,
+        though a server may have billed tokens for it."""
+        tokens = completion.prompt_tokens, completion.completion_tokens
+        cost, answered = self.price(*tokens), completion.text is not None
+        unpriced = int(answered and None in (self.price_per_million_input, self.price_per_million_output))
+        if completion.cached:
+            return Usage(
+                cached_calls=1, cached_prompt_tokens=tokens[0], cached_completion_tokens=tokens[1],
+                cached_cost_usd=cost, unpriced_calls=unpriced,
+            )  # fmt: skip
+        return Usage(
+            calls=int(answered), failed_calls=int(not answered), prompt_tokens=tokens[0],
+            completion_tokens=tokens[1], cost_usd=cost, unpriced_calls=unpriced,
+        )  # fmt: skip
 
     def price(self, prompt_tokens: int, completion_tokens: int) -> float:
         """USD for these tokens; 0.0 where the price is unknown."""

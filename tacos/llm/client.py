@@ -68,7 +68,9 @@ class CachedLLM:
         keys = [request_key(self.model, r, self.settings.structured) for r in requests]
         known = self.cache.get(keys) if self.cache else {}
         wanted = {key: r for key, r in zip(keys, requests, strict=True) if key not in known}
-        self.ledger.add(Usage(cached_calls=len(requests) - len(wanted)))
+        replayed = sum((self.settings.used(reply) for reply in known.values()), Usage())
+        self.ledger.add(replayed + Usage(cached_calls=len(requests) - len(wanted) - len(known)))
+        self._gate.count(known)
         fresh = await self._ask(wanted, len(set(keys))) if wanted else {}
         return _in_order(keys, known, fresh)
 
@@ -105,7 +107,7 @@ class CachedLLM:
         return len(sent)
 
     def _keep(self, key: bytes, request: Request, completion: Completion) -> None:
-        self.ledger.add(self._gate.settle(request, completion))
+        self.ledger.add(self._gate.settle(key, request, completion))
         if self.cache and completion.text is not None:
             self.cache.put(key, completion)
 

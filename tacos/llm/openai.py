@@ -27,6 +27,7 @@ from tenacity import (
 from tacos.errors import ConfigError, LLMError
 from tacos.llm.backend import Reply, count_tokens, in_parallel, prompt_tokens
 from tacos.llm.base import Completion, LLMSettings, Request
+from tacos.store.fingerprint import named_by_content
 
 CONNECT_TIMEOUT_S = 15.0
 MAX_WAIT_S = 60.0
@@ -78,7 +79,7 @@ class OpenAIBackend:
     ):
         if not settings.endpoint.startswith(("http://", "https://")):
             raise ConfigError(f"endpoint {settings.endpoint!r} is no URL; write http://... or https://...")
-        self.model = settings.model
+        self.model = named_by_content(settings.model)  # a folder served again after training is another model
         self.settings = settings
         self.url = settings.endpoint.rstrip("/") + "/chat/completions"
         self._key = (api_key or "").strip()
@@ -176,7 +177,7 @@ class OpenAIBackend:
 
     def _body(self, request: Request) -> bytes:
         body: dict[str, Any] = {
-            "model": self.model,
+            "model": self.settings.model,
             "messages": [{"role": m.role, "content": m.content} for m in request.messages],
             **request.sampling.model_dump(),
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tacos.llm.backend import prompt_tokens
 from tacos.llm.base import Completion, LLMSettings, Request
@@ -38,6 +38,7 @@ class SpendGate:
     def __init__(self, settings: LLMSettings):
         self.settings = settings
         self.spent = Usage()
+        self._counted: set[bytes] = set()
         self._reserved = Usage()
 
     def admit(self, request: Request) -> bool:
@@ -48,20 +49,19 @@ class SpendGate:
         self._reserved = self._reserved + call
         return True
 
-    def settle(self, request: Request, completion: Completion) -> Usage:
+    def settle(self, key: bytes, request: Request, completion: Completion) -> Usage:
         """Turn a reservation into what the call used, which is returned."""
         self._reserved = self._reserved - estimate_usage([request], self.settings)
-        sent, got = completion.prompt_tokens, completion.completion_tokens
-        failed = completion.text is None
-        used = Usage(
-            calls=0 if failed else 1,
-            failed_calls=1 if failed else 0,
-            prompt_tokens=sent,
-            completion_tokens=got,
-            cost_usd=self.settings.price(sent, got),
-        )
+        used = self.settings.used(completion)
         self.spent = self.spent + used
+        self._counted.add(key)
         return used
+
+    def count(self, replies: Mapping[bytes, Completion]) -> None:
+        """Put replies from the cache on the bill, each once: they were paid for this work before."""
+        for key in replies.keys() - self._counted:
+            self.spent = self.spent + self.settings.used(replies[key]).as_first_paid()
+        self._counted |= replies.keys()
 
     def release(self) -> None:
         """Forget what is in flight, after a stream that was broken off."""

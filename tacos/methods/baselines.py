@@ -8,8 +8,10 @@ import numpy as np
 
 from tacos import steps
 from tacos.allocation.top import Top, Uniform
+from tacos.errors import TacosError
 from tacos.methods.base import method
 from tacos.stage import Job, Outcome, Stage
+from tacos.store.fingerprint import named_by_content
 from tacos.types import Groups, Pick, Record, Scores
 
 WORD = re.compile(r"\w+|[^\w\s]")
@@ -57,7 +59,8 @@ def longest(settings: LongestSettings, bench: steps.Bench) -> Stage:
         steps.write_scores(job.out / "scores.parquet", pool, Scores(lengths))
         return Outcome(rows_in=len(pool), rows_out=len(pool), metrics={"mean": float(lengths.mean())})
 
-    scores = Stage("length", work, settings.model_dump(), {"pool": bench.pool})
+    unit = named_by_content(settings.tokenizer) if settings.tokenizer else "words"
+    scores = Stage("length", work, {"unit": unit}, {"pool": bench.pool})
     return steps.select(bench, "longest", Top(), {"by": "top"}, scores=scores)
 
 
@@ -67,6 +70,9 @@ def response_lengths(responses: list[str], tokenizer: str | None) -> np.ndarray:
         return np.array([len(WORD.findall(text)) for text in responses], dtype=np.float64)
     from transformers import AutoTokenizer
 
-    encode = AutoTokenizer.from_pretrained(tokenizer)
+    try:
+        encode = AutoTokenizer.from_pretrained(tokenizer)
+    except (OSError, ValueError) as error:
+        raise TacosError(f"cannot load the tokenizer {tokenizer!r}: {str(error).splitlines()[0]}") from error
     ids = encode(responses, add_special_tokens=False)["input_ids"]
     return np.array([len(row) for row in ids], dtype=np.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 
 from eval.pairwise import points, summarise
 from eval.results import ArmRun, ArmSummary, Audit, Interval, Results, TagReport
-from eval.stats import bootstrap_mean, crossed_difference, crossed_mean, unpaired_difference
+from eval.stats import bootstrap_mean, clustered_difference, clustered_mean, crossed_difference, crossed_mean
 from tacos.embed import MINILM
 from tacos.pipeline.graph import ArmStages, Experiment
 from tacos.pipeline.pool import truth_of
@@ -83,6 +83,7 @@ class Collector:
             },
             audit=audit(self.ids[arm.arm, arm.seed], self.pool, self.truth),
             selection_usage=self.selection_usage(arm.select),
+            failed=self.failed(arm),
             trained=Trained.model_validate(read_json(folders["train"] / "trained.json"))
             if arm.train
             else None,
@@ -93,8 +94,15 @@ class Collector:
 
     def selection_usage(self, select: Stage | None) -> Usage:
         """What the selection rests on, as first paid; the pool itself costs every arm the same and is left out."""
-        stages = [s for s in select.walk() if s.name != "load"] if select else []
-        return sum((self.store.record(s).usage for s in stages), Usage())
+        return sum((self.store.record(s).usage.as_first_paid() for s in selecting(select)), Usage())
+
+    def failed(self, arm: ArmStages) -> dict[str, int]:
+        """Stage -> rows without an answer; what training drops is told by `Trained`."""
+        counts: Counter[str] = Counter()
+        for stage in (*selecting(arm.select), arm.answer, arm.judge):
+            if stage is not None:
+                counts[stage.name] += self.store.record(stage).outcome.rows_failed
+        return {name: n for name, n in counts.items() if n}
 
     def matches(self, arm: ArmStages) -> list[float]:
         """1.0 or 0.0 per checkable question, in question order."""
@@ -118,23 +126,24 @@ class Collector:
             arm=name,
             method=self.settings.arms[name].method,
             seeds=[arm.seed for arm in arms],
-            defect_rate=bootstrap_mean(defects) if defects else None,
+            defect_rate=clustered_mean(defects) if defects else None,
             exact_match=crossed_mean(matches) if matches[0] else None,
             heldout_loss=bootstrap_mean(losses) if losses and None not in losses else None,
             winning_score=self.winning(arms),
             exact_match_gain=crossed_difference(matches, base_matches).interval
             if other and matches[0]
             else None,
-            defect_gain=unpaired_difference(defects, base_defects)
+            defect_gain=clustered_difference(defects, base_defects)
             if other and defects and base_defects
             else None,
         )
 
-    def defects(self, arms: Sequence[ArmStages]) -> list[float]:
-        """1.0 for a defective row, over all rows of all seeds."""
+    def defects(self, arms: Sequence[ArmStages]) -> list[dict[Hashable, float]]:
+        """Per seed that selects anything, row id -> 1.0 for a defective row; empty where it is not known."""
         if self.truth is None:
             return []
-        return [float(self.truth[i].defect is not None) for arm in arms for i in self.ids[arm.arm, arm.seed]]
+        selections = [self.ids[arm.arm, arm.seed] for arm in arms]
+        return [{i: float(self.truth[i].defect is not None) for i in ids} for ids in selections if ids]
 
     def winning(self, arms: Sequence[ArmStages]) -> Interval | None:
         """Over the questions that were parsed for every seed."""
@@ -154,6 +163,11 @@ class Collector:
                 if stage.name == "normalize":
                     found.append(tag_report(arm.arm, self.store.folder(stage)))
         return found
+
+
+def selecting(select: Stage | None) -> list[Stage]:
+    """The stages of a selection, without the pool that all arms share."""
+    return [stage for stage in select.walk() if stage.name != "load"] if select else []
 
 
 def tag_report(arm: str, folder: Path) -> TagReport:

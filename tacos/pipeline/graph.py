@@ -53,9 +53,7 @@ class Experiment:
         for name, arm in made.items():
             judge = None
             if arm.answer and opponent and name != self.settings.baseline:
-                judge = judge_stage(
-                    arm.answer, opponent, self.load, self.settings.eval.judge, dict(self.settings.llms)
-                )
+                judge = judge_stage(arm.answer, opponent, self.load, self.settings)
             yield ArmStages(arm.arm, arm.method, seed, arm.select, arm.train, arm.answer, judge)
 
     def _arm(self, name: str, seed: int) -> ArmStages:

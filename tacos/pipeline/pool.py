@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from tacos.data.builtin import build
 from tacos.data.decontaminate import contaminated
 from tacos.data.prepare import Prepared, prepare
-from tacos.data.read import Dropped, count_reasons, read_pool
+from tacos.data.read import Dropped, count_reasons, local_file, read_pool, read_rows
+from tacos.data.rows import Row
 from tacos.errors import PoolError
 from tacos.pipeline.settings import PoolSettings
 from tacos.stage import Job, Outcome, Stage
 from tacos.store.files import read_jsonl, write_jsonl
 from tacos.store.fingerprint import file_digest
-from tacos.types import Pool, Question, Truth, make_sample
+from tacos.types import Pool, Question, Role, Sample, Truth, make_sample
 
 BUILTIN = "builtin"
+ASKED = ("turns", "text", "instruction", "prompt")
+"""Keys that may hold a question; the first that is not empty is asked."""
+NAMED = ("question_id", "id")
 
 
 def load_stage(settings: PoolSettings) -> Stage:
-    """Raises: PoolError when a named local file is missing."""
+    """Raises: PoolError when a named file is missing and could not be a hub id either."""
     if settings.source == BUILTIN:
         identity: dict[str, Any] = {"builtin": settings.builtin, "dedup": settings.dedup}
         return Stage("load", lambda job: _load_builtin(job, settings), identity)
@@ -34,8 +40,8 @@ def load_stage(settings: PoolSettings) -> Stage:
 
 def _content(settings: PoolSettings) -> dict[str, str]:
     """What is read, by content for files and by name for hub ids."""
-    path = Path(settings.source)
-    content = {"file": file_digest(path)} if path.is_file() else {"hub": settings.source}
+    path = local_file(settings.source)
+    content = {"file": file_digest(path)} if path else {"hub": settings.source}
     if settings.questions:
         content["questions"] = file_digest(_existing(Path(settings.questions)))
     return content
@@ -80,20 +86,28 @@ def _load_file(job: Job, settings: PoolSettings) -> Outcome:
 def hold_out(pool: Pool, n: int, seed: int) -> tuple[Pool, list[Question]]:
     """The pool without `n` rows drawn at random, and those rows as questions with references.
 
+    A conversation is asked its first user turn, and its first reply is the reference. A system message is
+    left out: every model is asked the bare question.
+
     Raises: PoolError when the pool would be empty.
     """
     if n >= len(pool):
         raise PoolError(f"holdout {n:,} leaves nothing of {len(pool):,} samples: set pool.holdout lower")
     order = np.random.default_rng(seed).permutation(len(pool))
-    questions = []
-    for sample in pool.take(np.sort(order[:n])):
-        turns = tuple(m.content for m in sample.messages if m.role == "user")
-        questions.append(
-            Question(
-                id=sample.id, turns=turns[:1], category=sample.source, reference=sample.messages[-1].content
-            )
+    questions = [
+        Question(
+            id=sample.id,
+            turns=(_first(sample, "user"),),
+            category=sample.source,
+            reference=_first(sample, "assistant"),
         )
+        for sample in pool.take(np.sort(order[:n]))
+    ]
     return pool.take(np.sort(order[n:])), questions
+
+
+def _first(sample: Sample, role: Role) -> str:
+    return next(m.content for m in sample.messages if m.role == role)
 
 
 def decontaminate(pool: Pool, questions: list[Question]) -> tuple[Pool, list[Dropped]]:
@@ -110,23 +124,52 @@ def decontaminate(pool: Pool, questions: list[Question]) -> tuple[Pool, list[Dro
 def read_questions(path: Path) -> list[Question]:
     """Questions in FastChat's or a like form; see `PoolSettings.questions`.
 
-    Raises: PoolError naming the line that has no question.
+    Raises: PoolError with the path and the line of the first row that is no question, or whose id an
+    earlier row has (answers and verdicts are matched by it).
     """
-    questions = []
-    for number, row in enumerate(read_jsonl(_existing(path)), start=1):
-        turns = row.get("turns") or row.get("text") or row.get("instruction") or row.get("prompt")
-        if not turns:
-            raise PoolError(f"{path} line {number} has no question: give turns, text, instruction or prompt")
-        questions.append(
-            Question(
-                id=str(row.get("question_id", row.get("id", number))),
-                turns=(turns,) if isinstance(turns, str) else tuple(turns),
-                category=str(row.get("category", "")),
-                reference=row.get("reference") if isinstance(row.get("reference"), str) else None,
-                answer=row.get("answer"),
+    questions: list[Question] = []
+    lines: dict[str, int] = {}
+    for row in read_rows(_existing(path)):
+        where = f"{path} line {row.line}"
+        question = _question(row, len(questions) + 1, where)
+        if question.id in lines:
+            raise PoolError(
+                f"{where}: question id {question.id!r} stands in line {lines[question.id]} too; "
+                "give each question its own"
             )
-        )
+        lines[question.id] = row.line
+        questions.append(question)
     return questions
+
+
+def _question(row: Row, number: int, where: str) -> Question:
+    """number: the id of a question that has none."""
+    value = row.value
+    if row.error is not None:
+        raise PoolError(f"{where} is no JSON: {row.error}")
+    if not isinstance(value, dict):
+        raise PoolError(f"{where} holds {type(value).__name__}, expected an object with a question")
+    turns = next((value[key] for key in ASKED if value.get(key)), None)
+    if turns is None:
+        raise PoolError(f"{where} has no question: give turns, text, instruction or prompt")
+    try:
+        return Question(
+            id=str(next((value[key] for key in NAMED if value.get(key) is not None), number)),
+            turns=(turns,) if isinstance(turns, str) else turns,
+            category=str(value.get("category", "")),
+            reference=value.get("reference") if isinstance(value.get("reference"), str) else None,
+            answer=_scalar_text(value.get("answer")),
+        )
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise PoolError(
+            f"{where}: {problem['loc'][0]} is {str(problem['input'])[:80]!r}: {problem['msg']}"
+        ) from error
+
+
+def _scalar_text(value: Any) -> Any:
+    """`"answer": 4` means the text 4; what is no scalar stays, to be refused as no text."""
+    return json.dumps(value) if isinstance(value, bool | int | float) else value
 
 
 def _write(job: Job, pool: Pool, dropped: list[Dropped], questions: Iterable[Question], read: int) -> Outcome:

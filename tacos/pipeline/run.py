@@ -15,12 +15,15 @@ from typing import Any
 import yaml
 
 from eval.results import Results
+from tacos.allocation.base import check_budget
 from tacos.embed import Embedder
+from tacos.errors import ConfigError
 from tacos.llm.base import LLM
 from tacos.llm.client import build_llm
 from tacos.pipeline.collect import Collector
 from tacos.pipeline.graph import Experiment, selection_stage
-from tacos.pipeline.settings import ExperimentSettings, ModelsSettings, SelectSettings
+from tacos.pipeline.pool import questions_of
+from tacos.pipeline.settings import ZERO_SHOT, ExperimentSettings, ModelsSettings, SelectSettings
 from tacos.stage import ArtifactStore, Stage, Tools
 from tacos.store.files import write_json, write_text
 from tacos.store.fingerprint import plain
@@ -28,6 +31,8 @@ from tacos.tracking import Ledger, Tracker, Usage
 from tacos.types import Record
 
 log = logging.getLogger(__name__)
+WHOLE = ("full", ZERO_SHOT)
+"""Methods that no budget limits."""
 
 
 def make_tools(settings: ModelsSettings, ledger: Ledger) -> Tools:
@@ -48,20 +53,29 @@ def make_tools(settings: ModelsSettings, ledger: Ledger) -> Tools:
     return Tools(ledger=ledger, embedder=embedder, llm=llm, device=settings.embedder.device)
 
 
-def run_experiment(settings: ExperimentSettings) -> tuple[Results, Path]:
-    """Run what is not done, then report; returns the results and the run folder."""
+def run_experiment(settings: ExperimentSettings, retry_failed: bool = False) -> tuple[Results, Path]:
+    """Run what is not done, then report; returns the results and the run folder.
+
+    retry_failed: ask again for rows that earlier runs got no answer for.
+
+    Raises: TacosError for what went wrong, with finished stages kept.
+    """
     from eval.report import write_report  # matplotlib, which a selection does without
 
     started, ledger = time.perf_counter(), Ledger()
     experiment = Experiment(settings)
     arms = experiment.arms  # every setting of every arm is checked here, before the first stage works
-    folder, store = Path(settings.runs) / settings.name, ArtifactStore(Path(settings.artifacts))
+    refuse_many_processes()
+    folder = Path(settings.runs) / settings.name
+    store = ArtifactStore(Path(settings.artifacts), retry_failed)
     write_config(folder, settings)
     tracker = Tracker(
         settings.tracking.project, settings.name, folder, plain(settings), settings.tracking.mode
     )
     try:
         tools = make_tools(settings, ledger)
+        store.run(experiment.load, tools)
+        check_before_paying(experiment, store)
         for arm in arms:
             for stage in arm.stages().values():
                 store.run(stage, tools)
@@ -77,6 +91,32 @@ def run_experiment(settings: ExperimentSettings) -> tuple[Results, Path]:
     finally:
         tracker.finish()
     return results, folder
+
+
+def refuse_many_processes() -> None:
+    """Raises: ConfigError under torchrun, where every process would do, and wait for, the same stages."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError("`tacos run` is one process; train over several with `torchrun ... tacos train`")
+
+
+def check_before_paying(experiment: Experiment, store: ArtifactStore) -> None:
+    """What the loaded pool already tells: before a call is paid or a step trained.
+
+    Raises: BudgetError for a budget above the pool; ConfigError for a judge that has nothing to judge.
+    """
+    settings, loaded = experiment.settings, store.record(experiment.load).outcome
+    if any(arm.method not in WHOLE for arm in settings.arms.values()):
+        check_budget(settings.budget, loaded.rows_out, "samples in the pool")
+    if settings.train is None or len(settings.arms) < 2:
+        return
+    questions = questions_of(store.folder(experiment.load))
+    if not questions:
+        raise ConfigError("there is no test question to judge by: set pool.holdout or pool.questions")
+    if settings.eval.judge.by == "reference" and not any(q.reference or q.answer for q in questions):
+        raise ConfigError(
+            f"the reference judge needs references, and none of {len(questions)} test questions has one: "
+            "set eval.judge.by=llm, or use pool.holdout"
+        )
 
 
 def write_config(folder: Path, settings: ModelsSettings) -> None:
@@ -183,21 +223,27 @@ class SelectReport(Record):
     run_dir: str
 
 
-def select(settings: SelectSettings, out: Path) -> SelectReport:
+def select(settings: SelectSettings, out: Path, retry_failed: bool = False) -> SelectReport:
     """Select, and copy the selection to `out`.
+
+    retry_failed: ask again for rows that earlier runs got no answer for.
 
     Raises: TacosError when `out` cannot be written; what was worked out stays in the artifacts.
     """
-    started, store = time.perf_counter(), ArtifactStore(Path(settings.artifacts))
-    stage = selection_stage(settings)
-    folder = store.run(stage, make_tools(settings, Ledger()))
+    started, store = time.perf_counter(), ArtifactStore(Path(settings.artifacts), retry_failed)
+    stage, tools = selection_stage(settings), make_tools(settings, Ledger())
+    loading = next(iter(stage.walk()))
+    store.run(loading, tools)
+    if settings.method not in WHOLE:
+        check_budget(settings.budget, store.record(loading).outcome.rows_out, "samples in the pool")
+    folder = store.run(stage, tools)
     write_text(out, (folder / "selection.jsonl").read_text(encoding="utf-8"))
     run = Path(settings.runs) / f"select-{settings.method}-{stage.fingerprint[:8]}"
     write_config(run, settings)
     link_artifacts(
         run, store, {s.name if s.name != "embed" else f"embed-{s.settings['text']}": s for s in stage.walk()}
     )
-    load, done = store.record(next(iter(stage.walk()))).outcome, store.record(stage).outcome
+    load, done = store.record(loading).outcome, store.record(stage).outcome
     report = SelectReport(
         pool=load.rows_in, selected=done.rows_out, dropped=load.rows_failed, method=settings.method,
         budget=settings.budget, seconds=round(time.perf_counter() - started, 2), out=str(out), run_dir=str(run),

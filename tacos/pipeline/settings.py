@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -102,7 +102,7 @@ class TrainRunSettings(Record):
     """Hub id or folder of the base model."""
     out: str = "out/model"
     """Folder; the fine-tuned model goes into `model/` in it."""
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     train: TrainSettings = TrainSettings()
 
 
@@ -132,7 +132,7 @@ class SelectSettings(ModelsSettings):
     method: str = "tacos"
     settings: dict[str, Any] = Field(default_factory=dict)
     budget: int = Field(1000, ge=1)
-    seed: int = 0
+    seed: int = Field(0, ge=0)
 
     @field_validator("method")
     @classmethod
@@ -149,7 +149,7 @@ class ExperimentSettings(ModelsSettings):
     pool: PoolSettings = PoolSettings()
     budget: int = Field(..., ge=1)
     """Samples each selecting arm takes."""
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = (0,)
     """Each seed selects and trains anew."""
     arms: dict[str, ArmSettings]
     baseline: str

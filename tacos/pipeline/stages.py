@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from eval.generate import generate, heldout_loss
-from eval.judge import Comparison, LLMJudge, LLMJudgeSettings, PairJudge, ReferenceJudge
+from eval.judge import (
+    Comparison,
+    LLMJudge,
+    LLMJudgeSettings,
+    PairJudge,
+    ReferenceJudge,
+    judge_request,
+)
 from eval.pairwise import Judged, compare
 from tacos.data.read import read_pool
 from tacos.errors import ConfigError, PoolError
 from tacos.llm.base import LLMSettings
-from tacos.pipeline.pool import corpus_of, questions_of, reference_pool
-from tacos.pipeline.settings import TINY, BaseModelSettings, EvalSettings, JudgeSettings
+from tacos.llm.spend import estimate_usage
+from tacos.pipeline.pool import BUILTIN, corpus_of, questions_of, read_questions, reference_pool
+from tacos.pipeline.settings import TINY, BaseModelSettings, EvalSettings, ExperimentSettings, PoolSettings
 from tacos.prompts import load
 from tacos.stage import Job, Outcome, Stage
 from tacos.store.files import read_jsonl, write_json, write_jsonl
 from tacos.store.fingerprint import named_by_content
 from tacos.text import exact_match
+from tacos.tracking import Usage
 from tacos.types import Answer, Pool, Question
 from train.sft import TrainSettings, train
 from train.tiny import build_tiny
 
+EXPECTED_VERDICT = 120
+"""Tokens of a judge's reply; short feedback and two grades."""
 EXECUTION = {"accumulation", "gradient_checkpointing", "save_steps", "deepspeed", "device"}
 
 
@@ -109,17 +121,22 @@ def match_answers(questions: list[Question], answers: list[Answer]) -> dict[str,
     }
 
 
-def judge_stage(
-    answers: Stage, opponent: Stage, pool: Stage, settings: JudgeSettings, llms: dict[str, LLMSettings]
-) -> Stage:
-    """Every question judged in both orders: `reviews.jsonl`."""
+def judge_stage(answers: Stage, opponent: Stage, pool: Stage, experiment: ExperimentSettings) -> Stage:
+    """Every question judged in both orders: `reviews.jsonl`.
+
+    Raises: ConfigError when the judge is an LLM that is not configured.
+    """
+    settings = experiment.eval.judge
     identity: dict[str, Any] = settings.model_dump(exclude={"llm", "sampling"})
+    estimate = None
     if settings.by == "llm":
-        if settings.llm not in llms:
+        if settings.llm not in experiment.llms:
             raise ConfigError(f"eval.judge.by=llm needs llms.{settings.llm}: add its model and endpoint")
+        llm = experiment.llms[settings.llm]
         identity |= {
-            "llm": llms[settings.llm].identity(), "sampling": settings.sampling, "prompt": load("judge_pair").template,
+            "llm": llm.identity(), "sampling": settings.sampling, "prompt": load("judge_pair").template,
         }  # fmt: skip
+        estimate = _judge_estimate(experiment, llm)
 
     def work(job: Job) -> Outcome:
         judge: PairJudge = ReferenceJudge()
@@ -138,7 +155,29 @@ def judge_stage(
             metrics={"judge": judge.name},
         )
 
-    return Stage("judge", work, identity, {"answers": answers, "opponent": opponent, "pool": pool})
+    inputs = {"answers": answers, "opponent": opponent, "pool": pool}
+    return Stage("judge", work, identity, inputs, estimate=estimate)
+
+
+def _judge_estimate(experiment: ExperimentSettings, llm: LLMSettings) -> Any:
+    def estimate(pool: Pool, done: Mapping[str, Path]) -> Usage:
+        """Both orders of every question; answers are taken to be half as long as they may be."""
+        known = questions_of(done["pool"]) if "pool" in done else []
+        asked = ["\n\n".join(q.turns) for q in known] or ["x" * 200] * expected_questions(experiment.pool)
+        answer = "x" * (4 * experiment.eval.generate.max_new_tokens // 2)
+        judge = LLMJudgeSettings(sampling=experiment.eval.judge.sampling)
+        once = [judge_request(Comparison(question=q, answer_1=answer, answer_2=answer), judge) for q in asked]
+        usage = estimate_usage(once, llm, EXPECTED_VERDICT)
+        return usage + usage
+
+    return estimate
+
+
+def expected_questions(pool: PoolSettings) -> int:
+    """Test questions a pool will have, before it is loaded."""
+    if pool.questions:
+        return len(read_questions(Path(pool.questions)))
+    return pool.builtin.test_size if pool.source == BUILTIN else pool.holdout
 
 
 def comparisons(questions: list[Question], answers: Path, opponent: Path) -> list[Comparison]:

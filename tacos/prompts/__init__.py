@@ -7,7 +7,7 @@ tag.txt         open tagging as TACOS describes it (arXiv 2507.03673): coarse ta
                 intention, each with an explanation, as a JSON list. Fields: prompt.
 compare.txt     TACOS's comparative scoring: two samples in one call, seven criteria, harsh, blind to
                 length and order, feedback before two scores in [1, 100] (figure 3; the released prompt
-                file has 0-100). Fields: prompt_1, response_1, prompt_2, response_2.
+                file has 0-100). Fields: low, prompt_1, response_1, prompt_2, response_2.
 rate.txt        a single rating of accuracy, 0-5, after AlpaGasus (arXiv 2307.08701), which puts the
                 score on the first line; here the reason comes first. Fields: prompt, response.
 judge_pair.txt  pairwise judging with a score of 1-10 for each answer (LLM-as-a-judge, arXiv

@@ -14,8 +14,8 @@ its scores decides across groups.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -26,8 +26,9 @@ from tacos.llm.parse import ParseError, parse_pair_scores
 from tacos.prompts import SCHEMAS, fill
 from tacos.types import Groups, Message, Pool, Record, Sample, Scores
 
+T = TypeVar("T")
 LOW, HIGH = 1, 100
-"""The paper's scale (figure 3)."""
+"""The paper's scale (figure 3); the released prompt file starts at 0."""
 
 
 class ComparativeSettings(Record):
@@ -39,7 +40,10 @@ class ComparativeSettings(Record):
     sampling: Sampling = Sampling(temperature=0.0, max_tokens=512)
     pairing: Literal["stored", "random"] = "stored"
     rounds: int = Field(1, ge=1)
-    """Times each sample is scored in a group, each time with another partner; above 1 implies random."""
+    """Times each sample is scored in a group, each time with another partner, as far as there are any;
+    above 1 implies random order."""
+    low: Literal[0, 1] = 1
+    """Lowest score: 1 as in the paper's figure 3, or 0 as in the released prompt file."""
     odd: Literal["rematch", "drop"] = "rematch"
     """The last sample of an odd group meets a scored one again, or stays without a score."""
 
@@ -76,21 +80,45 @@ def make_pairs(groups: Groups, settings: ComparativeSettings, seed: int) -> list
     rng = np.random.default_rng(seed)
     pairs: list[Pair] = []
     for number, members in enumerate(groups.members):
-        for round_ in range(settings.rounds):
-            shuffle = settings.pairing == "random" or settings.rounds > 1
-            order = rng.permutation(members) if shuffle else members
-            pairs += _pair_up(order.tolist(), number, round_, settings.odd)
+        shuffle = settings.pairing == "random" or settings.rounds > 1
+        order = (rng.permutation(members) if shuffle else members).tolist()
+        pairs += _group_pairs(order, number, settings)
     return pairs
 
 
-def _pair_up(rows: list[int], group: int, round_: int, odd: str) -> list[Pair]:
-    pairs = [
-        Pair(group=group, first=a, second=b, round=round_)
-        for a, b in zip(rows[::2], rows[1::2], strict=False)
-    ]
-    if len(rows) % 2 and len(rows) > 1 and odd == "rematch":
-        pairs.append(Pair(group=group, first=rows[-1], second=rows[0], round=round_, counts_second=False))
-    return pairs
+def _group_pairs(order: list[int], group: int, settings: ComparativeSettings) -> Iterator[Pair]:
+    """Rounds in which nobody meets the same partner twice; a small group has fewer than were asked for."""
+    if len(order) < 2:
+        return
+    seats: list[int | None] = [*order, *([None] if len(order) % 2 else [])]
+    for round_ in range(min(settings.rounds, len(seats) - 1)):
+        met = [(a, b) for a, b in round_of(seats, round_) if a is not None and b is not None]
+        for a, b in met:
+            yield Pair(group=group, first=a, second=b, round=round_)
+        odd = next((a if b is None else b for a, b in round_of(seats, round_) if None in (a, b)), None)
+        if odd is not None and settings.odd == "rematch":
+            opponent = next(row for pair in met for row in pair if row != odd)
+            yield Pair(group=group, first=odd, second=opponent, round=round_, counts_second=False)
+
+
+def round_of(seats: list[T], number: int) -> list[tuple[T, T]]:
+    """One round of a round robin by the circle method: every two meet once in len(seats) - 1 rounds.
+
+    Round 0 pairs neighbours: (0,1), (2,3), ...; later rounds turn all but the first seat, and swap who is
+    shown first.
+
+    >>> [round_of([0, 1, 2, 3], r) for r in range(3)]
+    [[(0, 1), (2, 3)], [(2, 0), (1, 3)], [(0, 3), (1, 2)]]
+    """
+    # Seats lie around a table so that neighbours face each other in round 0.
+    table = seats[::2] + seats[1::2][::-1]
+    turned = [table[0], *_rotate(table[1:], number)]
+    faced = [(turned[i], turned[-1 - i]) for i in range(len(turned) // 2)]
+    return [(b, a) for a, b in faced] if number % 2 else faced
+
+
+def _rotate(items: list[T], by: int) -> list[T]:
+    return items[by % len(items) :] + items[: by % len(items)]
 
 
 def comparative_scores(
@@ -133,15 +161,14 @@ def _mean_by_row(n: int, given: dict[tuple[int, int], list[float]]) -> np.ndarra
     return np.divide(total, count, out=np.full(n, np.nan), where=count > 0)
 
 
-def compare_request(first: Sample, second: Sample, sampling: Sampling, repeat: int = 0) -> Request:
+def compare_request(first: Sample, second: Sample, settings: ComparativeSettings) -> Request:
     prompt = fill(
         "compare",
+        low=str(settings.low),
         prompt_1=first.prompt, response_1=first.response, prompt_2=second.prompt, response_2=second.response,
     )  # fmt: skip
-    return Request(
-        messages=(Message(role="user", content=prompt),),
-        sampling=sampling, json_schema=SCHEMAS["compare"], repeat=repeat,
-    )  # fmt: skip
+    message = Message(role="user", content=prompt)
+    return Request(messages=(message,), sampling=settings.sampling, json_schema=SCHEMAS["compare"])
 
 
 class LLMComparator:
@@ -152,15 +179,14 @@ class LLMComparator:
         self.llm = llm
 
     def compare(self, pool: Pool, pairs: Sequence[Pair]) -> list[PairScores]:
-        requests = [compare_request(pool[p.first], pool[p.second], self.settings.sampling) for p in pairs]
+        requests = [compare_request(pool[p.first], pool[p.second], self.settings) for p in pairs]
         return [self._read(c.text, c.error) for c in complete(self.llm, requests)]
 
-    @staticmethod
-    def _read(text: str | None, error: str | None) -> PairScores:
+    def _read(self, text: str | None, error: str | None) -> PairScores:
         if text is None:
             return PairScores(error=error or "no reply")
         try:
-            first, second = parse_pair_scores(text, LOW, HIGH)
+            first, second = parse_pair_scores(text, self.settings.low, HIGH)
         except ParseError as problem:
             return PairScores(error=f"unreadable reply: {problem}")
         return PairScores(first=first, second=second)

@@ -51,6 +51,11 @@ def test_what_a_small_group_leaves_goes_round_again_or_not() -> None:
     assert sorted(rows(PerGroup(fill=False).allocate(groups, scores, 4))) == [1, 2, 3]
 
 
+def test_without_filling_up_a_budget_may_stay_open() -> None:
+    groups = make([[0], [1]])
+    assert rows(PerGroup(fill=False).allocate(groups, Scores(np.ones(2)), 10)) == [0, 1]
+
+
 def test_a_budget_that_does_not_divide_gives_the_rest_to_the_largest() -> None:
     groups = make([[0, 1], [2, 3, 4]])
     picks = PerGroup(fill=False).allocate(groups, Scores(np.ones(5)), 3)

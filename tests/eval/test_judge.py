@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from eval.judge import Comparison, LLMJudge, LLMJudgeSettings, ReferenceJudge, grade, likeness
+from eval.judge import Comparison, LLMJudge, LLMJudgeSettings, ReferenceJudge, grade, judge_request, likeness
 from tacos.llm.base import Sampling
 from tacos.llm.scripted import ScriptedLLM
 
@@ -59,7 +59,7 @@ def test_llm_judge_reads_scores_and_sends_both_answers():
     judge = LLMJudge(llm)
     (verdict,) = judge.judge([ITEM])
     assert (verdict.score_1, verdict.score_2) == (8, 3) and verdict.raw
-    request = judge.request(ITEM)
+    request = judge_request(ITEM, judge.settings)
     prompt = request.messages[-1].content
     assert prompt.index(ITEM.question) < prompt.index(ITEM.answer_1) < prompt.index(ITEM.answer_2)
     assert request.sampling.temperature == 0
@@ -69,7 +69,7 @@ def test_llm_judge_reads_scores_and_sends_both_answers():
 def test_llm_judge_takes_its_sampling():
     sampling = Sampling(temperature=0.7, max_tokens=9)
     judge = LLMJudge(ScriptedLLM(lambda request: ""), LLMJudgeSettings(sampling=sampling))
-    assert judge.request(ITEM).sampling == sampling
+    assert judge_request(ITEM, judge.settings).sampling == sampling
 
 
 def test_no_items_cost_nothing():

@@ -40,7 +40,11 @@ def test_the_second_run_asks_nothing(server: FaultServer, tmp_path: Path) -> Non
     second = complete(client(server.endpoint, tmp_path / "c.sqlite", ledger), requests)
     assert server.hits == 100
     assert texts(second) == texts(first) == echoes(requests)
-    assert ledger.total == Usage(cached_calls=100)
+    expected = Usage(
+        cached_calls=100, cached_prompt_tokens=1000, cached_completion_tokens=500, unpriced_calls=100
+    )
+    assert ledger.total == expected
+    assert (expected.as_first_paid().calls, expected.as_first_paid().prompt_tokens) == (100, 1000)
     assert all(c.cached for c in second) and not any(c.cached for c in first)
 
 

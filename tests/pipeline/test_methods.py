@@ -44,10 +44,10 @@ def settings(pool: Path, method: str, **changes: Any) -> SelectSettings:
 
 
 def run(
-    chosen: SelectSettings, root: Path, model: ScriptedLLM | None = None
+    chosen: SelectSettings, root: Path, model: ScriptedLLM | None = None, retry_failed: bool = False
 ) -> tuple[list[dict[str, Any]], Stage]:
     stage = selection_stage(chosen)
-    folder = ArtifactStore(root / "artifacts").run(
+    folder = ArtifactStore(root / "artifacts", retry_failed).run(
         stage, scripted_tools(root / "replies.sqlite", model or ScriptedLLM(reply))
     )
     return [json.loads(line) for line in (folder / "selection.jsonl").read_text().splitlines()], stage
@@ -179,6 +179,43 @@ def test_a_plan_counts_the_pairs_of_groups_that_are_known(tmp_path: Path) -> Non
     planned = {stage.stage: stage for stage in plan(chosen)}
     assert planned["tag"].cached and planned["tag"].estimate.calls == 0
     assert planned["compare"].estimate.calls == 12
+
+
+def test_failed_calls_are_asked_again_when_told_to(tmp_path: Path) -> None:
+    """One call fails for good: its rows are missing, the run goes on, and nothing asks again by itself."""
+    chosen, down = tacos(write_pool(tmp_path / "p.jsonl")), [True]
+
+    def flaky(request: Any) -> str | Exception:
+        text = request.messages[-1].content
+        return (
+            RuntimeError("down")
+            if down[0] and "<response_1>" in text and "number 20" in text
+            else reply(request)
+        )
+
+    model = ScriptedLLM(flaky)
+    first, _ = run(chosen, tmp_path, model)
+    down[0] = False
+    again, _ = run(chosen, tmp_path, model)
+    calls = model.calls
+    retried, _ = run(chosen, tmp_path, model, retry_failed=True)
+    assert first == again != retried
+    assert model.calls == calls + 1
+    assert retried == run(chosen, tmp_path / "clean")[0]
+    assert run(chosen, tmp_path, model, retry_failed=True)[0] == retried
+    assert model.calls == calls + 1
+
+
+def test_the_bill_counts_replies_that_another_arm_paid_for(tmp_path: Path) -> None:
+    pool, model = write_pool(tmp_path / "p.jsonl"), ScriptedLLM(reply)
+    _, one = run(tacos(pool), tmp_path, model)
+    drop = LLM_TACOS | {"scoring": {"by": "llm", "odd": "drop"}}
+    _, two = run(settings(pool, "tacos", settings=drop), tmp_path, model)
+    store = ArtifactStore(tmp_path / "artifacts")
+    paid, cached = (store.record(next(s for s in x.walk() if s.name == "compare")).usage for x in (one, two))
+    assert (paid.calls, cached.calls, cached.cached_calls) == (12, 0, 12)
+    assert cached.cost_usd == 0 and cached.cached_cost_usd == pytest.approx(paid.cost_usd)
+    assert cached.as_first_paid().cost_usd == pytest.approx(paid.as_first_paid().cost_usd)
 
 
 def test_what_calls_cost_stands_in_the_done_record(tmp_path: Path) -> None:

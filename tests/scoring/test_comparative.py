@@ -5,13 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tacos.llm.scripted import ScriptedLLM
 from tacos.scoring.comparative import (
     ComparativeSettings,
+    LLMComparator,
     Pair,
     PairScores,
     comparative_scores,
+    compare_request,
     make_pairs,
     read_out,
+    round_of,
 )
 from tacos.types import Groups, Pool
 
@@ -63,6 +67,33 @@ def test_random_pairs_repeat_with_the_seed_and_rounds_change_partners() -> None:
     for round_ in range(3):
         rows = [r for p in pairs if p.round == round_ for r in (p.first, p.second)]
         assert sorted(rows) == list(range(20))
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 7, 10])
+def test_nobody_meets_the_same_partner_twice(size: int) -> None:
+    settings = ComparativeSettings(rounds=20, odd="drop")
+    pairs = make_pairs(Groups(("a",), (group(*range(size)),)), settings, seed=0)
+    met = [frozenset((p.first, p.second)) for p in pairs]
+    assert len(set(met)) == len(met) == size * (size - 1) // 2  # more rounds than partners: everyone, once
+
+
+def test_rounds_of_a_round_robin() -> None:
+    assert [round_of([0, 1, 2, 3], r) for r in range(3)] == [
+        [(0, 1), (2, 3)],
+        [(2, 0), (1, 3)],
+        [(0, 3), (1, 2)],
+    ]
+
+
+def test_the_scale_is_the_papers_or_the_released_prompts(pool: Pool) -> None:
+    asked = [
+        compare_request(pool[0], pool[1], ComparativeSettings(low=low)).messages[0].content for low in (1, 0)
+    ]
+    assert "[1, 100]" in asked[0] and "[0, 100]" in asked[1]
+    model = ScriptedLLM(lambda request: '{"feedback": "-", "score_1": 0, "score_2": 70}')
+    for low, expected in ((0, 0.0), (1, None)):  # off the paper's scale is unreadable, and so missing
+        comparator = LLMComparator(ComparativeSettings(by="llm", low=low), model)
+        assert comparator.compare(pool, [Pair(group=0, first=0, second=1)])[0].first == expected
 
 
 def test_scores_inside_groups_and_their_mean(pool: Pool) -> None:
