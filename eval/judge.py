@@ -134,9 +134,7 @@ def judge_request(item: Comparison, settings: LLMJudgeSettings) -> Request:
         reference=item.reference or "(none)",
     )
     messages = (Message(role="user", content=prompt),)
-    return Request(
-        messages=messages, sampling=settings.sampling, json_schema=SCHEMAS.get(settings.prompt)
-    )
+    return Request(messages=messages, sampling=settings.sampling, json_schema=SCHEMAS.get(settings.prompt))
 
 
 def _read(completion: Completion) -> Verdict:

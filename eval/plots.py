@@ -15,7 +15,7 @@ from eval import plots_pool
 from eval import report_format as fmt
 from eval.plot_style import Plot, arm_colours, name_rows, new_figure, styled
 from eval.report_tables import Arm, ordered_arms
-from eval.results import Audit, Interval, Results
+from eval.results import ArmRun, Audit, Interval, Results
 
 MAX_KINDS = 8
 VOTES = (("win", "#3b78b8"), ("tie", "#b9bdc6"), ("lose", "#dd8440"))
@@ -92,8 +92,8 @@ def _baseline_mark(axis: Axes, results: Results) -> None:
 
 
 def votes(results: Results) -> Plot | None:
-    """Wins, ties and losses against the baseline, as shares of all judged pairs."""
-    arms = [arm for arm in ordered_arms(results) if any(run.pairwise for run in arm.runs)]
+    """Wins, ties and losses against the baseline, as shares of all pairs with a verdict that could be read."""
+    arms = [arm for arm in ordered_arms(results) if any(_decided(run) for run in arm.runs)]
     if not arms:
         return None
     figure, (axis,) = new_figure(1, 1, 0.95 + 0.34 * len(arms))
@@ -116,6 +116,10 @@ def votes(results: Results) -> Plot | None:
     caption = (f"Pairs against {base}, each judged in both orders, over all seeds. The winning score is"
                " (win - lose) / n + 1: 1 is a draw, 2 wins everything.")  # fmt: skip
     return Plot("win_tie_lose", "model", f"Win, tie and lose against {results.baseline}", caption, figure)
+
+
+def _decided(run: ArmRun) -> bool:
+    return run.pairwise is not None and run.pairwise.winning_score is not None
 
 
 def _stack(axis: Axes, row: int, parts: Iterable[tuple[int, str]]) -> None:

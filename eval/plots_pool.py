@@ -22,6 +22,8 @@ RATIOS = (1 / 3, 0.5, 0.7, 1.4, 2.0, 3.0)
 RATIO_WORDS = ("under ⅓", "⅓ to ½", "½ to 0.7", "as the pool", "1.4 to 2", "2 to 3", "over 3")
 UNDER_OVER = LinearSegmentedColormap.from_list("under_over", ("#b35806", "#f1e9dd", "#4a3b8f"))
 EMPTY = "#9aa0ab"
+Panel = tuple[str, str, list[float], list[str]]
+"""Title, unit, one value per arm, and how each is written."""
 
 
 def _audited(results: Results) -> list[tuple[str, list[Audit]]]:
@@ -156,26 +158,34 @@ def cost(results: Results) -> Plot | None:
     def used(arm: Arm, name: str) -> float:
         return mean([getattr(run.selection_usage, name) for run in arm.runs])
 
+    dollars = [used(a, "cost_usd") for a in arms]
+    paid = [fmt.paid([d], bool(used(a, "unpriced_calls"))) for a, d in zip(arms, dollars, strict=True)]
     panels = [
-        ("Selecting", "seconds", [used(a, "seconds") for a in arms], fmt.seconds),
-        ("LLM calls", "paid calls", [used(a, "calls") for a in arms], fmt.count),
-        ("Money", "US dollars", [used(a, "cost_usd") for a in arms], fmt.money),
-        ("Training", "seconds", [mean([t.seconds for t in a.trained]) for a in arms], fmt.seconds),
+        _panel("Selecting", "seconds", [used(a, "seconds") for a in arms], fmt.seconds),
+        _panel("LLM calls", "paid calls", [used(a, "calls") for a in arms], fmt.count),
+        ("Money", "US dollars", dollars, paid),
+        _panel("Training", "seconds", [mean([t.seconds for t in a.trained]) for a in arms], fmt.seconds),
     ]
     shown = [panel for panel in panels if any(panel[2])]
     if not shown:
         return None
     figure, axes = new_figure(1, len(shown), 0.8 + 0.3 * len(arms), sharey=True)
     colours = [arm_colours(results)[arm.summary.arm] for arm in arms]
-    for axis, (title, unit, values, form) in zip(axes, shown, strict=True):
-        _labelled_bars(axis, values, [form(v) for v in values], colours)
+    for axis, (title, unit, values, labels) in zip(axes, shown, strict=True):
+        _labelled_bars(axis, values, labels, colours)
         axis.set_title(title)
         axis.set_xlabel(unit)
     name_rows(axes[0], [literal(arm.summary.arm) for arm in arms])
     caption = (
         "Mean over seeds. Selecting counts every stage it rests on in full, as first paid, shared or not."
     )
+    if any(used(a, "unpriced_calls") for a in arms):
+        caption += " Money leaves out calls to an LLM whose price is unknown."
     return Plot("cost", "cost", "What each arm cost", caption, figure)
+
+
+def _panel(title: str, unit: str, values: list[float], form: fmt.Format) -> Panel:
+    return title, unit, values, [form(v) for v in values]
 
 
 def _labelled_bars(

@@ -147,6 +147,7 @@ def _words(results: Results, drawn: Sequence[Plot]) -> dict[str, Any]:
         "facts": _facts(results),
         "main": tables.main_table(results),
         "main_note": _main_note(results),
+        "row_warnings": report_text.row_warnings(results),
         "gains": tables.gains_table(results),
         "gains_note": _gains_note(results),
         "plots": drawn,
@@ -177,17 +178,22 @@ def _facts(results: Results) -> list[tuple[str, str]]:
 
 def _main_note(results: Results) -> str:
     seeds = max((len(s.seeds) for s in results.summary), default=0)
-    over = "questions (or rows) and seeds" if seeds > 1 else "questions (or rows); there is one seed"
+    over = "questions and seeds" if seeds > 1 else "questions; there is one seed"
     losses = [s for s in results.summary if s.heldout_loss and s.heldout_loss.n <= len(s.seeds)]
-    over += " (held-out loss: over seeds only)" if seeds > 1 and losses else ""
+    other = ["defect rate: over distinct rows"] if any(s.defect_rate for s in results.summary) else []
+    other += ["held-out loss: over seeds only"] if seeds > 1 and losses else []
+    over += f" ({', '.join(other)})" if other else ""
     ranges = " Where seeds differ, the smallest and largest are given." if seeds > 1 else ""
     intervals = f"In brackets: 95% bootstrap intervals over {over}."
-    return f"Best first. {intervals}{ranges} A dash means not known or not done."
+    unpriced = any(run.selection_usage.unpriced_calls for run in results.runs)
+    price = " Price unknown, or + unpriced: calls to an LLM without prices in the config." if unpriced else ""
+    return f"Best first. {intervals}{ranges} A dash means not known or not done.{price}"
 
 
 def _gains_note(results: Results) -> str:
     return (
-        f"Differences from {results.baseline} with 95% intervals, exact match paired by question and seed."
+        f"Differences from {results.baseline} with 95% intervals, exact match paired by question and seed,"
+        " defect rate by row."
         " An interval that covers zero (for the winning score: one) supports no claim either way."
     )
 
@@ -215,7 +221,8 @@ def _usage_sentence(results: Results) -> str:
     used = results.total_usage
     tokens = fmt.count(used.prompt_tokens + used.completion_tokens)
     calls = f"{fmt.count(used.calls)} paid LLM calls ({fmt.count(used.failed_calls)} failed), {tokens} tokens"
+    money = fmt.paid([used.cost_usd], used.unpriced_calls, "money that is not known (price unknown)")
     return (
-        f"This invocation took {fmt.duration(used.seconds)}, {calls} and {fmt.money(used.cost_usd)};"
+        f"This invocation took {fmt.duration(used.seconds)}, {calls} and {money};"
         f" {fmt.count(used.cached_calls)} calls were answered from the cache."
     )

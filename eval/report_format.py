@@ -4,6 +4,7 @@ percent(0.6123)                     61.2%
 points(-0.254)                      -25.4         percentage points, always signed
 bracket(Interval(...), percent)     [58.1%, 64.3%]
 money(0.004213)                     $0.0042
+paid([1.17, 1.2], unpriced=3)       $1.17 to $1.20 + unpriced       calls whose price is not known
 spread([60, 60, 60], count)         60            the same for every seed
 spread([58, 60, 61], count)         58 to 61      from the smallest to the largest seed
 """
@@ -86,6 +87,14 @@ def money(value: float | None) -> str:
     if abs(value) >= 1:
         return f"${value:,.2f}"
     return f"${value:.{1 - math.floor(math.log10(abs(value)))}f}"
+
+
+def paid(costs: Iterable[float | None], unpriced: int, unknown: str = UNKNOWN) -> str:
+    """Money spent, one sum per seed, beside `unpriced` calls that no sum holds: $0 only where all is priced."""
+    sums = list(costs)
+    if unpriced and not any(sums):
+        return unknown
+    return spread(sums, money) + (" + unpriced" if unpriced else "")
 
 
 def duration(value: float | None) -> str:

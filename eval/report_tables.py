@@ -25,6 +25,7 @@ class Cell:
 
 
 NOTHING = Cell(fmt.UNKNOWN)
+PRICE_UNKNOWN = "price unknown"
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def _votes(arm: Arm) -> Cell:
     """Wins, ties and loses added up over the seeds."""
     judged = [run.pairwise for run in arm.runs if run.pairwise]
     sums = [sum(getattr(p, name) for p in judged) for name in ("win", "tie", "lose")]
-    return Cell(" / ".join(map(fmt.count, sums))) if judged else NOTHING
+    return Cell(" / ".join(map(fmt.count, sums))) if any(sums) else NOTHING
 
 
 def _usage(name: str, form: fmt.Format) -> Callable[[Arm], Cell]:
@@ -123,13 +124,20 @@ def _tokens(arm: Arm) -> Cell:
     return _spread([u.prompt_tokens + u.completion_tokens for u in used], fmt.count)
 
 
+def _money(arm: Arm) -> Cell:
+    used = [run.selection_usage for run in arm.runs if run.audit.rows]
+    unpriced = sum(u.unpriced_calls for u in used)
+    text = fmt.paid([u.cost_usd for u in used], unpriced)
+    return Cell(text, PRICE_UNKNOWN if unpriced and text == fmt.UNKNOWN else "")
+
+
 def _trained(name: str, form: fmt.Format) -> Callable[[Arm], Cell]:
     return lambda arm: _spread([getattr(t, name) for t in arm.trained], form)
 
 
 def _table(results: Results, specs: Sequence[Spec], arms: Sequence[Arm]) -> Table:
     made = [[cell(arm) for arm in arms] for _, cell in specs]
-    keep = [i for i, cells in enumerate(made) if any(c.text != fmt.UNKNOWN for c in cells)]
+    keep = [i for i, cells in enumerate(made) if any(c != NOTHING for c in cells)]
     columns = (Column("arm", numeric=False), *(specs[i][0] for i in keep))
     rows = []
     for number, arm in enumerate(arms):
@@ -160,7 +168,7 @@ def main_table(results: Results) -> Table:
         (Column("loss tokens", trained, brief=False), _trained("loss_tokens", fmt.count)),
         (Column("LLM calls", cost, brief=False), _usage("calls", fmt.count)),
         (Column("tokens", cost, brief=False), _tokens),
-        (Column("money", cost), _usage("cost_usd", fmt.money)),
+        (Column("money", cost), _money),
         (Column("seconds", cost), _usage("seconds", fmt.seconds)),
     ]
     return _table(results, specs, ordered_arms(results))

@@ -134,6 +134,10 @@ def _learned(results: Results, lead: ArmSummary, base: ArmSummary | None) -> lis
         }[judge(won, neutral=1.0) or "unclear"]
         value = f"{fmt.score(won.mean)} {fmt.bracket(won, fmt.score)}"
         said.append(f"The judge's winning score is {value}, where 1 is a draw: {end}.")
+    elif unread(results, lead.arm):
+        said.append(
+            "No question has a verdict that could be read for every seed, so there is no winning score."
+        )
     if not any(run.trained for run in results.runs):
         said.append("Nothing was trained: this report tells what was selected, not what it is worth.")
     elif not said:
@@ -144,7 +148,8 @@ def _learned(results: Results, lead: ArmSummary, base: ArmSummary | None) -> lis
 def _cost(results: Results, lead: ArmSummary) -> str:
     used = [run.selection_usage for run in runs_of(results, lead.arm)]
     calls = fmt.spread([u.calls for u in used], fmt.count)
-    price = f" and {calls} paid LLM calls ({fmt.spread([u.cost_usd for u in used], fmt.money)})"
+    money = fmt.paid([u.cost_usd for u in used], sum(u.unpriced_calls for u in used), "price unknown")
+    price = f" and {calls} paid LLM calls ({money})"
     longest = max((u.seconds for u in used), default=None)
     paid = price if any(u.calls for u in used) else " and no LLM call"
     return f"Selecting took {fmt.duration(longest)}{paid}."
@@ -216,6 +221,33 @@ def parts_sentence(results: Results) -> str:
             f"No LLM was called to tag, score or judge. Every part is embedded but the {fmt.listing(given)}."
         )
     return "No LLM was called: every part is embedded in tacos and ran on this machine."
+
+
+def unread(results: Results, arm: str) -> list[ArmRun]:
+    """The runs of an arm that were judged without one verdict that could be read."""
+    return [run for run in runs_of(results, arm) if run.pairwise and run.pairwise.winning_score is None]
+
+
+def row_warnings(results: Results) -> list[str]:
+    """What has no result: rows that a stage failed on, and comparisons of which no verdict could be read."""
+    lines = []
+    for arm in results.summary:
+        for run in unread(results, arm.arm):
+            count = run.pairwise.unparsed if run.pairwise else 0
+            lines.append(f"{arm.arm}, seed {run.seed}, has no winning score: {fmt.plural(count, 'question')} unparsed"
+                         " and none judged (the reasons are in reviews.jsonl of its judge folder).")  # fmt: skip
+    arms = [f"{arm.arm} ({found})" for arm in results.summary if (found := _failed(results, arm.arm))]
+    if arms:
+        lines.append("There are rows that a stage could give no answer for (pairs for compare, questions for judge):"
+                     f" {fmt.listing(arms)}; no score is invented for them.")  # fmt: skip
+    return lines
+
+
+def _failed(results: Results, arm: str) -> str:
+    """tag 12, compare 3 to 5: rows per seed."""
+    runs = runs_of(results, arm)
+    stages = dict.fromkeys(stage for run in runs for stage in run.failed)
+    return ", ".join(f"{s} {fmt.spread([run.failed.get(s, 0) for run in runs], fmt.count)}" for s in stages)
 
 
 def budget_warnings(results: Results) -> list[str]:

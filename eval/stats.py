@@ -20,7 +20,7 @@ Selections of different seeds share rows, so their rows are no independent items
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -76,7 +76,7 @@ def crossed_difference(
 
 
 def clustered_mean(
-    values_by_seed: Sequence[Mapping[Hashable, float]], seed: int = 0, resamples: int = RESAMPLES
+    values_by_seed: Sequence[Mapping[str, float]], seed: int = 0, resamples: int = RESAMPLES
 ) -> Interval:
     """The mean of all values, resampling distinct ids: those that seeds share are drawn together.
 
@@ -85,12 +85,12 @@ def clustered_mean(
     """
     table = _clusters(values_by_seed, _distinct(values_by_seed))
     sums = _cluster_sums(table, seed, resamples)
-    return _interval(_ratio(table.sum(axis=0)), _ratio(sums), len(table))
+    return _interval(float(_ratio(table.sum(axis=0))), _ratio(sums), len(table))
 
 
 def clustered_difference(
-    a: Sequence[Mapping[Hashable, float]],
-    b: Sequence[Mapping[Hashable, float]],
+    a: Sequence[Mapping[str, float]],
+    b: Sequence[Mapping[str, float]],
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Interval:
@@ -105,7 +105,7 @@ def clustered_difference(
     sums = _cluster_sums(table, seed, resamples)
     sums = sums[(sums[:, 1] > 0) & (sums[:, 3] > 0)]
     total = table.sum(axis=0)
-    mean = _ratio(total[:2]) - _ratio(total[2:])
+    mean = float(_ratio(total[:2]) - _ratio(total[2:]))
     return _interval(mean, _ratio(sums[:, :2]) - _ratio(sums[:, 2:]), len(ids))
 
 
@@ -132,13 +132,13 @@ def _checked(values: ArrayLike | Sequence[ArrayLike], dimensions: int) -> np.nda
     return array
 
 
-def _distinct(values_by_seed: Sequence[Mapping[Hashable, float]]) -> dict[Hashable, int]:
+def _distinct(values_by_seed: Sequence[Mapping[str, float]]) -> dict[str, int]:
     """id -> its place, in the order of first appearance."""
     seen = dict.fromkeys(id_ for values in values_by_seed for id_ in values)
     return {id_: place for place, id_ in enumerate(seen)}
 
 
-def _clusters(values_by_seed: Sequence[Mapping[Hashable, float]], ids: Mapping[Hashable, int]) -> np.ndarray:
+def _clusters(values_by_seed: Sequence[Mapping[str, float]], ids: Mapping[str, int]) -> np.ndarray:
     """(ids, 2): the sum of an id's values over the seeds, and how many seeds hold it."""
     table = np.zeros((len(ids), 2))
     places = [ids[id_] for values in values_by_seed for id_ in values]

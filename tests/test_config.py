@@ -73,6 +73,12 @@ def test_files_that_are_no_settings(tmp_path: Path) -> None:
             read_yaml(tmp_path / "bad.yaml")
 
 
+def test_a_config_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "latin.yaml").write_bytes("name: caf\xe9".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"latin\.yaml is not UTF-8 \(byte 9\)"):
+        read_yaml(tmp_path / "latin.yaml")
+
+
 def yaml_files(folder: str) -> list[str]:
     return sorted(str(p.relative_to(ROOT)) for p in (ROOT / "configs" / folder).glob("*.yaml"))
 

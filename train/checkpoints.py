@@ -77,7 +77,9 @@ def is_whole(checkpoint: Path, deepspeed: bool = False) -> bool:
         return False
     if not any(filled(path) for path in checkpoint.glob("rng_state*.pth")):
         return False
-    if deepspeed:  # it keeps weights and optimizer in files of its own and names them here when all are written
+    if (
+        deepspeed
+    ):  # it keeps weights and optimizer in files of its own and names them here when all are written
         return filled(checkpoint / "latest")
     states = all(filled(checkpoint / name) for name in ("optimizer.pt", "scheduler.pt"))
     return states and has_weights(checkpoint)

@@ -124,7 +124,7 @@ def train(
         )
     plan = make_plan(kept, settings, seed)
     trainer = make_trainer(model, tokenizer, kept, plan, settings, seed, out, report_to)
-    start = first_step(trainer, identity(pool, base, settings, seed), settings)
+    start = resume_from(trainer, identity(pool, base, settings, seed), settings)
     result = trainer.train(resume_from_checkpoint=start)
     save(trainer, tokenizer, settings, out / "model")
     if trainer.is_world_process_zero():
@@ -306,15 +306,16 @@ def save(
 def identity(pool: Pool, base: str, settings: TrainSettings, seed: int) -> dict[str, Any]:
     """All that decides the weights; the samples in their order, as the plan counts rows."""
     samples = [(sample.id, [(m.role, m.content) for m in sample.messages]) for sample in pool]
+    fields = settings.model_dump(mode="json", exclude=EXECUTION)
     return {
         "samples": fingerprint(samples),
         "base": named_by_content(base),
-        "settings": settings.model_dump(mode="json", exclude=EXECUTION),
         "seed": seed,
+        **{f"train.{name}": value for name, value in fields.items()},
     }
 
 
-def first_step(trainer: SFTTrainer, run: dict[str, Any], settings: TrainSettings) -> str | None:
+def resume_from(trainer: SFTTrainer, run: dict[str, Any], settings: TrainSettings) -> str | None:
     """The checkpoint to go on from; the main process clears the folder before the others look."""
     with trainer.args.main_process_first(local=False, desc="looking for checkpoints"):
         found = resume_point(Path(trainer.args.output_dir), run, deepspeed=settings.deepspeed is not None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -138,7 +138,7 @@ class Collector:
             else None,
         )
 
-    def defects(self, arms: Sequence[ArmStages]) -> list[dict[Hashable, float]]:
+    def defects(self, arms: Sequence[ArmStages]) -> list[dict[str, float]]:
         """Per seed that selects anything, row id -> 1.0 for a defective row; empty where it is not known."""
         if self.truth is None:
             return []

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from eval.generate import GenerateSettings, conversation, generate, heldout_loss, load, pad_left
+from eval.generate import GenerateSettings, conversation, generate, heldout_loss, load, pad_left, row_seed
 from tacos.chat import encode
 from tacos.errors import TacosError
 from tacos.types import Pool, Question, make_sample
@@ -40,6 +40,22 @@ def test_sampling_is_seeded(model_dir):
     settings = GenerateSettings(temperature=1.0, max_new_tokens=12)
     a, b, c = (generate(model_dir, QUESTIONS, settings, "m", seed=seed) for seed in (1, 1, 2))
     assert a == b != c
+
+
+def test_batches_do_not_change_sampled_answers(model_dir):
+    asked = [Question(id=f"{k}-{q.id}", turns=q.turns) for k in range(3) for q in QUESTIONS]
+    three, eight = (
+        generate(model_dir, asked, GenerateSettings(temperature=0.7, batch_size=size, max_new_tokens=12), "m")
+        for size in (3, 8)
+    )
+    assert three == eight
+    alike = {a.turns for a in three if a.question_id.endswith("-1")}
+    assert len(alike) > 1  # the same question under another id draws anew
+
+
+def test_every_reply_has_its_own_seed():
+    seeds = [row_seed(*args) for args in ((0, "a", 0), (1, "a", 0), (0, "b", 0), (0, "a", 1))]
+    assert len(set(seeds)) == 4 and seeds[0] == row_seed(0, "a", 0) >= 0
 
 
 def test_second_turn_sees_the_first():

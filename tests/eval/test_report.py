@@ -16,8 +16,9 @@ from rich.console import Console
 from eval import report_format as fmt
 from eval import report_tables as tables
 from eval.report import ReportPaths, console_table, load_results, markdown_table, write_report
-from eval.report_text import budget_warnings, headline, judge, parts_sentence
-from eval.results import Interval, Results
+from eval.report_text import budget_warnings, headline, judge, parts_sentence, row_warnings
+from eval.results import Interval, Pairwise, Results
+from tacos.tracking import Usage
 from tests.eval.fixtures import ARMS, interval, make_results
 
 SMALL = tuple(arm for arm in ARMS if arm.name in ("tacos", "random", "car"))
@@ -253,6 +254,68 @@ def test_unequal_training_is_warned_of(tmp_path: Path) -> None:
     assert "not trained equally" in headline(results).paragraph
     assert "Warning: The arms differ by" in write_report(results, tmp_path).html.read_text()
     assert budget_warnings(make_results(arms=SMALL)) == []
+
+
+def with_runs(results: Results, arm: str, **changed: Any) -> Results:
+    runs = [r.model_copy(update=changed) if r.arm == arm else r for r in results.runs]
+    return results.model_copy(update={"runs": runs})
+
+
+def test_an_arm_without_a_readable_verdict_keeps_the_report(tmp_path: Path) -> None:
+    unread = Pairwise(opponent="random", win=0, tie=0, lose=0, unparsed=120)
+    results = with_runs(make_results(arms=SMALL, seeds=1), "tacos", pairwise=unread)
+    changed = {"winning_score": None, "exact_match_gain": None}
+    results = results.model_copy(
+        update={"summary": [results.summary[0].model_copy(update=changed), *results.summary[1:]]}
+    )
+    paths = write_report(results, tmp_path)
+    cells = cells_of(tables.main_table(results), "tacos")
+    assert (cells["win / tie / lose"].text, cells["winning score"].text) == ("-", "-")
+    for text in (paths.markdown.read_text(), paths.html.read_text()):
+        assert "tacos, seed 0, has no winning score: 120 questions unparsed and none judged" in text
+    assert "so there is no winning score" in headline(results).paragraph
+    assert load_results(paths.results) == results
+
+
+def test_failed_rows_are_warned_of(tmp_path: Path) -> None:
+    results = with_runs(make_results(arms=SMALL), "tacos", failed={"tag": 12, "judge": 3})
+    results = with_runs(results, "car", failed={"compare": 1200})
+    (line,) = row_warnings(results)
+    assert "rows that a stage could give no answer for" in line
+    assert "tacos (tag 12, judge 3) and car (compare 1,200); no score is invented for them." in line
+    paths = write_report(results, tmp_path)
+    assert line in paths.html.read_text() and f"> **Warning:** {line}" in paths.markdown.read_text()
+    assert row_warnings(make_results()) == []
+
+
+def test_failed_rows_that_differ_by_seed_are_a_range() -> None:
+    results = make_results(arms=SMALL)
+    results = results.model_copy(
+        update={"runs": [results.runs[0].model_copy(update={"failed": {"judge": 4}}), *results.runs[1:]]}
+    )
+    assert "tacos (judge 0 to 4)" in row_warnings(results)[0]
+
+
+def test_an_unknown_price_is_never_shown_as_free(tmp_path: Path) -> None:
+    unpriced = Usage(calls=9, prompt_tokens=90, unpriced_calls=9, seconds=2.0)
+    results = with_runs(make_results(arms=SMALL), "tacos", selection_usage=unpriced)
+    results = with_runs(results, "car", selection_usage=Usage(calls=9, unpriced_calls=4, cost_usd=0.5))
+    results = results.model_copy(update={"total_usage": unpriced})
+    table = tables.main_table(results)
+    assert cells_of(table, "tacos")["money"] == tables.Cell("-", "price unknown")
+    assert cells_of(table, "car")["money"].text == "$0.50 + unpriced"
+    assert cells_of(table, "random")["money"].text == "$0"
+    assert "9 paid LLM calls (price unknown)" in headline(results).paragraph
+    markdown = write_report(results, tmp_path).markdown.read_text()
+    assert "- (price unknown)" in markdown and "money that is not known (price unknown)" in markdown
+    assert "without prices in the config" in markdown
+    alone = with_runs(make_results(arms=SMALL[:1]), "tacos", selection_usage=unpriced)
+    assert "price unknown" in markdown_table(tables.main_table(alone))
+
+
+def cells_of(table: tables.Table, arm: str) -> dict[str, tables.Cell]:
+    row = next(row for row in table.rows if row.arm == arm)
+    return dict(zip([c.label for c in table.columns], row.cells, strict=True))
 
 
 def test_parts_say_whether_an_llm_was_called() -> None:

@@ -9,7 +9,15 @@ import pytest
 from scipy import stats as scipy_stats
 
 from eval import stats
-from eval.stats import bootstrap_mean, crossed_difference, crossed_mean, holm, paired_difference
+from eval.stats import (
+    bootstrap_mean,
+    clustered_difference,
+    clustered_mean,
+    crossed_difference,
+    crossed_mean,
+    holm,
+    paired_difference,
+)
 
 
 def test_two_values_by_hand():
@@ -117,6 +125,61 @@ def test_crossed_difference_pairs_by_cell():
     assert result.p_value < 0.001
 
 
+def test_clustered_mean_by_hand():
+    """x stands in both seeds with 1, y in one with 0: resamples xx, xy, yx, yy give 1, 2/3, 2/3, 0."""
+    interval = clustered_mean([{"x": 1, "y": 0}, {"x": 1}])
+    assert interval.mean == pytest.approx(2 / 3)
+    assert (interval.low, interval.high, interval.n) == (0.0, 1.0, 2)
+    sums = stats._cluster_sums(np.array([[2.0, 2.0], [0.0, 1.0]]), seed=0, resamples=20_000)
+    found, counts = np.unique(stats._ratio(sums), return_counts=True)
+    assert found == pytest.approx([0, 2 / 3, 1])
+    assert counts / 20_000 == pytest.approx([0.25, 0.5, 0.25], abs=0.02)
+
+
+def width(interval):
+    return interval.high - interval.low
+
+
+def test_the_same_rows_in_every_seed_count_once():
+    """An arm that selects alike for all seeds knows no more of its defects than with one seed."""
+    rows = {f"r{i}": float(i % 4 == 0) for i in range(200)}
+    once, thrice = clustered_mean([rows]), clustered_mean([rows] * 3)
+    assert once == thrice and once.n == 200
+    assert width(once) == pytest.approx(width(bootstrap_mean(list(rows.values()))), rel=0.1)
+    assert width(thrice) > 1.5 * width(bootstrap_mean([*rows.values()] * 3))
+
+
+def test_distinct_rows_of_every_seed_are_independent():
+    seeds = [{f"{s}-{i}": float(i % 3 == 0) for i in range(90)} for s in range(3)]
+    expected = bootstrap_mean([v for rows in seeds for v in rows.values()])
+    assert width(clustered_mean(seeds)) == pytest.approx(width(expected), rel=0.1)
+
+
+def test_clustered_difference_pairs_what_is_shared():
+    shared = {f"r{i}": float(i % 2) for i in range(100)}
+    more = shared | {f"n{i}": 1.0 for i in range(20)}
+    same = clustered_difference([shared, shared], [shared])
+    assert (same.mean, same.low, same.high, same.n) == (0, 0, 0, 100)
+    gain = clustered_difference([more], [shared])
+    assert gain.mean == pytest.approx(70 / 120 - 0.5) and gain.n == 120
+    apart = clustered_difference([more], [{f"o{k}": v for k, v in shared.items()}])
+    assert gain.low > 0 and width(gain) < 0.5 * width(apart)
+
+
+def test_clustered_difference_of_two_rows_by_hand():
+    """A holds x = 1, B holds y = 0: xy and yx give 1; xx and yy have one side only and are left out."""
+    gap = clustered_difference([{"x": 1}], [{"y": 0}])
+    assert (gap.mean, gap.low, gap.high, gap.n) == (1, 1, 1, 2)
+
+
+def test_clusters_of_nothing_are_refused():
+    for call in (lambda: clustered_mean([]), lambda: clustered_difference([{"x": 1}], [{}])):
+        with pytest.raises(ValueError, match="at least one"):
+            call()
+    with pytest.raises(ValueError, match="missing"):
+        clustered_mean([{"x": float("nan")}])
+
+
 def test_holm_by_hand():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.6, 0.9]) == [1.0, 1.0]
@@ -126,4 +189,6 @@ def test_holm_by_hand():
 def test_large_inputs_stay_quick():
     started = time.perf_counter()
     crossed_mean(np.random.default_rng(0).normal(size=(3, 1000)))
+    rows = {str(i): float(i % 7 == 0) for i in range(100_000)}
+    clustered_difference([rows] * 3, [rows])
     assert time.perf_counter() - started < 2

@@ -55,6 +55,15 @@ def test_epochs_visit_every_row():
 
 
 def test_micro_batches_share_a_step():
-    assert split_micro([4, 7, 1, 9, 2], 2) == [[4, 1, 2], [7, 9]]
-    with pytest.raises(ConfigError, match="cannot be split over 3"):
-        split_micro([4, 7], 3)
+    assert split_micro([4, 7, 1, 9, 2], 2, empty=10) == [[4, 1, 2], [7, 9]]
+
+
+def test_a_short_step_is_filled_with_the_empty_row():
+    assert split_micro([4, 7], 3, empty=9) == [[4], [7], [9]]
+
+
+@given(st.lists(st.integers(0, 99), min_size=1, max_size=30), st.integers(1, 40))
+def test_a_split_keeps_every_row_once(batch, parts):
+    split = split_micro(batch, parts, empty=100)
+    assert len(split) == parts and all(split)
+    assert sorted(i for part in split for i in part if i != 100) == sorted(batch)
