@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from trl import SFTConfig, SFTTrainer
 
 IGNORED = -100
+CHECKPOINTS = "checkpoints"
 EXECUTION = {"accumulation", "gradient_checkpointing", "save_steps", "deepspeed", "device"}
 """Fields of `TrainSettings` that leave the answer as it is, up to rounding; outside of every fingerprint."""
 
@@ -124,11 +125,12 @@ def train(
         )
     plan = make_plan(kept, settings, seed)
     trainer = make_trainer(model, tokenizer, kept, plan, settings, seed, out, report_to)
-    start = resume_from(trainer, identity(pool, base, settings, seed), settings)
+    run = identity(pool, base, settings, seed)
+    start = resume_from(trainer, out / CHECKPOINTS, run, settings)
     result = trainer.train(resume_from_checkpoint=start)
     save(trainer, tokenizer, settings, out / "model")
     if trainer.is_world_process_zero():
-        shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
+        shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
     used = [kept[i] for batch in plan for i in batch]
     return Trained(
         samples=len(kept),
@@ -214,7 +216,7 @@ def trainer_config(
     from trl import SFTConfig
 
     return SFTConfig(
-        output_dir=str(out / "checkpoints"),
+        output_dir=str(out / CHECKPOINTS),
         max_steps=steps,
         learning_rate=settings.lr,
         lr_scheduler_type=settings.scheduler,
@@ -315,10 +317,12 @@ def identity(pool: Pool, base: str, settings: TrainSettings, seed: int) -> dict[
     }
 
 
-def resume_from(trainer: SFTTrainer, run: dict[str, Any], settings: TrainSettings) -> str | None:
+def resume_from(
+    trainer: SFTTrainer, folder: Path, run: dict[str, Any], settings: TrainSettings
+) -> str | None:
     """The checkpoint to go on from; the main process clears the folder before the others look."""
     with trainer.args.main_process_first(local=False, desc="looking for checkpoints"):
-        found = resume_point(Path(trainer.args.output_dir), run, deepspeed=settings.deepspeed is not None)
+        found = resume_point(folder, run, deepspeed=settings.deepspeed is not None)
     return str(found) if found else None
 
 

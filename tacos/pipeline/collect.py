@@ -83,7 +83,7 @@ class Collector:
             },
             audit=audit(self.ids[arm.arm, arm.seed], self.pool, self.truth),
             selection_usage=self.selection_usage(arm.select),
-            failed=self.failed(arm),
+            failed=failed_rows(arm, self.store),
             trained=Trained.model_validate(read_json(folders["train"] / "trained.json"))
             if arm.train
             else None,
@@ -95,14 +95,6 @@ class Collector:
     def selection_usage(self, select: Stage | None) -> Usage:
         """What the selection rests on, as first paid; the pool itself costs every arm the same and is left out."""
         return sum((self.store.record(s).usage.as_first_paid() for s in selecting(select)), Usage())
-
-    def failed(self, arm: ArmStages) -> dict[str, int]:
-        """Stage -> rows without an answer; what training drops is told by `Trained`."""
-        counts: Counter[str] = Counter()
-        for stage in (*selecting(arm.select), arm.answer, arm.judge):
-            if stage is not None:
-                counts[stage.name] += self.store.record(stage).outcome.rows_failed
-        return {name: n for name, n in counts.items() if n}
 
     def matches(self, arm: ArmStages) -> list[float]:
         """1.0 or 0.0 per checkable question, in question order."""
@@ -168,6 +160,15 @@ class Collector:
 def selecting(select: Stage | None) -> list[Stage]:
     """The stages of a selection, without the pool that all arms share."""
     return [stage for stage in select.walk() if stage.name != "load"] if select else []
+
+
+def failed_rows(arm: ArmStages, store: ArtifactStore) -> dict[str, int]:
+    """Stage -> rows without an answer; what training drops is told by `Trained`."""
+    counts: Counter[str] = Counter()
+    for stage in (*selecting(arm.select), arm.answer, arm.judge):
+        if stage is not None:
+            counts[stage.name] += store.record(stage).outcome.rows_failed
+    return {name: n for name, n in counts.items() if n}
 
 
 def tag_report(arm: str, folder: Path) -> TagReport:

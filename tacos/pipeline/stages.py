@@ -29,12 +29,11 @@ from tacos.store.fingerprint import named_by_content
 from tacos.text import exact_match
 from tacos.tracking import Usage
 from tacos.types import Answer, Pool, Question
-from train.sft import TrainSettings, train
+from train.sft import EXECUTION, TrainSettings, train
 from train.tiny import build_tiny
 
 EXPECTED_VERDICT = 120
 """Tokens of a judge's reply; short feedback and two grades."""
-EXECUTION = {"accumulation", "gradient_checkpointing", "save_steps", "deepspeed", "device"}
 
 
 def base_stage(pool: Stage, settings: BaseModelSettings) -> Stage | None:

@@ -67,7 +67,6 @@ def test_forms_of_questions(tmp_path: Path) -> None:
         ({"turns": ["a", 5]}, "turns"),
         ({"text": "q", "answer": ["4"]}, "answer"),
         ({"text": "q", "question_id": 1}, r"question id '1' stands in line 1 too"),
-        ('{"text": "\\ud800"}', "turns"),
     ],
 )
 def test_a_bad_question_is_named_by_file_and_line(tmp_path: Path, row: Any, message: str) -> None:

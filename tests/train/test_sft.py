@@ -91,7 +91,7 @@ def test_loss_token_steps_of_fewer_samples_than_accumulation_train(micro_pool, m
 
 
 def test_a_step_must_hold_the_longest_sample():
-    with pytest.raises(ValidationError, match="is 300 and max_length 512.*set loss_tokens_per_step to 512"):
+    with pytest.raises(ValidationError, match=r"is 300 and max_length 512.*set loss_tokens_per_step to 512"):
         TrainSettings(budget="loss_tokens", loss_tokens_per_step=300, max_length=512)
     TrainSettings(budget="samples", loss_tokens_per_step=300, max_length=512)
     TrainSettings(budget="loss_tokens")
