@@ -9,7 +9,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def mapped() -> set[str]:
-    section = (ROOT / "README.md").read_text(encoding="utf-8").split("## Where things are")[1].split("\n## ")[0]
+    section = (
+        (ROOT / "README.md").read_text(encoding="utf-8").split("## Where things are")[1].split("\n## ")[0]
+    )
     found, folder = set(), ""
     for line in section.splitlines():
         if top := re.match(r"    (\S+/)", line):
