@@ -111,7 +111,15 @@ def test_the_run_folder_leads_to_every_file(finished: Path, results: Results) ->
             link = folder / "artifacts" / f"{r.arm}-seed{r.seed}-{stage}"
             assert link.resolve() == (finished / "artifacts" / artifact).resolve()
             assert (link / "done.json").exists()
-    assert list(folder.glob("wandb/offline-run-*/*.wandb"))
+
+
+def test_everything_goes_to_wandb_too(finished: Path) -> None:
+    run = next((finished / "runs" / "small" / "wandb").glob("offline-run-*"))
+    log = next(run.glob("*.wandb")).read_bytes()  # uncompressed records
+    for name in (b"train/tacos/seed0/seconds", b"tacos/exact_match", b"usage/calls", b"loss_tokens_per_step"):
+        assert name in log, name
+    assert list((run / "files" / "media" / "table").glob("summary*"))
+    assert list((run / "files" / "media" / "images" / "plots").glob("exact_match*.png"))
 
 
 def test_numbers_come_from_the_files(finished: Path, results: Results) -> None:
