@@ -155,6 +155,8 @@ def select(
         f"{report.method} selected {report.selected:,} of {report.pool:,} rows ({report.dropped:,} dropped) "
         f"in {report.seconds:.1f} s -> {report.out}"
     )
+    if report.dropped:
+        typer.echo(f"dropped rows, with line and reason: {report.run_dir}/artifacts/load/dropped.jsonl")
 
 
 @command

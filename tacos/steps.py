@@ -14,6 +14,7 @@ A method (`tacos.methods`) strings these together; two methods that share a part
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,8 @@ from tacos.stage import Job, Outcome, Stage
 from tacos.store.files import write_json, write_jsonl
 from tacos.tracking import Usage
 from tacos.types import Groups, Pick, Pool, Scores, Selected
+
+log = logging.getLogger(__name__)
 
 EXPECTED_TAG_REPLY = 150
 """Tokens; a handful of tags with a sentence each."""
@@ -195,11 +198,18 @@ def clustered(bench: Bench, tags: Stage, settings: ClusteringSettings, reduce: b
         pool, loaded = job.pool(), Tags.read(str(job.inputs["tags"] / "tags.parquet"))
         names = sorted(loaded.counts())
         if not names:
-            raise ConfigError("no tag is left after normalisation: lower normalization.min_count")
+            raise ConfigError(
+                "no tag is left after normalisation: lower settings.normalization.min_count (20 suits 50,000 rows)"
+            )
         groups = cluster_tags(loaded, names, vectors(job.inputs["tags"]), settings, bench.seed)
         if reduce:
             groups = signature_reduction(groups, pool.responses)
         write_groups(groups, job.out / "groups.jsonl")
+        if 2 * len(groups.covered) < len(pool):
+            log.warning(
+                "only %d of %d samples keep a tag and can be selected; lower normalization.min_count, or set "
+                "normalization.untagged=group", len(groups.covered), len(pool),
+            )  # fmt: skip
         sizes = [len(m) for m in groups.members]
         metrics = {"groups": len(groups), "memberships": sum(sizes), "smallest": min(sizes, default=0)}
         return Outcome(rows_in=len(pool), rows_out=len(groups.covered), metrics=metrics)

@@ -49,7 +49,7 @@ def _content(settings: PoolSettings) -> dict[str, str]:
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise PoolError(f"no questions file {path}: check pool.questions")
+        raise PoolError(f"no questions file {path}: check its path")
     return path
 
 

@@ -231,6 +231,8 @@ def select(settings: SelectSettings, out: Path, retry_failed: bool = False) -> S
     Raises: TacosError when `out` cannot be written; what was worked out stays in the artifacts.
     """
     started, store = time.perf_counter(), ArtifactStore(Path(settings.artifacts), retry_failed)
+    if out.is_dir():
+        raise ConfigError(f"{out} is a folder: --out takes the name of a file")
     stage, tools = selection_stage(settings), make_tools(settings, Ledger())
     loading = next(iter(stage.walk()))
     store.run(loading, tools)
