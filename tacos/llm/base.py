@@ -33,6 +33,8 @@ class Request(Record):
     json_schema: dict[str, Any] | None = None
     """Structured output where the server has it; the reply is parsed tolerantly either way."""
     repeat: int = 0
+    top_logprobs: int | None = Field(None, ge=1, le=20)
+    """How many alternatives of the first token to ask for, each with its log-probability; None for none."""
 
 
 class Completion(Record):
@@ -43,6 +45,9 @@ class Completion(Record):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached: bool = False
+    logprobs: dict[str, float] | None = None
+    """The first token's alternatives with their log-probabilities, at most 0, where they were asked for and
+    the backend gives them."""
 
 
 class LLM(Protocol):

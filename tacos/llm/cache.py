@@ -1,7 +1,8 @@
 """Paid replies, kept in one SQLite file.
 
-The key covers what makes the answer: model, messages, sampling, the JSON schema that was sent, and the
-repeat index. Endpoint, timeouts and concurrency are left out. Errors never enter.
+The key covers what makes the answer: model, messages, sampling, the JSON schema that was sent, the
+repeat index, and how many log-probabilities were asked for, if any. Endpoint, timeouts and concurrency
+are left out. Errors never enter.
 
 Every reply is committed as it arrives: in WAL mode that takes no fsync, and it survives a SIGKILL.
 """
@@ -17,10 +18,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from json.encoder import encode_basestring
+from math import isfinite
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from tacos.llm.base import Completion, Request
+from tacos.llm.base import Completion, Request, Sampling
 from tacos.store.files import cannot_write
 from tacos.store.fingerprint import plain
 
@@ -33,18 +36,40 @@ _BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS replies (
     key BLOB NOT NULL, text TEXT NOT NULL,
-    prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, created REAL NOT NULL
+    prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, created REAL NOT NULL,
+    logprobs TEXT
 );
 CREATE UNIQUE INDEX IF NOT EXISTS replies_by_key ON replies (key);
 """
+_INSERT = "INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?)"
 
 
 def request_key(model: str, request: Request, structured: bool = False) -> bytes:
     """32 bytes naming a question. The schema counts only where it is sent (`structured`)."""
     schema = request.json_schema if structured else None
-    parts = [model, request.messages, request.sampling, schema, request.repeat]
-    text = json.dumps(plain(parts), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    messages = ",".join(
+        f'{{"content":{encode_basestring(message.content)},"role":"{message.role}"}}'
+        for message in request.messages
+    )
+    # Only where it is asked for: replies paid before there were log-probabilities keep their keys.
+    last = "" if request.top_logprobs is None else f",{request.top_logprobs}"
+    text = (
+        f"[{encode_basestring(model)},[{messages}],{_sampling_text(request.sampling)},"
+        f"{'null' if schema is None else _canonical(schema)},{request.repeat}{last}]"
+    )
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _canonical(value: Any) -> str:
+    """The JSON text that keys are hashes of. `request_key` writes the same by hand, four times as fast."""
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _sampling_text(sampling: Sampling) -> str:
+    if not isfinite(sampling.temperature):
+        return _canonical(sampling)
+    temperature, top_p = float.__repr__(sampling.temperature), float.__repr__(sampling.top_p)
+    return f'{{"max_tokens":{sampling.max_tokens},"temperature":{temperature},"top_p":{top_p}}}'
 
 
 class ReplyCache:
@@ -72,14 +97,23 @@ class ReplyCache:
     def put(self, key: bytes, completion: Completion) -> None:
         """Keep one reply. It is committed on return, so that a kill loses no paid call.
 
-        One commit each costs 50 us in SQLite's WAL mode, where a commit does not wait for the disk.
+        One commit each costs 20 to 50 us in SQLite's WAL mode, where a commit does not wait for the disk;
+        200 in one commit cost 15 us each, which is no reason to hold paid replies back.
 
         Raises: ValueError for a completion without text: errors are never cached.
         """
-        if completion.text is None:
-            raise ValueError("errors are never cached")
+        row = _row(key, completion)
         with self._lock:
-            self._guarded(lambda db: _insert(db, key, completion))
+            self._guarded(lambda db: db.execute(_INSERT, row))
+
+    def put_many(self, replies: Iterable[tuple[bytes, Completion]]) -> None:
+        """Keep many replies, all or none, in one commit: for those that come from a file.
+
+        Raises: ValueError for a completion without text.
+        """
+        rows = [_row(key, completion) for key, completion in replies]
+        with self._lock:
+            self._guarded(lambda db: _insert_many(db, rows))
 
     def close(self) -> None:
         with self._lock:
@@ -105,11 +139,14 @@ class ReplyCache:
     def _open(self) -> sqlite3.Connection:
         if self._db is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self.path, timeout=60.0, check_same_thread=False)
+            self._db = sqlite3.connect(
+                self.path, timeout=60.0, check_same_thread=False, isolation_level=None
+            )  # every statement its own transaction, unless one is begun
             self._db.text_factory = bytes
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
+            _add_logprobs(self._db)
         return self._db
 
     def _set_aside(self, error: sqlite3.Error) -> None:
@@ -132,21 +169,46 @@ def _is_broken(error: sqlite3.Error) -> bool:
     return code & 0xFF in _BROKEN  # the low byte is the primary code
 
 
+def _add_logprobs(db: sqlite3.Connection) -> None:
+    """A file written before replies had log-probabilities gets the column."""
+    if any(row[1] == b"logprobs" for row in db.execute("PRAGMA table_info(replies)")):
+        return
+    try:
+        db.execute("ALTER TABLE replies ADD COLUMN logprobs TEXT")
+    except sqlite3.OperationalError as error:
+        if "duplicate column" not in str(error):  # another process was faster
+            raise
+
+
 def _select(db: sqlite3.Connection, keys: Sequence[bytes]) -> Iterator[tuple[bytes, Completion]]:
     rest = iter(keys)
     while chunk := list(islice(rest, _LOOKUP)):
         marks = ",".join("?" * len(chunk))
-        query = f"SELECT key, text, prompt_tokens, completion_tokens FROM replies WHERE key IN ({marks})"
-        for key, text, sent, got in db.execute(query, chunk):
+        columns = "key, text, prompt_tokens, completion_tokens, logprobs"
+        query = f"SELECT {columns} FROM replies WHERE key IN ({marks})"
+        for key, text, sent, got, logprobs in db.execute(query, chunk):
             try:
-                reply = Completion(text=text.decode(), prompt_tokens=sent, completion_tokens=got, cached=True)
+                reply = Completion(
+                    text=text.decode(),
+                    prompt_tokens=sent,
+                    completion_tokens=got,
+                    cached=True,
+                    logprobs=json.loads(logprobs) if logprobs else None,
+                )
             except ValueError:  # damaged bytes that SQLite did not notice: asked again, then replaced
                 log.warning("a damaged reply in the cache is ignored")
                 continue
             yield key, reply
 
 
-def _insert(db: sqlite3.Connection, key: bytes, reply: Completion) -> None:
-    row = (key, reply.text, reply.prompt_tokens, reply.completion_tokens, time.time())
-    with db:
-        db.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?)", row)
+def _row(key: bytes, reply: Completion) -> tuple[Any, ...]:
+    if reply.text is None:
+        raise ValueError("errors are never cached")
+    logprobs = None if reply.logprobs is None else json.dumps(reply.logprobs)
+    return key, reply.text, reply.prompt_tokens, reply.completion_tokens, time.time(), logprobs
+
+
+def _insert_many(db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    with db:  # commits, or rolls back
+        db.execute("BEGIN IMMEDIATE")
+        db.executemany(_INSERT, rows)

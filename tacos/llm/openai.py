@@ -184,6 +184,8 @@ class OpenAIBackend:
         if self.settings.structured and request.json_schema is not None:
             schema = {"name": "reply", "schema": request.json_schema, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        if request.top_logprobs is not None:
+            body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
         return orjson.dumps(body)
 
     def _status_text(self, status: int, body: bytes) -> str:
@@ -228,7 +230,25 @@ def read_reply(body: bytes, request: Request) -> Completion:
         text=text,
         prompt_tokens=prompt_tokens(request) if sent is None else sent,
         completion_tokens=count_tokens(text) if got is None else got,
+        logprobs=None if request.top_logprobs is None else _first_logprobs(reply["choices"][0]),
     )
+
+
+def _first_logprobs(choice: dict[str, Any]) -> dict[str, float] | None:
+    """Token -> log-probability at the reply's first place; None from a server that gives none.
+
+    vLLM writes -9999 for impossible tokens, and others null: the former is kept, the latter left out.
+    """
+    try:
+        found = choice["logprobs"]["content"][0]["top_logprobs"]
+        pairs = [(entry["token"], entry["logprob"]) for entry in found]
+    except (KeyError, IndexError, TypeError):
+        return None
+    table: dict[str, float] = {}
+    for token, value in pairs:
+        if isinstance(token, str) and isinstance(value, int | float) and not isinstance(value, bool):
+            table.setdefault(token, float(value))  # half characters share a text; the likelier comes first
+    return table or None
 
 
 def _tokens(usage: Any, name: str) -> int | None:
