@@ -16,6 +16,9 @@ Selections of different seeds share rows, so their rows are no independent items
 
     Seeds A = {x: 1, y: 0} and B = {x: 1}: x weighs 2, y weighs 1, so the mean is 2 / 3 over n = 2 rows,
     and resamples xx, xy, yx, yy give 1, 2/3, 2/3, 0.
+
+Many arms against one baseline are `compare_arms`: each arm paired with the baseline by question, its
+p-value corrected for their number by Holm. Ratings over many models are in `eval.bradley_terry`.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eval.results import Interval
+from tacos.errors import TacosError
 from tacos.types import Record
 
 RESAMPLES = 2000
@@ -40,6 +44,21 @@ class Difference(Record):
     interval: Interval
     p_value: float
     """From the resampled means shifted to 0; at least 1 / (resamples + 1)."""
+
+
+class ArmComparison(Record):
+    """One arm minus the baseline on the questions that both have."""
+
+    difference: Interval
+    p_value: float
+    p_holm: float
+    """Corrected for the number of arms compared."""
+    unpaired: int
+    """Questions that only one of the two has; they are in no figure."""
+
+
+Values = Mapping[str, float | Sequence[float]]
+"""Question id -> its value, or one value per seed."""
 
 
 def bootstrap_mean(values: ArrayLike, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
@@ -109,6 +128,63 @@ def clustered_difference(
     return _interval(mean, _ratio(sums[:, :2]) - _ratio(sums[:, 2:]), len(ids))
 
 
+def compare_arms(
+    arms: Mapping[str, Values], baseline: str, seed: int = 0, resamples: int = RESAMPLES
+) -> dict[str, ArmComparison]:
+    """Every other arm minus the baseline, paired by question, in the order given.
+
+    A p-value is at least 1 / (resamples + 1), and Holm multiplies the smallest by the number of arms: with
+    the usual 2,000 resamples a hundred arms can still fall to 0.05, more need more resamples.
+    Raises: ValueError for an unknown baseline, an arm that shares no question with it, unlike numbers of
+    seeds, or a NaN.
+    """
+    if baseline not in arms:
+        raise ValueError(f"no baseline {baseline!r} among the arms {', '.join(arms)}")
+    others = [name for name in arms if name != baseline]
+    pairs = {name: _paired(name, arms[name], arms[baseline]) for name in others}
+    found = {name: crossed_difference(a, b, seed, resamples) for name, (a, b) in pairs.items()}
+    corrected = holm([difference.p_value for difference in found.values()])
+    return {
+        name: ArmComparison(
+            difference=found[name].interval,
+            p_value=found[name].p_value,
+            p_holm=p_holm,
+            unpaired=len(arms[name].keys() ^ arms[baseline].keys()),
+        )
+        for name, p_holm in zip(others, corrected, strict=True)
+    }
+
+
+def compare_models(
+    values: Mapping[str, Mapping[str, float]], against: str | None, seed: int = 0
+) -> dict[str, ArmComparison]:
+    """`compare_arms` for models of files; nothing where `against` is None.
+
+    values: model -> question id -> value. Raises: TacosError for an unknown model, or one without a shared question.
+    """
+    if against is None:
+        return {}
+    try:
+        return compare_arms(values, against, seed)
+    except ValueError as error:
+        raise TacosError(f"no comparison with {against!r}: {error}") from error
+
+
+def grouped_means(
+    values: Mapping[str, float], groups: Mapping[str, str], seed: int = 0
+) -> dict[str, Interval]:
+    """Group -> the mean of its questions' values, groups by name: per category, per set.
+
+    groups: question id -> group. Raises: ValueError for a question without a group, or a NaN.
+    """
+    members: dict[str, list[float]] = {}
+    for question, value in values.items():
+        if question not in groups:
+            raise ValueError(f"question {question!r} has a value and no group")
+        members.setdefault(groups[question], []).append(value)
+    return {group: bootstrap_mean(members[group], seed) for group in sorted(members)}
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down correction for testing several arms, in the order given (Holm 1979).
 
@@ -121,6 +197,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
     corrected = np.empty_like(p)
     corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0) if len(p) else steps
     return corrected.tolist()
+
+
+def _paired(name: str, arm: Values, base: Values) -> tuple[np.ndarray, np.ndarray]:
+    """(seeds, questions) of both arms, over the questions they share, sorted so that order decides nothing."""
+    shared = sorted(arm.keys() & base.keys())
+    if not shared:
+        raise ValueError(f"arm {name!r} shares no question with the baseline")
+    first, second = (np.array([values[id_] for id_ in shared], dtype=np.float64) for values in (arm, base))
+    return np.atleast_2d(first.T), np.atleast_2d(second.T)
 
 
 def _checked(values: ArrayLike | Sequence[ArrayLike], dimensions: int) -> np.ndarray:

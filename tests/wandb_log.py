@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,14 @@ def read_run(folder: Path) -> dict[str, Any]:
     """name, group, job, config, summary and history (one dict per log) of an offline-run-* folder."""
     from wandb.proto import wandb_internal_pb2 as pb
 
+    records: list[Any] = []
+    for _ in range(100):
+        records = [pb.Record.FromString(chunk) for chunk in chunks(next(folder.glob("*.wandb")))]
+        if any(record.WhichOneof("record_type") == "exit" for record in records):
+            break
+        time.sleep(0.1)  # the last block is written a little after `finish`
     found: dict[str, Any] = {"config": {}, "history": [], "summary": {}}
-    for chunk in chunks(next(folder.glob("*.wandb"))):
-        record = pb.Record()
-        record.ParseFromString(chunk)
+    for record in records:
         kind = record.WhichOneof("record_type")
         if kind == "run":
             run = record.run

@@ -4,8 +4,11 @@ import math
 
 import pytest
 import torch
+from pydantic import ValidationError
 
-from eval.generate import GenerateSettings, conversation, generate, heldout_loss, load, pad_left, row_seed
+from eval.generate.answering import conversation, generate, row_seed
+from eval.generate.backends import GenerateSettings, cut, load, pad_left
+from eval.generate.heldout import heldout_loss
 from tacos.chat import encode
 from tacos.errors import TacosError
 from tacos.types import Pool, Question, make_sample
@@ -51,6 +54,25 @@ def test_batches_do_not_change_sampled_answers(model_dir):
     assert three == eight
     alike = {a.turns for a in three if a.question_id.endswith("-1")}
     assert len(alike) > 1  # the same question under another id draws anew
+
+
+def test_each_category_has_its_own_temperature(model_dir):
+    asked = [Question(id=q.id, turns=q.turns, category=c) for c in "xy" for q in QUESTIONS]
+
+    def turns(**settings):
+        made = generate(model_dir, asked, GenerateSettings(max_new_tokens=12, **settings), "m")
+        return [a.turns for a in made]
+
+    greedy, drawn = turns(), turns(temperature=1.0)
+    mixed = turns(temperatures={"y": 1.0}, batch_size=3)
+    assert mixed == greedy[:4] + drawn[4:] and drawn[4:] != greedy[4:]
+    with pytest.raises(ValidationError):
+        GenerateSettings(temperatures={"y": -1.0})
+
+
+def test_long_prompts_lose_their_oldest_tokens_and_that_is_said(caplog):
+    assert cut([[1, 2, 3], [4]], 2) == [[2, 3], [4]]
+    assert "1 of 2 prompts are over 2 tokens" in caplog.text
 
 
 def test_every_reply_has_its_own_seed():

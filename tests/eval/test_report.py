@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from eval import report_format as fmt
-from eval import report_tables as tables
-from eval.report import ReportPaths, console_table, load_results, markdown_table, write_report
-from eval.report_text import budget_warnings, headline, judge, parts_sentence, row_warnings
+from eval.report import format as fmt
+from eval.report import tables as tables
+from eval.report.experiment import ReportPaths, console_table, load_results, markdown_table, write_report
+from eval.report.text import budget_warnings, headline, judge, parts_sentence, row_warnings
 from eval.results import Interval, Pairwise, Results
 from tacos.tracking import Usage
 from tests.eval.fixtures import ARMS, interval, make_results

@@ -9,15 +9,19 @@ import pytest
 from scipy import stats as scipy_stats
 
 from eval import stats
+from eval.bradley_terry import Game, Ratings, bradley_terry
 from eval.stats import (
     bootstrap_mean,
     clustered_difference,
     clustered_mean,
+    compare_arms,
     crossed_difference,
     crossed_mean,
+    grouped_means,
     holm,
     paired_difference,
 )
+from tacos.errors import TacosError
 
 
 def test_two_values_by_hand():
@@ -192,3 +196,141 @@ def test_large_inputs_stay_quick():
     rows = {str(i): float(i % 7 == 0) for i in range(100_000)}
     clustered_difference([rows] * 3, [rows])
     assert time.perf_counter() - started < 2
+
+
+def test_arms_against_a_baseline_by_hand():
+    """Equal to single paired tests, with Holm over the two arms; question order decides nothing."""
+    rng = np.random.default_rng(0)
+    base = {f"q{i}": float(v) for i, v in enumerate(rng.normal(size=60))}
+    better = {q: v + 1 + float(rng.normal(scale=0.1)) for q, v in reversed(base.items())}
+    alike = {q: v + float(rng.normal(scale=0.5)) for q, v in base.items()}
+    found = compare_arms({"better": better, "base": base, "alike": alike}, "base")
+    assert list(found) == ["better", "alike"]
+    order = sorted(base)
+    single = [paired_difference([arm[q] for q in order], [base[q] for q in order]) for arm in (better, alike)]
+    assert [c.difference for c in found.values()] == [s.interval for s in single]
+    assert [c.p_holm for c in found.values()] == holm([s.p_value for s in single])
+    assert found["better"].p_holm == pytest.approx(2 / 2001) and found["alike"].p_value > 0.05
+    assert found["better"].unpaired == 0
+
+
+def test_arms_pair_only_what_both_have():
+    found = compare_arms({"a": {"x": 1, "y": 3, "only": 9}, "b": {"y": 1, "x": 0, "else": 7, "z": 1}}, "b")
+    assert (found["a"].difference.mean, found["a"].difference.n, found["a"].unpaired) == (1.5, 2, 3)
+
+
+def test_arms_over_several_seeds_are_crossed():
+    a, b = {"x": [1, 2], "y": [3, 5]}, {"x": [0, 0], "y": [1, 1]}
+    found = compare_arms({"a": a, "b": b}, "b")["a"]
+    assert found.difference == crossed_difference([[1, 3], [2, 5]], [[0, 1], [0, 1]]).interval
+    assert found.difference.mean == 2.25
+
+
+@pytest.mark.parametrize(
+    ("arms", "complaint"),
+    [
+        ({"a": {"x": 1}}, "no baseline"),
+        ({"a": {"x": 1}, "b": {"y": 1}}, "shares no question"),
+        ({"a": {"x": [1, 2]}, "b": {"x": [1]}}, "cannot pair"),
+        ({"a": {"x": float("nan")}, "b": {"x": 1}}, "missing"),
+    ],
+)
+def test_arms_that_cannot_be_compared(arms, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        compare_arms(arms, "b")
+
+
+def test_a_baseline_alone_compares_nothing():
+    assert compare_arms({"b": {"x": 1}}, "b") == {}
+
+
+def test_means_by_group():
+    found = grouped_means({"1": 1, "2": 3, "3": 5}, {"1": "maths", "2": "maths", "3": "art"})
+    assert {name: (i.mean, i.n) for name, i in found.items()} == {"art": (5, 1), "maths": (2, 2)}
+    assert list(found) == ["art", "maths"]
+    with pytest.raises(ValueError, match="no group"):
+        grouped_means({"1": 1}, {})
+
+
+def games(model_1: str, model_2: str, results: str) -> list[Game]:
+    names = {"w": "win", "t": "tie", "l": "lose"}
+    return [
+        Game(question_id=str(i), model_1=model_1, model_2=model_2, result=names[r])
+        for i, r in enumerate(results)
+    ]
+
+
+def rating(ratings: Ratings, model: str) -> float:
+    return next(r.rating.mean for r in ratings.ratings if r.model == model)
+
+
+def test_two_models_differ_by_the_logit_of_the_win_rate():
+    """6 won, 2 tied, 2 lost: 7 of 10, ln(7/3)."""
+    found = bradley_terry(games("A", "B", "wwwwwwttll"), anchor="B", ridge=0, resamples=50)
+    assert rating(found, "A") == pytest.approx(np.log(7 / 3), abs=1e-6) and rating(found, "B") == 0
+    assert found.ratings[0].model == "A" and found.ratings[0].elo == pytest.approx(
+        1000 + 400 * np.log10(7 / 3)
+    )
+    assert (found.questions, found.games, found.unbounded) == (10, 10, [])
+    turned = bradley_terry(games("B", "A", "llllllttww"), anchor="B", ridge=0, resamples=50)
+    assert rating(turned, "A") == pytest.approx(np.log(7 / 3), abs=1e-6)
+    ridged = bradley_terry(games("A", "B", "wwwwwwttll"), anchor="B", resamples=50)
+    assert rating(ridged, "A") == pytest.approx(np.log(7 / 3), rel=0.003)
+
+
+def test_a_chain_of_three_adds_up():
+    """A beats B 3 : 1 and B beats C 3 : 1, so A stands 2 ln 3 above C though they never met."""
+    found = bradley_terry(
+        games("A", "B", "wwwl") + games("B", "C", "wwwl"), anchor="C", ridge=0, resamples=20
+    )
+    assert [r.model for r in found.ratings] == ["A", "B", "C"]
+    assert rating(found, "A") == pytest.approx(2 * np.log(3), abs=1e-5)
+    assert rating(found, "B") == pytest.approx(np.log(3), abs=1e-5)
+
+
+def test_ties_alone_rate_equal():
+    assert rating(bradley_terry(games("A", "B", "tttt"), resamples=5), "B") == pytest.approx(0)
+
+
+def test_bradley_terry_finds_the_truth_within_its_intervals():
+    rng = np.random.default_rng(3)
+    truth = {"a": 0.0, "b": 0.5, "c": 1.0, "d": -0.7}
+    played = []
+    for first in truth:
+        for second in (m for m in truth if m > first):
+            chance = 1 / (1 + np.exp(truth[second] - truth[first]))
+            played += games(first, second, "".join(rng.choice(["w", "l"], size=300, p=[chance, 1 - chance])))
+    found = bradley_terry(played, anchor="a", resamples=300)
+    for r in found.ratings:
+        assert r.rating.low <= truth[r.model] <= r.rating.high
+        assert r.rating.n == 300 and r.games == 900
+    assert [r.model for r in found.ratings] == ["c", "b", "a", "d"]
+    assert bradley_terry(played, anchor="a", resamples=300) == found
+
+
+def test_a_model_that_never_loses_is_refused_or_marked():
+    played = games("A", "B", "wwww") + games("B", "C", "wtll")
+    with pytest.raises(TacosError, match=r"no finite rating for A"):
+        bradley_terry(played, ridge=0)
+    found = bradley_terry(played, anchor="B", resamples=20)
+    assert found.unbounded == ["A"] and found.ratings[0].model == "A"
+    assert np.isfinite(found.ratings[0].rating.high)
+
+
+def test_models_that_never_met_are_refused():
+    with pytest.raises(TacosError, match=r"2 groups of models never met.*A, B; C, D"):
+        bradley_terry(games("A", "B", "wl") + games("C", "D", "wl"))
+
+
+def test_resamples_that_join_no_scale_are_left_out_and_counted():
+    found = bradley_terry(games("A", "B", "wl"), ridge=0, resamples=200)
+    assert 60 < found.left_out < 140  # both questions alike: half of the resamples
+
+
+@pytest.mark.parametrize(
+    ("played", "anchor", "complaint"),
+    [([], None, "no games"), (games("A", "A", "w"), None, "itself"), (games("A", "B", "w"), "b", "anchor")],
+)
+def test_games_that_rate_nobody(played, anchor, complaint):
+    with pytest.raises(TacosError, match=complaint):
+        bradley_terry(played, anchor=anchor)

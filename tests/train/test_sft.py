@@ -10,7 +10,7 @@ from filelock import FileLock
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
-from eval.generate import heldout_loss
+from eval.generate.answering import heldout_loss
 from tacos.chat import template_hash
 from tacos.errors import ConfigError, PoolError, TacosError
 from tacos.types import Pool, make_sample

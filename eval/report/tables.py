@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from eval import report_format as fmt
-from eval.report_text import Verdict, judge, leading_arm, runs_of
+from eval.report import format as fmt
+from eval.report.text import Verdict, judge, leading_arm, runs_of
 from eval.results import ArmRun, ArmSummary, Interval, Results
 from tacos.types import Trained
 

@@ -100,6 +100,12 @@ def shorten(text: str, limit: int = 26) -> str:
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
+def abridge(text: str, limit: int) -> str:
+    """Shortened in the middle: names of runs often differ at their ends alone."""
+    half = (limit - 1) // 2
+    return text if len(text) <= limit else f"{text[: limit - 1 - half]}…{text[-half:]}"
+
+
 def literal(text: str) -> str:
     """Names come from users and models; a `$` in one must not start mathematics."""
     return text.replace("$", r"\$")

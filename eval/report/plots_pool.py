@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap
 from matplotlib.patches import Patch, Rectangle
 
-from eval import plot_style as look
-from eval import report_format as fmt
-from eval.plot_style import Plot, arm_colours, literal, name_rows, new_figure, shorten
-from eval.report_tables import Arm, ordered_arms
+from eval.report import format as fmt
+from eval.report import style as look
+from eval.report.style import Plot, arm_colours, literal, name_rows, new_figure, shorten
+from eval.report.tables import Arm, ordered_arms
 from eval.results import Audit, Results, TagReport
 
 MAX_SKILLS, MAX_TAGS = 40, 12

@@ -15,17 +15,13 @@ count the unread order as a tie: `unparsed="tie"`.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from eval.judge import Comparison, PairJudge, Verdict
 from eval.results import Interval, Pairwise
 from eval.stats import bootstrap_mean
-from tacos.errors import TacosError
-from tacos.store.files import read_json
 from tacos.types import Record
 
 Result = Literal["win", "tie", "lose", "unparsed"]
@@ -163,39 +159,3 @@ def summarise(judged: Sequence[Judged], opponent: str, seed: int = 0) -> Pairwis
         winning_score=winning_score(judged, seed),
         longer_wins=longer_wins(judged),
     )
-
-
-def read_reviews(path: Path, rule: Rule = "lenient", unparsed: Unparsed = "count") -> list[Judged]:
-    """Verdicts from a review file of Cherry LLM's or TACOS's judge.
-
-    An object with `data`, or a bare list, of {"Answer1", "Answer2", "review", "scores": "[9.0, 8.5]",
-    "review_reverse", "scores_reverse"}; the reverse scores are in answer-2, answer-1 order. [-1, -1] is
-    how their code marks a review it could not read.
-
-    Raises: TacosError naming the path when it is no such file.
-    """
-    try:
-        content = read_json(path)
-        rows = content["data"] if isinstance(content, dict) else content
-        return [_judged(row, rule, unparsed) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TacosError(f"{path} is no review file: {type(error).__name__} {error}") from error
-
-
-def _judged(row: dict[str, Any], rule: Rule, unparsed: Unparsed) -> Judged:
-    first = _verdict(row["scores"], row.get("review"))
-    second = _verdict(row["scores_reverse"], row.get("review_reverse"))
-    return Judged(
-        order_1=first,
-        order_2=second,
-        result=combine(first, second, rule, unparsed),
-        length_a=len(row["Answer1"]),
-        length_b=len(row["Answer2"]),
-    )
-
-
-def _verdict(scores: str | list[float], review: str | None) -> Verdict:
-    numbers = json.loads(scores) if isinstance(scores, str) else scores
-    if len(numbers) != 2 or any(isinstance(s, str | bool | None) or not s >= 0 for s in numbers):
-        return Verdict(error=f"unread: scores {numbers}", raw=review)
-    return Verdict(score_1=numbers[0], score_2=numbers[1], raw=review)

@@ -3,7 +3,7 @@
     paths = write_report(results, Path("runs/quickstart"))
     rich.print(console_table(results))
 
-The words come from `report_text.py`, the tables from `report_tables.py`, the drawings from `plots.py`;
+The words come from `text.py`, the tables from `tables.py`, the drawings from `plots.py`;
 this module puts them into the templates. The HTML is one file: its style and drawings are inside it,
 it runs no script and asks the network for nothing.
 """
@@ -17,14 +17,14 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from rich.box import SIMPLE_HEAD
 from rich.table import Table as RichTable
-from rich.text import Text
 
-from eval import plots, report_text
-from eval import report_format as fmt
-from eval import report_tables as tables
-from eval.plot_style import Plot, arm_colours, save_png, svg
+from eval.report import format as fmt
+from eval.report import plots as plots
+from eval.report import tables as tables
+from eval.report import text as report_text
+from eval.report.console import rich_table
+from eval.report.style import Plot, arm_colours, save_png, svg
 from eval.results import Results
 from tacos.store.files import read_json, write_json, write_text
 from tacos.types import Record
@@ -60,11 +60,9 @@ def write_report(results: Results, out: Path) -> ReportPaths:
     drawn = list(plots.draw(results))
     pictures = {plot.name: save_png(plot, folder) for plot in drawn}
     words = _words(results, drawn)
-    write_text(out / "report.md", _environment(html=False).get_template("report.md.j2").render(words))
-    drawings = {plot.name: Markup(svg(plot)) for plot in drawn}
-    css = Markup(resources.files("eval").joinpath("templates/report.css").read_text(encoding="utf-8"))
-    page = _environment(html=True).get_template("report.html.j2")
-    html = page.render(words, drawings=drawings, css=css, colours=arm_colours(results), columns=two_columns)
+    write_text(out / "report.md", environment(html=False).get_template("report.md.j2").render(words))
+    page = environment(html=True).get_template("report.html.j2")
+    html = page.render(words, **drawn_parts(drawn), colours=arm_colours(results))
     write_text(out / "report.html", html)
     return ReportPaths(
         results=out / "results.json", markdown=out / "report.md", html=out / "report.html", plots=pictures
@@ -75,31 +73,24 @@ def console_table(results: Results) -> RichTable:
     """The main table for a terminal: the columns that matter first, intervals under their values."""
     table = tables.main_table(results)
     shown = [i for i, column in enumerate(table.columns) if column.brief]
-    title = report_text.headline(results).verdict
-    rich = RichTable(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=0)
-    for i in shown:
-        column = table.columns[i]
-        justify: Any = "right" if column.numeric else "left"
-        rich.add_column(column.label, justify=justify, overflow="fold")
-    for row in table.rows:
-        style = "bold" if row.marked else ""
-        rich.add_row(*(_console_cell(row.cells[i]) for i in shown), style=style)
-    return rich
+    rows = [([row.cells[i] for i in shown], row.marked) for row in table.rows]
+    return rich_table(report_text.headline(results).verdict, [table.columns[i] for i in shown], rows)
 
 
-def _console_cell(cell: tables.Cell) -> Text:
-    text = Text(cell.text)
-    return text.append(f"\n{cell.sub}", style="dim") if cell.sub else text
+def environment(html: bool) -> Environment:
+    """The templates beside this package; a name that a template misses is an error."""
+    loader = PackageLoader("eval.report", "templates")
+    made = Environment(loader=loader, autoescape=html, undefined=StrictUndefined, keep_trailing_newline=True)
+    made.filters["pipes"] = markdown_table
+    made.filters["glued"] = glued
+    return made
 
 
-def _environment(html: bool) -> Environment:
-    loader = PackageLoader("eval", "templates")
-    environment = Environment(
-        loader=loader, autoescape=html, undefined=StrictUndefined, keep_trailing_newline=True
-    )
-    environment.filters["pipes"] = markdown_table
-    environment.filters["glued"] = glued
-    return environment
+def drawn_parts(drawn: Sequence[Plot]) -> dict[str, Any]:
+    """What the HTML templates need to show plots: the style, each drawing, and how they stand in columns."""
+    css = resources.files("eval.report").joinpath("templates/report.css").read_text(encoding="utf-8")
+    drawings = {plot.name: Markup(svg(plot)) for plot in drawn}
+    return {"css": Markup(css), "drawings": drawings, "columns": two_columns, "plots": drawn}
 
 
 def glued(text: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from eval import report_format as fmt
+from eval.report import format as fmt
 from eval.results import ArmRun, ArmSummary, Interval, Results
 
 Verdict = Literal["better", "worse", "unclear"]

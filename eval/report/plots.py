@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator
 
 from matplotlib.axes import Axes
 
-from eval import plot_style as look
-from eval import plots_pool
-from eval import report_format as fmt
-from eval.plot_style import Plot, arm_colours, name_rows, new_figure, styled
-from eval.report_tables import Arm, ordered_arms
+from eval.report import format as fmt
+from eval.report import plots_pool as plots_pool
+from eval.report import style as look
+from eval.report.style import Plot, arm_colours, name_rows, new_figure, styled
+from eval.report.tables import Arm, ordered_arms
 from eval.results import ArmRun, Audit, Interval, Results
 
 MAX_KINDS = 8

@@ -1,0 +1,236 @@
+"""Annotating a model's AlpacaEval answers: which of two answers a judge prefers, and how surely.
+
+After AlpacaEval 2 (https://github.com/tatsu-lab/alpaca_eval, `weighted_alpaca_eval_gpt4_turbo`): one call per
+question, the two answers in random order, a verdict of one token, and the preference read from the
+log-probabilities of the two verdicts, 1 for the baseline to 2 for the model:
+
+    preference = 1 + P(model's letter) / (P(A) + P(B))
+
+    model shown second, log P(A) = -0.22, log P(B) = -1.61   ->  1 + 0.20 / (0.80 + 0.20) = 1.20
+
+A judge that gives no log-probabilities decides in whole: 1 or 2, by the letter it writes. Equal answers are
+1.5 without a call. A verdict that cannot be read is a missing preference, with its reason.
+
+Differences: the prompt is our own, with the letters A and B, so **figures by it are not leaderboard
+figures**, whichever model judges; compare them with each other only. The order is drawn from the
+instruction and a seed, so it is the same for every model, and it is recorded (`model_first`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import Field
+
+from eval.alpaca_eval.files import DRAW, normal
+from tacos.errors import TacosError
+from tacos.llm.base import LLM, Completion, Request, Sampling
+from tacos.llm.client import complete
+from tacos.prompts import fill
+from tacos.types import Message, Record
+
+_LETTER = re.compile(r"[\W_]*(?:(?i:answer|assistant|verdict|preferred|is)[\W_]+)*([AB])[\W_]*")
+"""A line that is a letter and nothing else to speak of: not the article of "A good answer"."""
+
+
+class PreferenceSettings(Record):
+    """How preferences are asked for; all of it changes the answer."""
+
+    prompt: str = "judge_prefer"
+    """A template in `tacos/prompts` that asks for A or B; it may use $question $answer_1 $answer_2."""
+    sampling: Sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=1)
+    top_logprobs: int | None = Field(5, ge=2, le=20)
+    """Alternatives of the verdict to ask for; None for a server that refuses to be asked."""
+    seed: int = 0
+    """Of the order in which the answers are shown."""
+
+
+class AnnotationRow(Record):
+    """One row of upstream's `annotations.json`, with `model_first` and `error` added."""
+
+    dataset: str = ""
+    instruction: str
+    output_1: str
+    generator_1: str
+    output_2: str | None
+    generator_2: str
+    annotator: str
+    preference: float | None
+    """1 for the baseline to 2 for the model; None where there is no verdict."""
+    raw_completion: dict[str, Any] | None = None
+    """The judge's reply as it came: text, and log-probabilities of the first token where it gives them."""
+    model_first: bool | None = None
+    """The model's answer was shown as A; None where nothing was asked."""
+    error: str | None = None
+    """Why there is no preference."""
+
+
+class Annotated(Record):
+    """Rows in the order of the outputs. `duplicate` rows repeat a model's question, `unknown` ones have no
+    baseline answer: neither is judged. `missing` counts questions a model gives no row for, over all models."""
+
+    rows: tuple[AnnotationRow, ...]
+    duplicate: int
+    unknown: int
+    missing: int
+
+
+def annotate(
+    llm: LLM,
+    outputs: Sequence[Mapping[str, Any]],
+    baseline: Sequence[Mapping[str, Any]],
+    settings: PreferenceSettings | None = None,
+) -> Annotated:
+    """Judge every answer against the baseline's to the same instruction.
+
+    outputs, baseline: rows of {"instruction", "output", "generator", "dataset"}; the last two may be left
+    out. An `output` that is None is an answer that is missing, and so is its preference.
+
+    Raises: LLMError when the endpoint fails as a whole; replies so far are in the client's cache.
+    """
+    chosen = settings or PreferenceSettings()
+    pairs, counts = _pair(outputs, baseline)
+    asked = [place for place, (own, other) in enumerate(pairs) if _needs_judging(own, other)]
+    orders = {place: model_first(pairs[place][0]["instruction"], chosen.seed) for place in asked}
+    requests = [_request(*pairs[place], orders[place], chosen) for place in asked]
+    replies = dict(zip(asked, complete(llm, requests), strict=True)) if asked else {}
+    annotator = f"{chosen.prompt}/{llm.model}"
+    rows = tuple(
+        _row(own, other, annotator, replies.get(place), orders.get(place))
+        for place, (own, other) in enumerate(pairs)
+    )
+    return Annotated(rows=rows, **counts)
+
+
+def model_first(instruction: str, seed: int = 0) -> bool:
+    """Whether the model's answer is shown as A: a coin thrown by the instruction."""
+    digest = hashlib.sha256(f"{seed}\x1f{normal(instruction)}".encode("utf-8", "surrogatepass")).digest()
+    return bool(digest[0] & 1)
+
+
+def read_verdict(completion: Completion, first: bool) -> tuple[float | None, str | None]:
+    """(preference, None), or (None, why there is none). first: the model's answer was shown as A.
+
+    Log-probabilities decide where they hold a verdict and the judge wrote a word at most: those of the
+    first token say nothing about a verdict that comes after an argument. Else the last line that is a
+    letter decides.
+    """
+    if completion.text is None:
+        return None, completion.error or "no reply"
+    terse = len(completion.text.split()) <= 1
+    share = share_of_a(completion.logprobs or {}) if terse else None
+    if share is None:
+        lines = completion.text.splitlines()
+        letter = next((match[1] for line in reversed(lines) if (match := _LETTER.fullmatch(line))), None)
+        if letter is None:
+            return None, f"unread: neither A nor B in {completion.text[:40]!r}"
+        share = float(letter == "A")
+    return 1 + (share if first else 1 - share), None
+
+
+def share_of_a(logprobs: Mapping[str, float]) -> float | None:
+    """P(A) / (P(A) + P(B)), in [0, 1]; None where neither is among the alternatives.
+
+    " A" and "A" are different tokens and one verdict. A letter outside the alternatives counts as impossible.
+    """
+    chance = {"A": 0.0, "B": 0.0}
+    known = {token: value for token, value in logprobs.items() if _verdict_of(token) and value < math.inf}
+    top = max(known.values(), default=-math.inf)
+    if top == -math.inf:
+        return None
+    for token, value in known.items():
+        chance[_verdict_of(token)] += math.exp(value - top)
+    return chance["A"] / (chance["A"] + chance["B"])
+
+
+def _verdict_of(token: str) -> str:
+    """ "A", "B", or "" for a token that is neither; SentencePiece writes a space as U+2581."""
+    letter = token.strip(" \t\r\n\u2581\u0120")
+    return letter if letter in ("A", "B") else ""
+
+
+def _needs_judging(own: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return own.get("output") is not None and own["output"] != other["output"]
+
+
+def _pair(
+    outputs: Sequence[Mapping[str, Any]], baseline: Sequence[Mapping[str, Any]]
+) -> tuple[list[tuple[Mapping[str, Any], Mapping[str, Any]]], dict[str, int]]:
+    """((own row, baseline's row), ...) and the counts of `Annotated`.
+
+    An instruction that the baseline repeats is matched in the order of rows.
+    """
+    answers: dict[str, list[Mapping[str, Any]]] = {}
+    for row in baseline:
+        answers.setdefault(normal(row["instruction"]), []).append(row)
+    pairs, used = [], Counter[tuple[str, str]]()
+    duplicate = unknown = 0
+    models = set()
+    for row in outputs:
+        if not isinstance(row.get("instruction"), str) or not isinstance(row.get("output"), str | None):
+            raise TacosError(
+                f"an outputs row needs `instruction` and `output` as text; found {str(row)[:80]}"
+            )
+        key, model = normal(row["instruction"]), str(row.get("generator") or "model")
+        models.add(model)
+        turn = used[model, key]
+        if key not in answers:
+            unknown += 1
+        elif turn >= len(answers[key]):
+            duplicate += 1
+        else:
+            used[model, key] += 1
+            pairs.append((row, answers[key][turn]))
+    missing = len(baseline) * len(models) - len(pairs)
+    return pairs, {"duplicate": duplicate, "unknown": unknown, "missing": missing}
+
+
+def _request(
+    own: Mapping[str, Any], other: Mapping[str, Any], first: bool, settings: PreferenceSettings
+) -> Request:
+    a, b = (own, other) if first else (other, own)
+    prompt = fill(settings.prompt, question=own["instruction"], answer_1=a["output"], answer_2=b["output"])
+    return Request(
+        messages=(Message(role="user", content=prompt),),
+        sampling=settings.sampling,
+        top_logprobs=settings.top_logprobs,
+    )
+
+
+def _row(
+    own: Mapping[str, Any],
+    other: Mapping[str, Any],
+    annotator: str,
+    reply: Completion | None,
+    first: bool | None,
+) -> AnnotationRow:
+    preference: float | None
+    error: str | None
+    if reply is not None and first is not None:
+        preference, error = read_verdict(reply, first)
+    elif own.get("output") is None:
+        preference, error = None, "the model gave no answer"
+    else:
+        preference, error = DRAW, None
+    return AnnotationRow(
+        dataset=str(other.get("dataset") or own.get("dataset") or ""),
+        instruction=other["instruction"],
+        output_1=other["output"],
+        generator_1=str(other.get("generator") or "baseline"),
+        output_2=own.get("output"),
+        generator_2=str(own.get("generator") or "model"),
+        annotator=annotator,
+        preference=preference,
+        raw_completion=_raw(reply),
+        model_first=first,
+        error=error,
+    )
+
+
+def _raw(reply: Completion | None) -> dict[str, Any] | None:
+    return None if reply is None or reply.text is None else {"text": reply.text, "logprobs": reply.logprobs}

@@ -1,0 +1,1 @@
+"""Answers to questions: with transformers, vLLM, or a server; held-out loss."""

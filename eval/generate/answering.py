@@ -1,0 +1,129 @@
+"""Answers of a model to evaluation questions: what is asked, in which order, with which seed.
+
+Turns are asked one after the other, and a later one sees the model's own earlier replies. A question with the
+turns "One?" and "Two?" becomes two requests:
+
+    turn 1   user "One?"
+    turn 2   user "One?"   assistant <reply 1>   user "Two?"
+
+Each has its own seed (of the run's seed, question id and turn), and the temperature of its category. Questions go
+in blocks, the longest of a temperature first, and a block is asked all its turns before the next: little is
+padded, and a run that is killed loses one block (`answer_file.py` keeps the rest). Every model is asked in the
+template it was trained with unless `GenerateSettings.template` says otherwise.
+
+FastChat asks MT-Bench in the same way, one question after the other from one unseeded generator; here a reply does
+not depend on the questions asked before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from eval.generate.backends import Ask, GenerateSettings, Generator, TransformersGenerator, batches
+from eval.generate.heldout import heldout_loss
+from tacos.llm.backend import clean_text
+from tacos.progress import track
+from tacos.store.fingerprint import fingerprint
+from tacos.types import Answer, Message, Question
+
+__all__ = [
+    "GenerateSettings",
+    "Replied",
+    "answer",
+    "asks_behind",
+    "conversation",
+    "generate",
+    "heldout_loss",
+    "row_seed",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """What became of one question. index: its place among those asked. error: why its turns are not all there."""
+
+    index: int
+    turns: tuple[str, ...]
+    error: str | None = None
+
+
+def generate(
+    model_dir: str,
+    questions: Sequence[Question],
+    settings: GenerateSettings,
+    model_name: str,
+    seed: int = 0,
+    device: str = "auto",
+) -> list[Answer]:
+    """One answer per question, in their order, by a transformers model in this process.
+
+    Raises: TacosError when the model cannot be loaded.
+    """
+    generator = TransformersGenerator(model_dir, settings, device)
+    replied = sorted(answer(generator, questions, seed), key=lambda reply: reply.index)
+    return [
+        Answer(question_id=question.id, model=model_name, turns=reply.turns)
+        for question, reply in zip(questions, replied, strict=True)
+    ]
+
+
+def answer(generator: Generator, questions: Sequence[Question], seed: int = 0) -> Iterator[Replied]:
+    """What becomes of every question, block by block as they are finished, so not in their order.
+
+    Raises: TacosError when nothing can be asked at all.
+    """
+    settings = generator.settings
+
+    def place(i: int) -> tuple[float, int]:
+        return settings.temperature_of(questions[i].category), -sum(map(len, questions[i].turns))
+
+    blocks = batches(sorted(range(len(questions)), key=place), generator.block)
+    shown = track(blocks, "answering") if generator.silent else blocks
+    for block in shown:
+        yield from _ask_block(generator, questions, block, seed)
+
+
+def _ask_block(
+    generator: Generator, questions: Sequence[Question], block: Sequence[int], seed: int
+) -> list[Replied]:
+    """block: places of questions. One without a reply is not asked its later turns."""
+    replies: dict[int, list[str]] = {i: [] for i in block}
+    errors: dict[int, str] = {}
+    for turn in range(max(len(questions[i].turns) for i in block)):
+        asked = [i for i in block if len(questions[i].turns) > turn and i not in errors]
+        if not asked:
+            break
+        asks = [_ask(generator.settings, questions[i], replies[i], seed) for i in asked]
+        for i, completion in zip(asked, generator.reply(asks), strict=True):
+            if completion.text is None:
+                errors[i] = f"turn {turn + 1}: {completion.error or 'no reply'}"
+            else:
+                replies[i].append(clean_text(completion.text))
+    return [Replied(i, tuple(replies[i]), errors.get(i)) for i in block]
+
+
+def asks_behind(settings: GenerateSettings, question: Question, turns: Sequence[str], seed: int) -> list[Ask]:
+    """The requests that a finished answer came from."""
+    return [_ask(settings, question, turns[:turn], seed) for turn in range(len(turns))]
+
+
+def _ask(settings: GenerateSettings, question: Question, replies: Sequence[str], seed: int) -> Ask:
+    return Ask(
+        messages=tuple(conversation(question, replies)),
+        temperature=settings.temperature_of(question.category),
+        seed=row_seed(seed, question.id, len(replies)),
+    )
+
+
+def row_seed(seed: int, question_id: str, turn: int) -> int:
+    """The seed of one reply, whichever questions are asked beside it."""
+    return int(fingerprint([seed, question_id, turn]), 16)
+
+
+def conversation(question: Question, replies: Sequence[str]) -> list[Message]:
+    """The turns so far, ending with the one to be answered."""
+    messages = []
+    for said, reply in zip(question.turns, replies, strict=False):
+        messages += [Message(role="user", content=said), Message(role="assistant", content=reply)]
+    return [*messages, Message(role="user", content=question.turns[len(replies)])]

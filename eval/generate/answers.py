@@ -1,0 +1,122 @@
+"""Answer files, in FastChat's form and our own; both are read wherever answers are.
+
+    {"question_id": "81", "model": "tiny", "turns": ["...", "..."], "fingerprint": "9f..."}         ours
+    {"question_id": 81, "answer_id": "9f...", "model_id": "tiny",
+     "choices": [{"index": 0, "turns": ["...", "..."]}], "tstamp": 1720000000.0}                   FastChat's
+
+The fingerprint names what an answer was made from (`eval.generate.answer_file`). FastChat gives every answer a random
+`answer_id`; here it is the fingerprint. Of several choices the first is read, as FastChat's judge does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from tacos.data.rows import Row, read_rows
+from tacos.types import Answer, Record
+
+Style = Literal["answers", "fastchat"]
+BAD_ROW = (KeyError, TypeError, ValueError, IndexError)
+"""What `parse_answer` raises for a row that is no answer."""
+
+
+class StoredAnswer(Record):
+    """One line of an answer file."""
+
+    answer: Answer
+    fingerprint: str = ""
+    """What it was made from; "" where the file does not say."""
+    tstamp: float | None = None
+    """When it was made, in seconds since 1970, where the file says."""
+
+
+class AnswersRead(Record):
+    """An answer file. Of two answers of a model to one question the first counts."""
+
+    answers: tuple[Answer, ...]
+    bad: tuple[str, ...]
+    """Lines that hold no answer, each with its number and reason."""
+    duplicates: int
+
+    @property
+    def models(self) -> list[str]:
+        """In order of appearance; more than one where files were mixed."""
+        return list(dict.fromkeys(answer.model for answer in self.answers))
+
+
+def read_answers(path: Path) -> AnswersRead:
+    """Answers in either form, from JSONL or a JSON array.
+
+    Raises: PoolError when the file cannot be read as a whole.
+    """
+    answers: dict[tuple[str, str], Answer] = {}
+    bad: list[str] = []
+    duplicates = 0
+    for row in read_rows(path):
+        try:
+            answer = parse_answer(row).answer
+        except BAD_ROW as error:
+            bad.append(f"line {row.line}: {bad_reason(error)}")
+            continue
+        key = (answer.model, answer.question_id)
+        duplicates += key in answers
+        answers.setdefault(key, answer)
+    return AnswersRead(answers=tuple(answers.values()), bad=tuple(bad), duplicates=duplicates)
+
+
+def parse_answer(row: Row) -> StoredAnswer:
+    """Raises: one of BAD_ROW for a row that is no answer."""
+    value = row.value
+    if row.error is not None:
+        raise ValueError(f"no JSON: {row.error}")
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{type(value).__name__}, expected an object")
+    if "choices" in value:
+        turns, model, made = value["choices"][0]["turns"], value["model_id"], value.get("answer_id")
+    else:
+        turns, model, made = value["turns"], value["model"], value.get("fingerprint")
+    if not isinstance(turns, list) or not all(isinstance(turn, str) for turn in [*turns, model]):
+        raise TypeError("turns must be a list of texts, and the model a text")
+    return StoredAnswer(
+        answer=Answer(question_id=_id(value["question_id"]), model=model, turns=tuple(turns)),
+        fingerprint=made if isinstance(made, str) else "",
+        tstamp=_seconds(value.get("tstamp")),
+    )
+
+
+def _id(value: Any) -> str:
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return str(value)
+    raise TypeError(f"question_id is {value!r}, expected a text or a whole number")
+
+
+def _seconds(value: Any) -> float | None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if number and math.isfinite(value) else None
+
+
+def bad_reason(error: Exception) -> str:
+    return f"no {error}" if isinstance(error, KeyError) else str(error)
+
+
+def answer_row(stored: StoredAnswer, style: Style) -> dict[str, Any]:
+    """The line of an answer."""
+    answer = stored.answer
+    if style == "answers":
+        return {**answer.model_dump(mode="json"), "fingerprint": stored.fingerprint}
+    return {
+        "question_id": _number(answer.question_id),
+        "answer_id": stored.fingerprint,
+        "model_id": answer.model,
+        "choices": [{"index": 0, "turns": list(answer.turns)}],
+        "tstamp": stored.tstamp,
+    }
+
+
+def _number(question_id: str) -> str | int:
+    """FastChat's ids are numbers, which its tools sort by; "007" and "koala_0" stay as they are."""
+    plain = question_id.isascii() and question_id.isdecimal() and not question_id.startswith("0")
+    return int(question_id) if plain or question_id == "0" else question_id

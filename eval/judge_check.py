@@ -1,0 +1,183 @@
+"""How far a judge can be trusted: its accuracy on pairs whose better answer is known.
+
+Every pair is judged in both orders. The two orders combine as in `eval.pairwise.rules`; the labelled answer
+winning is 1, losing 0, a tie one half:
+
+    label  order 1 (shown 1, 2)  order 2 (shown 2, 1)  combined   points
+      1    8 : 5                 5 : 8                 1 wins       1      both orders agree
+      2    8 : 5                 8 : 5                 tie          0.5    took the first both times
+      2    unread                5 : 8                 unparsed     none   counted, in no rate
+
+Here accuracy is 0.75 over 2 pairs, swap consistency 1/2, and the first position won 3 of 4 decided orders
+(the third pair's one readable order counts). Beside the judge stands `LongerJudge`, which reads nothing
+and prefers the longer answer, on the same pairs: a judge that does not beat it has shown nothing. The
+length-matched subset (the shorter answer has at least 80% of the longer's characters) shows what is left
+where length says little.
+
+Judges are anything with `judge(items)`: `LLMJudge`, `ReferenceJudge`, or a learned scorer in `ScoreJudge`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from eval.judge import Comparison, PairJudge, Verdict
+from eval.labelled_pairs import LabelledPair, LabelledPairs
+from eval.pairwise.rules import Judged, Rule, compare, first_position_rate, longer_wins, swap_consistency
+from eval.results import Interval
+from eval.stats import bootstrap_mean
+from tacos.errors import TacosError
+from tacos.types import Record
+
+POINTS = {("win", 1): 1.0, ("lose", 1): 0.0, ("win", 2): 0.0, ("lose", 2): 1.0}
+
+
+class Rates(Record):
+    """One judge on one set of pairs."""
+
+    n: int
+    """Pairs with a label and a verdict in both orders; the accuracy is over these."""
+    accuracy: Interval | None
+    """Ties one half; None where `n` is 0."""
+    ties: int
+    """Of the `n`, those the judge called a tie over both orders."""
+    unparsed: int
+    """Labelled pairs with an order that could not be read."""
+    swap_consistency: float | None
+    first_position: float | None
+    """Share of decided orders won by the output shown first; 0.5 is no bias."""
+    longer_wins: float | None
+    """Share of decided pairs in which the judge took the longer output."""
+
+
+class JudgeReport(Record):
+    """A judge beside the baseline, on all pairs and on the length-matched ones."""
+
+    judge: str
+    source: str
+    rule: Rule
+    pairs: int
+    tied_labels: int
+    """Pairs where neither is better; in the bias rates, in no accuracy."""
+    bad: int
+    """Rows of the file that are no labelled pair."""
+    duplicate: int
+    all: Rates
+    length_matched: Rates
+    longer_baseline: Rates
+    """`LongerJudge` on all pairs."""
+    longer_baseline_matched: Rates
+    label_longer: float | None
+    """Share of labels that name the longer output, where lengths differ: what `longer_wins` should be."""
+    errors: dict[str, int]
+    """Why orders could not be read -> how many."""
+
+    def as_json(self) -> dict[str, Any]:
+        """As dumped, with the headline figures on top."""
+        accuracy = self.all.accuracy and self.all.accuracy.mean
+        return {"n": self.all.n, "accuracy": accuracy, "unparsed": self.all.unparsed} | self.model_dump()
+
+
+class ScoreJudge:
+    """A scorer of single outputs as a judge of pairs, such as a learned quality scorer.
+
+    score: (instruction, output) pairs -> one score each, any scale, higher is better; None or NaN where
+    there is none. Outputs are scored once, whatever order they are shown in.
+    """
+
+    embedded = True
+
+    def __init__(self, name: str, score: Callable[[Sequence[tuple[str, str]]], Sequence[float | None]]):
+        self.name = name
+        self._score = score
+
+    def judge(self, items: Sequence[Comparison]) -> list[Verdict]:
+        """Raises: ValueError when the scorer gives another number of scores than it was asked for."""
+        shown = [(i.question, answer) for i in items for answer in (i.answer_1, i.answer_2)]
+        texts = list(dict.fromkeys(shown))
+        scores = dict(zip(texts, self._score(texts), strict=True))
+        return [_verdict(scores[i.question, i.answer_1], scores[i.question, i.answer_2]) for i in items]
+
+
+def _verdict(first: float | None, second: float | None) -> Verdict:
+    if first is None or second is None or not (math.isfinite(first) and math.isfinite(second)):
+        return Verdict(error="the scorer gave no score")
+    return Verdict(score_1=first, score_2=second)
+
+
+class LongerJudge(ScoreJudge):
+    """Prefers the output with more characters: the baseline every judge has to beat."""
+
+    def __init__(self) -> None:
+        super().__init__("longer wins", lambda pairs: [float(len(output)) for _, output in pairs])
+
+
+def judge_check(
+    judge: PairJudge, labelled: LabelledPairs, rule: Rule = "lenient", seed: int = 0
+) -> JudgeReport:
+    """Judge every pair in both orders, one call of the judge for all, and hold it against the labels.
+
+    Raises: TacosError when no pair has a label.
+    """
+    pairs = labelled.pairs
+    if not any(pair.label for pair in pairs):
+        raise TacosError(
+            f"{labelled.source} labels no pair: every label is a tie, so there is nothing to check"
+        )
+    items = [
+        Comparison(
+            question=pair.instruction,
+            answer_1=pair.output_1,
+            answer_2=pair.output_2,
+            reference=pair.reference,
+        )
+        for pair in pairs
+    ]
+    judged, longer = compare(judge, items, rule), compare(LongerJudge(), items, rule)
+    matched = [number for number, pair in enumerate(pairs) if pair.matched]
+
+    def rates(rows: Sequence[Judged], numbers: Sequence[int]) -> Rates:
+        return _rates([pairs[n] for n in numbers], [rows[n] for n in numbers], seed)
+
+    whole = range(len(pairs))
+    return JudgeReport(
+        judge=judge.name,
+        source=labelled.source,
+        rule=rule,
+        pairs=len(pairs),
+        tied_labels=sum(pair.label is None for pair in pairs),
+        bad=len(labelled.bad),
+        duplicate=labelled.duplicate,
+        all=rates(judged, whole),
+        length_matched=rates(judged, matched),
+        longer_baseline=rates(longer, whole),
+        longer_baseline_matched=rates(longer, matched),
+        label_longer=_label_longer(pairs),
+        errors=dict(
+            Counter(v.error for j in judged for v in (j.order_1, j.order_2) if v.error).most_common()
+        ),
+    )
+
+
+def _rates(pairs: Sequence[LabelledPair], judged: Sequence[Judged], seed: int) -> Rates:
+    labelled = [(pair, row) for pair, row in zip(pairs, judged, strict=True) if pair.label is not None]
+    parsed = [(pair, row) for pair, row in labelled if row.result != "unparsed"]
+    points = [POINTS.get((row.result, pair.label or 0), 0.5) for pair, row in parsed]
+    return Rates(
+        n=len(parsed),
+        accuracy=bootstrap_mean(points, seed) if points else None,
+        ties=sum(row.result == "tie" for _, row in parsed),
+        unparsed=len(labelled) - len(parsed),
+        swap_consistency=swap_consistency(judged),
+        first_position=first_position_rate(judged),
+        longer_wins=longer_wins(judged),
+    )
+
+
+def _label_longer(pairs: Sequence[LabelledPair]) -> float | None:
+    gaps = [(len(p.output_1) - len(p.output_2), p.label) for p in pairs if p.label is not None]
+    named = [(gap > 0) == (label == 1) for gap, label in gaps if gap]
+    return sum(named) / len(named) if named else None

@@ -1,0 +1,79 @@
+"""Answers in, two-order reviews out: two models' answers to one question set, judged in both orders.
+
+    questions 80,  answers of A 80,  answers of B 79   ->   79 reviews, 158 verdicts, 1 question missing
+
+Answers are joined with the set's questions by text or id (`eval.pairwise.five_sets`), a question that either model
+left out is not judged and is listed, and an empty answer is judged as it is. The file written from this
+(`eval.pairwise.reviews.write_reviews`) scores like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from eval.judge import Comparison, PairJudge
+from eval.pairwise.five_sets import Matched, OutputFile, match
+from eval.pairwise.reviews import Review, ReviewFile
+from eval.pairwise.rules import compare
+from tacos.errors import TacosError
+from tacos.types import Question, Record
+
+
+class ReviewRun(Record):
+    """Reviews just made, and how the answers joined the questions."""
+
+    file: ReviewFile
+    matched_a: Matched
+    matched_b: Matched
+
+    @property
+    def missing(self) -> list[str]:
+        """Ids of questions that were not judged, since A or B has no answer."""
+        return sorted({*self.matched_a.missing, *self.matched_b.missing})
+
+
+def review(
+    judge: PairJudge, set_name: str, questions: Sequence[Question], a: OutputFile, b: OutputFile
+) -> ReviewRun:
+    """Judge both models' answers in both orders, one call of the judge for all.
+
+    A question that either has not answered is not judged. Raises: TacosError when that is all of them.
+    """
+    joined_a, joined_b = match(questions, a), match(questions, b)
+    asked = [q for q in questions if q.id in joined_a.outputs and q.id in joined_b.outputs]
+    if not asked:
+        raise TacosError(
+            f"no question of {set_name!r} is answered in both {a.source} ({len(joined_a.outputs)}) "
+            f"and {b.source} ({len(joined_b.outputs)}); check that the set is the right one"
+        )
+    items = [_comparison(q, joined_a.outputs[q.id], joined_b.outputs[q.id]) for q in asked]
+    reviews = [
+        Review(
+            question=q.turns[0],
+            question_id=q.id,
+            answer_a=item.answer_1,
+            answer_b=item.answer_2,
+            order_1=judged.order_1,
+            order_2=judged.order_2,
+        )
+        for q, item, judged in zip(asked, items, compare(judge, items), strict=True)
+    ]
+    file = ReviewFile(
+        source=judge.name,
+        set_name=set_name,
+        model_a=a.model,
+        model_b=b.model,
+        judge=judge.name,
+        reviews=reviews,
+    )
+    return ReviewRun(file=file, matched_a=joined_a, matched_b=joined_b)
+
+
+def _comparison(question: Question, answer_a: str, answer_b: str) -> Comparison:
+    return Comparison(
+        question=question.turns[0],
+        answer_1=answer_a,
+        answer_2=answer_b,
+        reference=question.reference,
+        answer=question.answer,
+    )

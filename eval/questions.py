@@ -1,0 +1,106 @@
+"""Question files: FastChat's, the five test sets', AlpacaEval's, and rows of a like form.
+
+    {"question_id": 81, "category": "writing", "turns": ["Write ...", "Shorten it."]}    FastChat
+    {"id": "koala_0", "prompt": "List ..."}                                             Koala
+    {"idx": 1, "Instruction": "If a car ...", "Skill": "Math"}                          WizardLM
+    {"id": "task_0", "instruction": "Shorten", "instances": [{"input": "A text"}]}      Self-Instruct
+    {"conversations": ["A question"], "source": "..."}                                  LIMA
+
+A question without an id is named by its number, from 1. Context that stands in a column of its own (`input`) is
+part of what is asked, after a blank line, as in training: the fourth row asks "Shorten", a blank line, "A text".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tacos.data.read import read_rows
+from tacos.data.rows import Row
+from tacos.errors import PoolError
+from tacos.types import Question
+
+ASKED = ("turns", "text", "instruction", "Instruction", "prompt", "conversations")
+"""Keys that may hold a question; the first that is not empty is asked."""
+NAMED = ("question_id", "id", "idx")
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Questions in any of the forms above, from JSONL or a JSON array.
+
+    Raises: PoolError when there is no such file, or with the path and the line of the first row that is no
+        question, or whose id an earlier row has (answers and verdicts are matched by it).
+    """
+    questions: list[Question] = []
+    lines: dict[str, int] = {}
+    for row in read_rows(existing(path)):
+        where = f"{path} line {row.line}"
+        question = _question(row, len(questions) + 1, where)
+        if question.id in lines:
+            raise PoolError(
+                f"{where}: question id {question.id!r} stands in line {lines[question.id]} too; "
+                "give each question its own"
+            )
+        lines[question.id] = row.line
+        questions.append(question)
+    return questions
+
+
+def existing(path: Path) -> Path:
+    """The path itself. Raises: PoolError when it is no file."""
+    if not path.is_file():
+        raise PoolError(f"no questions file {path}: check its path")
+    return path
+
+
+def _question(row: Row, number: int, where: str) -> Question:
+    """number: the id of a question that has none."""
+    value = row.value
+    if row.error is not None:
+        raise PoolError(f"{where} is no JSON: {row.error}")
+    if not isinstance(value, dict):
+        raise PoolError(f"{where} holds {type(value).__name__}, expected an object with a question")
+    key = next((key for key in ASKED if value.get(key)), None)
+    if key is None:
+        raise PoolError(f"{where} has no question: give turns, text, instruction or prompt")
+    try:
+        return Question(
+            id=str(next((value[key] for key in NAMED if value.get(key) is not None), number)),
+            turns=_turns(value, key),
+            category=str(value.get("category") or ""),
+            reference=value.get("reference") if isinstance(value.get("reference"), str) else None,
+            answer=_scalar_text(value.get("answer")),
+        )
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise PoolError(
+            f"{where}: {problem['loc'][0]} is {str(problem['input'])[:80]!r}: {problem['msg']}"
+        ) from error
+
+
+def _turns(value: Mapping[str, Any], key: str) -> Any:
+    """What the user says, turn by turn; what is no text stays, to be refused."""
+    asked = value[key]
+    if key == "conversations" and isinstance(asked, list):
+        return asked[::2]  # bare texts, the user's and the assistant's in turn
+    if not isinstance(asked, str):
+        return asked
+    context = _context(value)
+    return (f"{asked}\n\n{context}" if context else asked,)
+
+
+def _context(value: Mapping[str, Any]) -> str:
+    """The separate context of a single instruction; Self-Instruct keeps it in its first instance."""
+    instances = value.get("instances")
+    held = instances[0] if isinstance(instances, list) and instances else value
+    context = held.get("input") if isinstance(held, Mapping) else None
+    return context.strip() if isinstance(context, str) else ""
+
+
+def _scalar_text(value: Any) -> Any:
+    """`"answer": 4` means the text 4; what is no scalar stays, to be refused as no text."""
+    return json.dumps(value) if isinstance(value, bool | int | float) else value

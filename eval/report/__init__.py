@@ -1,0 +1,1 @@
+"""Numbers as tables, plots and pages: of a whole experiment, and of benchmark scores."""

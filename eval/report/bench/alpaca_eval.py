@@ -1,0 +1,123 @@
+"""AlpacaEval 2 in a report: models by their length-controlled win rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from eval.report import format as fmt
+from eval.report.bench.arms import arm_tables
+from eval.report.bench.table import (
+    BenchTable,
+    Coverage,
+    Entry,
+    Kind,
+    Spec,
+    best_first,
+    build,
+    counts,
+    numbers,
+    texts,
+    with_error,
+)
+from eval.report.tables import Column
+
+if TYPE_CHECKING:
+    from eval.alpaca_eval.score import AlpacaEvalResult, AlpacaEvalScore
+
+
+def _main_rate(score: AlpacaEvalScore) -> float | None:
+    """The figure that models are ranked by: the raw win rate where there is no length-controlled one."""
+    controlled = score.length_controlled_winrate
+    return score.win_rate if controlled is None else controlled
+
+
+def ranked(result: AlpacaEvalResult) -> list[Entry[AlpacaEvalScore]]:
+    """Models as rows, the best first."""
+
+    def covered(name: str, s: AlpacaEvalScore) -> Coverage:
+        counted = (s.n, s.expected, s.unparsed, s.missing, s.duplicate, s.unknown)
+        return Coverage("AlpacaEval 2", name, "questions", *counted)
+
+    entries = [Entry(name, s, covered(name, s)) for name, s in result.models.items()]
+    return best_first(entries, _main_rate)
+
+
+def model_table(result: AlpacaEvalResult) -> BenchTable:
+    """One row per model."""
+    rate = "win rate, %"
+    specs: list[Spec[AlpacaEvalScore]] = [
+        (
+            Column("length controlled", rate),
+            lambda s: with_error(s.length_controlled_winrate, s.lc_standard_error),
+        ),
+        (Column("raw", rate), lambda s: with_error(s.win_rate, s.standard_error)),
+        (Column("discrete", rate, brief=False), numbers(fmt.score, lambda s: s.discrete_win_rate)),
+        (Column("longer wins", "answers"), numbers(fmt.percent, lambda s: s.longer_wins)),
+        (Column("mean length", "answers", brief=False), counts(lambda s: s.mean_length)),
+        (Column("empty", "answers", brief=False), counts(lambda s: s.empty or None)),
+        (Column("no answer", "answers", brief=False), counts(lambda s: s.no_output or None)),
+        (Column("C", "judging", brief=False), numbers(_short, lambda s: s.regularisation)),
+        (Column("annotator", "judging", numeric=False, brief=False), texts(lambda s: s.annotator)),
+    ]
+    return build("alpaca_eval", "AlpacaEval 2", _note(result), "model", ranked(result), specs)
+
+
+def _short(value: float | None) -> str:
+    return f"{value:.3g}" if fmt.known(value) else fmt.UNKNOWN
+
+
+def _note(result: AlpacaEvalResult) -> str:
+    bases = fmt.listing(sorted({s.baseline for s in result.models.values() if s.baseline}))
+    return (
+        f"Win rate against {bases or 'the baseline'}, ± one standard error. Longer wins: share of decided"
+        " questions that went to the longer answer; mean length in characters; C: regularisation of the"
+        " length-controlled fit."
+    )
+
+
+def tables(result: AlpacaEvalResult) -> list[BenchTable]:
+    measure = "Mean preference, in percentage points"
+    return [
+        model_table(result),
+        *arm_tables("alpaca_eval", measure, "{:+.1f}".format, result.against, result.comparisons),
+    ]
+
+
+def problems(result: AlpacaEvalResult) -> list[str]:
+    of_models = [f"{name}: {line}" for name, s in result.models.items() for line in _lines(s)]
+    return [*result.problems, *of_models]
+
+
+def _lines(score: AlpacaEvalScore) -> list[str]:
+    told = (
+        (score.missing, "question", "without a row"),
+        (score.duplicate, "further row", "of a question, left out; the first with a preference counts"),
+        (score.unknown, "row", "of no question of the evaluation set, left out"),
+        (score.empty, "empty answer", "scored as judged"),
+        (score.no_output, "row", "without the model's answer, outside the length control"),
+    )
+    unread = [f"{fmt.plural(n, 'row')} unparsed: {reason}" for reason, n in score.reasons.items()]
+    return [*score.notes, *unread, *(f"{fmt.plural(n, what)} {then}" for n, what, then in told if n)]
+
+
+def headline(result: AlpacaEvalResult) -> str:
+    rated = [entry for entry in ranked(result) if _main_rate(entry.item) is not None]
+    if not rated:
+        return "No preference could be read, so there is no AlpacaEval win rate."
+    first, best = rated[0].name, rated[0].item
+    controlled = best.length_controlled_winrate is not None
+    said = f"{'length-controlled' if controlled else 'raw'} win rate of {_main_rate(best):.1f}%"
+    if len(rated) == 1:
+        return f"{first} has a {said} against {best.baseline or 'the baseline'} on AlpacaEval 2."
+    return f"{first} leads {len(rated)} models on AlpacaEval 2 with a {said}."
+
+
+def figures(result: AlpacaEvalResult) -> Mapping[str, float | None]:
+    keys = (
+        "length_controlled_winrate", "lc_standard_error", "win_rate", "standard_error", "n", "expected", "unparsed",
+    )  # fmt: skip
+    return {f"{name}/{key}": getattr(s, key) for name, s in result.models.items() for key in keys}
+
+
+ALPACA_EVAL: Kind[AlpacaEvalResult] = Kind("alpaca_eval", tables, problems, headline, figures)

@@ -1,0 +1,63 @@
+"""Several models against one of them, as a table: `eval.stats.compare_arms` put in words.
+
+    model   difference               p       p (Holm)  verdict
+    m_2     -0.61 [-0.98, -0.23]     0.001   0.001     worse
+
+A verdict rests on the p-value after Holm's correction: below 0.05 it names the direction, else no difference
+can be claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from eval.report import format as fmt
+from eval.report.bench.table import BenchTable, Entry, Figure, Spec, build, counts, mean, numbers
+from eval.report.tables import WORDS, Cell, Column
+from eval.report.text import Verdict
+
+if TYPE_CHECKING:
+    from eval.stats import ArmComparison
+
+LEVEL = 0.05
+
+
+def arm_tables(
+    name: str, measure: str, form: fmt.Format, baseline: str | None, arms: Mapping[str, ArmComparison]
+) -> list[BenchTable]:
+    """One table with each arm's difference from the baseline, or none where nothing is compared.
+
+    name: of the benchmark's files; measure: what is subtracted, with its unit; form: writes a difference.
+    """
+    if baseline is None or not arms:
+        return []
+    specs: list[Spec[ArmComparison]] = [
+        (Column("difference"), lambda a: mean(a.difference, form)),
+        (Column("p", brief=False), lambda a: _p_cell(a.p_value)),
+        (Column("p (Holm)"), lambda a: _p_cell(a.p_holm)),
+        (Column("verdict", numeric=False), _verdict),
+        (Column("questions"), counts(lambda a: a.difference.n)),
+        (Column("unpaired"), counts(lambda a: a.unpaired)),
+    ]
+    entries = [Entry(arm, comparison) for arm, comparison in arms.items()]
+    note = (
+        f"{measure}, each model minus {baseline} on the questions both have, with 95% bootstrap intervals;"
+        f" p-values also corrected for {fmt.plural(len(arms), 'comparison')} by Holm. Unpaired: questions that"
+        " only one has."
+    )
+    return [build(f"{name}_against", f"Compared with {baseline}", note, "model", entries, specs)]
+
+
+def _p_cell(value: float) -> Cell:
+    return numbers(_p_text, lambda p: p)(value)
+
+
+def _p_text(value: float | None) -> str:
+    return fmt.UNKNOWN if value is None else f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
+
+
+def _verdict(arm: ArmComparison) -> Cell:
+    gain = arm.difference.mean
+    found: Verdict = "unclear" if arm.p_holm >= LEVEL or not gain else "better" if gain > 0 else "worse"
+    return Figure(WORDS[found], tone=found, raw=WORDS[found])

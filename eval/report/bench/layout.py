@@ -1,0 +1,150 @@
+r"""Tables as Markdown, CSV, LaTeX and plain records.
+
+    Markdown    | m\_2 (incomplete) | 5.47 [5.01, 5.93] | ...      as read, rounded
+    CSV         m_2,5.474842767295598,5.01...,5.93...,...          every digit, an interval in columns of its own
+    LaTeX       m\_2 (incomplete) & 5.47 {\scriptsize {[}5.01, 5.93{]}} & ...     booktabs
+
+Where there is no value, CSV is empty and the others show a dash.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+
+from eval.report.bench.table import BenchTable, Figure, Raw
+from eval.report.tables import NOTHING, Cell, Table
+
+
+def records(table: Table) -> list[dict[str, Raw]]:
+    """Rows as plain values, unrounded; an interval in columns of its own: "average", "average low", ..."""
+    heads = _unique_heads(table)
+    more = [
+        list(dict.fromkeys(key for row in table.rows for key, _ in getattr(row.cells[i], "more", ())))
+        for i in range(len(heads))
+    ]
+    found = []
+    for row in table.rows:
+        record: dict[str, Raw] = {}
+        for head, cell, keys in zip(heads, row.cells, more, strict=True):
+            record[head] = _raw(cell)
+            beside = dict(getattr(cell, "more", ()))
+            record |= {f"{head} {key}": beside.get(key) for key in keys}
+        found.append(record)
+    return found
+
+
+def _raw(cell: Cell) -> Raw:
+    if isinstance(cell, Figure):
+        return cell.raw
+    return None if cell == NOTHING else cell.text
+
+
+def _unique_heads(table: Table) -> list[str]:
+    labels = [column.label for column in table.columns]
+    return [
+        f"{c.group}: {c.label}" if labels.count(c.label) > 1 and c.group else c.label for c in table.columns
+    ]
+
+
+def to_csv(table: Table) -> str:
+    """Comma-separated with a heading, every digit; empty where there is no value."""
+    rows = records(table)
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(rows[0]) if rows else _unique_heads(table), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def _beside(cell: Cell) -> str:
+    return cell.sub if not cell.sub or cell.sub[0] in "[±" else f"({cell.sub})"
+
+
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|~$#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+
+
+def escape_markdown(text: str) -> str:
+    """As text in a table's cell: nothing in it starts a link, emphasis or a cell. One line."""
+    return _MARKDOWN.sub(lambda found: "\\" + found[0], " ".join(text.split()))
+
+
+def to_markdown(table: Table) -> str:
+    """A pipe table, intervals behind their values."""
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cells) + " |"
+
+    heads = [escape_markdown(head) for head in _unique_heads(table)]
+    rule = ["---:" if c.numeric else "---" for c in table.columns]
+    rows = [[f"{escape_markdown(c.text)} {_beside(c)}".strip() for c in row.cells] for row in table.rows]
+    return "\n".join(line(cells) for cells in (heads, rule, *rows))
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "_": r"\_",
+    "%": r"\%",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",  # \\textquotedbl needs another font encoding
+    "±": r"\ensuremath{\pm}",
+    "[": "{[}",  # after \\ a bare one would open a length
+    "]": "{]}",
+}
+
+
+def escape_latex(text: str) -> str:
+    """As text: no character of it is a command. One line; a double hyphen stays two hyphens."""
+    written = "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))
+    return written.replace("--", "-{}-").replace("--", "-{}-")
+
+
+def to_latex(bench: BenchTable) -> str:
+    r"""A booktabs tabular; title and note stand before it as comments, for a caption."""
+    table = bench.table
+    lines = [
+        f"% {' '.join(text.split())}"
+        for text in (bench.title, bench.note, r"needs \usepackage{booktabs}")
+        if text
+    ]
+    lines += [
+        rf"\begin{{tabular}}{{{''.join('r' if c.numeric else 'l' for c in table.columns)}}}",
+        r"\toprule",
+    ]
+    if any(name for name, _ in table.groups):
+        lines += _latex_groups(table)
+    lines += [_latex_line([escape_latex(c.label) for c in table.columns]), r"\midrule"]
+    for number, row in enumerate(table.rows):
+        if number and row.marked and not table.rows[number - 1].marked:
+            lines.append(r"\midrule")
+        lines.append(_latex_line([_latex_cell(cell) for cell in row.cells]))
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _latex_line(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _latex_groups(table: Table) -> list[str]:
+    heads, rules, at = [], [], 1
+    for name, span in table.groups:
+        heads.append(rf"\multicolumn{{{span}}}{{c}}{{{escape_latex(name)}}}" if name else " & " * (span - 1))
+        rules += [rf"\cmidrule(lr){{{at}-{at + span - 1}}}"] if name else []
+        at += span
+    return [_latex_line(heads), " ".join(rules)]
+
+
+def _latex_cell(cell: Cell) -> str:
+    beside = escape_latex(_beside(cell))
+    return escape_latex(cell.text) + (rf" {{\scriptsize {beside}}}" if beside else "")

@@ -1,0 +1,115 @@
+"""MT-Bench in a report: models by their average rating, by category, and against one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from eval.report import format as fmt
+from eval.report.bench.arms import arm_tables
+from eval.report.bench.table import (
+    BenchTable,
+    Coverage,
+    Entry,
+    Figure,
+    Kind,
+    Spec,
+    best_first,
+    build,
+    counts,
+    numbers,
+    texts,
+    with_interval,
+)
+from eval.report.tables import NOTHING, Cell, Column
+
+if TYPE_CHECKING:  # a table is laid out without the modules that compute its scores
+    from eval.mt_bench.score import CategoryScore, ModelScore, SingleScores
+
+
+def ranked(scores: SingleScores) -> list[Entry[ModelScore]]:
+    """Models as rows, the best average first."""
+
+    def covered(name: str, s: ModelScore) -> Coverage:
+        counted = (s.judged, s.expected, s.unparsed, s.missing, s.duplicate, s.unknown)
+        return Coverage("MT-Bench", name, "turns", *counted)
+
+    entries = [Entry(name, s, covered(name, s), arm=name) for name, s in scores.models.items()]
+    return best_first(entries, lambda s: s.average)
+
+
+def model_table(scores: SingleScores) -> BenchTable:
+    """One row per model."""
+    rating = "rating, 1-10"
+    specs: list[Spec[ModelScore]] = [
+        (Column("average", rating), lambda s: with_interval(s.average, s.ci, fmt.score)),
+        (Column("turn 1", rating), numbers(fmt.score, lambda s: s.turn_1)),
+        (Column("turn 2", rating), numbers(fmt.score, lambda s: s.turn_2)),
+        (Column("judge", numeric=False, brief=False), texts(lambda s: s.judge)),
+        (Column("off scale", brief=False), counts(lambda s: s.off_scale or None)),
+    ]
+    note = (
+        "Mean rating over all judged turns, with its 95% bootstrap interval over questions. A turn without a"
+        " rating is in no mean."
+    )
+    return build("mt_bench", "MT-Bench", note, "model", ranked(scores), specs)
+
+
+def category_table(scores: SingleScores) -> BenchTable:
+    """One row per model, one column per category."""
+    names = list(dict.fromkeys(name for score in scores.models.values() for name in score.categories))
+
+    def column(name: str) -> Spec[ModelScore]:
+        return Column(name), lambda s: _category(s.categories.get(name))
+
+    note = "Mean rating, 1-10, of a category's judged turns; where not all are judged, how many are."
+    entries = [replace(entry, coverage=None) for entry in ranked(scores)]
+    return build(
+        "mt_bench_categories", "MT-Bench by category", note, "model", entries, [column(n) for n in names]
+    )
+
+
+def _category(score: CategoryScore | None) -> Cell:
+    if score is None:
+        return NOTHING
+    lacks = f"{score.judged} of {score.expected}" if score.judged < score.expected else ""
+    more = (("judged", score.judged), ("expected", score.expected))
+    raw = score.average if fmt.known(score.average) else None
+    return Figure(fmt.score(score.average), lacks, "worse" if lacks else None, raw, more)
+
+
+def tables(scores: SingleScores) -> list[BenchTable]:
+    measure = "Mean rating of a question, 1-10"
+    against = arm_tables("mt_bench", measure, "{:+.2f}".format, scores.against, scores.comparisons)
+    return [model_table(scores), category_table(scores), *against]
+
+
+def problems(scores: SingleScores) -> list[str]:
+    said = []
+    for name, score in scores.models.items():
+        if score.missing:
+            said.append(f"{name}: {fmt.plural(score.missing, 'turn')} without a judgment")
+        if score.off_scale:
+            ratings = fmt.plural(score.off_scale, "rating")
+            said.append(f"{name}: {ratings} outside 1-10, counted as in the file")
+    return [*said, *map(str, scores.problems)]
+
+
+def headline(scores: SingleScores) -> str:
+    rated = [entry for entry in ranked(scores) if entry.item.average is not None]
+    if not rated:
+        return "No rating could be read, so there is no MT-Bench average."
+    first = rated[0]
+    said = f"{fmt.score(first.item.average)} {fmt.bracket(first.item.ci, fmt.score)}".strip()
+    if len(rated) == 1:
+        return f"{first.name} scores {said} of 10 on MT-Bench."
+    return f"{first.name} has the best MT-Bench average of {len(rated)} models, {said}."
+
+
+def figures(scores: SingleScores) -> Mapping[str, float | None]:
+    names = ("average", "turn_1", "turn_2", "judged", "expected", "unparsed")
+    return {f"{name}/{key}": getattr(s, key) for name, s in scores.models.items() for key in names}
+
+
+SINGLE: Kind[SingleScores] = Kind("mt_bench", tables, problems, headline, figures)

@@ -1,0 +1,138 @@
+"""MT-Bench's pairs of models in a report: wins, ties and losses, and by category."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from eval.report import format as fmt
+from eval.report.bench.table import (
+    BIAS_NOTE,
+    BenchTable,
+    Bias,
+    Coverage,
+    Entry,
+    Kind,
+    Spec,
+    bias,
+    build,
+    counts,
+    numbers,
+    texts,
+    with_interval,
+)
+from eval.report.tables import Column
+
+if TYPE_CHECKING:
+    from eval.mt_bench.pairs import CategoryPairs, PairScore, PairScores
+
+
+def pair_names(scores: PairScores) -> list[str]:
+    """A name for each pair; the judge is in it where a pair has several."""
+    names = [f"{p.model_1} vs {p.model_2}" for p in scores.pairs]
+    return [
+        f"{name} [{p.judge}]" if names.count(name) > 1 else name
+        for name, p in zip(names, scores.pairs, strict=True)
+    ]
+
+
+def _entries(scores: PairScores) -> list[Entry[PairScore]]:
+    def covered(name: str, p: PairScore) -> Coverage:
+        counted = (p.n, p.expected, p.error, p.missing, p.duplicate, p.unknown)
+        return Coverage("MT-Bench pairs", name, "turns", *counted)
+
+    named = zip(pair_names(scores), scores.pairs, strict=True)
+    return [Entry(name, pair, covered(name, pair)) for name, pair in named]
+
+
+def _bias(pair: PairScore) -> Bias:
+    return pair.longer_wins, pair.swap_consistency, pair.first_position_rate
+
+
+def pair_table(scores: PairScores) -> BenchTable:
+    """One row per pair of models."""
+    votes = "turns"
+    specs: list[Spec[PairScore]] = [
+        (Column("win", votes), counts(lambda p: p.win)),
+        (Column("tie", votes), counts(lambda p: p.tie)),
+        (Column("lose", votes), counts(lambda p: p.lose)),
+        (
+            Column("win rate"),
+            lambda p: with_interval(p.win_rate_adjusted, p.ci, fmt.percent, fmt.percent_number),
+        ),
+        (Column("wins alone", brief=False), numbers(fmt.percent, lambda p: p.win_rate)),
+        *bias(_bias),
+        (Column("judge", numeric=False, brief=False), texts(lambda p: p.judge)),
+    ]
+    note = (
+        "From the first model's side; each turn is judged in both orders, and a win needs both. Win rate: ties"
+        " one half; 95% bootstrap interval over questions. " + BIAS_NOTE
+    )
+    return build("mt_bench_pairs", "MT-Bench, pairs of models", note, "pair", _entries(scores), specs)
+
+
+def category_table(scores: PairScores) -> BenchTable:
+    """One row per pair and category; the pair is named where there are several."""
+    entries = [
+        Entry(category, (pair.name, counted))
+        for pair in _entries(scores)
+        for category, counted in pair.item.categories.items()
+    ]
+    several = len(scores.pairs) > 1
+
+    def judged(item: tuple[str, CategoryPairs]) -> int:
+        return item[1].win + item[1].tie + item[1].lose
+
+    def rate(item: tuple[str, CategoryPairs]) -> float | None:
+        n = judged(item)
+        return (item[1].win + item[1].tie / 2) / n if n else None
+
+    specs: list[Spec[tuple[str, CategoryPairs]]] = [
+        (Column("pair", numeric=False), texts(lambda item: item[0] if several else None)),
+        (Column("win"), counts(lambda item: item[1].win)),
+        (Column("tie"), counts(lambda item: item[1].tie)),
+        (Column("lose"), counts(lambda item: item[1].lose)),
+        (Column("judged"), counts(judged)),
+        (Column("win rate"), numbers(fmt.percent, rate)),
+    ]
+    whose = "" if several or not entries else f": {entries[0].item[0]}"
+    note = f"From the first model's side{whose}. Win rate: ties one half. A category without a judged turn has no rate."
+    return build("mt_bench_pairs_categories", "MT-Bench, pairs by category", note, "category", entries, specs)
+
+
+def tables(scores: PairScores) -> list[BenchTable]:
+    return [pair_table(scores), category_table(scores)]
+
+
+def problems(scores: PairScores) -> list[str]:
+    named = zip(pair_names(scores), scores.pairs, strict=True)
+    missing = [
+        f"{name}: {fmt.plural(p.missing, 'turn')} without a judgment" for name, p in named if p.missing
+    ]
+    return [*missing, *map(str, scores.problems)]
+
+
+def headline(scores: PairScores) -> str:
+    judged = [pair for pair in scores.pairs if pair.win_rate_adjusted is not None]
+    if not judged:
+        return "No pair of games could be read, so there is no win rate."
+    if len(judged) > 1:
+        return f"{len(judged)} pairs of models were compared on MT-Bench."
+    pair = judged[0]
+    low, high = (pair.ci.low, pair.ci.high) if pair.ci and pair.ci.n > 1 else (0.0, 1.0)
+    said = f"{fmt.percent(pair.win_rate_adjusted)} {fmt.bracket(pair.ci, fmt.percent_number)}".strip()
+    rate = f"win rate {said}, ties one half"
+    if low <= 0.5 <= high:
+        return f"No preference between {pair.model_1} and {pair.model_2} can be claimed on MT-Bench ({rate})."
+    winner, loser = (pair.model_1, pair.model_2) if low > 0.5 else (pair.model_2, pair.model_1)
+    whose = "" if low > 0.5 else f"{pair.model_1}'s "
+    return f"The judge prefers {winner} to {loser} on MT-Bench ({whose}{rate})."
+
+
+def figures(scores: PairScores) -> Mapping[str, float | None]:
+    keys = ("win_rate_adjusted", "win", "tie", "lose", "n", "expected", "error")
+    named = zip(pair_names(scores), scores.pairs, strict=True)
+    return {f"{name}/{key}": getattr(pair, key) for name, pair in named for key in keys}
+
+
+PAIRS: Kind[PairScores] = Kind("mt_bench_pairs", tables, problems, headline, figures)

@@ -1,0 +1,193 @@
+"""Plots of benchmark scores: MT-Bench by category, length-controlled against raw win rates; votes in `votes.py`.
+
+    radar        one line per model, a corner per category, ratings 0-10 from the centre
+    alpaca_eval  a point above the diagonal gains from length control, one below it had won by length
+
+Every number in a plot is one of the scores' own; what is not judged leaves a gap and is named in the legend
+or the label. The look is that of an experiment's report (`style.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.projections.polar import PolarAxes
+
+from eval.alpaca_eval.score import AlpacaEvalResult, AlpacaEvalScore
+from eval.mt_bench.pairs import PairScores
+from eval.mt_bench.score import CATEGORIES, ModelScore, SingleScores
+from eval.pairwise.score import PairwiseScores
+from eval.report import format as fmt
+from eval.report import style as look
+from eval.report.bench.labels import POINT, place_labels
+from eval.report.bench.mt_bench import ranked
+from eval.report.bench.votes import pair_votes, review_votes
+from eval.report.style import Plot, new_figure, styled
+
+MOST_LINES = len(look.ARM_COLOURS)
+"""Models in one radar; more could not be told apart."""
+MOST_FILLED = 3
+"""Areas on each other that can still be seen."""
+MOST_LABELS = 20
+"""Names in one scatter."""
+SHORT = 30
+"""Letters of a name that leaves room for another beside it in a legend."""
+
+
+def draw(score: object) -> list[Plot]:
+    """Every plot that a score has data for."""
+    plot: Plot | None = None
+    match score:
+        case SingleScores():
+            plot = radar(score)
+        case PairScores():
+            plot = pair_votes(score)
+        case AlpacaEvalResult():
+            plot = length_controlled(score)
+        case PairwiseScores():
+            plot = review_votes(score)
+    return [plot] if plot else []
+
+
+def model_colours(names: Sequence[str]) -> dict[str, str]:
+    """A colour for each of the first models, in the order of the tables; the others have none."""
+    return dict(zip(names, look.ARM_COLOURS, strict=False))
+
+
+def rated_models(scores: SingleScores) -> dict[str, ModelScore]:
+    """Models with an average, the best first, as in the table."""
+    return {entry.name: entry.item for entry in ranked(scores) if entry.item.average is not None}
+
+
+def radar(scores: SingleScores) -> Plot | None:
+    """MT-Bench by category; None where fewer than three categories are judged, which span no area."""
+    models = dict(list(rated_models(scores).items())[:MOST_LINES])
+    judged = {
+        name for score in models.values() for name, c in score.categories.items() if c.average is not None
+    }
+    names = [name for name in _category_order(scores) if name in judged]
+    if len(names) < 3:
+        return None
+    colours, angles = model_colours(list(models)), _angles(len(names))
+    with styled():
+        columns = 2 if len(models) > 1 and max(map(len, models)) <= SHORT else 1
+        rows = math.ceil(len(models) / columns)
+        figure = Figure(figsize=(look.WIDTH, 4.75 + 0.2 * rows), layout="constrained")
+        axis = figure.add_subplot(projection="polar")
+        assert isinstance(axis, PolarAxes)
+        _web(axis, names, angles[:-1])
+        for model, score in models.items():
+            values = _round_values(names, score)
+            name, colour = _legend_name(model, score), colours[model]
+            axis.plot(angles, values, "o-", color=colour, lw=1.8, ms=4, mew=0, label=name)
+            if len(models) <= MOST_FILLED and not any(map(math.isnan, values)):
+                axis.fill(angles, values, color=colour, alpha=0.07, lw=0)
+        figure.legend(loc="outside lower center", ncols=columns, handlelength=1.4, columnspacing=1.6)
+    left_out = len(rated_models(scores)) - len(models)
+    more = f" The {len(models)} best of {left_out + len(models)} models are drawn." if left_out else ""
+    caption = (
+        f"Mean rating, 0 in the centre to 10 at the rim, over both turns of a category's questions.{more}"
+        " A category without a rating leaves a gap."
+    )
+    return Plot("mt_bench_radar", "mt_bench", "MT-Bench by category", caption, figure)
+
+
+def _category_order(scores: SingleScores) -> list[str]:
+    """MT-Bench's own order, then others in order of appearance."""
+    seen = dict.fromkeys(name for score in scores.models.values() for name in score.categories)
+    return [*(name for name in CATEGORIES if name in seen), *(n for n in seen if n not in CATEGORIES)]
+
+
+def _angles(corners: int) -> list[float]:
+    """Corners of a ring from the top clockwise, the first again at the end."""
+    return [*(2 * math.pi * corner / corners for corner in range(corners)), 0.0]
+
+
+def _web(axis: PolarAxes, names: Sequence[str], angles: Sequence[float]) -> None:
+    axis.set_theta_zero_location("N")
+    axis.set_theta_direction(-1)
+    axis.set_xticks(list(angles), [look.literal(look.shorten(name)) for name in names])
+    axis.set_ylim(0, 10)
+    axis.set_yticks([2, 4, 6, 8, 10], ["2", "4", "6", "8", "10"], fontsize=7.5, color=look.MUTED)
+    axis.set_rlabel_position(math.degrees(angles[1]) / 2)
+    axis.tick_params(axis="x", pad=6, labelsize=9, labelcolor=look.INK)
+    for label, angle in zip(axis.get_xticklabels(), angles, strict=True):
+        side = math.sin(angle)  # beside the web a name starts, or ends, at its corner
+        label.set_horizontalalignment("center" if abs(side) < 0.1 else "left" if side > 0 else "right")
+    axis.spines["polar"].set_color(look.LINE)
+
+
+def _round_values(names: Sequence[str], score: ModelScore) -> list[float]:
+    """A category each, the first again at the end; NaN where there is no rating."""
+    found = [score.categories.get(name) for name in names]
+    values = [c.average if c is not None and c.average is not None else math.nan for c in found]
+    return [*values, values[0]]
+
+
+def _legend_name(model: str, score: ModelScore) -> str:
+    lacks = "" if score.complete else f" ({score.judged} of {score.expected})"
+    return look.literal(f"{look.abridge(model, 64)}  {fmt.score(score.average)}{lacks}")
+
+
+def length_controlled(result: AlpacaEvalResult) -> Plot | None:
+    """AlpacaEval 2: each model's length-controlled win rate over its raw one, with standard errors."""
+    found = {n: s for n, s in result.models.items() if _both(s)}
+    if not found:
+        return None
+    x = [s.win_rate or 0.0 for s in found.values()]
+    y = [s.length_controlled_winrate or 0.0 for s in found.values()]
+    with styled():
+        figure, (axis,) = new_figure(1, 1, 5.4)
+        low, high = _window([*x, *y])
+        axis.plot([low, high], [low, high], color=look.BASELINE_COLOUR, lw=1, ls=(0, (4, 3)), zorder=0.5)
+        for raw, controlled, score in zip(x, y, found.values(), strict=True):
+            _point(axis, raw, controlled, score)
+        axis.set_xlim(low, high)
+        axis.set_ylim(low, high)
+        axis.set_aspect("equal")
+        axis.grid()
+        axis.set_xlabel("raw win rate, %")
+        axis.set_ylabel("length-controlled win rate, %", color=look.MUTED)
+        axis.tick_params(axis="y", labelcolor=look.MUTED, labelsize=8.5)
+        shown = sorted(range(len(x)), key=lambda i: -y[i])[:MOST_LABELS]
+        names = {i: _scatter_name(name, s) for i, (name, s) in enumerate(found.items()) if i in set(shown)}
+        sides = {i: 180 if y[i] > x[i] else 0 for i in names}  # away from the diagonal
+        place_labels(axis, list(zip(x, y, strict=True)), names, sides)
+    caption = (
+        "Above the dashed line a model gains from length control, below it part of its wins were longer answers."
+        " Whiskers: one standard error."
+    )
+    caption += (
+        " Hollow points: not all questions judged." if any(s.coverage < 1 for s in found.values()) else ""
+    )
+    caption += f" The {MOST_LABELS} best are named." if len(found) > MOST_LABELS else ""
+    title = "Length-controlled and raw win rate"
+    return Plot("alpaca_eval", "alpaca_eval", title, caption, figure)
+
+
+def _both(score: AlpacaEvalScore) -> bool:
+    return fmt.known(score.win_rate) and fmt.known(score.length_controlled_winrate)
+
+
+def _scatter_name(name: str, score: AlpacaEvalScore) -> str:
+    lacks = "" if score.coverage >= 1 else f" ({score.n} of {score.expected})"
+    return look.literal(look.abridge(name, 34) + lacks)
+
+
+def _window(values: Sequence[float]) -> tuple[float, float]:
+    """Limits with room for labels, at least 20 points apart and never far outside 0-100."""
+    low, high = min(values), max(values)
+    room = max(0.18 * (high - low), (20 - (high - low)) / 2, 2.0)
+    return max(low - room, -3.0), min(high + room, 103.0)
+
+
+def _point(axis: Axes, x: float, y: float, score: AlpacaEvalScore) -> None:
+    colour = look.ARM_COLOURS[0]
+    face = colour if score.coverage >= 1 else look.SURFACE
+    axis.errorbar(
+        x, y, xerr=score.standard_error, yerr=score.lc_standard_error, color=colour, elinewidth=1, alpha=0.45
+    )
+    axis.plot(x, y, "o", ms=POINT, color=colour, mfc=face, mec=colour, mew=1.2)

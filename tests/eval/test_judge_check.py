@@ -1,0 +1,205 @@
+"""Judges held against labels: rates by hand, biased judges found out, bad rows counted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from eval.judge import Comparison, LLMJudge, ReferenceJudge, Verdict
+from eval.judge_check import LongerJudge, ScoreJudge, judge_check
+from eval.labelled_pairs import (
+    LabelledPair,
+    LabelledPairs,
+    from_expert_pairs,
+    read_labelled_pairs,
+    write_labelled_pairs,
+)
+from tacos.data.expert_pairs import ExpertPair, ExpertPairs, read_expert_pairs
+from tacos.errors import TacosError
+from tacos.llm.scripted import ScriptedLLM
+
+
+def pair(
+    number: int, label: int | None, output_1: str = "short", output_2: str = "much longer"
+) -> LabelledPair:
+    return LabelledPair(
+        id=f"p{number}", instruction=f"q{number}", output_1=output_1, output_2=output_2, label=label
+    )
+
+
+def labelled(*pairs: LabelledPair) -> LabelledPairs:
+    return LabelledPairs(source="test", pairs=list(pairs))
+
+
+class Orders:
+    """Gives the verdicts it was made with: all first orders, then all second ones."""
+
+    name, embedded = "orders", True
+
+    def __init__(self, *scores: tuple[float, float] | None):
+        self.verdicts = [
+            Verdict(score_1=s[0], score_2=s[1]) if s else Verdict(error="refused") for s in scores
+        ]
+
+    def judge(self, items):
+        assert len(items) == len(self.verdicts)
+        return self.verdicts
+
+
+def test_the_worked_example():
+    judge = Orders((8, 5), (8, 5), None, (5, 8), (8, 5), (5, 8))
+    report = judge_check(judge, labelled(pair(1, 1), pair(2, 2), pair(3, 2)))
+    assert (report.all.n, report.all.accuracy.mean, report.all.ties, report.all.unparsed) == (2, 0.75, 1, 1)
+    assert (report.all.swap_consistency, report.all.first_position) == (0.5, 3 / 5)
+    assert report.all.longer_wins == 0.0 and report.errors == {"refused": 1}
+    assert report.label_longer == 2 / 3 and report.longer_baseline.accuracy.mean == pytest.approx(2 / 3)
+    assert (report.as_json()["accuracy"], report.as_json()["n"]) == (0.75, 2)
+    json.dumps(report.as_json(), allow_nan=False)
+
+
+def test_a_judge_that_takes_the_first_is_right_half_the_time_and_found_out():
+    report = judge_check(Orders(*[(9, 1)] * 4), labelled(pair(1, 1), pair(2, 2)))
+    assert report.all.accuracy.mean == 0.5 and report.all.ties == 2
+    assert (report.all.swap_consistency, report.all.first_position) == (0.0, 1.0)
+    assert report.all.longer_wins is None
+
+
+def test_length_matched_is_within_a_fifth_of_the_longer():
+    assert pair(1, 1, "x" * 80, "x" * 100).matched and not pair(1, 1, "x" * 79, "x" * 100).matched
+    assert pair(1, 1, "", "").matched and not pair(1, 1, "", "x").matched
+    pairs = labelled(pair(1, 1, "x" * 10, "y" * 9), pair(2, 2, "x", "y" * 9), pair(3, 2, "xxxx", "yyyy"))
+    report = judge_check(LongerJudge(), pairs)
+    assert (report.all.n, report.length_matched.n) == (3, 2)
+    assert report.all.accuracy.mean == pytest.approx(2.5 / 3)
+    assert report.length_matched.accuracy.mean == 0.75 == report.longer_baseline_matched.accuracy.mean
+
+
+def test_a_tied_label_is_in_no_accuracy():
+    report = judge_check(LongerJudge(), labelled(pair(1, 2), pair(2, None)))
+    assert (report.pairs, report.tied_labels, report.all.n, report.all.accuracy.mean) == (2, 1, 1, 1.0)
+    with pytest.raises(TacosError, match="labels no pair"):
+        judge_check(LongerJudge(), labelled(pair(1, None)))
+
+
+def test_a_judge_that_reads_nothing_has_no_accuracy():
+    report = judge_check(ReferenceJudge(), labelled(pair(1, 1)))
+    assert report.all.accuracy is None and report.all.unparsed == 1 and report.all.swap_consistency is None
+    assert report.errors == {"no reference to compare with": 2}
+    with_reference = pair(1, 2).model_copy(update={"reference": "much longer"})
+    assert judge_check(ReferenceJudge(), labelled(with_reference)).all.accuracy.mean == 1.0
+
+
+def test_an_llm_judge_that_refuses_is_unparsed_and_the_rest_goes_on():
+    def reply(request):
+        prompt = request.messages[-1].content
+        if "q2" in prompt:
+            return "I'd rather not."
+        grades = (9, 2) if prompt.index("zebra") < prompt.index("giraffes") else (2, 9)
+        return json.dumps({"score_1": grades[0], "score_2": grades[1]})
+
+    llm = ScriptedLLM(reply)
+    pairs = labelled(*(pair(n, label, "zebra", "giraffes") for n, label in ((1, 1), (2, 1), (3, 2))))
+    report = judge_check(LLMJudge(llm), pairs)
+    assert (report.all.n, report.all.accuracy.mean, report.all.unparsed) == (2, 0.5, 1)
+    assert report.all.swap_consistency == 1.0 and report.judge == "LLM judge (scripted)"
+    assert llm.calls == 6
+
+
+def test_a_learned_scorer_scores_each_output_once():
+    asked = []
+
+    def score(pairs):
+        asked.extend(pairs)
+        return [
+            None if answer == "?" else float("nan") if answer == "!" else len(answer) for _, answer in pairs
+        ]
+
+    judge = ScoreJudge("scorer", score)
+    report = judge_check(judge, labelled(pair(1, 2), pair(2, 2, "?"), pair(3, 2, "!")))
+    assert (report.all.n, report.all.accuracy.mean, report.all.unparsed) == (1, 1.0, 2)
+    assert len(asked) == 6
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        ScoreJudge("short", lambda pairs: []).judge([Comparison(question="q", answer_1="a", answer_2="b")])
+
+
+ROW = {"instruction": "q", "output_1": "a", "output_2": "b"}
+
+
+def write(path: Path, *rows: object) -> Path:
+    path.write_text("\n".join(r if isinstance(r, str) else json.dumps(r) for r in rows))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("label", "meant"),
+    [(1, 1), (2, 2), (2.0, 2), ("1", 1), (1.5, None), (0, None), ("tie", None), ("output_2", 2)],
+)
+def test_labels(tmp_path, label, meant):
+    rows = [ROW | {"label": label}, ROW | {"output_1": "c", "label": 2}]
+    read = read_labelled_pairs(write(tmp_path / "p.jsonl", *rows))
+    assert [p.label for p in read.pairs] == [meant, 2]
+
+
+def test_bad_rows_have_their_line_and_reason(tmp_path):
+    bad_labels = [3, -1, None, True, "A", float("nan"), [1], {"a": 1}]
+    rows = [ROW | {"label": 1}, *(ROW | {"label": label} for label in bad_labels), ROW, [ROW], {"label": 1}]
+    read = read_labelled_pairs(write(tmp_path / "p.jsonl", *rows, '{"instruction": "torn'))
+    assert len(read.pairs) == 1 and [b.line for b in read.bad] == list(range(2, 14))
+    reasons = [b.reason for b in read.bad]
+    assert all("label" in reason for reason in reasons[:9])
+    assert "found list" in reasons[9] and "instruction, output_1, output_2" in reasons[10]
+    assert "cut off" in reasons[11]
+    assert judge_check(LongerJudge(), read).bad == 12
+
+
+def test_duplicates_are_counted_and_the_first_stands(tmp_path):
+    rows = [
+        ROW | {"id": 1, "label": 1},
+        ROW | {"id": 2, "label": 2},
+        ROW | {"id": 1, "output_1": "c", "label": 2},
+    ]
+    read = read_labelled_pairs(write(tmp_path / "p.jsonl", *rows, ROW | {"input": "more", "label": 2}))
+    assert read.duplicate == 2 and [(p.id, p.label) for p in read.pairs] == [("1", 1), ("line-4", 2)]
+    assert read.pairs[1].instruction == "q\n\nmore"
+
+
+def test_labels_that_count_from_zero_are_refused(tmp_path):
+    path = write(tmp_path / "p.jsonl", ROW | {"label": 0}, ROW | {"output_1": "c", "label": "1"})
+    with pytest.raises(TacosError, match=r"p\.jsonl: labels are 0 and 1 only"):
+        read_labelled_pairs(path)
+    with pytest.raises(TacosError, match=r"no labelled pair; line 1: no text under instruction"):
+        read_labelled_pairs(write(path, {"label": 1}))
+    with pytest.raises(TacosError, match=r"absent\.jsonl"):
+        read_labelled_pairs(tmp_path / "absent.jsonl")
+
+
+def test_written_pairs_read_the_same(tmp_path):
+    pairs = labelled(pair(1, 1), pair(2, None), pair(3, 2).model_copy(update={"reference": "r"}))
+    write_labelled_pairs(tmp_path / "p.jsonl", pairs)
+    assert read_labelled_pairs(tmp_path / "p.jsonl").pairs == pairs.pairs
+
+
+def test_expert_pairs_are_placed_by_lot_and_identical_ones_tie():
+    experts = [
+        ExpertPair(id=f"e-{i}", instruction="q", input="i", revised=f"better {i}", original="worse")
+        for i in range(200)
+    ]
+    same = ExpertPair(id="e-same", instruction="q", revised="x", original="x")
+    pairs = from_expert_pairs(ExpertPairs(pairs=[*experts, same]), "e").pairs
+    assert pairs[-1].label is None and pairs[0].instruction == "q\n\ni"
+    for p in pairs[:-1]:
+        assert (p.output_1 if p.label == 1 else p.output_2).startswith("better")
+    assert 70 < sum(p.label == 1 for p in pairs) < 130
+    assert from_expert_pairs(ExpertPairs(pairs=experts), "e", seed=1).pairs != pairs[:-1]
+
+
+def test_longer_wins_on_the_released_expert_pairs(shared):
+    """206 of 243 pairs that differ: 84.8% (83.3% with the 11 identical pairs as halves)."""
+    expert = read_expert_pairs(shared / "data/expert_pairs/valid.csv")
+    report = judge_check(LongerJudge(), from_expert_pairs(expert, "valid"))
+    assert (report.pairs, report.tied_labels, report.all.n) == (254, 11, 243)
+    assert report.all.accuracy.mean == pytest.approx(206 / 243)
+    assert report.all.accuracy.low < 0.83 and report.longer_baseline == report.all
+    assert (report.length_matched.n, report.length_matched.accuracy.mean) == (64, 44 / 64)
