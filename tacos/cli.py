@@ -7,18 +7,15 @@ go on). Heavy imports happen inside the command that needs them.
 
 from __future__ import annotations
 
-import functools
 import json
-import logging
-import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from tacos.errors import ConfigError, TacosError
+from tacos.cli_eval import app as eval_app
+from tacos.console import AsJson, Overrides, RetryFailed, command, one_of, print_json
+from tacos.errors import TacosError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,73 +23,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Select instruction-tuning data, fine-tune on it, judge the model, report what the selection bought.",
 )
-Overrides = Annotated[
-    list[str] | None, typer.Argument(help="Settings to change, as a.b=c", show_default=False)
-]
-RetryFailed = Annotated[
-    bool, typer.Option("--retry-failed", help="Ask again for rows that got no answer in an earlier run.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, last.")]
+app.add_typer(eval_app, name="eval")
 
 
-def command(work: Callable[..., None]) -> Callable[..., None]:
-    """Register `work`; errors become one line on stderr and an exit code."""
-
-    @functools.wraps(work)
-    def guarded(*args: Any, **kwargs: Any) -> None:
-        prepare()
-        try:
-            work(*args, **kwargs)
-        except typer.Exit:
-            raise
-        except ConfigError as error:
-            fail(str(error), 2)
-        except TacosError as error:
-            fail(str(error), 1)
-        except KeyboardInterrupt:
-            fail("stopped; finished stages are kept, run the same command to go on", 130)
-        except Exception as error:
-            if os.environ.get("TACOS_DEBUG"):
-                raise
-            what = f"{type(error).__name__}: {error}".splitlines()[0]
-            fail(f"unexpected error, which is a fault of tacos: {what}; set TACOS_DEBUG=1 for where", 1)
-
-    app.command(name=work.__name__.strip("_").replace("_", "-"))(guarded)
-    return guarded
-
-
-def prepare() -> None:
-    """Logs to stderr, and some habits of libraries turned off before they are imported."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
-    )
-    for noisy in ("httpx", "sentence_transformers", "datasets", "wandb", "faiss", "filelock", "matplotlib"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin slow down everything beside them
-    if not sys.stderr.isatty():
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-
-
-def fail(message: str, code: int) -> None:
-    typer.echo(f"tacos: {message}", err=True)
-    raise typer.Exit(code)
-
-
-def print_json(value: Any) -> None:
-    from tacos.store.fingerprint import plain
-
-    typer.echo(json.dumps(plain(value), ensure_ascii=False))
-
-
-@command
+@command(app)
 def run(
     config: Path, overrides: Overrides = None, retry_failed: RetryFailed = False, as_json: AsJson = False
 ) -> None:
     """Run a whole experiment: select, train, answer, judge, report. Finished stages are not run again."""
     from rich.console import Console
 
-    from eval.report import console_table
+    from eval.report.experiment import console_table
     from tacos.config import load
     from tacos.pipeline.run import run_experiment
     from tacos.pipeline.settings import ExperimentSettings
@@ -105,7 +46,7 @@ def run(
     typer.echo(f"report: {folder / 'report.html'}\nnumbers: {folder / 'results.json'}")
 
 
-@command
+@command(app)
 def plan(config: Path, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """List the stages of an experiment or a selection, which are done, and what the rest would cost."""
     from tacos.config import override, parse, read_yaml
@@ -128,7 +69,7 @@ def plan(config: Path, overrides: Overrides = None, as_json: AsJson = False) -> 
     typer.echo(f"{to_run}; about {total.calls:,} calls, {tokens:,} tokens, ${total.cost_usd:.2f}")
 
 
-@command
+@command(app)
 def select(
     pool: Annotated[str, typer.Argument(help='A file, a hub id, or "builtin"')],
     overrides: Overrides = None,
@@ -159,7 +100,7 @@ def select(
         typer.echo(f"dropped rows, with line and reason: {report.run_dir}/artifacts/load/dropped.jsonl")
 
 
-@command
+@command(app)
 def train(config: Path, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Fine-tune a model on a selection, or on any file of samples; over several processes if the config says so."""
     from tacos.config import load
@@ -178,32 +119,43 @@ def train(config: Path, overrides: Overrides = None, as_json: AsJson = False) ->
     )
 
 
-@command
+@command(app)
 def generate(
-    model: Annotated[str, typer.Option(help="Hub id or folder")],
+    model: Annotated[str, typer.Option(help="Hub id, folder, or a name under `llms` with answering.by=llm")],
     questions: Annotated[Path, typer.Option(help="JSONL of questions (FastChat's form or a like one)")],
     out: Annotated[Path, typer.Option(help="Where the answers go, as JSONL")],
+    overrides: Overrides = None,
+    name: Annotated[str | None, typer.Option(help="What the model is called; --model when unset")] = None,
     temperature: Annotated[float, typer.Option(min=0)] = 0.0,
     max_new_tokens: Annotated[int, typer.Option(min=1)] = 1024,
+    style: Annotated[str, typer.Option(help='"answers" (our rows) or "fastchat"')] = "answers",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Drop answers of another model or other settings.")
+    ] = False,
+    config: Annotated[Path | None, typer.Option(help="Settings, such as configs/eval/local.yaml")] = None,
     seed: int = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Answer a file of questions with a model."""
-    from eval.generate import GenerateSettings
-    from eval.generate import generate as run_generate
-    from tacos.pipeline.pool import read_questions
-    from tacos.store.files import write_jsonl
+    """Answer a file of questions with a model; goes on where an earlier run stopped."""
+    from eval.generate.backends import GenerateSettings
+    from eval.questions import read_questions
+    from tacos.cli_eval import evaluation
 
-    settings = GenerateSettings(temperature=temperature, max_new_tokens=max_new_tokens)
-    answers = run_generate(model, read_questions(questions), settings, model, seed)
-    write_jsonl(out, (answer.model_dump() for answer in answers))
+    chosen: Any = one_of("--style", style, ("answers", "fastchat"))
+    run = evaluation(config, [*(overrides or []), f"seed={seed}"])
+    how = GenerateSettings(temperature=temperature, max_new_tokens=max_new_tokens)
+    made = run.answer(model, name or model, read_questions(questions), how, out, chosen, replace)
     if as_json:
-        print_json({"answers": len(answers), "out": str(out)})
+        counts = {"answers": len(made.answers), **made.model_dump(exclude={"answers"})}
+        print_json(counts | {"out": str(out)})
     else:
-        typer.echo(f"{len(answers):,} answers -> {out}")
+        lacks = f", {len(made.failed):,} failed" if made.failed else ""
+        typer.echo(f"{len(made.answers):,} answers ({made.kept:,} were there{lacks}) -> {out}")
+    if made.failed:
+        raise typer.Exit(1)
 
 
-@command
+@command(app)
 def methods(as_json: AsJson = False) -> None:
     """List the selection methods."""
     from rich.console import Console
@@ -227,10 +179,10 @@ def methods(as_json: AsJson = False) -> None:
     Console().print(table)
 
 
-@command
+@command(app)
 def report(run_dir: Annotated[Path, typer.Argument(metavar="RUN")], as_json: AsJson = False) -> None:
     """Write the report of a finished run again, from its results.json."""
-    from eval.report import load_results, write_report
+    from eval.report.experiment import load_results, write_report
 
     path = run_dir / "results.json"
     if not path.is_file():
@@ -246,7 +198,7 @@ def report(run_dir: Annotated[Path, typer.Argument(metavar="RUN")], as_json: AsJ
         typer.echo(f"report: {written.html}")
 
 
-@command
+@command(app)
 def doctor(as_json: AsJson = False) -> None:
     """Check this installation: versions, devices, the embedding model, W&B."""
     from tacos.doctor import checks

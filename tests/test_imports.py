@@ -20,6 +20,8 @@ LAYERS = (
     ("tacos.steps",),
     ("tacos.methods",),
     ("tacos.pipeline", "tacos.doctor"),
+    ("tacos.console",),
+    ("tacos.cli_eval",),
     ("tacos.cli",),
     ("tacos.__main__",),
 )

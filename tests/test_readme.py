@@ -28,7 +28,7 @@ def test_the_map_shows_every_module() -> None:
         for path in (ROOT / top).rglob("*.py")
         if path.name != "__init__.py"
     }
-    assert modules <= mapped()
+    assert not [name for name in sorted(modules) if not any(Path(name).match(entry) for entry in mapped())]
 
 
 def test_the_map_shows_what_exists() -> None:

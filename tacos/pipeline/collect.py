@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.pairwise import points, summarise
+from eval.pairwise.rules import points, summarise
 from eval.results import ArmRun, ArmSummary, Audit, Interval, Results, TagReport
 from eval.stats import bootstrap_mean, clustered_difference, clustered_mean, crossed_difference, crossed_mean
 from tacos.embed import MINILM

@@ -69,7 +69,7 @@ class Experiment:
             )
         model: Stage | str = trained or self.base or settings.base.model
         # Greedy answers do not depend on the seed, so the base model as it is answers once for all seeds.
-        answer_seed = seed if settings.eval.generate.temperature > 0 else 0
+        answer_seed = seed if settings.eval.generate.draws else 0
         answer = answer_stage(model, self.load, settings.eval, settings.train, answer_seed)
         return ArmStages(name, chosen.method, seed, select, trained, answer)
 

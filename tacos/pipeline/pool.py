@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
+from eval.questions import existing, read_questions
 from tacos.data.builtin import build
 from tacos.data.decontaminate import contaminated
 from tacos.data.prepare import prepare
-from tacos.data.read import Dropped, ReadResult, count_reasons, local_file, read_pool, read_rows
-from tacos.data.rows import Row
+from tacos.data.read import Dropped, ReadResult, count_reasons, local_file, read_pool
 from tacos.errors import PoolError
 from tacos.pipeline.settings import PoolSettings
 from tacos.stage import Job, Outcome, Stage
@@ -24,9 +22,6 @@ from tacos.store.fingerprint import file_digest
 from tacos.types import Pool, Question, Role, Sample, Truth, make_sample
 
 BUILTIN = "builtin"
-ASKED = ("turns", "text", "instruction", "prompt")
-"""Keys that may hold a question; the first that is not empty is asked."""
-NAMED = ("question_id", "id")
 
 
 def load_stage(settings: PoolSettings) -> Stage:
@@ -43,14 +38,8 @@ def _content(settings: PoolSettings) -> dict[str, str]:
     path = local_file(settings.source)
     content = {"file": file_digest(path)} if path else {"hub": settings.source}
     if settings.questions:
-        content["questions"] = file_digest(_existing(Path(settings.questions)))
+        content["questions"] = file_digest(existing(Path(settings.questions)))
     return content
-
-
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise PoolError(f"no questions file {path}: check its path")
-    return path
 
 
 def _load_builtin(job: Job, settings: PoolSettings) -> Outcome:
@@ -113,57 +102,6 @@ def decontaminate(pool: Pool, questions: list[Question]) -> tuple[Pool, list[Dro
         for row, c in gone.items()
     ]
     return pool.take(kept), dropped
-
-
-def read_questions(path: Path) -> list[Question]:
-    """Questions in FastChat's or a like form; see `PoolSettings.questions`.
-
-    Raises: PoolError with the path and the line of the first row that is no question, or whose id an
-    earlier row has (answers and verdicts are matched by it).
-    """
-    questions: list[Question] = []
-    lines: dict[str, int] = {}
-    for row in read_rows(_existing(path)):
-        where = f"{path} line {row.line}"
-        question = _question(row, len(questions) + 1, where)
-        if question.id in lines:
-            raise PoolError(
-                f"{where}: question id {question.id!r} stands in line {lines[question.id]} too; "
-                "give each question its own"
-            )
-        lines[question.id] = row.line
-        questions.append(question)
-    return questions
-
-
-def _question(row: Row, number: int, where: str) -> Question:
-    """number: the id of a question that has none."""
-    value = row.value
-    if row.error is not None:
-        raise PoolError(f"{where} is no JSON: {row.error}")
-    if not isinstance(value, dict):
-        raise PoolError(f"{where} holds {type(value).__name__}, expected an object with a question")
-    turns = next((value[key] for key in ASKED if value.get(key)), None)
-    if turns is None:
-        raise PoolError(f"{where} has no question: give turns, text, instruction or prompt")
-    try:
-        return Question(
-            id=str(next((value[key] for key in NAMED if value.get(key) is not None), number)),
-            turns=(turns,) if isinstance(turns, str) else turns,
-            category=str(value.get("category", "")),
-            reference=value.get("reference") if isinstance(value.get("reference"), str) else None,
-            answer=_scalar_text(value.get("answer")),
-        )
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise PoolError(
-            f"{where}: {problem['loc'][0]} is {str(problem['input'])[:80]!r}: {problem['msg']}"
-        ) from error
-
-
-def _scalar_text(value: Any) -> Any:
-    """`"answer": 4` means the text 4; what is no scalar stays, to be refused as no text."""
-    return json.dumps(value) if isinstance(value, bool | int | float) else value
 
 
 def _write(job: Job, pool: Pool, dropped: list[Dropped], questions: Iterable[Question], read: int) -> Outcome:

@@ -63,7 +63,7 @@ def run_experiment(settings: ExperimentSettings, retry_failed: bool = False) -> 
 
     Raises: TacosError for what went wrong, with finished stages kept.
     """
-    from eval.report import write_report  # matplotlib, which a selection does without
+    from eval.report.experiment import write_report  # matplotlib, which a selection does without
 
     started, ledger = time.perf_counter(), Ledger()
     experiment = Experiment(settings)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from eval.generate import GenerateSettings
+from eval.generate.answering import GenerateSettings
 from tacos.data.builtin import BuiltinSettings
 from tacos.data.dedup import DedupSettings
 from tacos.data.read import ReadSettings

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eval.generate import generate, heldout_loss
+from eval.generate.answering import generate, heldout_loss
 from eval.judge import (
     Comparison,
     LLMJudge,
@@ -16,7 +16,7 @@ from eval.judge import (
     ReferenceJudge,
     judge_request,
 )
-from eval.pairwise import Judged, compare
+from eval.pairwise.rules import Judged, compare
 from tacos.data.read import read_pool
 from tacos.errors import ConfigError, PoolError
 from tacos.llm.base import LLMSettings

@@ -12,6 +12,9 @@ rate.txt        a single rating of accuracy, 0-5, after AlpaGasus (arXiv 2307.08
                 score on the first line; here the reason comes first. Fields: prompt, response.
 judge_pair.txt  pairwise judging with a score of 1-10 for each answer (LLM-as-a-judge, arXiv
                 2306.05685), feedback first. Fields: question, answer_1, answer_2.
+judge_prefer.txt  which of two answers is preferred, in one letter, so that a judge's log-probabilities of
+                A and B can be read (after AlpacaEval 2, https://github.com/tatsu-lab/alpaca_eval; its own
+                prompt has other words). No JSON, so no schema. Fields: question, answer_1, answer_2.
 
 None of the wording is theirs.
 """

@@ -1,0 +1,318 @@
+"""`tacos eval ...`: benchmarks of a model, scores of stored judgments, and what a judge is worth.
+
+Scoring stored files needs no key. Every command shows what it could not count, and exits with 1 when less
+than `--min-coverage` of what is expected was judged, unless `--allow-incomplete` is given.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tacos.console import AsJson, Overrides, command, exactly_one, number, one_of, print_json
+from tacos.errors import ConfigError, TacosError
+
+if TYPE_CHECKING:
+    from eval.assets import Assets
+    from eval.mt_bench.pairs import Lengths, PairScores
+    from eval.mt_bench.score import SingleScores
+    from eval.pairwise.reviews import ReviewFile
+    from tacos.pipeline.evaluate import Evaluation
+    from tacos.types import Question
+
+SHOWN = 10
+"""Notes spelled out on the terminal; all of them stand in the report."""
+app = typer.Typer(no_args_is_help=True, help="Benchmarks, scores of stored judgments, checks of judges.")
+
+Files = list[Path] | None
+Model = Annotated[
+    str | None, typer.Option(help="Hub id, folder, or a name under `llms` with answering.by=llm")
+]
+Name = Annotated[
+    str | None, typer.Option(help="What the model is called; the last part of --model when unset")
+]
+Out = Annotated[Path | None, typer.Option(help="Folder for answers, judgments, tables, plots and the report")]
+Config = Annotated[Path | None, typer.Option(help="Settings, such as configs/eval/judge.yaml")]
+Against = Annotated[str | None, typer.Option(help="A model that all others are compared with, by question")]
+AllowIncomplete = Annotated[bool, typer.Option("--allow-incomplete", help="Exit with 0 at any coverage.")]
+MinCoverage = Annotated[
+    float, typer.Option(min=0, max=1, help="Share of what is expected that must be judged")
+]
+
+
+@command(app)
+def mt_bench(
+    overrides: Overrides = None,
+    model: Model = None,
+    answers: Annotated[Files, typer.Option(help="Answer files, FastChat's JSONL, to be judged")] = None,
+    judgments: Annotated[Files, typer.Option(help="Stored single judgments, FastChat's JSONL")] = None,
+    pair_judgments: Annotated[Files, typer.Option(help="Stored pair judgments, FastChat's JSONL")] = None,
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="With --answers: compare every two models, in both orders")
+    ] = False,
+    parser: Annotated[
+        str, typer.Option(help='"stored" scores, or the replies read anew: "last", "fastchat"')
+    ] = "stored",
+    against: Against = None,
+    name: Name = None,
+    config: Config = None,
+    out: Out = None,
+    allow_incomplete: AllowIncomplete = False,
+    min_coverage: MinCoverage = 0.95,
+    as_json: AsJson = False,
+) -> None:
+    """MT-Bench: answer and judge with --model, judge --answers, or score stored judgments."""
+    given = {"--model": model, "--answers": answers, "--judgments": judgments}
+    exactly_one(given | {"--pair-judgments": pair_judgments})
+    read_by: Any = one_of("--parser", parser, ("stored", "last", "fastchat"))
+    shown = Shown(out, as_json, 0.0 if allow_incomplete else min_coverage)
+    if model or answers:
+        wanted = [f"mt_bench.parser={parser}"] if parser != "stored" else []
+        run = evaluation(config, [*(overrides or []), *wanted])
+        shown, label = shown.into(run, "mt-bench", model or answers[0].stem, name)  # type: ignore[index]
+        files = [run.answer_mt_bench(model, label, shown.folder)] if model else answers or []
+        if pairs:
+            shown.pairs(run.compare_mt_bench(files, shown.folder))
+        else:
+            shown.single(run.rate_mt_bench(files, shown.folder, against))
+    elif pair_judgments:
+        from eval.mt_bench.pairs import score_pairs
+
+        shown.pairs(score_pairs(pair_judgments, read_by=read_by, lengths=known_lengths()))
+    else:
+        from eval.mt_bench.score import score_single
+
+        shown.single(score_single(judgments or [], read_by=read_by, against=against))
+
+
+@command(app)
+def alpaca_eval(
+    overrides: Overrides = None,
+    model: Model = None,
+    outputs: Annotated[Files, typer.Option(help="Outputs of models, AlpacaEval's JSON, to be judged")] = None,
+    annotations: Annotated[Files, typer.Option(help="Stored annotations, AlpacaEval's JSON")] = None,
+    join: Annotated[
+        str, typer.Option(help='"instruction", or "position" as in published figures of incomplete files')
+    ] = "instruction",
+    c: Annotated[str, typer.Option(help='Regularisation: "cv", "published", or a number')] = "cv",
+    against: Against = None,
+    name: Name = None,
+    config: Config = None,
+    out: Out = None,
+    allow_incomplete: AllowIncomplete = False,
+    min_coverage: MinCoverage = 0.95,
+    as_json: AsJson = False,
+) -> None:
+    """AlpacaEval 2: answer and judge with --model, judge --outputs, or score stored annotations."""
+    exactly_one({"--model": model, "--outputs": outputs, "--annotations": annotations})
+    joined: Any = one_of("--join", join, ("instruction", "position"))
+    strength: Any = c if c in ("cv", "published") else number("--c", c)
+    shown = Shown(out, as_json, 0.0 if allow_incomplete else min_coverage)
+    if model or outputs:
+        run = evaluation(config, overrides)
+        shown, label = shown.into(run, "alpaca-eval", model or outputs[0].stem, name)  # type: ignore[index]
+        files = [run.answer_alpaca_eval(model, label, shown.folder)] if model else outputs or []
+        result = run.annotate_alpaca_eval(files, shown.folder, joined, strength, against)
+    else:
+        from eval.alpaca_eval.files import known_reference
+        from eval.alpaca_eval.score import score_files
+
+        result = score_files(annotations or [], known_reference(assets()), joined, strength, against)
+    shown.finish("AlpacaEval 2", [result], {name: score.coverage for name, score in result.models.items()})
+
+
+@command(app)
+def pairwise(
+    overrides: Overrides = None,
+    reviews: Annotated[Files, typer.Option(help="Stored two-order reviews, Cherry's or TACOS's JSON")] = None,
+    answers: Annotated[Files, typer.Option(help="Two answer files, to be judged in both orders")] = None,
+    question_set: Annotated[
+        str | None, typer.Option("--set", help="vicuna, koala, wizardlm, sinstruct, lima, or your own")
+    ] = None,
+    questions: Annotated[Path | None, typer.Option(help="Question file of a set of your own")] = None,
+    rule: Annotated[
+        str, typer.Option(help='How two orders combine: "lenient" (the papers\'), "strict"')
+    ] = "lenient",
+    unparsed: Annotated[
+        str, typer.Option(help='Unread verdicts: "count" them, or "tie" (the papers\')')
+    ] = "count",
+    config: Config = None,
+    out: Out = None,
+    allow_incomplete: AllowIncomplete = False,
+    min_coverage: MinCoverage = 0.95,
+    as_json: AsJson = False,
+) -> None:
+    """Win, tie, lose over question sets: judge two models' answers, or score stored reviews."""
+    from eval.pairwise.reviews import read_reviews, write_reviews
+    from eval.pairwise.score import score_reviews
+
+    exactly_one({"--reviews": reviews, "--answers": answers})
+    how: Any = (
+        one_of("--rule", rule, ("lenient", "strict")),
+        one_of("--unparsed", unparsed, ("count", "tie")),
+    )
+    shown = Shown(out, as_json, 0.0 if allow_incomplete else min_coverage)
+    if answers:
+        if len(answers) != 2 or not question_set:
+            raise ConfigError("give two files to --answers, and the question set they answer to --set")
+        run = evaluation(config, overrides)
+        shown, _ = shown.into(run, "pairwise", question_set, None)
+        made = run.review(answers, question_set, questions)
+        reviews = [shown.folder / f"reviews_{question_set}.json"]
+        write_reviews(reviews[0], made.file)
+    files = [read_reviews(path) for path in reviews or []]
+    scores = score_reviews(files, known_questions(files, questions), *how)
+    shown.finish("Pairwise reviews", [scores], {name: score.coverage for name, score in scores.sets.items()})
+
+
+@command(app)
+def judge_check(
+    pairs: Annotated[Path, typer.Option(help="JSONL of instruction, output_1, output_2, label")],
+    overrides: Overrides = None,
+    judge: Annotated[str, typer.Option(help='A name under `llms`, "reference", or "longer"')] = "judge",
+    config: Config = None,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """How far a judge can be trusted: accuracy, swap consistency and length bias on labelled pairs."""
+    from eval.judge_check import LongerJudge
+    from eval.judge_check import judge_check as check
+    from eval.labelled_pairs import read_labelled_pairs
+
+    labelled = read_labelled_pairs(pairs)
+    asked = (
+        LongerJudge()
+        if judge == "longer"
+        else evaluation(config, [*(overrides or []), f"judge={judge}"]).pair_judge()
+    )
+    Shown(out, as_json, 0.0).finish("Judge check", [check(asked, labelled)], {})
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Where results go. least: share of what is expected that must be judged for exit code 0."""
+
+    out: Path | None
+    as_json: bool
+    least: float
+    run: Evaluation | None = None
+
+    @property
+    def folder(self) -> Path:
+        return self.out or Path()
+
+    def into(self, run: Evaluation, benchmark: str, model: str, name: str | None) -> tuple[Shown, str]:
+        """The same with a folder for the files of a model's run, and what the model is called."""
+        path = Path(model)
+        label = name or (path.parent.name if path.name == "model" and path.parent.name else path.name)
+        out = self.out or Path(run.settings.runs) / f"{benchmark}-{label}"
+        return replace(self, out=out, run=run), label
+
+    def single(self, scores: SingleScores) -> None:
+        self.finish("MT-Bench", [scores], {name: score.coverage for name, score in scores.models.items()})
+
+    def pairs(self, scores: PairScores) -> None:
+        rated = [scores.ratings] if scores.ratings else []
+        coverage = {f"{pair.model_1} v {pair.model_2}": pair.coverage for pair in scores.pairs}
+        self.finish("MT-Bench pairs", [scores, *rated], coverage)
+
+    def finish(self, title: str, scores: Sequence[Any], coverage: dict[str, float]) -> None:
+        """Print, and write the report where there is a folder for it. The first of `scores` holds all the rest.
+
+        Raises: TacosError when too little was judged.
+        """
+        report = self.write(title, scores) if self.out else None
+        if self.as_json:
+            whole = scores[0]
+            print_json(whole.as_json() if hasattr(whole, "as_json") else whole)
+        else:
+            show(scores, report)
+        low = {name: share for name, share in coverage.items() if share < self.least}
+        if low:
+            said = ", ".join(f"{name} {share:.1%}" for name, share in low.items())
+            raise TacosError(
+                f"too little was judged (coverage {said}; at least {self.least:.0%} is asked for): complete the "
+                "files, or give --allow-incomplete"
+            )
+
+    def write(self, title: str, scores: Sequence[Any]) -> Path:
+        """Report, tables and plots into the folder, and to W&B."""
+        from eval.report.benchmark import to_tracker, write_bench_report
+        from tacos.store.fingerprint import plain
+        from tacos.tracking import Tracker, TrackingSettings
+
+        written = write_bench_report(self.folder, title, scores)
+        settings = self.run.settings if self.run else None
+        tracking = settings.tracking if settings else TrackingSettings()
+        config = {"benchmark": title, "settings": settings and plain(settings)}
+        tracker = Tracker(tracking.project, self.folder.name, self.folder, config, tracking.mode, job="eval")
+        try:
+            to_tracker(tracker, scores, written)
+        finally:
+            tracker.finish()
+        return written.html
+
+
+def show(scores: Sequence[Any], report: Path | None) -> None:
+    """Tables, then what could not be counted."""
+    from rich.console import Console
+
+    from eval.report.benchmark import console_tables, problems_of
+
+    console = Console()
+    for score in scores:
+        for table in console_tables(score):
+            console.print(table)
+        problems = problems_of(score)
+        for problem in problems[:SHOWN]:
+            typer.echo(f"note: {problem}")
+        if len(problems) > SHOWN:
+            typer.echo(f"note: and {len(problems) - SHOWN:,} more; all are in a report (--out)")
+    if report:
+        typer.echo(f"report: {report}")
+
+
+def evaluation(config: Path | None, overrides: Sequence[str] | None) -> Evaluation:
+    """The settings of a config file with overrides, and what works by them."""
+    from tacos.config import override, parse, read_yaml
+    from tacos.pipeline.evaluate import EvaluateSettings, Evaluation
+    from tacos.pipeline.run import make_tools
+    from tacos.tracking import Ledger
+
+    settings = parse(EvaluateSettings, override(read_yaml(config) if config else {}, overrides or []))
+    return Evaluation(settings, assets(), make_tools(settings, Ledger()))
+
+
+def assets() -> Assets:
+    """Upstream's benchmark files: of the folder TACOS_ASSETS, else downloaded once into the user's cache."""
+    from eval.assets import Assets
+
+    folder, cache = os.environ.get("TACOS_ASSETS"), os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return Assets(Path(folder) if folder else None, Path(cache).expanduser() / "tacos")
+
+
+def known_lengths() -> Lengths | None:
+    """What reads answer lengths off stored prompts, where the prompts are at hand without a download."""
+    from eval.mt_bench.prompts import lengths_from_prompts, read_prompts
+
+    found = assets()
+    if found.folder is None:
+        return None
+    return lengths_from_prompts(read_prompts(found.path("mt_bench/judge_prompts.jsonl")))
+
+
+def known_questions(files: Sequence[ReviewFile], own: Path | None) -> dict[str, list[Question]]:
+    """Questions of the reviewed sets, from `own` or from the assets folder; a set without them is left out."""
+    from eval.questions import read_questions
+
+    names = {file.set_name for file in files}
+    if own is not None:
+        return {name: read_questions(own) for name in names}
+    folder = assets().folder
+    paths = {name: folder / "test_sets" / f"{name}.jsonl" for name in names} if folder else {}
+    return {name: read_questions(path) for name, path in paths.items() if path.is_file()}

@@ -1,0 +1,121 @@
+"""What all commands share: options, errors as one line and an exit code, JSON on stdout, logs on stderr."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from tacos.errors import ConfigError, TacosError, nearest
+
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="Settings to change, as a.b=c", show_default=False)
+]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Ask again for rows that got no answer in an earlier run.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, last.")]
+
+Command = Callable[..., None]
+
+
+def command(app: typer.Typer) -> Callable[[Command], Command]:
+    """Registers a function as a command of `app`; errors become one line on stderr and an exit code."""
+
+    def register(work: Command) -> Command:
+        guarded = guard(work)
+        app.command(name=work.__name__.strip("_").replace("_", "-"), cls=ManyFiles)(guarded)
+        return guarded
+
+    return register
+
+
+class ManyFiles(TyperCommand):
+    """Lets an option that may be repeated take several words: `--reviews a.json b.json`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        repeated = {name for p in self.params if getattr(p, "multiple", False) for name in p.opts}
+        words: list[str] = []
+        option = ""
+        for word in args:
+            if word.startswith("-"):
+                option = word if word in repeated else ""
+            elif option and words[-1] != option and "=" not in word:
+                words.append(option)
+            words.append(word)
+        return super().parse_args(ctx, words)
+
+
+def guard(work: Command) -> Command:
+    @functools.wraps(work)
+    def guarded(*args: Any, **kwargs: Any) -> None:
+        prepare()
+        try:
+            work(*args, **kwargs)
+        except typer.Exit:
+            raise
+        except ConfigError as error:
+            fail(str(error), 2)
+        except TacosError as error:
+            fail(str(error), 1)
+        except KeyboardInterrupt:
+            fail("stopped; finished stages are kept, run the same command to go on", 130)
+        except Exception as error:
+            if os.environ.get("TACOS_DEBUG"):
+                raise
+            what = f"{type(error).__name__}: {error}".splitlines()[0]
+            fail(f"unexpected error, which is a fault of tacos: {what}; set TACOS_DEBUG=1 for where", 1)
+
+    return guarded
+
+
+def prepare() -> None:
+    """Logs to stderr, and some habits of libraries turned off before they are imported."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
+    for noisy in ("httpx", "sentence_transformers", "datasets", "wandb", "faiss", "filelock", "matplotlib"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin slow down everything beside them
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
+def fail(message: str, code: int) -> None:
+    typer.echo(f"tacos: {message}", err=True)
+    raise typer.Exit(code)
+
+
+def print_json(value: Any) -> None:
+    from tacos.store.fingerprint import plain
+
+    typer.echo(json.dumps(plain(value), ensure_ascii=False))
+
+
+def exactly_one(options: dict[str, Any]) -> None:
+    """Raises: ConfigError unless one of the options is given."""
+    given = [name for name, value in options.items() if value]
+    if len(given) != 1:
+        said = f"got {' and '.join(given)}" if given else "got none"
+        raise ConfigError(f"give one of {', '.join(options)}; {said}")
+
+
+def one_of(option: str, value: str, known: Sequence[str]) -> str:
+    if value not in known:
+        raise ConfigError(f"{option} {value!r}: {nearest(value, known)}")
+    return value
+
+
+def number(option: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError as error:
+        raise ConfigError(f'{option} {value!r} is no number, nor "cv" nor "published"') from error

@@ -1,0 +1,258 @@
+"""`tacos eval` with a model: answer a benchmark's questions, judge the answers, score what is on disk.
+
+    out/answers.jsonl           FastChat's form; a run that is killed goes on where it stopped
+    out/judgments.jsonl         MT-Bench: the judge's replies verbatim, one row a turn
+    out/pair_judgments.jsonl    the same of pairs of models, both orders in a row
+    out/outputs.json            AlpacaEval: the answers in its own form
+    out/annotations.json        preferences against the baseline
+    out/reviews_SET.json        two-order reviews of a question set
+
+Scores are always read from these files, so that a run and its files cannot disagree. The judge's calls go
+through the shared client: cached, counted and capped, as everywhere.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from eval.alpaca_eval.files import BASELINE, known_reference, read_outputs
+from eval.alpaca_eval.join import Join
+from eval.alpaca_eval.judging import PreferenceSettings, annotate
+from eval.alpaca_eval.score import AlpacaEvalResult, score_files
+from eval.assets import Assets
+from eval.generate.answer_file import AnswerRun, answer_file
+from eval.generate.answers import Style, read_answers
+from eval.generate.backends import GenerateSettings, Generator, LLMGenerator, TransformersGenerator
+from eval.generate.vllm import VLLMEngine, VLLMGenerator
+from eval.judge import LLMJudge, LLMJudgeSettings, PairJudge, ReferenceJudge
+from eval.mt_bench.files import Problem, write_pairs, write_single
+from eval.mt_bench.judging import JudgeSettings, by_question, judge_pairs, judge_single
+from eval.mt_bench.pairs import PairScores, score_pairs
+from eval.mt_bench.prompts import JudgePrompt, lengths_from_prompts, read_prompts
+from eval.mt_bench.score import MAX_NEW_TOKENS, TEMPERATURES, SingleScores, score_single
+from eval.pairwise.five_sets import known_set
+from eval.pairwise.five_sets import read_outputs as read_set_outputs
+from eval.pairwise.judging import ReviewRun, review
+from eval.questions import read_questions
+from tacos.errors import ConfigError, TacosError
+from tacos.llm.base import LLM
+from tacos.pipeline.settings import ModelsSettings
+from tacos.stage import Tools
+from tacos.store.files import write_json
+from tacos.tracking import TrackingSettings
+from tacos.types import Answer, Question, Record
+
+log = logging.getLogger(__name__)
+
+
+class AnsweringSettings(Record):
+    """Who answers, and how."""
+
+    by: Literal["transformers", "vllm", "llm"] = "transformers"
+    """A model in this process, or the server of `llms.<name>`, then named by `--model <name>`."""
+    generate: GenerateSettings | None = None
+    """None is what the benchmark's protocol says."""
+    engine: VLLMEngine = VLLMEngine()
+    """Of vllm."""
+    device: str = "auto"
+
+
+class EvaluateSettings(ModelsSettings):
+    """configs/eval/*.yaml."""
+
+    answering: AnsweringSettings = AnsweringSettings()
+    judge: str = "judge"
+    """Which of the configured `llms` judges; "reference" is the embedded one, for question sets and judge-check."""
+    mt_bench: JudgeSettings = JudgeSettings()
+    alpaca_eval: PreferenceSettings = PreferenceSettings()
+    pairwise: LLMJudgeSettings = LLMJudgeSettings()
+    seed: int = Field(0, ge=0)
+    tracking: TrackingSettings = TrackingSettings()
+
+
+MT_BENCH = GenerateSettings(temperatures=dict(TEMPERATURES), max_new_tokens=MAX_NEW_TOKENS)
+ALPACA_EVAL = GenerateSettings(temperature=0.7, max_new_tokens=2048, max_length=4096)
+"""How a benchmark's questions are answered where the settings do not say."""
+
+
+@dataclass(frozen=True)
+class MTBench:
+    """Upstream's files. references: question id -> GPT-4's answer."""
+
+    questions: list[Question]
+    prompts: dict[str, JudgePrompt]
+    references: dict[str, Answer]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What every benchmark works with. Methods raise ConfigError for an LLM that is not configured, and LLMError
+    when an endpoint fails as a whole; what was answered and judged before is kept."""
+
+    settings: EvaluateSettings
+    assets: Assets
+    tools: Tools
+
+    def answer_mt_bench(self, model: str, name: str, out: Path) -> Path:
+        """The model's answers to the 80 questions."""
+        self.llm(self.settings.judge)  # a judge that is missing is found before a question is answered
+        return self._answer(model, name, self.mt_bench_files().questions, MT_BENCH, out)
+
+    def mt_bench_files(self) -> MTBench:
+        path = self.assets.path
+        known = read_answers(path("mt_bench/reference_answer_gpt-4.jsonl")).answers
+        return MTBench(
+            questions=read_questions(path("mt_bench/question.jsonl")),
+            prompts=read_prompts(path("mt_bench/judge_prompts.jsonl")),
+            references={answer.question_id: answer for answer in known},
+        )
+
+    def rate_mt_bench(self, answers: Sequence[Path], out: Path, against: str | None = None) -> SingleScores:
+        """Have every turn of every model in `answers` rated; scores of `out/judgments.jsonl`."""
+        bench, judge, rows = self.mt_bench_files(), self.llm(self.settings.judge), []
+        for own in self.models(answers).values():
+            judged = judge_single(
+                judge, own, bench.questions, bench.references, bench.prompts, self.settings.mt_bench
+            )
+            _warn(judged.problems)
+            rows += judged.rows
+        write_single(out / "judgments.jsonl", rows)
+        return score_single([out / "judgments.jsonl"], bench.questions, against=against)
+
+    def compare_mt_bench(self, answers: Sequence[Path], out: Path) -> PairScores:
+        """Have every two models in `answers` compared in both orders; scores of `out/pair_judgments.jsonl`.
+
+        Raises: TacosError unless there are two models.
+        """
+        bench, judge, rows = self.mt_bench_files(), self.llm(self.settings.judge), []
+        models = self.models(answers)
+        if len(models) < 2:
+            raise TacosError(
+                f"pairs need two models; {', '.join(map(str, answers))} hold {', '.join(models)}"
+            )
+        for one, two in combinations(models.values(), 2):
+            judged = judge_pairs(
+                judge, one, two, bench.questions, bench.references, bench.prompts, self.settings.mt_bench
+            )
+            _warn(judged.problems)
+            rows += judged.rows
+        write_pairs(out / "pair_judgments.jsonl", rows)
+        lengths = lengths_from_prompts(bench.prompts)
+        return score_pairs([out / "pair_judgments.jsonl"], bench.questions, lengths=lengths)
+
+    def models(self, answers: Sequence[Path]) -> dict[str, dict[str, Answer]]:
+        """Model -> question id -> answer. Raises: PoolError, or TacosError for files without an answer."""
+        found: list[Answer] = []
+        for path in answers:
+            read = read_answers(path)
+            for reason in read.bad:
+                log.warning("%s: %s", path, reason)
+            found += read.answers
+        if not found:
+            raise TacosError(f"no answer in {', '.join(map(str, answers))}")
+        return by_question(found)
+
+    def answer_alpaca_eval(self, model: str, name: str, out: Path) -> Path:
+        """The model's answers to the 805 instructions, as an outputs file; one that failed has `output` null."""
+        self.llm(self.settings.judge)
+        baseline = read_outputs(self.assets.path(BASELINE))
+        questions = [Question(id=str(i), turns=(row["instruction"],)) for i, row in enumerate(baseline)]
+        answers = self.models([self._answer(model, name, questions, ALPACA_EVAL, out)])[name]
+        rows = [
+            {
+                "dataset": row.get("dataset", ""),
+                "instruction": row["instruction"],
+                "output": answers[question.id].turns[0] if question.id in answers else None,
+                "generator": name,
+            }
+            for row, question in zip(baseline, questions, strict=True)
+        ]
+        write_json(out / "outputs.json", rows)
+        return out / "outputs.json"
+
+    def annotate_alpaca_eval(
+        self,
+        outputs: Sequence[Path],
+        out: Path,
+        join: Join,
+        c: float | Literal["cv", "published"],
+        against: str | None = None,
+    ) -> AlpacaEvalResult:
+        """Have every answer compared with the baseline's; scores of `out/annotations.json`."""
+        judge, baseline = self.llm(self.settings.judge), read_outputs(self.assets.path(BASELINE))
+        rows: list[dict[str, Any]] = []
+        for path in outputs:
+            rows += [{"generator": path.stem, **row} for row in read_outputs(path, missing_ok=True)]
+        judged = annotate(judge, rows, baseline, self.settings.alpaca_eval)
+        write_json(out / "annotations.json", [row.model_dump() for row in judged.rows])
+        return score_files([out / "annotations.json"], known_reference(self.assets), join, c, against)
+
+    def review(self, answers: Sequence[Path], set_name: str, questions: Path | None) -> ReviewRun:
+        """Two answer files to one question set, judged in both orders.
+
+        questions: of a set that is none of the five.
+        """
+        asked = read_questions(questions or self.assets.path(f"test_sets/{known_set(set_name)}.jsonl"))
+        first, second = (read_set_outputs(path) for path in answers)
+        return review(self.pair_judge(), set_name, asked, first, second)
+
+    def answer(
+        self,
+        model: str,
+        name: str,
+        questions: Sequence[Question],
+        how: GenerateSettings,
+        out: Path,
+        style: Style = "fastchat",
+        replace: bool = False,
+    ) -> AnswerRun:
+        """Answers in the file `out`. Raises: TacosError when the model answered none."""
+        who = self.generator(model, self.settings.answering.generate or how)
+        made = answer_file(who, questions, out, name, self.settings.seed, style, replace)
+        for id_, why in made.failed.items():
+            log.warning("question %s has no answer: %s", id_, why)
+        if not made.answers:
+            why = next(iter(made.failed.values()), "there is none")
+            raise TacosError(f"{name} answered none of {len(questions)} questions: {why}")
+        return made
+
+    def _answer(
+        self, model: str, name: str, questions: Sequence[Question], how: GenerateSettings, out: Path
+    ) -> Path:
+        self.answer(model, name, questions, how, out / "answers.jsonl")
+        return out / "answers.jsonl"
+
+    def generator(self, model: str, asked: GenerateSettings) -> Generator:
+        how = self.settings.answering
+        if how.by == "llm":
+            return LLMGenerator(self.llm(model), asked)
+        if how.by == "vllm":
+            return VLLMGenerator(model, asked, how.engine)
+        return TransformersGenerator(model, asked, how.device)
+
+    def pair_judge(self) -> PairJudge:
+        if self.settings.judge == "reference":
+            return ReferenceJudge()
+        return LLMJudge(self.llm(self.settings.judge), self.settings.pairwise)
+
+    def llm(self, name: str) -> LLM:
+        """Raises: ConfigError when it is not configured."""
+        if name not in self.settings.llms:
+            known = ", ".join(self.settings.llms) or "none"
+            raise ConfigError(
+                f"llms.{name} is not configured (known: {known}): give --config configs/eval/judge.yaml, or "
+                f"llms.{name}.model=... and llms.{name}.endpoint=..."
+            )
+        return self.tools.llm(name)
+
+
+def _warn(problems: Sequence[Problem]) -> None:
+    for problem in problems:
+        log.warning("not judged: %s", problem)

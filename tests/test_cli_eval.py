@@ -1,0 +1,269 @@
+"""`tacos eval`: published figures from stored files, exit codes, and whole runs against a local server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from tacos.cli import app
+from tests.llm.server import FaultServer
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("TACOS_ASSETS", raising=False)
+
+
+@pytest.fixture
+def assets(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TACOS_ASSETS", str(shared / "assets"))
+    return shared / "assets"
+
+
+def tacos_eval(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, ["eval", *map(str, words)])
+
+
+def found(result: Result, code: int = 0) -> dict[str, Any]:
+    assert result.exit_code == code, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def test_mt_bench_averages_are_the_published_ones(assets: Path) -> None:
+    files = sorted((assets / "judgments").glob("mt_bench_single_*.jsonl"))
+    models = found(tacos_eval("mt-bench", "--judgments", *files, "--json"))["models"]
+    llama, mistral = sorted(models.values(), key=lambda m: m["average"])
+    assert round(llama["average"], 6) == 5.474843
+    assert (llama["judged"], llama["expected"], llama["unparsed"], llama["complete"]) == (159, 160, 1, False)
+    assert (round(mistral["average"], 9), mistral["judged"], mistral["complete"]) == (6.0825, 160, True)
+    assert {"turn_1", "turn_2"} <= set(mistral)
+
+
+def test_models_are_compared_by_question(assets: Path) -> None:
+    files = sorted((assets / "judgments").glob("mt_bench_single_*.jsonl"))
+    scores = found(tacos_eval("mt-bench", "--judgments", *files, "--json"))
+    worse = min(scores["models"], key=lambda name: scores["models"][name]["average"])
+    compared = found(tacos_eval("mt-bench", "--judgments", *files, "--against", worse, "--json"))
+    (difference,) = compared["comparisons"].values()
+    assert difference["difference"]["n"] == 79  # one question lacks a turn
+    assert difference["unpaired"] == 1
+    assert difference["difference"]["mean"] == pytest.approx(6.0825 - 5.474843, abs=0.05)
+    assert difference["p_holm"] == difference["p_value"]
+    assert tacos_eval("mt-bench", "--judgments", *files, "--against", "nobody").exit_code == 1
+
+
+def test_mt_bench_pairs_are_the_published_ones(assets: Path) -> None:
+    (file,) = (assets / "judgments").glob("mt_bench_pair_*.jsonl")
+    (pair,) = found(tacos_eval("mt-bench", "--pair-judgments", file, "--json"))["pairs"]
+    assert (pair["win"], pair["tie"], pair["lose"], pair["error"]) == (48, 83, 29, 0)
+    assert pair["win_rate_adjusted"] == 0.559375
+    assert pair["longer_wins"] is not None
+
+
+LEADERBOARD = {
+    "alpaca-7b": (2.5915, 0.4871, 5.8755),
+    "claude-2": (17.1882, 1.1748, 28.1552),
+    "FuseChat-Gemma-2-9B-Instruct": (70.4971, 1.3426, 70.1811),
+}
+"""win rate, standard error, length-controlled win rate; four digits are published."""
+
+
+@pytest.mark.parametrize(("c", "tolerance"), [("published", 0.001), ("cv", 0.2)])
+def test_alpaca_eval_is_the_leaderboards(assets: Path, c: str, tolerance: float) -> None:
+    files = (assets / "alpaca_eval" / "annotations").glob("*.json")
+    models = found(tacos_eval("alpaca-eval", "--annotations", *files, "--c", c, "--json"))["models"]
+    assert set(models) == set(LEADERBOARD)
+    for name, (win_rate, error, controlled) in LEADERBOARD.items():
+        model = models[name]
+        assert (model["n"], model["expected"]) == (805, 805)
+        assert model["win_rate"] == pytest.approx(win_rate, abs=5.1e-5)
+        assert model["standard_error"] == pytest.approx(error, abs=5.1e-5)
+        assert model["length_controlled_winrate"] == pytest.approx(controlled, abs=tolerance)
+        assert {"lc_standard_error", "discrete_win_rate"} <= set(model)
+
+
+def test_rows_are_joined_by_instruction_unless_told_otherwise(assets: Path) -> None:
+    rows = json.loads((assets / "alpaca_eval" / "annotations" / "claude-2.json").read_text())
+    Path("claude-2.json").write_text(json.dumps(rows[:100] + rows[103:]))
+    by = {
+        join: found(tacos_eval("alpaca-eval", "--annotations", "claude-2.json", "--join", join, "--json"))
+        for join in ("instruction", "position")
+    }
+    controlled = {join: b["models"]["claude-2"]["length_controlled_winrate"] for join, b in by.items()}
+    assert controlled["instruction"] == pytest.approx(28.32, abs=0.01)
+    assert controlled["position"] == pytest.approx(34.32, abs=0.01)
+
+
+def test_reviews_are_the_published_ones(assets: Path) -> None:
+    files = (assets / "judgments").glob("pairwise_reviews_*.json")
+    scores = found(tacos_eval("pairwise", "--reviews", *files, "--json"))
+    votes = {name: (s["win"], s["tie"], s["lose"], s["n"]) for name, s in scores["sets"].items()}
+    assert votes == {"vicuna": (44, 15, 21, 80), "koala": (85, 36, 59, 180)}
+    assert scores["pooled"]["winning_score"] == pytest.approx(1 + 49 / 260)
+    assert scores["pooled"]["ci"][0] < 1 + 49 / 260 < scores["pooled"]["ci"][1]
+
+
+def single(question: int, turn: int, score: float, model: str = "m") -> str:
+    row = {"question_id": question, "turn": turn, "model": model, "score": score, "judge": ["j", "single-v1"]}
+    return json.dumps({**row, "judgment": f"[[{score}]]", "user_prompt": "", "tstamp": 1.0})
+
+
+def test_too_little_judged_is_a_failure_unless_allowed() -> None:
+    Path("some.jsonl").write_text(
+        "\n".join(single(81 + i, 1, 5) for i in range(10)) + '\n{"question_id": 95, "tu'
+    )
+    refused = tacos_eval("mt-bench", "--judgments", "some.jsonl", "--json")
+    assert found(refused, 1)["models"]["m"]["judged"] == 10
+    assert "m 6.2%" in refused.stderr
+    allowed = found(tacos_eval("mt-bench", "--judgments", "some.jsonl", "--json", "--allow-incomplete"))
+    assert (allowed["bad_lines"], allowed["models"]["m"]["missing"]) == (1, 150)
+    assert found(tacos_eval("mt-bench", "--judgments", "some.jsonl", "--json", "--min-coverage", "0.05"))
+
+
+def test_a_terminal_shows_what_was_not_counted() -> None:
+    rows = [single(81, 1, 5), single(81, 1, 6), single(7, 1, 5), single(82, 1, -1)]
+    Path("some.jsonl").write_text("\n".join(rows))
+    result = tacos_eval("mt-bench", "--judgments", "some.jsonl", "--allow-incomplete")
+    assert result.exit_code == 0, result.stderr
+    assert "duplicate: question 81 turn 1" in result.stdout
+    assert "question 7 turn 1 is not in the question set" in result.stdout
+    assert "unread" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["mt-bench"], 2, "got none"),
+        (["mt-bench", "--model", "m", "--judgments", "f.jsonl"], 2, "got --model and --judgments"),
+        (["mt-bench", "--judgments", "f.jsonl", "--parser", "lsat"], 2, "did you mean 'last'?"),
+        (["mt-bench", "--judgments", "none.jsonl"], 1, "none.jsonl"),
+        (["mt-bench", "--model", "m"], 2, "llms.judge is not configured"),
+        (
+            ["alpaca-eval", "--annotations", "f.json", "--join", "instrution"],
+            2,
+            "did you mean 'instruction'?",
+        ),
+        (["alpaca-eval", "--annotations", "f.json", "--c", "much"], 2, "'much' is no number"),
+        (["alpaca-eval", "--model", "m", "alpaca_eval.sed=1"], 2, "did you mean 'seed'?"),
+        (["pairwise", "--answers", "a.jsonl", "--set", "koala"], 2, "two files"),
+        (["pairwise", "--reviews", "none.json"], 1, "none.json"),
+        (["judge-check", "--pairs", "none.jsonl", "--judge", "longer"], 1, "none.jsonl"),
+    ],
+)
+def test_wrong_use_is_one_line_and_an_exit_code(
+    words: list[str], code: int, message: str, request: pytest.FixtureRequest
+) -> None:
+    if words[0] == "alpaca-eval" and code == 2:
+        request.getfixturevalue("assets")
+    result = tacos_eval(*words)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert message in result.stderr.splitlines()[-1]
+
+
+def judging(endpoint: str) -> Path:
+    """A config with candidate and judge behind one endpoint."""
+    server = {"model": "m", "endpoint": endpoint, "concurrency": 16}
+    config = {
+        "answering": {"by": "llm", "generate": {"max_new_tokens": 16}},
+        "llms": {"judge": server, "candidate": server},
+        "alpaca_eval": {"top_logprobs": None, "sampling": {"max_tokens": 8}},
+    }
+    Path("eval.yaml").write_text(yaml.safe_dump(config))
+    return Path("eval.yaml")
+
+
+def serving() -> FaultServer:
+    """Answers and judges: verdicts of every kind, told apart by what the whole prompt asks for."""
+    server = FaultServer()
+
+    def answer(content: str) -> str:
+        asked = next(b for b in reversed(server.bodies) if b["messages"][-1]["content"] == content)
+        return verdict("\n".join(message["content"] for message in asked["messages"]))
+
+    server.answer = answer
+    return server
+
+
+def verdict(prompt: str) -> str:
+    if "[[rating]]" in prompt:
+        return "Fair. [[7]]"
+    if "[[A]]" in prompt:
+        return "The first is longer. [[A]]"
+    if "score_1" in prompt:
+        return '{"score_1": 8, "score_2": 6}'
+    return "A"
+
+
+def test_a_model_behind_a_server_is_answered_judged_and_scored(assets: Path) -> None:
+    with serving() as server:
+        config = judging(server.endpoint)
+        words = ("mt-bench", "--model", "candidate", "--config", config, "--out", "mt", "--json")
+        score = found(tacos_eval(*words))["models"]["candidate"]
+        assert (score["judged"], score["missing"], score["average"]) == (160, 0, 7.0)
+        asked = server.hits
+        assert found(tacos_eval(*words))["models"]["candidate"] == score
+        assert server.hits == asked  # answers from the file, verdicts from the cache
+    assert {"answers.jsonl", "judgments.jsonl", "report.html", "scores.json"} <= {
+        path.name for path in Path("mt").iterdir()
+    }
+    stored = found(tacos_eval("mt-bench", "--judgments", "mt/judgments.jsonl", "--json"))
+    assert stored["models"]["candidate"]["average"] == 7.0
+
+
+def test_two_models_answers_are_compared_in_both_orders(assets: Path) -> None:
+    with serving() as server:
+        config = judging(server.endpoint)
+        for name in ("one", "two"):
+            run = ("generate", "--model", "candidate", "--questions", assets / "mt_bench" / "question.jsonl")
+            more = ("--name", name, "--style", "fastchat", "--config", config, "--out", f"{name}.jsonl")
+            assert CliRunner().invoke(app, [*map(str, run), *map(str, more)]).exit_code == 0
+        words = ("mt-bench", "--answers", "one.jsonl", "two.jsonl", "--pairs", "--config", config)
+        (pair,) = found(tacos_eval(*words, "--out", "pairs", "--json"))["pairs"]
+    assert (pair["n"], pair["tie"], pair["first_position_rate"]) == (160, 160, 1.0)
+    assert (pair["swap_consistency"], pair["win_rate_adjusted"]) == (0.0, 0.5)
+
+
+def test_alpaca_eval_of_a_model_behind_a_server(assets: Path) -> None:
+    with serving() as server:
+        words = ("alpaca-eval", "--model", "candidate", "--config", judging(server.endpoint), "--out", "al")
+        score = found(tacos_eval(*words, "--json"))["models"]["candidate"]
+    assert (score["n"], score["expected"], score["missing"], score["unparsed"]) == (805, 805, 0, 0)
+    assert 40 < score["win_rate"] < 60  # always the first, which is a coin's throw
+    assert len(json.loads(Path("al/outputs.json").read_text())) == 805
+    again = found(tacos_eval("alpaca-eval", "--annotations", "al/annotations.json", "--json"))
+    assert again["models"]["candidate"] == score
+
+
+def test_pairwise_answers_are_judged_in_both_orders(assets: Path) -> None:
+    lines = (assets / "test_sets" / "vicuna.jsonl").read_text().splitlines()
+    for name in ("a", "b"):
+        rows = [{"question_id": json.loads(x)["question_id"], "output": f"{name} says"} for x in lines]
+        Path(f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with serving() as server:
+        words = ("pairwise", "--answers", "a.jsonl", "b.jsonl", "--set", "vicuna")
+        scores = found(tacos_eval(*words, "--config", judging(server.endpoint), "--out", "pw", "--json"))
+    assert scores["sets"]["vicuna"]["tie"] == 80
+    assert scores["sets"]["vicuna"]["first_position"] == 1.0
+    assert Path("pw/reviews_vicuna.json").exists()
+
+
+def test_judge_check_stands_beside_the_longer_answer() -> None:
+    pairs = [
+        {"instruction": f"q{i}", "output_1": "word " * (i + 2), "output_2": "word", "label": 1 + i % 2}
+        for i in range(10)
+    ]
+    Path("pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)))
+    checked = found(tacos_eval("judge-check", "--pairs", "pairs.jsonl", "--judge", "longer", "--json"))
+    assert (checked["n"], checked["accuracy"]) == (10, 0.5)
+    with serving() as server:
+        words = ("judge-check", "--pairs", "pairs.jsonl", "--config", judging(server.endpoint), "--json")
+        asked = found(tacos_eval(*words))
+    assert (asked["accuracy"], asked["all"]["first_position"]) == (0.5, 1.0)
+    assert asked["longer_baseline"]["longer_wins"] == 1.0
