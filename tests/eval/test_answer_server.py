@@ -486,5 +486,5 @@ def test_vllm_that_is_missing_or_does_not_start(model_dir: str, monkeypatch: pyt
         raise RuntimeError("Device string must not be empty\nmore")
 
     monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace(LLM=no_gpu))
-    with pytest.raises(TacosError, match=r"vLLM does not start with .*: Device string must not be empty;"):
+    with pytest.raises(TacosError, match=r"vLLM does not start with .*: Device string must not be empty"):
         VLLMGenerator(model_dir, GenerateSettings(template="plain")).reply([ask])
