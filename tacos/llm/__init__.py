@@ -1,13 +1,29 @@
 """Language models: one client over several backends.
 
 base.py          the contract: Request, Completion, LLM, LLMSettings
-client.py        CachedLLM (cache, ledger, cap, progress), build_llm, complete
+client.py        CachedLLM (cache, ledger, cap, progress), build_llm, complete, wait_for
+window.py        a few of many requests, read ahead and asked
+failures.py      when too many fail
+meter.py         a progress bar, or lines in the log
 backend.py       what a backend implements, and running calls in parallel
 openai.py        any server with OpenAI's chat completions
+endpoints.py     which server is next: load, 429s, servers that are gone
+deadlines.py     one time limit for many calls
+wire.py          what a server sends back, read
 transformers.py  a model in this process
+vllm.py          the same by vLLM
+ray.py           any of these on many machines
+worker.py        what each of them runs
+engine.py        the one vLLM engine of a process, and its settings
 sampling.py      seeded draws, row by row, for transformers.py
 scripted.py      answers from a function, for tests
 cache.py         paid replies in SQLite
-spend.py         estimates and the hard cap
+spend.py         what was used, and the hard cap
+estimate.py      what a stage will use, before it is paid
+prices.py        dated prices, of prices.yaml and of the user's own file
+keys.py          where the API key comes from
 parse.py         scores and tags out of a reply
+reading.py       asking until a reply can be read
+batch_files.py   calls as files for half the price, and their results
+probe.py         how fast a server is, and whether it is there
 """

@@ -45,21 +45,29 @@ async def in_parallel(
 ) -> AsyncGenerator[R, None]:
     """Results of `work`, as they are ready, with at most `limit` at a time; items are pulled lazily.
 
+    Whoever did a piece of work pulls the next item only after the result was dealt with, so no more than
+    `limit` items are out of hand at any time: a reply that is stored by the receiver cannot be followed by
+    another call before, and a slow receiver holds the work up instead of filling memory.
+
     The first exception of `work` ends the stream, after the results that came before it.
     """
     source = iter(items)
-    results: asyncio.Queue[tuple[R] | None] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    results: asyncio.Queue[tuple[R, asyncio.Future[None]] | None] = asyncio.Queue()
 
     async def worker() -> None:
         for item in source:  # shared by all workers: each pull hands out the next item
-            results.put_nowait((await work(item),))
+            result, dealt_with = await work(item), loop.create_future()
+            results.put_nowait((result, dealt_with))
+            await dealt_with
 
     workers = [asyncio.create_task(worker()) for _ in range(limit)]
     finished = asyncio.gather(*workers)  # done when all are, or with the first exception
     finished.add_done_callback(lambda _: results.put_nowait(None))
     try:
-        while (result := await results.get()) is not None:
-            yield result[0]
+        while (entry := await results.get()) is not None:
+            yield entry[0]
+            entry[1].set_result(None)
         await finished
     finally:
         for task in workers:
@@ -70,7 +78,8 @@ async def in_parallel(
 def count_tokens(text: str) -> int:
     """Rough tokens in `text`: a quarter of its UTF-8 bytes, which is characters / 4 for English and
     stays near the truth for scripts that take a token per character."""
-    return -(-len(text.encode("utf-8", "replace")) // 4)
+    size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+    return -(-size // 4)
 
 
 def prompt_tokens(request: Request) -> int:
@@ -83,4 +92,4 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 def clean_text(text: str) -> str:
     """`text` as UTF-8 can hold it: half an emoji, cut off by a token limit, becomes U+FFFD."""
-    return _SURROGATE.sub("\ufffd", text)
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)

@@ -1,7 +1,12 @@
 """The client every stage talks to: cache, ledger, spend cap and progress around any backend.
 
 Known replies come from the cache. The rest go to the backend, each question once and as far as the cap
-allows, and every reply enters cache and ledger as it arrives.
+allows, and every reply is in cache and ledger before it is handed on.
+
+    async for reply in llm.stream(requests):      any number of requests, a few hundred held at a time
+        rows[reply.index] = reply.completion      in the order they arrive
+
+    completions = complete(llm, requests)         a list, in order
 """
 
 from __future__ import annotations
@@ -9,34 +14,34 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from tacos.errors import ConfigError, LLMError, SpendCapError
-from tacos.llm.backend import Backend
+from tacos.llm.backend import Backend, Reply
 from tacos.llm.base import LLM, Completion, LLMSettings, Request
 from tacos.llm.cache import ReplyCache, request_key
-from tacos.llm.spend import SpendGate, estimate_usage
+from tacos.llm.failures import Failures
+from tacos.llm.keys import read_key
+from tacos.llm.meter import Meter
+from tacos.llm.spend import SpendGate, usage_of
+from tacos.llm.window import Window
 from tacos.tracking import Ledger, Usage
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
-__all__ = ["CachedLLM", "build_llm", "complete", "estimate_usage"]
-
-HOPELESS = 20
-"""Give up when this many calls failed and none was answered."""
+__all__ = ["CachedLLM", "build_llm", "complete", "wait_for"]
+T = TypeVar("T")
+BOOKED = 64
+"""Completions per entry in the ledger: adding one up alone takes as long as keying a request."""
 
 
 class CachedLLM:
     """An `LLM` over a backend; made by `build_llm`, or by hand with a scripted backend in tests.
 
     cache: None asks everything anew.
-    progress: draw a bar on stderr.
+    progress: draw a bar on stderr; without one a line is logged every 30 s.
     """
 
     def __init__(
@@ -60,110 +65,158 @@ class CachedLLM:
 
         Equal requests are asked once; all rows but the first come back marked `cached`.
 
+        Raises: as `stream`.
+        """
+        keys = [self.key(request) for request in requests]
+        distinct = dict(zip(keys, requests, strict=True))
+        if self._gate.capped and self.cache:
+            self._gate.count(self.cache.get(distinct))  # all that was paid before any that is not
+        self.ledger.add(Usage(cached_calls=len(keys) - len(distinct)))
+        order, found = list(distinct), {}
+        async with aclosing(self._stream(distinct.items(), len(distinct))) as replies:
+            async for reply in replies:
+                found[order[reply.index]] = reply.completion
+        return _in_order(keys, found)
+
+    def stream(self, requests: Iterable[Request], total: int | None = None) -> AsyncGenerator[Reply, None]:
+        """Replies as they arrive, each with the number of its request, from 0; every request gets one.
+
+        Requests are pulled when there is room for them, and only those in flight and a block read ahead
+        are held, so a million of them take no more memory than a thousand. Equal requests that are near
+        each other are asked once; those further apart find the reply in the cache.
+
+        total: how many requests there will be, for the progress bar and the share of failures; taken from
+            `requests` where it has a length.
+
         Raises: LLMError when the endpoint cannot be reached or more than `max_failed_share` of the
             distinct requests failed (a single failure among several is let pass); SpendCapError when
             the next call could exceed a cap. Replies that arrived before are in the cache, so running
             again continues.
         """
-        keys = [request_key(self.model, r, self.settings.structured) for r in requests]
-        known = self.cache.get(keys) if self.cache else {}
-        wanted = {key: r for key, r in zip(keys, requests, strict=True) if key not in known}
-        replayed = sum((self.settings.used(reply) for reply in known.values()), Usage())
-        self.ledger.add(replayed + Usage(cached_calls=len(requests) - len(wanted) - len(known)))
-        self._gate.count(known)
-        fresh = await self._ask(wanted, len(set(keys))) if wanted else {}
-        return _in_order(keys, known, fresh)
+        if total is None and isinstance(requests, Sized):
+            total = len(requests)
+        return self._stream(((self.key(request), request) for request in requests), total)
 
-    async def _ask(self, wanted: Mapping[bytes, Request], distinct: int) -> dict[bytes, Completion]:
+    def key(self, request: Request) -> bytes:
+        """The name of a request's reply in the cache."""
+        return request_key(self.model, request, self.settings.structured)
+
+    async def _stream(
+        self, pairs: Iterable[tuple[bytes, Request]], total: int | None
+    ) -> AsyncGenerator[Reply, None]:
         """Send in waves: one wave normally; more when the cap holds calls back until others settle."""
-        run = _Run(wanted, distinct, self.settings.max_failed_share)
-        with _progress_bar(self.progress) as bar:
-            task = bar.add_task(self.model, total=distinct, completed=distinct - len(wanted))
-            while run.queue and not run.hopeless:
-                if not await self._wave(run, lambda: bar.advance(task)):
-                    raise SpendCapError(self._cap_message(len(run.queue)))
-        if run.hopeless:
-            raise LLMError(self._failed_message(run))
-        return run.answers
+        with Meter(self.model, total, self.settings, self.progress) as meter:
+            work = _Work(self, pairs, total, meter)
+            try:
+                while work.window.fill() or work.window.ready:
+                    while work.window.ready:
+                        yield work.known()
+                    if work.window.queue:
+                        async with aclosing(work.wave()) as replies:
+                            async for reply in replies:
+                                yield reply
+                if work.failures.too_many:
+                    raise LLMError(self._failed_message(work.failures))
+            finally:
+                self._gate.release()
+                work.book()
+                self.ledger.add(Usage(cached_calls=work.window.repeats))
 
-    async def _wave(self, run: _Run, on_reply: Any) -> int:
-        """Everything the gate lets out now; returns how many calls that was."""
-        sent: list[bytes] = []
+    def _failed_message(self, failures: Failures) -> str:
+        return (
+            f"{self.model}: {failures.describe()}; fix the cause and run again: "
+            "the replies so far are kept in the cache"
+        )
 
-        def admitted() -> Iterator[Request]:
-            while run.queue and not run.hopeless and self._gate.admit(run.wanted[run.queue[0]]):
-                sent.append(run.queue.popleft())
-                yield run.wanted[sent[-1]]
 
-        try:
-            async with aclosing(self.backend.stream(admitted())) as replies:
-                async for reply in replies:
-                    key = sent[reply.index]
-                    self._keep(key, run.wanted[key], reply.completion)
-                    run.record(key, reply.completion)
-                    on_reply()
-        finally:
-            self._gate.release()
-        return len(sent)
+class _Work:
+    """One `stream` at work: its window on the requests, its failures, its meter."""
+
+    def __init__(
+        self, llm: CachedLLM, pairs: Iterable[tuple[bytes, Request]], total: int | None, meter: Meter
+    ):
+        self.llm = llm
+        self.gate = llm._gate
+        self.window = Window(pairs, self._look_up)
+        self.failures = Failures(total, llm.settings.max_failed_share)
+        self.meter = meter
+        self.flight: dict[int, tuple[bytes, Request]] = {}
+        """What the backend has pulled and not answered, by its number in the wave."""
+        self.unbooked: list[Completion] = []
+        """Answered, and not in the ledger yet."""
+
+    def _look_up(self, keys: Sequence[bytes]) -> Mapping[bytes, Completion]:
+        if not self.llm.cache:
+            return {}
+        known = self.llm.cache.get(keys)
+        if known:
+            self.llm.ledger.add(usage_of(list(known.values()), self.llm.settings))
+            self.gate.count(known)
+            self.failures.known += len(known)
+        return known
+
+    def known(self) -> Reply:
+        """The next reply that the cache gave."""
+        self.meter.known()
+        return self.window.ready.popleft()
+
+    async def wave(self) -> AsyncGenerator[Reply, None]:
+        """All that the gate lets out until it refuses.
+
+        Raises: SpendCapError when that is nothing; LLMError when too much failed.
+        """
+        sent = 0
+        async with aclosing(self.llm.backend.stream(self._admitted())) as replies:
+            async for reply in replies:
+                sent += 1
+                key, request = self.flight.pop(reply.index)
+                self._keep(key, request, reply.completion)
+                for row in self.window.settle(key, reply.completion):
+                    yield row
+                while self.window.ready:
+                    yield self.known()
+        if self.failures.hopeless:
+            raise LLMError(self.llm._failed_message(self.failures))
+        if not sent and self.window.queue:
+            raise SpendCapError(self._cap_message())
+
+    def _admitted(self) -> Iterator[Request]:
+        """The requests of a wave, as the backend pulls them; each pull finds all earlier replies counted."""
+        window, number = self.window, 0
+        while window.fill() and not self.failures.hopeless and self.gate.admit(window.queue[0][1]):
+            self.flight[number] = window.queue.popleft()
+            yield self.flight[number][1]
+            number += 1
 
     def _keep(self, key: bytes, request: Request, completion: Completion) -> None:
-        self.ledger.add(self._gate.settle(key, request, completion))
-        if self.cache and completion.text is not None:
-            self.cache.put(key, completion)
+        if self.llm.cache and completion.text is not None:
+            self.llm.cache.put(key, completion)
+        self.gate.settle(key, request, completion)
+        self.failures.record(completion)
+        self.meter.asked(completion)
+        self.unbooked.append(completion)
+        if len(self.unbooked) >= BOOKED:
+            self.book()
 
-    def _cap_message(self, left: int) -> str:
+    def book(self) -> None:
+        """Enter what was asked into the ledger."""
+        self.llm.ledger.add(usage_of(self.unbooked, self.llm.settings))
+        self.unbooked = []
+
+    def _cap_message(self) -> str:
+        total = self.failures.total
+        left = f"{len(self.window.queue):,}" if total is None else f"{total - self.failures.done:,}"
         return (
-            f"{self.model}: the spend cap is reached, {self._gate.describe()} spent and {left:,} calls left; "
+            f"{self.llm.model}: the spend cap is reached, {self.gate.describe()} spent and {left} calls left; "
             "raise the cap or ask for less, and run again: the replies so far are kept in the cache"
         )
 
-    def _failed_message(self, run: _Run) -> str:
-        error, count = run.errors.most_common(1)[0]
-        failed = sum(run.errors.values())
-        done = failed + run.answered
-        return (
-            f"{self.model}: {failed:,} of {done:,} calls failed, {len(run.queue):,} not sent "
-            f"(max_failed_share={self.settings.max_failed_share:g}); most often ({count:,}): {error}; "
-            "fix the cause and run again: the replies so far are kept in the cache"
-        )
 
-
-class _Run:
-    """The state of one `complete` call: what is still to send, what came back."""
-
-    def __init__(self, wanted: Mapping[bytes, Request], distinct: int, max_failed_share: float):
-        self.wanted = wanted
-        self.queue = deque(wanted)
-        self.answers: dict[bytes, Completion] = {}
-        self.errors: Counter[str] = Counter()
-        # One bad row of a small call is no reason to stop: running again would stop there for ever.
-        spare = 1.0 if max_failed_share > 0 and distinct > 1 else 0.0
-        self._allowed = max(max_failed_share * distinct, spare)
-
-    def record(self, key: bytes, completion: Completion) -> None:
-        self.answers[key] = completion
-        if completion.text is None:
-            self.errors[completion.error or "no reason given"] += 1
-
-    @property
-    def answered(self) -> int:
-        return len(self.answers) - sum(self.errors.values())
-
-    @property
-    def hopeless(self) -> bool:
-        """Sending more would be wrong: the allowed share is used up, or nothing works at all."""
-        failed = sum(self.errors.values())
-        nothing_works = failed >= HOPELESS and self.answered == 0 and self._allowed < len(self.wanted)
-        return failed > self._allowed or nothing_works
-
-
-def _in_order(
-    keys: Sequence[bytes], known: Mapping[bytes, Completion], fresh: Mapping[bytes, Completion]
-) -> list[Completion]:
+def _in_order(keys: Sequence[bytes], found: Mapping[bytes, Completion]) -> list[Completion]:
     """One completion per key. A repeated fresh answer was paid once, so its later rows are `cached`."""
-    rows, seen = [], set(known)
+    rows, seen = [], set()
     for key in keys:
-        completion = known[key] if key in known else fresh[key]
+        completion = found[key]
         if key in seen and not completion.cached:
             completion = completion.model_copy(update={"cached": True})
         seen.add(key)
@@ -171,22 +224,19 @@ def _in_order(
     return rows
 
 
-def _progress_bar(show: bool) -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), disable=not show)
-
-
-def complete(llm: LLM, requests: Sequence[Request]) -> list[Completion]:
-    """`llm.complete` for code that is not async; works inside a running event loop (a notebook) too."""
+def wait_for(work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work` for code that is not async; works inside a running event loop (a notebook) too."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(llm.complete(requests))
+        return asyncio.run(work)
     with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(asyncio.run, llm.complete(requests)).result()
+        return thread.submit(asyncio.run, work).result()
+
+
+def complete(llm: LLM, requests: Sequence[Request]) -> list[Completion]:
+    """`llm.complete` for code that is not async."""
+    return wait_for(llm.complete(requests))
 
 
 def build_llm(
@@ -194,7 +244,7 @@ def build_llm(
 ) -> CachedLLM:
     """The client for `settings`. Nothing is loaded or contacted before the first request.
 
-    The API key is read here, from the environment variable that `settings.api_key_env` names.
+    The API key is read here; see `keys.read_key`.
 
     Raises: ConfigError for settings that cannot work; TacosError when the cache cannot be written.
     """
@@ -210,14 +260,24 @@ def build_llm(
 
 
 def _backend(settings: LLMSettings, device: str) -> Backend:
+    if settings.ray is not None:
+        from tacos.llm.ray import RayBackend
+
+        return RayBackend(settings, device, make=_backend)
     if settings.backend == "openai":
         from tacos.llm.openai import OpenAIBackend
 
-        return OpenAIBackend(settings, api_key=os.environ.get(settings.api_key_env))
+        return OpenAIBackend(settings, api_key=read_key(settings, os.environ))
     if settings.backend == "transformers":
         from tacos.llm.transformers import TransformersBackend
 
-        return TransformersBackend(settings.model, batch_size=settings.concurrency, device=device)
+        return TransformersBackend(
+            settings.model, batch_size=settings.concurrency, device=device, dtype=settings.dtype
+        )
+    if settings.backend == "vllm":
+        from tacos.llm.vllm import VLLMBackend
+
+        return VLLMBackend(settings)
     raise ConfigError(
-        f"backend {settings.backend!r} is made in code, for tests; use 'openai' or 'transformers'"
+        f"backend {settings.backend!r} is made in code, for tests; use 'openai', 'transformers' or 'vllm'"
     )

@@ -147,7 +147,8 @@ def _start(vllm: Any, options: dict[str, Any]) -> Any:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise LLMError(
             f"vLLM does not start with {options['model']!r}: {reason}; its log above says more. Check the name or "
-            "folder; for want of memory, lower engine.max_model_len or raise engine.tensor_parallel_size"
+            "folder; for want of memory, end a VLLM::EngineCore that a killed run left behind, lower "
+            "engine.max_model_len or raise engine.tensor_parallel_size"
         ) from error
 
 

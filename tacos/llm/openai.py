@@ -1,63 +1,42 @@
 """Chat completions from any server that speaks OpenAI's protocol: OpenAI, vLLM, `transformers serve`, ...
 
-Plain aiohttp: one session, `concurrency` requests in flight. A request is tried again after 408, 429,
-5xx, time-outs, resets and replies without a message, waiting as Retry-After says or else
-exponentially longer with jitter. What still fails becomes the row's error.
+Plain aiohttp: one session, `concurrency` requests in flight over one endpoint or several. A request is
+tried again after 408, 5xx, time-outs, resets and replies without a message, after 0.5 s, 1 s, 2 s, ...
+with jitter, or as Retry-After says. A 429 is waited out and sends fewer at a time. What still fails
+becomes the row's error; a 400, such as a prompt that is too long, does so at once.
+
+When one call after another comes to nothing, the run stops and says so (a circuit breaker).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+import random
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import aiohttp
 import orjson
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_exponential,
-    wait_random,
-)
+from yarl import URL
 
 from tacos.errors import ConfigError, LLMError
-from tacos.llm.backend import Reply, count_tokens, in_parallel, prompt_tokens
+from tacos.llm.backend import Reply, in_parallel
 from tacos.llm.base import Completion, LLMSettings, Request
+from tacos.llm.deadlines import Deadlines
+from tacos.llm.endpoints import Endpoint, Endpoints
+from tacos.llm.wire import GATEWAY, CallError, read_failure, read_reply
 from tacos.store.fingerprint import named_by_content
 
 CONNECT_TIMEOUT_S = 15.0
+LOOK_TIMEOUT_S = 5.0
+"""For the question whether a server is there."""
 MAX_WAIT_S = 60.0
-"""Longest wait of our own; a server's Retry-After is honoured up to MAX_RETRY_AFTER_S."""
-MAX_RETRY_AFTER_S = 300.0
+"""Longest wait of our own between two tries."""
+HOPELESS = 20
+"""At least so many calls must fail in a row before the run stops."""
 _UNREACHABLE = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _BROKEN_OFF = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError, ConnectionError)
-
-
-class CallError(Exception):
-    """One try that brought no usable reply.
-
-    again: whether trying again can help. after_s: the server's Retry-After.
-    reached: whether a server was there. usage: (prompt, completion) tokens it billed all the same.
-    """
-
-    def __init__(
-        self,
-        reason: str,
-        *,
-        again: bool,
-        after_s: float | None = None,
-        reached: bool = True,
-        usage: tuple[int, int] = (0, 0),
-    ):
-        super().__init__(reason)
-        self.again = again
-        self.after_s = after_s
-        self.reached = reached
-        self.usage = usage
 
 
 class OpenAIBackend:
@@ -77,31 +56,29 @@ class OpenAIBackend:
         backoff_s: float = 0.5,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ):
-        if not settings.endpoint.startswith(("http://", "https://")):
-            raise ConfigError(f"endpoint {settings.endpoint!r} is no URL; write http://... or https://...")
+        for endpoint in settings.endpoints or ("",):
+            if not endpoint.startswith(("http://", "https://")):
+                raise ConfigError(f"endpoint {endpoint!r} is no URL; write http://... or https://...")
         self.model = named_by_content(settings.model)  # a folder served again after training is another model
         self.settings = settings
-        self.url = settings.endpoint.rstrip("/") + "/chat/completions"
         self._key = (api_key or "").strip()
-        self._wait = wait_exponential(backoff_s, max=MAX_WAIT_S) + wait_random(0, backoff_s)
-        self._sleep = sleep
-        self._unreachable: int | None = None
-        """Requests given up in a row without reaching the server; None until it has answered once."""
+        self.backoff_s = backoff_s
+        self.sleep = sleep
+        self.answered = False
+        """Whether a server was ever there; one that was is waited for when it goes away."""
 
     async def stream(self, requests: Iterable[Request]) -> AsyncGenerator[Reply, None]:
-        """See `Backend.stream`. Raises: LLMError when the server is down."""
-        self._unreachable = None
+        """See `Backend.stream`. Raises: LLMError when the servers are gone, or when nothing works."""
         async with self._session() as session:
-
-            async def ask(item: tuple[int, Request]) -> Reply:
-                return Reply(item[0], await self._ask(session, item[1]))
-
-            replies = in_parallel(ask, enumerate(requests), self.settings.concurrency)
+            calls = _Calls(self, session)
+            replies = in_parallel(calls.ask, enumerate(requests), self.settings.concurrency)
             try:
                 async for reply in replies:
                     yield reply
             finally:
                 await replies.aclose()
+                await calls.close()
+                self.answered = self.answered or calls.endpoints.answered
 
     def _session(self) -> aiohttp.ClientSession:
         headers = {"Content-Type": "application/json"}
@@ -110,72 +87,13 @@ class OpenAIBackend:
         return aiohttp.ClientSession(
             headers=headers,
             connector=aiohttp.TCPConnector(limit=0),  # `concurrency` is the limit
-            timeout=aiohttp.ClientTimeout(
-                total=self.settings.timeout_s, sock_connect=min(CONNECT_TIMEOUT_S, self.settings.timeout_s)
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(  # `timeout_s` is kept by `Deadlines`
+                total=None, sock_connect=min(CONNECT_TIMEOUT_S, self.settings.timeout_s)
             ),
         )
 
-    async def _ask(self, session: aiohttp.ClientSession, request: Request) -> Completion:
-        """One request with its retries. Tokens billed for unusable replies are counted in."""
-        wasted: list[tuple[int, int]] = []
-        try:
-            completion: Completion = await self._retrying(wasted)(self._try, session, request)
-        except CallError as failure:
-            self._check_reachable(failure)
-            completion = Completion(error=str(failure))
-        sent, got = sum(w[0] for w in wasted), sum(w[1] for w in wasted)
-        return completion.model_copy(
-            update={
-                "prompt_tokens": completion.prompt_tokens + sent,
-                "completion_tokens": completion.completion_tokens + got,
-            }
-        )
-
-    def _retrying(self, wasted: list[tuple[int, int]]) -> AsyncRetrying:
-        """A fresh one per request: tenacity keeps its state in the object."""
-
-        def again(error: BaseException) -> bool:
-            if isinstance(error, CallError):
-                wasted.append(error.usage)
-            return isinstance(error, CallError) and error.again
-
-        return AsyncRetrying(
-            stop=stop_after_attempt(self.settings.max_attempts),
-            wait=self._wait_s,
-            retry=retry_if_exception(again),
-            sleep=self._sleep,
-            reraise=True,
-        )
-
-    def _wait_s(self, state: RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        own = self._wait(state)
-        if isinstance(error, CallError) and error.after_s is not None:
-            # Our jittered wait on top, up to a second, so that not all callers come back at once.
-            return error.after_s + min(own, 1.0)
-        return own
-
-    async def _try(self, session: aiohttp.ClientSession, request: Request) -> Completion:
-        """Raises: CallError."""
-        try:
-            async with session.post(self.url, data=self._body(request), allow_redirects=False) as response:
-                status, headers, body = response.status, response.headers, await response.read()
-        except _UNREACHABLE as error:
-            raise CallError(self._blot(f"cannot connect: {error}"), again=True, reached=False) from None
-        except TimeoutError:
-            raise CallError(f"no answer within {self.settings.timeout_s:g} s", again=True) from None
-        except _BROKEN_OFF as error:
-            reason = f"connection lost: {str(error) or type(error).__name__}"
-            raise CallError(self._blot(reason), again=True) from None
-        except aiohttp.ClientError as error:
-            raise CallError(self._blot(f"{type(error).__name__}: {error}"), again=False) from None
-        self._unreachable = 0
-        if status != 200:
-            again = status in (408, 429) or status >= 500
-            raise CallError(self._status_text(status, body), again=again, after_s=retry_after(headers))
-        return read_reply(body, request)
-
-    def _body(self, request: Request) -> bytes:
+    def body(self, request: Request) -> bytes:
         body: dict[str, Any] = {
             "model": self.settings.model,
             "messages": [{"role": m.role, "content": m.content} for m in request.messages],
@@ -188,95 +106,134 @@ class OpenAIBackend:
             body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
         return orjson.dumps(body)
 
-    def _status_text(self, status: int, body: bytes) -> str:
-        hint = f" (is {self.settings.api_key_env} set to a valid key?)" if status in (401, 403) else ""
-        return self._blot(f"HTTP {status}{hint}: {excerpt(body)}")
+    def wait_s(self, tries: int, after_s: float | None) -> float:
+        """How long to wait after the given number of tries, from 1."""
+        own = min(self.backoff_s * 2.0 ** min(tries - 1, 30), MAX_WAIT_S)
+        own += random.uniform(0, self.backoff_s)
+        # On top of Retry-After our own, up to a second, so that not all callers come back at once.
+        return own if after_s is None else after_s + min(own, 1.0)
 
-    def _blot(self, text: str) -> str:
+    def blot(self, text: str) -> str:
         return text.replace(self._key, "[key]") if self._key else text
 
-    def _check_reachable(self, failure: CallError) -> None:
-        """Raises: LLMError when the server never answered, or has been gone for a whole round of requests."""
-        if failure.reached:
-            return
-        if self._unreachable is not None:
-            self._unreachable += 1
-            if self._unreachable < self.settings.concurrency:
-                return
-        raise LLMError(
-            f"no server answers at {self.settings.endpoint} ({failure}); start it, or correct `endpoint`, "
-            "and run again: replies so far are kept in the cache"
+    def blot_bytes(self, content: bytes) -> bytes:
+        """A reply that echoes the key would carry it into the cache."""
+        return content.replace(self._key.encode(), b"[key]") if self._key else content
+
+
+class _Calls:
+    """The calls of one `stream`: its session, its endpoints, and how many came to nothing in a row."""
+
+    def __init__(self, backend: OpenAIBackend, session: aiohttp.ClientSession):
+        self.backend = backend
+        self.settings = backend.settings
+        self.session = session
+        self.endpoints = Endpoints(
+            [url.rstrip("/") for url in self.settings.endpoints],
+            concurrency=self.settings.concurrency,
+            there=self._there,
+            outage_s=self.settings.outage_s,
+            backoff_s=backend.backoff_s,
+            sleep=backend.sleep,
+            answered=backend.answered,
         )
+        self._urls = {e.url: URL(e.url + "/chat/completions") for e in self.endpoints.all}
+        self.deadlines = Deadlines(self.settings.timeout_s)
+        self._in_a_row = 0
 
+    async def close(self) -> None:
+        self.deadlines.close()
+        await self.endpoints.close()
 
-def read_reply(body: bytes, request: Request) -> Completion:
-    """The completion in a 200 response; tokens are estimated where the server does not report them.
+    async def ask(self, item: tuple[int, Request]) -> Reply:
+        """One request with its retries; `item` is its index and itself.
 
-    Raises: CallError when there is no message text in it.
-    """
-    try:
-        reply = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise CallError(f"the reply is not JSON: {excerpt(body)}", again=True) from None
-    usage = reply.get("usage") if isinstance(reply, dict) else None
-    sent, got = _tokens(usage, "prompt_tokens"), _tokens(usage, "completion_tokens")
-    try:
-        text = reply["choices"][0]["message"]["content"]
-    except (KeyError, IndexError, TypeError):
-        text = None
-    if not isinstance(text, str):
-        raise CallError("the reply holds no message", again=True, usage=(sent or 0, got or 0))
-    return Completion(
-        text=text,
-        prompt_tokens=prompt_tokens(request) if sent is None else sent,
-        completion_tokens=count_tokens(text) if got is None else got,
-        logprobs=None if request.top_logprobs is None else _first_logprobs(reply["choices"][0]),
-    )
+        Raises: LLMError when it is time to stop.
+        """
+        index, request = item
+        body = self.backend.body(request)
+        failed: list[CallError] = []
+        while isinstance(outcome := await self._once(body, request), CallError):
+            failed.append(outcome)
+            if not self._worth_another(failed):
+                self._note_given_up(outcome)
+                return Reply(index, _with_wasted(Completion(error=str(outcome)), failed))
+            outcome.waited_s = self.backend.wait_s(len(failed), outcome.after_s)
+            await self.backend.sleep(outcome.waited_s)
+        self._in_a_row = 0
+        return Reply(index, _with_wasted(outcome, failed) if failed else outcome)
 
+    def _worth_another(self, failed: Sequence[CallError]) -> bool:
+        """A 429 is no try while there is patience left: the server would answer if fewer asked."""
+        limited = [failure for failure in failed if failure.limited]
+        patient = sum(failure.waited_s for failure in limited) < self.settings.outage_s
+        tries = len(failed) - len(limited) if patient else len(failed)
+        return failed[-1].again and tries < self.settings.max_attempts
 
-def _first_logprobs(choice: dict[str, Any]) -> dict[str, float] | None:
-    """Token -> log-probability at the reply's first place; None from a server that gives none.
-
-    vLLM writes -9999 for impossible tokens, and others null: the former is kept, the latter left out.
-    """
-    try:
-        found = choice["logprobs"]["content"][0]["top_logprobs"]
-        pairs = [(entry["token"], entry["logprob"]) for entry in found]
-    except (KeyError, IndexError, TypeError):
-        return None
-    table: dict[str, float] = {}
-    for token, value in pairs:
-        if isinstance(token, str) and isinstance(value, int | float) and not isinstance(value, bool):
-            table.setdefault(token, float(value))  # half characters share a text; the likelier comes first
-    return table or None
-
-
-def _tokens(usage: Any, name: str) -> int | None:
-    count = usage.get(name) if isinstance(usage, dict) else None
-    return count if isinstance(count, int) and count >= 0 else None
-
-
-def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds to wait by a Retry-After header (seconds or an HTTP date); None without a readable one."""
-    value = headers.get("Retry-After", "").strip()
-    try:
-        seconds = float(value)
-    except ValueError:
+    async def _once(self, body: bytes, request: Request) -> Completion | CallError:
+        """One try at the endpoint whose turn it is. Raises: LLMError when none is there."""
+        endpoint = await self.endpoints.take()
+        sent_at = time.monotonic()
         try:
-            when = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        if when.tzinfo is None:
-            when = when.replace(tzinfo=UTC)
-        seconds = (when - (now or datetime.now(UTC))).total_seconds()
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S) if seconds == seconds else None
+            completion = await self._post(endpoint, body, request)
+        except CallError as failure:
+            self.endpoints.failed(endpoint, failure, sent_at)
+            return failure
+        self.endpoints.succeeded(endpoint)
+        return completion
+
+    async def _post(self, endpoint: Endpoint, body: bytes, request: Request) -> Completion:
+        """Raises: CallError."""
+        blot = self.backend.blot
+        try:
+            status, headers, content = await self.deadlines.within(self._exchange(endpoint, body))
+        except _UNREACHABLE as error:
+            raise CallError(blot(f"cannot connect: {error}"), again=True, gone=True) from None
+        except TimeoutError:
+            raise CallError(f"no answer within {self.settings.timeout_s:g} s", again=True) from None
+        except _BROKEN_OFF as error:
+            reason = f"connection lost: {str(error) or type(error).__name__}"
+            raise CallError(blot(reason), again=True) from None
+        except aiohttp.ClientError as error:
+            raise CallError(blot(f"{type(error).__name__}: {error}"), again=False) from None
+        if status == 200:
+            return read_reply(self.backend.blot_bytes(content), request)
+        raise read_failure(status, headers, content, blot, self.settings.key_source)
+
+    async def _exchange(self, endpoint: Endpoint, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers and body of the answer."""
+        url = self._urls[endpoint.url]
+        async with self.session.post(url, data=body, allow_redirects=False) as response:
+            return response.status, response.headers, await response.read()
+
+    async def _there(self, url: str) -> bool:
+        """Whether anything answers; which model it has, and whether it likes the key, the calls will show."""
+        timeout = aiohttp.ClientTimeout(total=LOOK_TIMEOUT_S)
+        try:
+            async with self.session.get(f"{url}/models", timeout=timeout, allow_redirects=False) as response:
+                return response.status not in GATEWAY
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return False
+
+    def _note_given_up(self, failure: CallError) -> None:
+        """Raises: LLMError at the end of a long row of calls that came to nothing, whatever was asked."""
+        if failure.of_the_row or self.settings.max_failed_share == 1:
+            return
+        self._in_a_row += 1
+        if self._in_a_row >= max(HOPELESS, 2 * self.settings.concurrency):
+            raise LLMError(
+                f"{self.settings.model}: {self._in_a_row:,} calls in a row failed, the last with: {failure}; "
+                "fix the cause and run again: the replies so far are kept in the cache"
+            )
 
 
-def excerpt(body: bytes, limit: int = 300) -> str:
-    """The server's own message where the body has one, else its first characters, on one line."""
-    try:
-        text = str(orjson.loads(body)["error"]["message"])
-    except (orjson.JSONDecodeError, KeyError, IndexError, TypeError):
-        text = body.decode("utf-8", "replace")
-    line = " ".join(text.split())
-    return line[:limit] + ("..." if len(line) > limit else "") or "(empty)"
+def _with_wasted(completion: Completion, failed: Sequence[CallError]) -> Completion:
+    """With the tokens of replies that were billed and could not be used."""
+    sent, got = (sum(failure.usage[side] for failure in failed) for side in (0, 1))
+    if not sent and not got:
+        return completion
+    tokens = {
+        "prompt_tokens": completion.prompt_tokens + sent,
+        "completion_tokens": completion.completion_tokens + got,
+    }
+    return completion.model_copy(update=tokens)

@@ -30,9 +30,10 @@ _NUMBER = (
     r"(-?[0-9]{1,9}(?:\.[0-9]{1,9})?)(?![0-9a-zA-Z]|[.,][0-9]|\s*[-\u2013\u2014]\s*[0-9])"
     r"(?:\s*(?:/|out of)\s*([0-9]{1,9}(?:\.0+)?)(?![0-9]))?"
 )
-_IS = r"[\"'`*_\s]*(?:[:=]|\bis\b)[\"'`*_\s]*"
+_IS = r"[\"'`*_\s]*(?:\bis\b\s*:?|[:=])[\"'`*_\s\[]*"
 _VALUE = re.compile(rf"\s*{_NUMBER}\s*%?\s*", re.IGNORECASE)
-_SINGLE = re.compile(rf"\b(?:score|rating){_IS}{_NUMBER}", re.IGNORECASE)
+_ALONE = r"\[\[\s*(?=[0-9.\-]+\s*(?:/\s*[0-9]+\s*)?\]\])"
+_SINGLE = re.compile(rf"(?:\b(?:score|rating){_IS}|{_ALONE}){_NUMBER}", re.IGNORECASE)
 _BETWEEN = r"(?:(?!score[\s_]*1)[\s\S]){0,400}?"
 _PAIR = re.compile(rf"\bscore[\s_]*1{_IS}{_NUMBER}{_BETWEEN}\bscore[\s_]*2{_IS}{_NUMBER}", re.IGNORECASE)
 
@@ -93,7 +94,8 @@ def parse_tags(text: str) -> list[Tag]:
 def parse_pair_scores(text: str, low: float, high: float) -> tuple[float, float]:
     """The scores of the first and the second of a pair, each in [low, high].
 
-    Reads {"score_1": 70, "score_2": 85}, "Score 1: 70/100, Score 2: 85/100", or two bare numbers.
+    Reads {"score_1": 70, "score_2": 85}, "Score 1: 70/100, Score 2: 85/100", or two numbers alone in the
+    reply's last or first line.
 
     Raises: ParseError when the last verdict is off the scale, or there is none.
     """
@@ -103,7 +105,8 @@ def parse_pair_scores(text: str, low: float, high: float) -> tuple[float, float]
 
 
 def parse_score(text: str, low: float, high: float) -> float:
-    """One score in [low, high]: {"score": 4}, "Score: 85/100", "Rating: 4.5", or a bare number.
+    """One score in [low, high]: {"score": 4}, "Score: 85/100", "I give it [[4]]", or a number alone in the
+    reply's last or first line.
 
     Raises: ParseError when the last verdict is off the scale, or there is none.
     """
@@ -115,8 +118,8 @@ def _last_verdict(text: str, names: tuple[str, ...], pattern: re.Pattern[str]) -
     """The raw values, one per name, of the verdict that ends last, be it JSON or prose."""
     spans = list(_json_spans(text))
     verdicts = [v for span in spans if (v := _verdict_in(span, names))]
-    prose = _without(text, spans)
-    for match in pattern.finditer(prose):
+    objects = [span for span in spans if any(_records(span.value))]  # "[[5]]" is prose
+    for match in pattern.finditer(_without(text.translate(_QUOTES), objects)):
         verdicts.append(_Verdict(match.end(), _numbers(match)))
     if not verdicts:
         return _bare_numbers(text, len(names))
@@ -152,10 +155,13 @@ def _numbers(match: re.Match[str]) -> tuple[str, ...]:
 
 
 def _bare_numbers(text: str, count: int) -> tuple[str, ...]:
-    """A reply that is nothing but the numbers, such as "4.5" or "70 85"."""
-    parts = [part.rstrip(",") for part in text.split()]
-    if len(parts) == count and all(_VALUE.fullmatch(part) for part in parts):
-        return tuple(parts)
+    """Numbers that have a line to themselves, such as "4.5" or "70 85": the last line, else the first, where
+    the prompts of AlpaGasus and of Vicuna's reviews want them."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    for line in lines[-1:] + lines[:1]:
+        parts = [part.rstrip(",") for part in line.split()]
+        if len(parts) == count and all(_VALUE.fullmatch(part) for part in parts):
+            return tuple(parts)
     raise ParseError("no score", text)
 
 
@@ -185,7 +191,9 @@ def _tags_in(value: Any) -> list[Tag]:
 
 
 def _tag(item: Any) -> Tag | None:
-    fields = {str(k).lower(): v for k, v in item.items()} if isinstance(item, dict) else {"tag": item}
+    fields = item if isinstance(item, dict) else {"tag": item}
+    if fields.keys() != {"tag", "explanation"}:
+        fields = {str(k).lower(): v for k, v in fields.items()}
     name, why = fields.get("tag"), fields.get("explanation")
     if not isinstance(name, str) or not name.strip():
         return None
@@ -201,9 +209,7 @@ def _json_spans(text: str) -> Iterator[_Span]:
 
     Raises: ParseError when there are absurdly many brackets.
     """
-    commas = _COMMA.sub(" ", text)
-    quotes = text.translate(_QUOTES)
-    variants = tuple(dict.fromkeys((text, commas, _COMMA.sub(" ", quotes))))
+    repaired: tuple[str, ...] | None = None  # made when first needed: most replies need no repair
     end = tried = 0
     for opener in re.finditer(r"[\[{]", text):
         start = opener.start()
@@ -212,10 +218,19 @@ def _json_spans(text: str) -> Iterator[_Span]:
         tried += 1
         if tried > MAX_OPENERS:
             raise ParseError("too many brackets to read", text)
-        span = next((found for variant in variants if (found := _decode(variant, start))), None)
+        span = _decode(text, start)
+        if span is None:
+            repaired = _repaired(text) if repaired is None else repaired
+            span = next((found for variant in repaired if (found := _decode(variant, start))), None)
         if span:
             end = span.end
             yield span
+
+
+def _repaired(text: str) -> tuple[str, ...]:
+    commas = _COMMA.sub(" ", text)
+    both = _COMMA.sub(" ", text.translate(_QUOTES))
+    return tuple(variant for variant in dict.fromkeys((commas, both)) if variant != text)
 
 
 def _decode(text: str, start: int) -> _Span | None:

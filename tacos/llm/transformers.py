@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from threading import Lock
 from typing import Any
 
@@ -33,6 +33,8 @@ from tacos.llm.sampling import RowSampler
 from tacos.store.fingerprint import named_by_content
 from tacos.types import Message
 
+AHEAD = 64
+"""Batches that are sorted by length together; the requests beyond are not held yet."""
 PLAIN = "### {role}:\n{content}\n\n"
 
 
@@ -43,41 +45,43 @@ class TransformersBackend:
         in the same place must not be given the old one's cached replies.
     batch_size: most requests at a time.
     device: "auto" takes CUDA, then Apple's MPS, then the CPU.
+    dtype: "auto" is that of the files.
     """
 
-    def __init__(self, model: str, batch_size: int = 32, device: str = "auto"):
+    def __init__(self, model: str, batch_size: int = 32, device: str = "auto", dtype: str = "auto"):
         self.source = model
         self.model = named_by_content(model)
         self.batch_size = batch_size
         self.device = device
+        self.dtype = dtype
         self._loaded: tuple[Any, Any] | None = None
         self._lock = Lock()
 
     async def stream(self, requests: Iterable[Request]) -> AsyncGenerator[Reply, None]:
         """See `Backend.stream`. Raises: LLMError when the model cannot be loaded."""
-        wanted = list(requests)
-        if not wanted:
-            return
-        model, tokenizer = await asyncio.to_thread(self._load)
-        rows: list[_Row] = []
-        for index, request in enumerate(wanted):
-            row = _encode(tokenizer, model, index, request)
-            if isinstance(row, Reply):
-                yield row
-            else:
-                rows.append(row)
-        for batch in _batches(rows, self.batch_size):
-            for reply in await asyncio.to_thread(self._answer, batch):
-                yield reply
+        source = enumerate(requests)
+        while block := list(islice(source, AHEAD * self.batch_size)):
+            model, tokenizer = await asyncio.to_thread(self._load)
+            context = getattr(model.config, "max_position_embeddings", None) or 10**9
+            rows: list[Row] = []
+            for index, request in block:
+                row = encode_request(tokenizer, context, index, request)
+                if isinstance(row, Reply):
+                    yield row
+                else:
+                    rows.append(row)
+            for batch in _batches(rows, self.batch_size):
+                for reply in await asyncio.to_thread(self._answer, batch):
+                    yield reply
 
     def _load(self) -> tuple[Any, Any]:
         """(model, tokenizer), loaded once."""
         with self._lock:
             if self._loaded is None:
-                self._loaded = _load(self.source, _pick_device(self.device))
+                self._loaded = _load(self.source, _pick_device(self.device), self.dtype)
             return self._loaded
 
-    def _answer(self, batch: list[_Row]) -> list[Reply]:
+    def _answer(self, batch: list[Row]) -> list[Reply]:
         try:
             texts = _generate(*self._load(), batch, self.model)
         except Exception as error:  # out of memory, a kernel's refusal: these rows fail, the rest go on
@@ -90,7 +94,7 @@ class TransformersBackend:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class Row:
     """A request made ready. `limit`: tokens it may generate, by its settings and the context left."""
 
     index: int
@@ -108,25 +112,27 @@ def lay_out(tokenizer: Any, messages: Iterable[Message]) -> tuple[str, bool]:
     return "".join(shown) + "### Assistant:\n", True
 
 
-def _encode(tokenizer: Any, model: Any, index: int, request: Request) -> _Row | Reply:
-    """The row, or the reply that says why it cannot be asked; nothing is cut off in silence."""
+def encode_request(tokenizer: Any, context: int, index: int, request: Request) -> Row | Reply:
+    """The row, or the reply that says why it cannot be asked; nothing is cut off in silence.
+
+    context: tokens that the model can hold, prompt and reply together.
+    """
     try:
         text, special = lay_out(tokenizer, request.messages)
     except Exception as error:  # templates raise jinja errors for roles they do not know
         return Reply(index, Completion(error=f"the chat template refuses the messages: {error}"))
     tokens = tokenizer(text, add_special_tokens=special)["input_ids"]
-    context = getattr(model.config, "max_position_embeddings", None) or 10**9
     room = context - len(tokens)
     if room < 1 or not tokens:
         reason = f"the prompt is {len(tokens)} tokens; the model's context is {context}"
         return Reply(index, Completion(error=reason))
-    return _Row(index, request, tokens, min(request.sampling.max_tokens, room))
+    return Row(index, request, tokens, min(request.sampling.max_tokens, room))
 
 
-def _batches(rows: list[_Row], size: int) -> Iterator[list[_Row]]:
+def _batches(rows: list[Row], size: int) -> Iterator[list[Row]]:
     """Rows with the same sampling and limit together, the longest prompts first."""
 
-    def kind(row: _Row) -> tuple[float, float, int]:
+    def kind(row: Row) -> tuple[float, float, int]:
         sampling = row.request.sampling
         return sampling.temperature, sampling.top_p, row.limit
 
@@ -136,7 +142,7 @@ def _batches(rows: list[_Row], size: int) -> Iterator[list[_Row]]:
             yield alike[start : start + size]
 
 
-def _generate(model: Any, tokenizer: Any, batch: list[_Row], name: str) -> list[tuple[str, int]]:
+def _generate(model: Any, tokenizer: Any, batch: list[Row], name: str) -> list[tuple[str, int]]:
     """(text, generated tokens) per row of a batch that shares sampling and limit."""
     import torch
     from transformers import LogitsProcessorList
@@ -162,7 +168,7 @@ def _decode(tokenizer: Any, model: Any, tokens: list[int]) -> tuple[str, int]:
     return clean_text(text).strip(), count
 
 
-def _seeds(batch: list[_Row], name: str) -> list[int]:
+def _seeds(batch: list[Row], name: str) -> list[int]:
     return [int.from_bytes(request_key(name, row.request)[:8], "big") for row in batch]
 
 
@@ -176,19 +182,26 @@ def _pick_device(device: str) -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _load(source: str, device: str) -> tuple[Any, Any]:
+def load_tokenizer(source: str) -> Any:
     """Raises: LLMError naming the model and what to do."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+    from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left")
-        model: Any = AutoModelForCausalLM.from_pretrained(source, dtype="auto")
+        return AutoTokenizer.from_pretrained(source, padding_side="left")
+    except (OSError, ValueError, RuntimeError) as error:
+        raise _cannot_load(source, error) from error
+
+
+def _load(source: str, device: str, dtype: str) -> tuple[Any, Any]:
+    """Raises: LLMError naming the model and what to do."""
+    from transformers import AutoModelForCausalLM, GenerationConfig
+
+    tokenizer = load_tokenizer(source)
+    try:
+        model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
         model.to(device).eval()
     except (OSError, ValueError, RuntimeError) as error:
-        raise LLMError(
-            f"cannot load the model {source!r}: {str(error).splitlines()[0]}; check the name, the folder "
-            "and the network"
-        ) from error
+        raise _cannot_load(source, error) from error
     own = model.generation_config
     eos = own.eos_token_id if own.eos_token_id is not None else tokenizer.eos_token_id
     if tokenizer.pad_token_id is None:
@@ -198,3 +211,9 @@ def _load(source: str, device: str) -> tuple[Any, Any]:
         bos_token_id=own.bos_token_id, eos_token_id=eos, pad_token_id=tokenizer.pad_token_id
     )
     return model, tokenizer
+
+
+def _cannot_load(source: str, error: Exception) -> LLMError:
+    return LLMError(
+        f"cannot load the model {source!r}: {str(error).splitlines()[0]}; check the name, the folder and the network"
+    )

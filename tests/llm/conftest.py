@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from . import tiny_llama
+from . import tiny_llama, work
 from .server import FaultServer
 
 
@@ -20,3 +20,9 @@ def server() -> Iterator[FaultServer]:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_llama.build(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def taught_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """It tags, scores and judges in forms that can be read, and knows nothing (`work.py`)."""
+    return tiny_llama.taught(tmp_path_factory.mktemp("models") / "taught", work.lessons())

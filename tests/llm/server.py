@@ -24,12 +24,17 @@ class Fault(StrEnum):
     LIMITED = "429"
     LIMITED_AFTER = "429 with Retry-After"
     BROKEN = "500"
+    UNAVAILABLE = "503"
     REFUSED = "400"
+    TOO_LONG = "400, as vLLM says that a prompt is too long"
+    BROKE = "429, as OpenAI says that there is no money left"
     UNAUTHORISED = "401, echoing the key"
     SILENT = "no answer in time"
     RESET = "connection reset"
     GARBAGE = "200 with a body that is not JSON"
     EMPTY = "200 with no choices"
+    NOTHING = "200 with no body"
+    TRUNCATED = "200 with half of the body it announced"
 
 
 RETRY_AFTER_S = 7
@@ -45,8 +50,13 @@ class FaultServer:
     and 5 completion tokens each."""
 
     def __init__(
-        self, plan: Plan = always_ok, delay_s: float = 0.0, answer: Callable[[str], str] = "echo: {}".format
+        self,
+        plan: Plan = always_ok,
+        delay_s: float = 0.0,
+        answer: Callable[[str], str] = "echo: {}".format,
+        port: int = 0,
     ):
+        self.port = port
         self.plan = plan
         self.answer = answer
         self.delay_s = delay_s
@@ -56,6 +66,11 @@ class FaultServer:
         """Requests that got an OK."""
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.in_flight = self.most_in_flight = 0
+        self.capacity: int | None = None
+        """More calls than this at a time are answered 429."""
+        self.gone = False
+        """Answer everything 503, as a proxy does whose server is gone."""
         self.on_hit: Callable[[int], None] = lambda count: None
         """Called, in the server's thread, with the number of requests so far."""
         self._loop = asyncio.new_event_loop()
@@ -83,11 +98,12 @@ class FaultServer:
     async def _start(self) -> None:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", self._handle)
+        app.router.add_get("/v1/models", self._list_models)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
         await site.start()
-        self.port: int = self._runner.addresses[0][1]
+        self.port = self._runner.addresses[0][1]
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -96,11 +112,22 @@ class FaultServer:
         self.bodies.append(body)
         self.headers.append(dict(request.headers))
         self.on_hit(self.hits)
-        await asyncio.sleep(self.delay_s)
-        fault = self.plan(content, self.asked[content])
-        if fault is Fault.OK:
-            self.answered[content] += 1
-        return await self._act(fault, content, request)
+        times = self.asked[content]
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        crowded = self.capacity is not None and self.in_flight > self.capacity
+        try:
+            await asyncio.sleep(0 if crowded else self.delay_s)
+            fault = Fault.LIMITED if crowded else self.plan(content, times)
+            fault = Fault.UNAVAILABLE if self.gone else fault
+            if fault is Fault.OK:
+                self.answered[content] += 1
+            return await self._act(fault, content, request)
+        finally:
+            self.in_flight -= 1
+
+    async def _list_models(self, request: web.Request) -> web.Response:
+        return web.json_response({"data": []}, status=503 if self.gone else 200)
 
     async def _act(self, fault: Fault, content: str, request: web.Request) -> web.StreamResponse:
         match fault:
@@ -111,6 +138,14 @@ class FaultServer:
                 return web.json_response({"error": {"message": "slow down"}}, status=429, headers=headers)
             case Fault.BROKEN:
                 return web.Response(status=500, text="<html>oops</html>")
+            case Fault.UNAVAILABLE:
+                return web.Response(status=503, text="no upstream")
+            case Fault.TOO_LONG:
+                text = "This model's maximum context length is 4096 tokens. However, you requested 9000."
+                return web.json_response({"error": {"message": text, "code": 400}}, status=400)
+            case Fault.BROKE:
+                error = {"message": "You exceeded your current quota", "code": "insufficient_quota"}
+                return web.json_response({"error": error}, status=429)
             case Fault.REFUSED:
                 return web.json_response({"error": {"message": "content refused"}}, status=400)
             case Fault.UNAUTHORISED:
@@ -123,10 +158,22 @@ class FaultServer:
                 request.transport.abort()
             case Fault.GARBAGE:
                 return web.Response(text='{"choices": [{"mess', content_type="application/json")
+            case Fault.NOTHING:
+                return web.Response(body=b"")
+            case Fault.TRUNCATED:
+                return await self._half(request)
             case Fault.EMPTY:
                 return web.json_response({"choices": [], "usage": _USAGE})
         message = {"role": "assistant", "content": self.answer(content)}
         return web.json_response({"choices": [{"index": 0, "message": message}], "usage": _USAGE})
+
+    async def _half(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "1000"})
+        await response.prepare(request)
+        await response.write(b'{"choices": [{"message": {"content": "echo')
+        assert request.transport is not None
+        request.transport.abort()
+        return response
 
 
 _USAGE = {"prompt_tokens": 10, "completion_tokens": 5}

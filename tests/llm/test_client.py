@@ -12,9 +12,9 @@ import pytest
 
 from tacos.errors import ConfigError, LLMError, SpendCapError
 from tacos.llm.backend import Reply
-from tacos.llm.base import LLMSettings, Request, Sampling
+from tacos.llm.base import LLMSettings, Request
 from tacos.llm.cache import ReplyCache
-from tacos.llm.client import CachedLLM, build_llm, complete, estimate_usage
+from tacos.llm.client import CachedLLM, build_llm, complete
 from tacos.llm.scripted import ScriptedLLM
 from tacos.tracking import Ledger, Usage
 
@@ -199,15 +199,6 @@ def test_a_reply_is_on_disk_while_others_are_awaited(tmp_path: Path) -> None:
     llm, _ = scripted(path)
     llm.backend = Slow(echo)
     assert len(complete(llm, asks(2))) == 2
-
-
-def test_estimate_usage() -> None:
-    # 40 characters are 10 tokens, plus 4 for the role, twice.
-    settings = LLMSettings(model="m", price_per_million_input=1.0, price_per_million_output=10.0)
-    requests = [ask("x" * 40, sampling=Sampling(max_tokens=100))] * 2
-    usage = estimate_usage(requests, settings, completion_tokens=50)
-    assert usage == Usage(calls=2, prompt_tokens=28, completion_tokens=100, cost_usd=(28 + 1000) / 1e6)
-    assert estimate_usage(requests, settings).completion_tokens == 200
 
 
 def test_build_llm_refuses_what_cannot_work(tmp_path: Path) -> None:

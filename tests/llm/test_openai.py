@@ -6,12 +6,14 @@ import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
+import orjson
 import pytest
 
 from tacos.errors import ConfigError, LLMError
 from tacos.llm.base import LLMSettings, Sampling
 from tacos.llm.client import complete
-from tacos.llm.openai import CallError, OpenAIBackend, excerpt, read_reply, retry_after
+from tacos.llm.openai import OpenAIBackend
+from tacos.llm.wire import CallError, excerpt, read_reply, retry_after
 from tacos.tracking import Ledger
 
 from .helpers import ask, asks, client, echoes, texts
@@ -52,7 +54,7 @@ def test_a_silent_server_is_tried_again(server: FaultServer) -> None:
 def test_a_fault_that_stays_is_the_rows_error(server: FaultServer, fault: Fault) -> None:
     server.plan = lambda content, times: fault if content == "question 3" else Fault.OK
     requests = asks(10)
-    completions = complete(client(server.endpoint, max_attempts=3), requests)
+    completions = complete(client(server.endpoint, max_attempts=3, outage_s=0), requests)
     assert texts(completions) == [None if i == 3 else text for i, text in enumerate(echoes(requests))]
     assert completions[3].error
     assert server.asked["question 3"] == (1 if fault is Fault.REFUSED else 3)
@@ -175,6 +177,33 @@ def test_what_is_sent(server: FaultServer) -> None:
         "max_tokens": 7,
     }
     assert structured["response_format"]["json_schema"]["schema"] == schema
+
+
+def test_log_probabilities_are_asked_for_only_where_wanted(server: FaultServer) -> None:
+    complete(client(server.endpoint), [ask("q"), ask("q", top_logprobs=5)])
+    assert "logprobs" not in server.bodies[0] and "top_logprobs" not in server.bodies[0]
+    assert (server.bodies[1]["logprobs"], server.bodies[1]["top_logprobs"]) == (True, 5)
+
+
+def test_first_tokens_log_probabilities_are_read() -> None:
+    top = [{"token": "A", "logprob": -0.1}, {"token": "B", "logprob": -9999}, {"token": "C", "logprob": None}]
+    later = [{"token": "Z", "logprob": -1.0}]
+    content = [{"token": "A", "top_logprobs": top}, {"token": "!", "top_logprobs": later}]
+    choice = {"message": {"content": "A!"}, "logprobs": {"content": content}}
+    body = orjson.dumps({"choices": [choice]})
+    assert read_reply(body, ask("x", top_logprobs=3)).logprobs == {"A": -0.1, "B": -9999.0}
+    assert read_reply(body, ask("x")).logprobs is None  # not asked for
+
+
+@pytest.mark.parametrize(
+    "logprobs",
+    [None, {}, {"content": None}, {"content": []}, {"content": [{}]}, {"content": [{"top_logprobs": []}]}, "x",
+     {"content": [{"top_logprobs": [{"token": "A"}]}]}, {"content": [{"top_logprobs": [7]}]}],
+)  # fmt: skip
+def test_a_server_without_log_probabilities_answers_all_the_same(logprobs: object) -> None:
+    body = orjson.dumps({"choices": [{"message": {"content": "A"}, "logprobs": logprobs}]})
+    reply = read_reply(body, ask("x", top_logprobs=3))
+    assert (reply.text, reply.logprobs) == ("A", None)
 
 
 def test_missing_usage_is_estimated() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -80,6 +83,10 @@ def test_no_tags(text: str) -> None:
         "{'score_1': 70, 'score_2': 85}",
         "70 85",
         "70, 85\n",
+        "70 85\nThe first answer has 2 errors, the second 1.",
+        "Both are fine; the second is clearer.\n\n70 85",
+        "Score 1: [70], Score 2: [85]",
+        "\u2018score_1\u2019: 70, \u2018score_2\u2019: 85",
     ],
 )
 def test_pair_scores(text: str) -> None:
@@ -106,6 +113,8 @@ def test_pair_scores(text: str) -> None:
         "Score 1: 7-8, Score 2: 8-9",
         'First {"score_1": 70, "score_2": 85}, finally {"score_1": 170, "score_2": 85}',
         "70 85 90",
+        "70\n85",
+        "The answers got 70 85 points.",
         "[" * 100_000,
         '{"a":' * 20_000,
     ],
@@ -125,6 +134,14 @@ def test_unreadable_pairs_raise(text: str) -> None:
         ("0", 0.0),
         ("4.5\nThe answer is right.\nScore: 4", 4.0),
         ('{"rating": 4} and then {"score": 2}', 2.0),
+        ("4\nThe answer is right, with 1 slip.", 4.0),
+        ("It misses a step, so\n\n3.5\n", 3.5),
+        ("5\nOn reflection it is worse:\n2", 2.0),
+        ("My rating is: [[4]].", 4.0),
+        ("I would rate it as [[ 4 ]], for a = [[7, 8]] is wrong", 4.0),
+        ('I give it a "[[4]]" for style', 4.0),
+        ("Rating: [[4]]", 4.0),
+        ("Rating: [4/5]", 4.0),
     ],
 )
 def test_score(text: str, score: float) -> None:
@@ -132,7 +149,7 @@ def test_score(text: str, score: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "Score: good", "Score: 85/100", "Score: 6", "-1", "Score 1: 3", "[[4]]"]
+    "text", ["", "Score: good", "Score: 85/100", "Score: 6", "-1", "Score 1: 3", "[4]", "[[7]]"]
 )
 def test_unreadable_scores_raise(text: str) -> None:
     with pytest.raises(ParseError) as caught:
@@ -204,3 +221,65 @@ def test_tags_survive_the_round_trip(pairs: list[tuple[str, str]]) -> None:
     pairs = [(tag.strip() or "x", why.strip()) for tag, why in pairs]
     reply = json.dumps([{"tag": tag, "explanation": why} for tag, why in pairs])
     assert [(t.tag, t.explanation) for t in parse_tags(f"Here:\n```json\n{reply}\n```")] == pairs
+
+
+@given(st.integers(1, 10), st.integers(1, 10), st.text(alphabet=st.characters(exclude_characters="[]{}")))
+def test_two_numbers_on_the_first_line_before_any_review(first: int, second: int, review: str) -> None:
+    """Unless the review holds a verdict of its own."""
+    review = review.replace("core", "")
+    lines = [line for line in review.splitlines() if line.strip()]
+    if lines and re.fullmatch(r"[\s,0-9.%/-]*", lines[-1]):
+        return
+    assert parse_pair_scores(f"{first} {second}\n{review}", 1, 10) == (first, second)
+
+
+def stored(shared: Path, name: str) -> Any:
+    text = (shared / "assets" / "judgments" / name).read_text()
+    return json.loads(text)["data"] if name.endswith(".json") else [json.loads(x) for x in text.splitlines()]
+
+
+def test_real_reviews_are_read_as_their_authors_read_them(shared: Path) -> None:
+    """GPT-4 on vicuna and koala, both orders: 520 replies, 7 of them "0 0", which is off the scale 1 to 10."""
+    read, off_scale = 0, 0
+    for row in [
+        row for name in ("koala", "vicuna") for row in stored(shared, f"pairwise_reviews_{name}_gpt4.json")
+    ]:
+        for order in ("", "_reverse"):
+            wanted = tuple(json.loads(row[f"scores{order}"]))
+            assert parse_pair_scores(row[f"review{order}"], 0, 10) == wanted
+            try:
+                parse_pair_scores(row[f"review{order}"], 1, 10)
+                read += 1
+            except ParseError:
+                assert wanted == (0, 0)
+                off_scale += 1
+    assert (read, off_scale) == (513, 7)
+
+
+def test_real_ratings_are_read_as_fastchat_read_them(shared: Path) -> None:
+    """MT-Bench: 320 replies, one without a rating and one of 0."""
+    rows = [
+        row
+        for name in ("llama2-13b", "mistral-7b-refined")
+        for row in stored(shared, f"mt_bench_single_{name}.jsonl")
+    ]
+    unread = []
+    for row in rows:
+        try:
+            assert parse_score(row["judgment"], 1, 10) == row["score"]
+        except ParseError:
+            unread.append(row["score"])
+    assert (len(rows), sorted(unread)) == (320, [-1, 0])
+
+
+def test_prose_holds_no_tags_and_choices_no_scores(shared: Path) -> None:
+    """800 replies that were asked for something else."""
+    choices = stored(shared, "mt_bench_pair_vs_alpaca-52k.jsonl")
+    texts = [row[key] for row in choices for key in ("g1_judgment", "g2_judgment")]
+    for text in texts:
+        for parse in (parse_pair_scores, parse_score):
+            with pytest.raises(ParseError):
+                parse(text, 1, 10)
+    for row in stored(shared, "pairwise_reviews_koala_gpt4.json"):
+        with pytest.raises(ParseError):
+            parse_tags(row["review"])

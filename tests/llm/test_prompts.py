@@ -7,8 +7,14 @@ from string import Template
 
 import pytest
 
+from eval.judge import Comparison, LLMJudgeSettings, judge_request
 from tacos.errors import ConfigError
+from tacos.grouping.tagging import TaggingSettings, tag_request
+from tacos.llm.base import Request
+from tacos.llm.reading import again
 from tacos.prompts import SCHEMAS, fill, load
+from tacos.scoring.comparative import ComparativeSettings, compare_request
+from tacos.types import make_sample
 
 FIELDS = {
     "tag": ("prompt",),
@@ -46,3 +52,48 @@ def test_an_unknown_template() -> None:
 def test_a_field_left_out() -> None:
     with pytest.raises(KeyError):
         fill("rate", prompt="x")
+
+
+SAMPLES = [make_sample(f"Name a fruit that begins with {letter}.", f"{letter}-berry") for letter in "abcd"]
+
+
+def shared_part(first: Request, second: Request) -> str:
+    """The common beginning."""
+    one, two = (request.messages[0].content for request in (first, second))
+    same = next(
+        (at for at, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two))
+    )
+    return one[:same]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "marker"),
+    [
+        (*(tag_request(sample, TaggingSettings()) for sample in SAMPLES[:2]), "<prompt>"),
+        (*(compare_request(*pair, ComparativeSettings()) for pair in (SAMPLES[:2], SAMPLES[2:])), "<prompt_1>"),
+        (*(
+            judge_request(Comparison(question=s.prompt, answer_1="yes", answer_2="no"), LLMJudgeSettings())
+            for s in SAMPLES[:2]
+        ), "<question>"),
+    ],
+)  # fmt: skip
+def test_two_requests_of_a_stage_share_all_up_to_the_sample(
+    first: Request, second: Request, marker: str
+) -> None:
+    """So that a server's prefix cache reads the instructions once."""
+    assert first.messages != second.messages
+    assert (first.sampling, first.json_schema) == (second.sampling, second.json_schema)
+    shared = shared_part(first, second)
+    assert shared.endswith(f"{marker}\nName a fruit that begins with ")
+    assert len(shared) > 0.8 * len(first.messages[0].content)
+
+
+def test_both_orders_of_a_comparison_share_the_question() -> None:
+    item = Comparison(question="Which is bigger?", answer_1="This one.", answer_2="That one.")
+    both = [judge_request(i, LLMJudgeSettings()) for i in (item, item.swapped())]
+    assert "Which is bigger?\n</question>\n\n<answer_1>\nTh" in shared_part(*both)
+
+
+def test_asking_again_shares_the_whole_first_prompt() -> None:
+    request = tag_request(SAMPLES[0], TaggingSettings())
+    assert shared_part(request, again(request, 1)) == request.messages[0].content

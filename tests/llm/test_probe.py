@@ -1,0 +1,101 @@
+"""Measuring a server and looking at one, against local servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tacos.doctor import llm_checks
+from tacos.errors import ConfigError, LLMError
+from tacos.llm.base import LLMSettings
+from tacos.llm.probe import Level, look, measure, recommended
+
+from .helpers import asks
+from .server import Fault, FaultServer, dead_port
+
+
+class ListingServer(FaultServer):
+    """Also lists its models."""
+
+    async def _list_models(self, request: web.Request) -> web.Response:
+        return web.json_response({"data": [{"id": model} for model in ("m", "n")]})
+
+
+@pytest.fixture
+def listing() -> Iterator[ListingServer]:
+    with ListingServer() as running:
+        yield running
+
+
+def of(endpoint: str, model: str = "m", **changes: Any) -> LLMSettings:
+    return LLMSettings(model=model, endpoint=endpoint, outage_s=0, api_key_env="UNSET_KEY", **changes)
+
+
+def level(concurrency: int, rate: float, errors: int = 0) -> Level:
+    return Level(
+        concurrency=concurrency, replies=9, errors=errors, error="429" if errors else None,
+        requests_per_s=rate, tokens_per_s=rate, p50_s=1, p95_s=1,
+    )  # fmt: skip
+
+
+def test_the_fewest_in_flight_within_a_twentieth_of_the_best() -> None:
+    measured = [level(1, 10), level(2, 20), level(4, 38.5), level(8, 40), level(16, 39)]
+    assert recommended(measured) == 4
+    assert recommended([*measured, level(32, 80, errors=3)]) == 4
+    assert recommended([level(1, 10, errors=1), level(2, 30, errors=1)]) == 2
+
+
+def test_a_server_with_latency_is_measured() -> None:
+    with FaultServer(delay_s=0.02) as server:
+        levels = measure(of(server.endpoint), asks(5), most=4, seconds=0.2, api_key=None)
+        assert [found.concurrency for found in levels] == [1, 2, 4]
+        assert sum(found.replies for found in levels) == server.hits == len(server.asked)  # no two are equal
+    for found in levels:
+        assert found.errors == 0 and found.tokens_per_s == pytest.approx(5 * found.requests_per_s)
+        assert 0.02 <= found.p50_s <= found.p95_s
+        assert found.requests_per_s <= found.concurrency / 0.02
+
+
+def test_errors_are_counted_and_not_tried_again() -> None:
+    with FaultServer(lambda content, times: Fault.BROKEN if content.endswith("(1)") else Fault.OK) as server:
+        levels = measure(of(server.endpoint), asks(5), most=1, seconds=0.1, api_key=None)
+    assert (levels[0].errors, levels[0].error) == (1, "HTTP 500: <html>oops</html>")
+
+
+def test_a_server_that_answers_nothing() -> None:
+    with pytest.raises(LLMError, match="answered nothing"):
+        measure(of(f"http://127.0.0.1:{dead_port()}/v1"), asks(1), most=4, seconds=0.1, api_key=None)
+
+
+def test_a_look_at_a_server(listing: ListingServer) -> None:
+    (there,) = look(of(listing.endpoint), None)
+    assert there.ok and there.detail == "lists the model, answered a call"
+    (unlisted,) = look(of(listing.endpoint, "mm"), None)
+    assert unlisted.ok and "does not list the model" in unlisted.detail
+    listing.plan = lambda content, times: Fault.REFUSED
+    (refused,) = look(of(listing.endpoint, "mm"), None)
+    assert not refused.ok
+    assert (
+        "has no model 'mm', did you mean 'm'?; answers no call: HTTP 400: content refused" in refused.detail
+    )
+
+
+def test_a_look_at_several_of_which_one_is_dead(server: FaultServer) -> None:
+    found = look(of((server.endpoint, f"http://127.0.0.1:{dead_port()}/v1")), None)  # type: ignore[arg-type]
+    assert [one.ok for one in found] == [True, False]
+    assert "lists no models" in found[0].detail and "cannot be reached" in found[1].detail
+
+
+def test_the_doctor_looks_at_the_models_of_a_config(listing: ListingServer) -> None:
+    there = {"model": "m", "endpoint": listing.endpoint, "api_key_env": "UNSET_KEY"}
+    local = {"model": "some/model", "backend": "transformers"}
+    keyless = {**there, "api_key_file": "/nonexistent/key"}
+    found = {c.name: c for c in llm_checks({"judge": there, "tagger": local, "scorer": keyless})}
+    assert [check.ok for check in found.values()] == [True, True, False]
+    assert "no key is sent: UNSET_KEY is not set" in found["llms.judge"].detail
+    assert "not loaded" in found["llms.tagger"].detail
+    with pytest.raises(ConfigError, match=r"llms\.judge\.modle"):
+        llm_checks({"judge": {"modle": "m"}})
