@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from pydantic import Field
 from rapidfuzz.distance import Indel
 
-from tacos.llm.base import LLM, Completion, Request, Sampling
-from tacos.llm.client import complete
-from tacos.llm.parse import ParseError, parse_pair_scores
+from tacos.llm.base import LLM, Request, Sampling
+from tacos.llm.parse import parse_pair_scores
+from tacos.llm.reading import ask
 from tacos.prompts import SCHEMAS, fill
 from tacos.text import exact_match, normalise
 from tacos.types import Message, Record
@@ -106,10 +107,12 @@ class LLMJudgeSettings(Record):
     prompt: str = "judge_pair"
     """A template in `tacos/prompts`; it may use $question $answer_1 $answer_2 $reference."""
     sampling: Sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=2048)
+    reask: int = Field(1, ge=0, le=5)
+    """Times an unreadable reply is asked for again, each a call that is paid."""
 
 
 class LLMJudge:
-    """Asks a language model, one call for each item. A reply that cannot be read is a missing verdict."""
+    """Asks a language model, one call for each item. A reply that stays unreadable is a missing verdict."""
 
     embedded = False
 
@@ -120,8 +123,11 @@ class LLMJudge:
 
     def judge(self, items: Sequence[Comparison]) -> list[Verdict]:
         """Raises: LLMError when the endpoint fails as a whole."""
-        completions = complete(self.llm, [judge_request(item, self.settings) for item in items])
-        return [_read(completion) for completion in completions]
+        settings = self.settings
+        read = ask(
+            self.llm, len(items), lambda i: judge_request(items[i], settings), _verdict, settings.reask
+        )
+        return [row.value or Verdict(error=row.error, raw=row.unread) for row in read]
 
 
 def judge_request(item: Comparison, settings: LLMJudgeSettings) -> Request:
@@ -137,11 +143,7 @@ def judge_request(item: Comparison, settings: LLMJudgeSettings) -> Request:
     return Request(messages=messages, sampling=settings.sampling, json_schema=SCHEMAS.get(settings.prompt))
 
 
-def _read(completion: Completion) -> Verdict:
-    if completion.text is None:
-        return Verdict(error=completion.error or "no reply")
-    try:
-        first, second = parse_pair_scores(completion.text, LOW, HIGH)
-    except ParseError as error:
-        return Verdict(error=f"unread: {error}", raw=completion.text)
-    return Verdict(score_1=first, score_2=second, raw=completion.text)
+def _verdict(reply: str) -> Verdict:
+    """Raises: ParseError."""
+    first, second = parse_pair_scores(reply, LOW, HIGH)
+    return Verdict(score_1=first, score_2=second, raw=reply)

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tacos.cli_eval import app as eval_app
+from tacos.cli_llm import app as llm_app
 from tacos.console import AsJson, Overrides, RetryFailed, command, one_of, print_json
 from tacos.errors import TacosError
+
+if TYPE_CHECKING:
+    from tacos.tracking import Usage
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,6 +28,7 @@ app = typer.Typer(
     help="Select instruction-tuning data, fine-tune on it, judge the model, report what the selection bought.",
 )
 app.add_typer(eval_app, name="eval")
+app.add_typer(llm_app, name="llm")
 
 
 @command(app)
@@ -49,24 +54,33 @@ def run(
 @command(app)
 def plan(config: Path, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """List the stages of an experiment or a selection, which are done, and what the rest would cost."""
-    from tacos.config import override, parse, read_yaml
+    from tacos.config import override, read_yaml
     from tacos.pipeline.run import plan as make_plan
-    from tacos.pipeline.settings import ExperimentSettings, SelectSettings
+    from tacos.pipeline.settings import run_settings
     from tacos.tracking import Usage
 
-    data = override(read_yaml(config), overrides or [])
-    settings = parse(ExperimentSettings, data) if "arms" in data else parse(SelectSettings, data)
-    stages = make_plan(settings)
+    stages = make_plan(run_settings(override(read_yaml(config), overrides or [])))
     total = sum((s.estimate for s in stages), Usage())
     if as_json:
         print_json({"stages": stages, "total": total})
         return
     for s in stages:
-        cost = f"{s.estimate.calls:,} calls, ${s.estimate.cost_usd:.2f}" if s.estimate.calls else ""
+        cost = expected_cost(s.estimate, s.batch_usd)
         typer.echo(f"{s.stage:<10} {s.fingerprint}  {'done' if s.cached else 'to run':<7} {cost}".rstrip())
     to_run = f"{sum(not s.cached for s in stages)} of {len(stages)} stages to run"
     tokens = total.prompt_tokens + total.completion_tokens
-    typer.echo(f"{to_run}; about {total.calls:,} calls, {tokens:,} tokens, ${total.cost_usd:.2f}")
+    unknown = f", and {total.unpriced_calls:,} calls whose price is unknown" if total.unpriced_calls else ""
+    typer.echo(f"{to_run}; about {total.calls:,} calls, {tokens:,} tokens, ${total.cost_usd:.2f}{unknown}")
+
+
+def expected_cost(usage: Usage, batch_usd: float | None) -> str:
+    """ "12,000 calls, $1.80 ($0.90 as batch files), 300 in the cache"; empty for a stage that asks nothing."""
+    if not usage.calls and not usage.cached_calls:
+        return ""
+    money = "price unknown" if usage.unpriced_calls else f"${usage.cost_usd:.2f}"
+    batch = "" if batch_usd is None or not usage.calls else f" (${batch_usd:.2f} as batch files)"
+    known = f", {usage.cached_calls:,} in the cache" if usage.cached_calls else ""
+    return f"{usage.calls:,} calls, {money}{batch}{known}"
 
 
 @command(app)
@@ -199,11 +213,19 @@ def report(run_dir: Annotated[Path, typer.Argument(metavar="RUN")], as_json: AsJ
 
 
 @command(app)
-def doctor(as_json: AsJson = False) -> None:
-    """Check this installation: versions, devices, the embedding model, W&B."""
-    from tacos.doctor import checks
+def doctor(
+    overrides: Overrides = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A config whose llms are asked, one tiny call each")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check this installation: versions, devices, the embedding model, W&B; with --config, its LLMs too."""
+    from tacos.config import override, read_yaml
+    from tacos.doctor import checks, llm_checks
 
-    found = checks()
+    data = override(read_yaml(config) if config else {}, overrides or [])
+    found = checks() + llm_checks(data.get("llms") or {})
     if as_json:
         print_json({"checks": found})
     else:

@@ -1,12 +1,15 @@
-"""What `tacos doctor` looks at: whether the base install can do its work here."""
+"""What `tacos doctor` looks at: whether the base install can do its work here, and the LLMs of a config theirs."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from importlib import metadata, util
+from typing import Any
 
+from tacos.errors import ConfigError
 from tacos.types import Record
 
 NEEDED = (
@@ -90,3 +93,39 @@ def disk() -> Check:
 def extras() -> Check:
     found = [extra for module, extra in EXTRAS.items() if util.find_spec(module)]
     return Check(name="extras", ok=True, detail=", ".join(found) or "none installed")
+
+
+def llm_checks(llms: Mapping[str, Any]) -> list[Check]:
+    """llms: the section of a config. Whether each answers, and knows its model; one tiny call each is paid.
+
+    Raises: ConfigError for settings that cannot be read.
+    """
+    from tacos.config import parse
+    from tacos.llm.base import LLMSettings
+
+    return [
+        check
+        for name, settings in llms.items()
+        for check in _llm(f"llms.{name}", parse(LLMSettings, settings, f"llms.{name}"))
+    ]
+
+
+def _llm(name: str, settings: Any) -> list[Check]:
+    from tacos.llm.keys import read_key
+    from tacos.llm.probe import look
+
+    if settings.backend == "vllm" and not util.find_spec("vllm"):
+        return [Check(name=name, ok=False, detail="vllm is not installed: pip install 'tacos[vllm]'")]
+    if settings.backend != "openai":
+        return [
+            Check(name=name, ok=True, detail=f"{settings.model} in this process: not loaded by this check")
+        ]
+    try:
+        key = read_key(settings, os.environ)
+    except ConfigError as error:
+        return [Check(name=name, ok=False, detail=str(error))]
+    said = "" if key else f" (no key is sent: {settings.key_source} is not set)"
+    return [
+        Check(name=name, ok=found.ok, detail=f"{settings.model} at {found.endpoint} {found.detail}{said}")
+        for found in look(settings, key)
+    ]

@@ -36,6 +36,7 @@ from tacos.types import Pool, Record
 if TYPE_CHECKING:
     from tacos.embed import Embedder
     from tacos.llm.base import LLM
+    from tacos.llm.estimate import Asked
 
 log = logging.getLogger(__name__)
 DONE = "done.json"
@@ -100,8 +101,8 @@ class Stage:
 
     settings: what changes the answer (enters the fingerprint).
     work: writes its tables into `job.out`; may raise, and is then run again next time.
-    estimate: pool and the folders of those inputs that are done -> expected paid calls, tokens and
-        money, for `tacos plan`; None for free stages.
+    estimate: pool and the folders of those inputs that are done -> what the stage will ask, for `tacos plan`;
+        None for stages that ask no language model.
     """
 
     name: str
@@ -109,7 +110,7 @@ class Stage:
     settings: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, Stage] = field(default_factory=dict)
     version: int = 1
-    estimate: Callable[[Pool, Mapping[str, Path]], Usage] | None = None
+    estimate: Callable[[Pool, Mapping[str, Path]], Asked] | None = None
 
     @cached_property
     def fingerprint(self) -> str:

@@ -23,8 +23,8 @@ from pydantic import Field
 
 from tacos.embed import Embedder
 from tacos.llm.base import LLM, Request, Sampling
-from tacos.llm.client import complete
-from tacos.llm.parse import ParseError, parse_tags
+from tacos.llm.parse import parse_tags
+from tacos.llm.reading import ask
 from tacos.progress import track
 from tacos.prompts import SCHEMAS, fill
 from tacos.types import Message, Pool, Record, Sample
@@ -42,6 +42,8 @@ class TaggingSettings(Record):
     llm: str = "tagger"
     """Which of the configured `llms` tags."""
     sampling: Sampling = Sampling(temperature=0.6, top_p=1.0, max_tokens=1024)
+    reask: int = Field(1, ge=0, le=5)
+    """Times an unreadable reply is asked for again, each a call that is paid."""
     top_n: int = Field(3, ge=1)
     """Keyphrases per sample."""
     max_words: int = Field(2, ge=1, le=4)
@@ -108,20 +110,15 @@ class LLMTagger:
         self.llm = llm
 
     def tag(self, pool: Pool) -> Tags:
-        completions = complete(self.llm, [tag_request(sample, self.settings) for sample in pool])
-        rows: list[tuple[str, ...]] = []
-        errors: dict[int, str] = {}
-        for i, completion in enumerate(completions):
-            row: tuple[str, ...] = ()
-            try:
-                if completion.text is None:
-                    errors[i] = completion.error or "no reply"
-                else:
-                    row = tuple(tag.tag for tag in parse_tags(completion.text))
-            except ParseError as error:
-                errors[i] = f"unreadable reply: {error}"
-            rows.append(row)
-        return Tags(tuple(rows), errors)
+        settings = self.settings
+        read = ask(self.llm, len(pool), lambda i: tag_request(pool[i], settings), _names, settings.reask)
+        errors = {i: row.error for i, row in enumerate(read) if row.error is not None}
+        return Tags(tuple(row.value or () for row in read), errors)
+
+
+def _names(reply: str) -> tuple[str, ...]:
+    """Raises: ParseError."""
+    return tuple(tag.tag for tag in parse_tags(reply))
 
 
 class KeyphraseTagger:

@@ -40,6 +40,7 @@ class Experiment:
 
     def __init__(self, settings: ExperimentSettings):
         self.settings = settings
+        self.llms = settings.models()
         self.load = load_stage(settings.pool)
         self.base = base_stage(self.load, settings.base) if settings.train else None
 
@@ -54,7 +55,7 @@ class Experiment:
         for name, arm in made.items():
             judge = None
             if arm.answer and opponent and name != self.settings.baseline:
-                judge = judge_stage(arm.answer, opponent, self.load, self.settings)
+                judge = judge_stage(arm.answer, opponent, self.load, self.settings, self.llms)
             yield ArmStages(arm.arm, arm.method, seed, arm.select, arm.train, arm.answer, judge)
 
     def _arm(self, name: str, seed: int) -> ArmStages:
@@ -80,7 +81,7 @@ class Experiment:
 
     def _select(self, name: str, seed: int) -> Stage:
         chosen, settings = self.settings.arms[name], self.settings
-        bench = Bench(self.load, settings.budget, seed, settings.embedder, settings.llms)
+        bench = Bench(self.load, settings.budget, seed, settings.embedder, self.llms)
         return METHODS.get(chosen.method).build(chosen.settings, bench, f"arms.{name}.settings")
 
     def walk(self) -> list[Stage]:
@@ -95,5 +96,7 @@ class Experiment:
 
 def selection_stage(settings: SelectSettings) -> Stage:
     """The graph of `tacos select`."""
-    bench = Bench(load_stage(settings.pool), settings.budget, settings.seed, settings.embedder, settings.llms)
+    bench = Bench(
+        load_stage(settings.pool), settings.budget, settings.seed, settings.embedder, settings.models()
+    )
     return METHODS.get(settings.method).build(settings.settings, bench)

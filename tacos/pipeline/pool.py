@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -130,13 +129,3 @@ def reference_pool(questions: Iterable[Question]) -> Pool:
     return Pool.from_samples(
         make_sample(q.turns[0], q.reference, id=q.id) for q in questions if q.reference and q.turns
     )
-
-
-def corpus_of(folder: Path, pool: Pool) -> list[str]:
-    """Text to pretrain a tiny base model on: the builtin pool's own, else the pool's texts in plain form."""
-    path = folder / "corpus.jsonl"
-    if path.exists():
-        return [row["text"] for row in read_jsonl(path)]
-    return [
-        re.sub(r"\n{3,}", "\n\n", f"{p}\n\n{r}") for p, r in zip(pool.prompts, pool.responses, strict=True)
-    ]

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,9 @@ from tacos.data.read import read_pool
 from tacos.embed import Embedder
 from tacos.errors import ConfigError
 from tacos.llm.base import LLM
+from tacos.llm.cache import ReplyCache
 from tacos.llm.client import build_llm
+from tacos.llm.estimate import batch_cost, expected_usage
 from tacos.pipeline.collect import Collector
 from tacos.pipeline.graph import Experiment, selection_stage
 from tacos.pipeline.pool import BUILTIN, questions_of
@@ -41,6 +43,7 @@ WHOLE = ("full", ZERO_SHOT)
 def make_tools(settings: ModelsSettings, ledger: Ledger) -> Tools:
     """Collaborators, each made once and when first asked for; replies are cached beside the artifacts."""
     made: dict[str, Any] = {}
+    models = cache(settings.models)  # the price table is read when a model is first asked for
 
     def embedder() -> Embedder:
         if "embedder" not in made:
@@ -49,8 +52,7 @@ def make_tools(settings: ModelsSettings, ledger: Ledger) -> Tools:
 
     def llm(name: str) -> LLM:
         if name not in made:
-            replies = Path(settings.artifacts) / "replies.sqlite"
-            made[name] = build_llm(settings.llms[name], ledger, replies, settings.embedder.device)
+            made[name] = build_llm(models()[name], ledger, settings.replies, settings.embedder.device)
         return made[name]
 
     return Tools(ledger=ledger, embedder=embedder, llm=llm, device=settings.embedder.device)
@@ -170,37 +172,49 @@ def flat(record: Record, prefix: str = "") -> dict[str, Any]:
 
 
 class PlannedStage(Record):
-    """One stage of a plan; usage is an estimate, and zero for a cached stage."""
+    """One stage of a plan; usage is an estimate, and zero for a cached stage. Its `cached_calls` are those that an
+    earlier run, or a batch file, has paid for."""
 
     stage: str
     fingerprint: str
     cached: bool
     estimate: Usage
+    batch_usd: float | None = None
+    """What the calls cost as batch files (`tacos llm export`); None where that is not known."""
 
 
 def plan(settings: ExperimentSettings | SelectSettings) -> list[PlannedStage]:
     """Every stage a run would take, which are done, and what the rest would cost; no work is done.
 
-    LLM stages are estimated from the pool, which is read for it if it was not loaded before.
+    LLM stages are estimated from the pool, which is read for it if it was not loaded before, and from what earlier
+    replies used.
     """
-    stages = (
-        list(selection_stage(settings).walk())
-        if isinstance(settings, SelectSettings)
-        else Experiment(settings).walk()
-    )
+    stages = stages_of(settings)
     store = ArtifactStore(Path(settings.artifacts))
     pool = cache(lambda: _peek(settings, store, stages[0]))  # read once, and only if a stage has a price
-    planned = []
-    for stage in stages:
-        cached = store.is_done(stage)
-        estimate = Usage()
-        if not cached and stage.estimate is not None:
-            done = {name: store.folder(s) for name, s in stage.inputs.items() if store.is_done(s)}
-            estimate = stage.estimate(pool(), done)
-        planned.append(
-            PlannedStage(stage=stage.name, fingerprint=stage.fingerprint, cached=cached, estimate=estimate)
-        )
-    return planned
+    replies = ReplyCache(settings.replies) if settings.replies.is_file() else None
+    return [_planned(stage, store, pool, replies) for stage in stages]
+
+
+def stages_of(settings: ExperimentSettings | SelectSettings) -> list[Stage]:
+    """Every stage of a run once, inputs before what rests on them."""
+    if isinstance(settings, SelectSettings):
+        return list(selection_stage(settings).walk())
+    return Experiment(settings).walk()
+
+
+def _planned(
+    stage: Stage, store: ArtifactStore, pool: Callable[[], Pool], replies: ReplyCache | None
+) -> PlannedStage:
+    cached, usage, batch_usd = store.is_done(stage), Usage(), None
+    if not cached and stage.estimate is not None:
+        done = {name: store.folder(s) for name, s in stage.inputs.items() if store.is_done(s)}
+        asked = stage.estimate(pool(), done)
+        usage = expected_usage(asked, replies)
+        batch_usd = batch_cost(usage, asked.settings)
+    return PlannedStage(
+        stage=stage.name, fingerprint=stage.fingerprint, cached=cached, estimate=usage, batch_usd=batch_usd
+    )
 
 
 def _peek(settings: ExperimentSettings | SelectSettings, store: ArtifactStore, load: Stage) -> Pool:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from eval.generate.answering import GenerateSettings
+from tacos.config import parse
 from tacos.data.builtin import BuiltinSettings
 from tacos.data.dedup import DedupSettings
 from tacos.data.read import ReadSettings
 from tacos.embed import EmbedderSettings
 from tacos.errors import nearest
 from tacos.llm.base import LLMSettings, Sampling
+from tacos.llm.prices import price_tables, priced
 from tacos.methods import METHODS
 from tacos.tracking import TrackingSettings
 from tacos.types import Record
@@ -80,6 +84,8 @@ class JudgeSettings(Record):
     llm: str = "judge"
     """Which of the configured `llms` judges."""
     sampling: Sampling = Sampling(temperature=0.0, max_tokens=2048)
+    reask: int = Field(1, ge=0, le=5)
+    """Times an unreadable verdict is asked for again, each a call that is paid."""
     rule: Literal["lenient", "strict"] = "lenient"
     """How two orders combine; lenient is the papers' rule."""
     unparsed: Literal["count", "tie"] = "count"
@@ -99,10 +105,22 @@ class ModelsSettings(Record):
     embedder: EmbedderSettings = EmbedderSettings()
     llms: dict[str, LLMSettings] = Field(default_factory=dict)
     """Named models, e.g. `tagger`, `scorer`, `judge`."""
+    prices: str | None = None
+    """A YAML file of prices that go before those of `tacos llm prices`; settings of an LLM go before both."""
     artifacts: str = "artifacts"
     """Folder of finished stages, shared by all runs."""
     runs: str = "runs"
     """Folder of run folders."""
+
+    @property
+    def replies(self) -> Path:
+        """The reply cache, beside the artifacts."""
+        return Path(self.artifacts) / "replies.sqlite"
+
+    def models(self) -> dict[str, LLMSettings]:
+        """`llms` with their prices. Raises: ConfigError for a price file that cannot be read."""
+        tables = price_tables(Path(self.prices) if self.prices else None) if self.llms else []
+        return {name: priced(settings, tables) for name, settings in self.llms.items()}
 
 
 class SelectSettings(ModelsSettings):
@@ -159,3 +177,8 @@ class ExperimentSettings(ModelsSettings):
         if self.baseline not in self.arms:
             raise ValueError(f"baseline {self.baseline!r} is no arm: {nearest(self.baseline, self.arms)}")
         return self
+
+
+def run_settings(data: Mapping[str, Any]) -> ExperimentSettings | SelectSettings:
+    """The settings of an experiment, which has arms, or of a selection. Raises: ConfigError."""
+    return parse(ExperimentSettings, data) if "arms" in data else parse(SelectSettings, data)

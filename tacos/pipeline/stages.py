@@ -17,22 +17,23 @@ from eval.judge import (
     judge_request,
 )
 from eval.pairwise.rules import Judged, compare
+from tacos import steps
 from tacos.data.read import read_pool
 from tacos.errors import ConfigError, PoolError
+from tacos.llm import engine, ray
 from tacos.llm.base import LLMSettings
-from tacos.llm.spend import estimate_usage
-from tacos.pipeline.pool import BUILTIN, corpus_of, questions_of, read_questions, reference_pool
+from tacos.llm.estimate import Asked
+from tacos.pipeline.pool import BUILTIN, questions_of, read_questions, reference_pool
 from tacos.pipeline.settings import TINY, BaseModelSettings, EvalSettings, ExperimentSettings, PoolSettings
 from tacos.prompts import load
 from tacos.stage import Job, Outcome, Stage
 from tacos.store.files import read_jsonl, write_jsonl
 from tacos.store.fingerprint import named_by_content
 from tacos.text import exact_match
-from tacos.tracking import TrackingSettings, Usage
+from tacos.tracking import TrackingSettings
 from tacos.types import Answer, Pool, Question
 from train.launch import fine_tune
 from train.settings import TrainRun, TrainSettings
-from train.tiny import build_tiny
 
 EXPECTED_VERDICT = 120
 """Tokens of a judge's reply; short feedback and two grades."""
@@ -40,19 +41,7 @@ EXPECTED_VERDICT = 120
 
 def base_stage(pool: Stage, settings: BaseModelSettings) -> Stage | None:
     """The tiny model built on the spot; None where the base is a model by name."""
-    if settings.model != TINY:
-        return None
-
-    def work(job: Job) -> Outcome:
-        texts = corpus_of(job.inputs["pool"], job.pool())
-        metrics = build_tiny(texts, settings.tiny, job.out / "model", _device(job))
-        return Outcome(rows_in=len(texts), rows_out=1, metrics=metrics)
-
-    return Stage("base", work, settings.tiny.model_dump(), {"pool": pool})
-
-
-def _device(job: Job) -> str:
-    return "cpu" if job.tools.device == "auto" else job.tools.device
+    return steps.tiny_base(pool, settings.tiny) if settings.model == TINY else None
 
 
 def train_stage(
@@ -67,6 +56,8 @@ def train_stage(
     def work(job: Job) -> Outcome:
         data = job.inputs["selection"] / "selection.jsonl"
         rows = len(read_selection(data))
+        engine.release()  # what scored or judged gives the memory back
+        ray.release()
         trained = fine_tune(
             TrainRun(
                 data=str(data),
@@ -146,27 +137,35 @@ def match_answers(questions: list[Question], answers: list[Answer]) -> dict[str,
     }
 
 
-def judge_stage(answers: Stage, opponent: Stage, pool: Stage, experiment: ExperimentSettings) -> Stage:
+def judge_stage(
+    answers: Stage,
+    opponent: Stage,
+    pool: Stage,
+    experiment: ExperimentSettings,
+    llms: Mapping[str, LLMSettings],
+) -> Stage:
     """Every question judged in both orders: `reviews.jsonl`.
 
     Raises: ConfigError when the judge is an LLM that is not configured.
     """
     settings = experiment.eval.judge
-    identity: dict[str, Any] = settings.model_dump(exclude={"llm", "sampling"})
+    identity: dict[str, Any] = settings.model_dump(exclude={"llm", "sampling", "reask"})
+    asking = LLMJudgeSettings(sampling=settings.sampling, reask=settings.reask)
     estimate = None
     if settings.by == "llm":
-        if settings.llm not in experiment.llms:
+        if settings.llm not in llms:
             raise ConfigError(f"eval.judge.by=llm needs llms.{settings.llm}: add its model and endpoint")
-        llm = experiment.llms[settings.llm]
+        llm = llms[settings.llm]
         identity |= {
-            "llm": llm.identity(), "sampling": settings.sampling, "prompt": load("judge_pair").template,
+            "llm": llm.identity(), "sampling": settings.sampling, "reask": settings.reask,
+            "prompt": load("judge_pair").template,
         }  # fmt: skip
-        estimate = _judge_estimate(experiment, llm)
+        estimate = _judge_estimate(experiment, llm, asking)
 
     def work(job: Job) -> Outcome:
         judge: PairJudge = ReferenceJudge()
         if settings.by == "llm":
-            judge = LLMJudge(job.tools.llm(settings.llm), LLMJudgeSettings(sampling=settings.sampling))
+            judge = LLMJudge(job.tools.llm(settings.llm), asking)
         items = comparisons(questions_of(job.inputs["pool"]), job.inputs["answers"], job.inputs["opponent"])
         judged = compare(judge, items, settings.rule, settings.unparsed)
         ids = [q.id for q in questions_of(job.inputs["pool"])]
@@ -184,16 +183,19 @@ def judge_stage(answers: Stage, opponent: Stage, pool: Stage, experiment: Experi
     return Stage("judge", work, identity, inputs, estimate=estimate)
 
 
-def _judge_estimate(experiment: ExperimentSettings, llm: LLMSettings) -> Any:
-    def estimate(pool: Pool, done: Mapping[str, Path]) -> Usage:
-        """Both orders of every question; answers are taken to be half as long as they may be."""
+def _judge_estimate(experiment: ExperimentSettings, llm: LLMSettings, judge: LLMJudgeSettings) -> Any:
+    def estimate(pool: Pool, done: Mapping[str, Path]) -> Asked:
+        """Both orders of every question; before there are answers they are taken to be half as long as they may
+        be, and questions that are not there yet to have 200 characters."""
         known = questions_of(done["pool"]) if "pool" in done else []
-        asked = ["\n\n".join(q.turns) for q in known] or ["x" * 200] * expected_questions(experiment.pool)
-        answer = "x" * (4 * experiment.eval.generate.max_new_tokens // 2)
-        judge = LLMJudgeSettings(sampling=experiment.eval.judge.sampling)
-        once = [judge_request(Comparison(question=q, answer_1=answer, answer_2=answer), judge) for q in asked]
-        usage = estimate_usage(once, llm, EXPECTED_VERDICT)
-        return usage + usage
+        if known and {"answers", "opponent"} <= set(done):
+            items = comparisons(known, done["answers"], done["opponent"])
+        else:
+            asked = ["\n\n".join(q.turns) for q in known] or ["x" * 200] * expected_questions(experiment.pool)
+            answer = "x" * (4 * experiment.eval.generate.max_new_tokens // 2)
+            items = [Comparison(question=q, answer_1=answer, answer_2=f"{answer}.") for q in asked]
+        both = [*items, *(item.swapped() for item in items)]
+        return Asked(llm, (judge_request(item, judge) for item in both), EXPECTED_VERDICT)
 
     return estimate
 

@@ -21,8 +21,8 @@ import numpy as np
 from pydantic import Field
 
 from tacos.llm.base import LLM, Request, Sampling
-from tacos.llm.client import complete
-from tacos.llm.parse import ParseError, parse_pair_scores
+from tacos.llm.parse import parse_pair_scores
+from tacos.llm.reading import ask
 from tacos.prompts import SCHEMAS, fill
 from tacos.types import Groups, Message, Pool, Record, Sample, Scores
 
@@ -38,6 +38,8 @@ class ComparativeSettings(Record):
     llm: str = "scorer"
     """Which of the configured `llms` compares."""
     sampling: Sampling = Sampling(temperature=0.0, max_tokens=512)
+    reask: int = Field(1, ge=0, le=5)
+    """Times an unreadable reply is asked for again, each a call that is paid."""
     pairing: Literal["stored", "random"] = "stored"
     rounds: int = Field(1, ge=1)
     """Times each sample is scored in a group, each time with another partner, as far as there are any;
@@ -173,21 +175,22 @@ def compare_request(first: Sample, second: Sample, settings: ComparativeSettings
 
 
 class LLMComparator:
-    """One chat call per pair."""
+    """One chat call per pair; pairs of a group go out next to each other, as they come in."""
 
     def __init__(self, settings: ComparativeSettings, llm: LLM):
         self.settings = settings
         self.llm = llm
 
     def compare(self, pool: Pool, pairs: Sequence[Pair]) -> list[PairScores]:
-        requests = [compare_request(pool[p.first], pool[p.second], self.settings) for p in pairs]
-        return [self._read(c.text, c.error) for c in complete(self.llm, requests)]
+        def request(row: int) -> Request:
+            return compare_request(pool[pairs[row].first], pool[pairs[row].second], self.settings)
 
-    def _read(self, text: str | None, error: str | None) -> PairScores:
-        if text is None:
-            return PairScores(error=error or "no reply")
-        try:
-            first, second = parse_pair_scores(text, self.settings.low, HIGH)
-        except ParseError as problem:
-            return PairScores(error=f"unreadable reply: {problem}")
+        return [
+            PairScores(error=read.error) if read.value is None else read.value
+            for read in ask(self.llm, len(pairs), request, self._scores, self.settings.reask)
+        ]
+
+    def _scores(self, reply: str) -> PairScores:
+        """Raises: ParseError."""
+        first, second = parse_pair_scores(reply, self.settings.low, HIGH)
         return PairScores(first=first, second=second)

@@ -414,7 +414,7 @@ def test_answers_in_reviews_out_and_back(tmp_path):
     b = answers_of(tmp_path, "b.jsonl", {1: "poor", 2: "poor", 8: "poor"})
     llm = ScriptedLLM(judge_by_reply)
     run = review(LLMJudge(llm), "koala", QUESTIONS, a, b)
-    assert llm.calls == 4  # two unreadable replies are asked for again
+    assert llm.calls == 4 + 2  # two unreadable replies are asked for again
     assert run.missing == ["3"] and run.matched_b.unknown == 1
     path = tmp_path / "out.json"
     write_reviews(path, run.file)
@@ -434,7 +434,8 @@ def test_answers_in_reviews_out_and_back(tmp_path):
     assert content["Meta_Info"]["average_scores"] == "[9.0, 3.0]"
     score = score_reviews([back], {"koala": QUESTIONS}).sets["koala"]
     assert (score.win, score.n, score.unparsed, score.missing) == (1, 1, 1, 1)
-    assert any("orders unparsed: unread: no score" in note for note in score.notes)
+    reason = "orders unparsed: unreadable reply, asked 2 times: no score"
+    assert any(reason in note for note in score.notes)
 
 
 def test_answers_to_another_set_are_refused(tmp_path):

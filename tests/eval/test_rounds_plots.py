@@ -1,0 +1,44 @@
+"""Plots of selections in rounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from eval.report.rounds import hard_shares, hardness, winning_by_size
+from eval.report.style import save_png
+from tests.eval.fixtures import make_results
+
+
+def test_rounds_are_drawn_with_their_counts(tmp_path: Path) -> None:
+    plot = hard_shares([(6, 2), (8, 0), (0, 0)])
+    axis = plot.figure.axes[0]
+    assert [patch.get_height() for patch in axis.patches] == [0.75, 1.0, 0.0]  # type: ignore[attr-defined]
+    assert [text.get_text() for text in axis.texts] == ["6 of 8", "8 of 8", "0 of 0"]
+    assert save_png(plot, tmp_path).stat().st_size > 5000
+
+
+def test_a_histogram_leaves_out_what_there_is_none_of(tmp_path: Path) -> None:
+    plot = hardness(
+        {"judged hard": np.array([0.9, 0.8]), "judged easy": np.zeros(0), "rest": np.linspace(0, 1, 9)}
+    )
+    legend = plot.figure.axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["judged hard (2)", "rest (9)"]
+    assert save_png(plot, tmp_path).exists()
+
+
+def test_the_winning_score_against_size(tmp_path: Path) -> None:
+    small = make_results()
+    large = small.model_copy(update={"budget": 2 * small.budget})
+    plot = winning_by_size([large, small])
+    assert plot is not None
+    names = {s.arm for s in small.summary if s.winning_score}
+    containers = plot.figure.axes[0].containers
+    assert len(containers) == len(names)
+    share = small.budget / small.pool["rows"]
+    x = containers[0].lines[0].get_xdata()  # type: ignore[attr-defined]
+    assert np.allclose(x, [share, 2 * share])
+    assert save_png(plot, tmp_path).exists()
+    assert winning_by_size([small], methods=["nothing"]) is None

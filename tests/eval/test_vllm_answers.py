@@ -1,0 +1,75 @@
+"""vLLM answering evaluation questions for real: the same greedy answers as transformers, templates included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from eval.generate.answer_file import AnswerRun, answer_file
+from eval.generate.backends import GenerateSettings, Generator, TransformersGenerator
+from eval.generate.vllm import VLLMEngine, VLLMGenerator
+from tacos.llm.engine import release
+from tacos.types import Question
+from tests.llm.test_vllm import CPU, adapt
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        find_spec("vllm") is None, reason="vLLM is not installed; scripts/vllm_cpu.sh sets it up"
+    ),
+]
+QUESTIONS = [Question(id=f"q{i}", turns=(f"Add {i} and {i}.", "Again?")[: 1 + i % 2]) for i in range(24)]
+GREEDY = GenerateSettings(max_new_tokens=12, template="plain", dtype="float32")
+EAGER = VLLMEngine(enforce_eager=True, max_num_seqs=8)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def engine_of_this_module() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in CPU.items():
+            patch.setenv(name, value)
+        yield
+        release()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.llm import tiny_llama, work
+
+    return tiny_llama.taught(tmp_path_factory.mktemp("models") / "taught", work.lessons())
+
+
+def answers(generator: Generator, out: Path, questions: list[Question] = QUESTIONS) -> AnswerRun:
+    return answer_file(generator, questions, out, "m", 0)
+
+
+def test_greedy_answers_are_those_of_transformers(model: Path, tmp_path: Path) -> None:
+    ours = answers(VLLMGenerator(str(model), GREEDY, EAGER), tmp_path / "vllm.jsonl")
+    theirs = answers(TransformersGenerator(str(model), GREEDY, "cpu"), tmp_path / "transformers.jsonl")
+    assert [a.turns for a in ours.answers] == [a.turns for a in theirs.answers]
+    assert len(ours.answers) == 24 and not ours.failed
+
+
+def test_sampled_answers_do_not_depend_on_those_beside_them(model: Path, tmp_path: Path) -> None:
+    hot = GREEDY.model_copy(update={"temperature": 1.0})
+    generator = VLLMGenerator(str(model), hot, EAGER)
+    all_of_them = answers(generator, tmp_path / "all.jsonl").answers
+    one = answers(generator, tmp_path / "one.jsonl", QUESTIONS[5:6]).answers
+    assert one[0].turns == all_of_them[5].turns
+    assert len({answer.turns for answer in all_of_them}) > 12
+
+
+def test_a_checkpoint_as_an_adapter_answers_as_if_merged(model: Path, tmp_path: Path) -> None:
+    adapter, merged = adapt(model, tmp_path)
+    lora = EAGER.model_copy(update={"lora": str(adapter)})
+    adapted = VLLMGenerator(str(model), GREEDY, lora)
+    plain = VLLMGenerator(str(model), GREEDY, EAGER)
+    assert (
+        adapted.identity() != plain.identity() == {**adapted.identity(), "model": plain.identity()["model"]}
+    )
+    ours = answers(adapted, tmp_path / "adapter.jsonl")
+    theirs = answers(TransformersGenerator(str(merged), GREEDY, "cpu"), tmp_path / "merged.jsonl")
+    assert [a.turns for a in ours.answers] == [a.turns for a in theirs.answers]

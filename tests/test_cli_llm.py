@@ -1,0 +1,131 @@
+"""`tacos llm ...` and what `tacos plan` says of prices: what is printed, and how it exits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from tacos.cli import app
+from tests.llm.server import FaultServer, dead_port
+from tests.pipeline.helpers import LLM_TACOS, reply_to, write_pool
+
+PRICES = {"price_per_million_input": 1000.0, "price_per_million_output": 2000.0, "batch_discount": 0.5}
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_pool(tmp_path / "pool.jsonl")
+
+
+def tacos(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
+
+
+def found(result: Result) -> dict[str, Any]:
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])  # type: ignore[no-any-return]
+
+
+def write_config(**llm: Any) -> str:
+    endpoint = f"http://127.0.0.1:{dead_port()}/v1"
+    one = {"model": "m", "endpoint": endpoint, "api_key_env": "UNSET_KEY", **llm}
+    chosen = {
+        "llms": {"tagger": one, "scorer": one}, "pool": {"source": "pool.jsonl"},
+        "budget": 5, "settings": LLM_TACOS,
+    }  # fmt: skip
+    Path("s.yaml").write_text(yaml.safe_dump(chosen))
+    return "s.yaml"
+
+
+def test_a_plan_tells_money_half_of_it_by_batch_files() -> None:
+    planned = found(tacos("plan", write_config(**PRICES), "--json"))["stages"]
+    (tag,) = (stage for stage in planned if stage["stage"] == "tag")
+    assert tag["estimate"]["calls"] == 24 and tag["estimate"]["cost_usd"] > 0
+    assert tag["batch_usd"] == pytest.approx(tag["estimate"]["cost_usd"] / 2)
+    shown = tacos("plan", "s.yaml").stdout
+    assert f"24 calls, ${tag['estimate']['cost_usd']:.2f} (${tag['batch_usd']:.2f} as batch files)" in shown
+
+
+def test_a_plan_says_when_a_price_is_unknown() -> None:
+    shown = tacos("plan", write_config()).stdout
+    assert "24 calls, price unknown" in shown
+    assert shown.rstrip().endswith("and 48 calls whose price is unknown")
+
+
+def test_export_then_import_then_a_plan_that_counts_them() -> None:
+    config = write_config(**PRICES)
+    made = found(tacos("llm", "export", config, "--out", "batch", "--json"))
+    assert (made["requests"], made["stages"], made["waiting"]) == (24, ["tag"], ["compare"])
+    lines = []
+    for line in Path("batch/tagger-00001.jsonl").read_text().splitlines()[:20]:
+        row = json.loads(line)
+        message = {"role": "assistant", "content": reply_to(row["body"]["messages"][0]["content"])}
+        body = {"choices": [{"message": message}], "usage": {"prompt_tokens": 300, "completion_tokens": 50}}
+        lines.append(
+            {"custom_id": row["custom_id"], "response": {"status_code": 200, "body": body}, "error": None}
+        )
+    Path("r.jsonl").write_text("\n".join(map(json.dumps, lines)) + '\n{"custom_id"')
+    words = ("llm", "import", config, "--exported", "batch", "--results", "r.jsonl")
+    done = found(tacos(*words, "--json"))
+    assert (done["imported"], done["unreadable"], done["missing"]) == (20, 1, 4)
+    assert done["cost_usd"] == pytest.approx(20 * (300 * 1000 + 50 * 2000) / 1e6 / 2)
+    assert tacos(*words).stdout.startswith(
+        "0 imported, 20 there before, 1 unreadable lines; 4 calls have no reply"
+    )
+    tag = next(s for s in found(tacos("plan", config, "--json"))["stages"] if s["stage"] == "tag")
+    assert (tag["estimate"]["calls"], tag["estimate"]["cached_calls"]) == (4, 20)
+    assert tag["estimate"]["completion_tokens"] == 4 * 50
+    assert (
+        "4 calls of tag in 1 files -> more; compare: when"
+        in tacos("llm", "export", config, "--out", "more").stdout
+    )
+
+
+def test_prices_are_shown_with_their_date() -> None:
+    (table,) = found(tacos("llm", "prices", "--json"))["tables"]
+    assert table["models"]["gpt-4o-mini"]["output"] == 0.6 and table["date"]
+    assert table["date"] in tacos("llm", "prices").stdout
+
+
+def test_bench_recommends_a_concurrency() -> None:
+    with FaultServer() as server:
+        words = ("llm", "bench", "--endpoint", server.endpoint, "--model", "m", "--seconds", "0.1")
+        measured = found(tacos(*words, "--max-concurrency", "4", "--json"))
+        assert "recommended: concurrency: " in tacos(*words, "--max-concurrency", "2").stdout
+        assert all("tags" not in body.get("response_format", {}) for body in server.bodies)
+    assert measured["concurrency"] in [level["concurrency"] for level in measured["levels"]]
+
+
+def test_the_doctor_asks_the_models_of_a_config() -> None:
+    with FaultServer() as server:
+        result = tacos("doctor", "--config", write_config(endpoint=server.endpoint))
+        assert f"ok   llms.tagger: m at {server.endpoint} lists no models, answered a call" in result.stdout
+    dead = tacos("doctor", "--config", "s.yaml", "--json")
+    assert dead.exit_code == 1
+    checks = {check["name"]: check for check in json.loads(dead.stdout.splitlines()[-1])["checks"]}
+    assert not checks["llms.scorer"]["ok"] and "cannot be reached" in checks["llms.scorer"]["detail"]
+
+
+@pytest.mark.parametrize(("words", "code", "message"), [
+    (["llm", "export", "none.yaml"], 2, "no config file none.yaml"),
+    (["llm", "export", "s.yaml", "--stage", "tags"], 2, "did you mean 'tag'?"),
+    (["llm", "export", "s.yaml", "llms=null"], 2, "llms"),
+    (["llm", "export", "empty.yaml"], 2, "configures no LLM"),
+    (["llm", "import", "s.yaml", "--results", "r.jsonl", "--exported", "none"], 1, "no finished export"),
+    (["llm", "bench", "--endpoint", "localhost", "--model", "m"], 2, "http://"),
+    (["llm", "bench", "--endpoint", "http://127.0.0.1:9/v1", "--model", "m"], 1, "answered nothing"),
+    (["llm", "prices", "--prices", "none.yaml"], 2, "none.yaml"),
+])  # fmt: skip
+def test_errors_are_one_line_and_a_code(words: list[str], code: int, message: str) -> None:
+    write_config()
+    Path("empty.yaml").write_text("pool: {source: pool.jsonl}\n")
+    result = tacos(*words)
+    assert result.exit_code == code, result.output
+    line = next(line for line in result.stderr.splitlines() if line.startswith("tacos: "))
+    assert message in line
