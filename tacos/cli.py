@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tacos.cli_eval import app as eval_app
+from tacos.cli_iqs import app as iqs_app
 from tacos.cli_llm import app as llm_app
 from tacos.console import AsJson, Overrides, RetryFailed, command, one_of, print_json
 from tacos.errors import TacosError
@@ -28,6 +29,7 @@ app = typer.Typer(
     help="Select instruction-tuning data, fine-tune on it, judge the model, report what the selection bought.",
 )
 app.add_typer(eval_app, name="eval")
+app.add_typer(iqs_app, name="iqs")
 app.add_typer(llm_app, name="llm")
 
 

@@ -19,11 +19,15 @@ import numpy as np
 
 from tacos.progress import track
 
-NAMES = (
+SURFACE = (
     "log_words", "ends_finished", "starts_upper", "distinct_words", "distinct_bigrams",
-    "repeated_sentences", "prompt_words_used", "response_words_new", "cosine_prompt",
-    "response_reuse", "sentence_reuse_max", "sentence_reuse_mean", "digits", "punctuation",
-    "mean_word_length", "neighbour_cosine", "neighbour_length_gap", "neighbour_shape",
+    "repeated_sentences", "prompt_words_used", "response_words_new",
+    "digits", "punctuation", "mean_word_length",
+)  # fmt: skip
+"""What needs no pool and no embedding; CaR's quality scorer (`tacos.scoring.iqs`) reads these too."""
+NAMES = (
+    *SURFACE[:8], "cosine_prompt", "response_reuse", "sentence_reuse_max", "sentence_reuse_mean",
+    *SURFACE[8:], "neighbour_cosine", "neighbour_length_gap", "neighbour_shape",
 )  # fmt: skip
 
 PLAIN_MARKS = str.maketrans("\u2018\u2019\u201c\u201d\u2013\u2014", "''\"\"--")
@@ -83,16 +87,13 @@ def _ending(text: str) -> float:
     return float(text.endswith((".", "!", "?", '"', "'", ")", "]", "}", "`", ":")))
 
 
-def text_features(prompt: str, response: str, corpus: Corpus, own: int) -> list[float]:
-    """The features that need no embedding; `own` is 1 when the response itself stands in the corpus."""
+def surface(prompt: str, response: str) -> list[float]:
+    """The features of `SURFACE`, in order, of texts that are already tidy."""
     words = [w.casefold() for w in WORD.findall(response)]
     asked = {w.casefold() for w in WORD.findall(prompt)}
     n = max(1, len(words))
     bigrams = list(pairwise(words))
     parts = sentences(response)
-    reuse = [
-        np.log1p(corpus.sentence_counts[s] - own) if corpus.sentence_counts[s] > own else 0.0 for s in parts
-    ]
     return [
         np.log1p(len(words)),
         _ending(response),
@@ -102,12 +103,25 @@ def text_features(prompt: str, response: str, corpus: Corpus, own: int) -> list[
         1 - len(set(parts)) / max(1, len(parts)),
         len(asked & set(words)) / max(1, len(asked)),
         sum(w not in asked for w in words) / n,
-        np.log1p(max(0, corpus.response_counts[response.casefold()] - own)),
-        max(reuse, default=0.0),
-        float(np.mean(reuse)) if reuse else 0.0,
         sum(c.isdigit() for c in response) / max(1, len(response)),
         sum(not c.isalnum() and not c.isspace() for c in response) / max(1, len(response)),
         sum(map(len, words)) / n,
+    ]
+
+
+def text_features(prompt: str, response: str, corpus: Corpus, own: int) -> list[float]:
+    """The features that need no embedding; `own` is 1 when the response itself stands in the corpus."""
+    read = surface(prompt, response)
+    reuse = [
+        np.log1p(corpus.sentence_counts[s] - own) if corpus.sentence_counts[s] > own else 0.0
+        for s in sentences(response)
+    ]
+    return [
+        *read[:8],
+        np.log1p(max(0, corpus.response_counts[response.casefold()] - own)),
+        max(reuse, default=0.0),
+        float(np.mean(reuse)) if reuse else 0.0,
+        *read[8:],
     ]
 
 

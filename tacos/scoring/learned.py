@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from pydantic import Field
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
 
@@ -26,6 +25,7 @@ from tacos.embed import Embedder
 from tacos.scoring.comparative import HIGH, LOW, Pair, PairScores
 from tacos.scoring.corrupt import CORRUPTIONS, Donors
 from tacos.scoring.features import Corpus, features
+from tacos.scoring.pairwise import bradley_terry
 from tacos.types import Pool, Record
 
 
@@ -64,19 +64,18 @@ class QualityModel:
             StandardScaler(),
             SplineTransformer(n_knots=knots, degree=2, knots="uniform", extrapolation="constant"),
         )
-        self.judge = LogisticRegression(C=penalty, fit_intercept=False, max_iter=1000)
+        self.penalty = penalty
+        self.weights = np.empty(0)
 
     def fit(self, better: np.ndarray, worse: np.ndarray) -> QualityModel:
         """better, worse: (n_pairs, n_features), row by row the same subject."""
         self.basis.fit(np.vstack([better, worse]))
-        difference = self.basis.transform(better) - self.basis.transform(worse)
-        both = np.vstack([difference, -difference])
-        self.judge.fit(both, np.repeat([1, 0], len(difference)))
+        self.weights = bradley_terry(self.basis.transform(better) - self.basis.transform(worse), self.penalty)
         return self
 
     def score(self, x: np.ndarray) -> np.ndarray:
         """q, (n,) log-odds scale, higher is better; only differences mean something."""
-        return np.asarray(self.basis.transform(x) @ self.judge.coef_[0])
+        return np.asarray(self.basis.transform(x) @ self.weights)
 
 
 def fit_on_pool(

@@ -1,0 +1,109 @@
+"""`tacos iqs ...`: CaR's instruction-pair quality scorer, trained on expert-revised pairs and measured on others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tacos.console import AsJson, Overrides, command, one_of, print_json
+
+if TYPE_CHECKING:
+    from tacos.scoring.iqs.measure import PairReport
+
+app = typer.Typer(no_args_is_help=True, help="CaR's quality scorer: train it on expert pairs, measure it.")
+SHOWN = 5
+"""Bad rows spelled out on the terminal."""
+
+
+@command(app)
+def train(
+    pairs: Annotated[Path, typer.Option(help="Pairs: CSV (src, pos, neg) or JSONL")],
+    out: Annotated[Path, typer.Option(help="Folder of the trained scorer")],
+    overrides: Overrides = None,
+    valid: Annotated[Path | None, typer.Option(help="Pairs to measure on, kept apart from training")] = None,
+    scorer: Annotated[str, typer.Option(help='"light" (CPU, minutes) or "encoder" (the paper\'s)')] = "light",
+    as_json: AsJson = False,
+) -> None:
+    """Train a quality scorer on pairs of a better and a worse response."""
+    from tacos.config import override, parse
+    from tacos.scoring.iqs.pairs import read_pairs
+    from tacos.scoring.iqs.train import TrainSettings
+    from tacos.scoring.iqs.train import train as fit
+
+    kind: Any = one_of("--scorer", scorer, ("light", "encoder"))
+    settings = parse(TrainSettings, override({}, overrides or []))
+    given, held = read_pairs(pairs), read_pairs(valid) if valid else None
+    card = fit(kind, given, held, settings, out)
+    counts = {"pairs": len(given.pairs), "bad": len(given.bad), "tied_labels": given.ties}
+    if as_json:
+        print_json(
+            {"out": str(out), "scorer": kind, "fingerprint": card.fingerprint, **counts, **card.metrics}
+        )
+        return
+    for row in given.bad[:SHOWN]:
+        typer.echo(f"{pairs} line {row.line} left out: {row.reason}", err=True)
+    typer.echo(f"{kind} scorer, {len(given.pairs):,} pairs, {card.metrics['train_seconds']} s -> {out}")
+    crossed = card.metrics.get("cross_validation")
+    if crossed:
+        typer.echo(_crossed(crossed))
+    if held:
+        from tacos.scoring.iqs.measure import PairReport
+
+        typer.echo(f"{valid}: {_figures(PairReport.model_validate(card.metrics['valid']))}")
+
+
+@command(app)
+def eval_(
+    model: Annotated[Path, typer.Option(help="Folder of `tacos iqs train`")],
+    pairs: Annotated[Path, typer.Option(help="Pairs: CSV (src, pos, neg) or JSONL")],
+    seed: Annotated[int, typer.Option(help="Of the bootstrap intervals")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a trained scorer on pairs: overall, length-matched, and beside "the longer wins"."""
+    from tacos.scoring.iqs.folder import load
+    from tacos.scoring.iqs.measure import measure_scorer
+    from tacos.scoring.iqs.pairs import read_pairs
+
+    scorer, card = load(model)
+    given = read_pairs(pairs)
+    report = measure_scorer(scorer, given, frozenset(card.pairs), seed)
+    if as_json:
+        print_json(report.model_dump() | {"scorer": card.kind, "fingerprint": card.fingerprint})
+    else:
+        typer.echo(_figures(report))
+    if report.seen:
+        typer.echo(
+            f"{report.seen:,} of these {len(given.pairs):,} pairs were trained on: measure on others",
+            err=True,
+        )
+    for row in given.bad[:SHOWN]:
+        typer.echo(f"{pairs} line {row.line} left out: {row.reason}", err=True)
+
+
+def _figures(report: PairReport) -> str:
+    close, apart = report.length_matched, report.distinct
+    return (
+        f"pair accuracy {_share(report.pair_accuracy)} over {report.n:,} pairs (the longer wins: "
+        f"{_share(report.baselines.longer_wins)}); length-matched {_share(close.pair_accuracy)} over {close.n:,} "
+        f"({_share(close.longer_wins)}); without {report.identical:,} identical pairs "
+        f"{_share(apart.pair_accuracy)} and {_share(apart.length_matched.pair_accuracy)}; "
+        f"{report.bad:,} bad rows, {report.unscored:,} unscored"
+    )
+
+
+def _crossed(crossed: dict[str, Any]) -> str:
+    def spread(key: str) -> str:
+        value = crossed[key]
+        return "-" if value is None else f"{_share(value['mean'])} (sd {100 * value['sd']:.1f})"
+
+    return (
+        f"{crossed['folds']}-fold cross-validation of all {crossed['n']:,} pairs, {crossed['divisions']} divisions: "
+        f"{spread('pair_accuracy')}, length-matched {spread('length_matched')} (the longer wins: "
+        f"{_share(crossed['longer_wins'])}, {_share(crossed['longer_wins_length_matched'])})"
+    )
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}%"

@@ -1,0 +1,51 @@
+r"""The one form in which a scorer reads a text, so that how it was stored says nothing about its quality.
+
+The released expert pairs give themselves away by escapes and empty lines (`tacos.data.expert_pairs`).
+Beyond undoing those, dashes and bullets are made plain, since originals carry typeset ones where experts
+typed, and it is done until nothing changes: text that was escaped twice reads like text that was not.
+
+    He said \\"hot\\" \u2013\n\n\u2022 tea    and    He said "hot" -    both read    He said "hot" -
+                                                   - tea                            - tea
+
+A bare `\times` reads as a tab and "imes": alike on both sides, and only a scorer sees it.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+
+from tacos.data.expert_pairs import clean_escaped
+
+PLAIN = str.maketrans(
+    dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2022\u00b7\u25cf", "-")
+    | {"\u2026": "..."}
+    | dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\u00ad")
+)
+
+
+def canonical(text: str) -> str:
+    """Escapes decoded, NFKC, plain quotes and dashes, single white space, no empty lines.
+
+    `canonical(canonical(text)) == canonical(text)`.
+    """
+    while True:
+        clean = clean_escaped(unicodedata.normalize("NFKC", text.translate(PLAIN)))
+        if clean == text:
+            return clean
+        text = clean
+
+
+def canonicals(texts: Iterable[str]) -> list[str]:
+    return [canonical(text) for text in texts]
+
+
+def triple(prompt: str, response: str) -> str:
+    """What the encoder reads [code]: "Instruction: ... Input: ... Response: ...".
+
+    The input is what follows the prompt's first line: empty lines, which part it from the instruction
+    elsewhere, are gone in canonical text.
+    """
+    instruction, _, given = canonical(prompt).partition("\n")
+    parts = [f"Instruction: {instruction}", *([f"Input: {given}"] if given else [])]
+    return " ".join([*parts, f"Response: {canonical(response)}"])
