@@ -1,6 +1,7 @@
 """The parts as stages: what each reads, what it writes, and what makes its answer.
 
     load       pool.parquet  dropped.jsonl  [truth.jsonl questions.jsonl corpus.jsonl]
+    base       model/
     embed      vectors.npy
     tag        tags.parquet
     normalize  tags.parquet  vocabulary.json  vectors.npy (of the tags left, in alphabetical order)
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +38,8 @@ from tacos.grouping.cluster import (
 )
 from tacos.grouping.normalize import NormalizationSettings, normalize
 from tacos.grouping.tagging import KeyphraseTagger, LLMTagger, TaggingSettings, Tags, tag_request
-from tacos.llm.base import LLMSettings, Request
-from tacos.llm.spend import estimate_usage
+from tacos.llm.base import LLMSettings
+from tacos.llm.estimate import Asked
 from tacos.prompts import load
 from tacos.scoring.comparative import (
     ComparativeSettings,
@@ -51,9 +53,9 @@ from tacos.scoring.comparative import (
 )
 from tacos.scoring.learned import LearnedComparator, LearnedSettings, fit_on_pool
 from tacos.stage import Job, Outcome, Stage
-from tacos.store.files import write_json, write_jsonl
-from tacos.tracking import Usage
+from tacos.store.files import read_jsonl, write_json, write_jsonl
 from tacos.types import Groups, Pick, Pool, Scores, Selected
+from train.tiny import TinySettings, build_tiny
 
 log = logging.getLogger(__name__)
 
@@ -89,18 +91,45 @@ class Bench:
 
 
 def embed(
-    bench: Bench, text: Literal["prompt", "instruction", "response"], max_tokens: int | None = None
+    bench: Bench, text: Literal["prompt", "instruction", "response", "pair"], max_tokens: int | None = None
 ) -> Stage:
     """Unit vectors of one text of every sample, (n_samples, dim) float32; see `Embedder`."""
 
     def work(job: Job) -> Outcome:
         pool = job.pool()
-        texts = {"prompt": pool.prompts, "instruction": pool.instructions, "response": pool.responses}[text]
+        texts = {
+            "prompt": lambda: pool.prompts,
+            "instruction": lambda: pool.instructions,
+            "response": lambda: pool.responses,
+            "pair": lambda: [f"{p}\n{r}" for p, r in zip(pool.prompts, pool.responses, strict=True)],
+        }[text]()
         np.save(job.out / "vectors.npy", job.tools.embedder()(texts, max_tokens))
         return Outcome(rows_in=len(pool), rows_out=len(pool))
 
     identity = bench.embedder.identity() | ({"max_tokens": max_tokens} if max_tokens else {})
     return Stage("embed", work, {"text": text, "embedder": identity}, {"pool": bench.pool})
+
+
+def tiny_base(pool: Stage, settings: TinySettings) -> Stage:
+    """The tiny model built on the spot, `model/`; the same stage for an experiment and for a method."""
+
+    def work(job: Job) -> Outcome:
+        texts = corpus_of(job.inputs["pool"], job.pool())
+        device = "cpu" if job.tools.device == "auto" else job.tools.device
+        metrics = build_tiny(texts, settings, job.out / "model", device)
+        return Outcome(rows_in=len(texts), rows_out=1, metrics=metrics)
+
+    return Stage("base", work, settings.model_dump(), {"pool": pool})
+
+
+def corpus_of(folder: Path, pool: Pool) -> list[str]:
+    """Text to pretrain a tiny base model on: the builtin pool's own, else the pool's texts in plain form."""
+    path = folder / "corpus.jsonl"
+    if path.exists():
+        return [row["text"] for row in read_jsonl(path)]
+    return [
+        re.sub(r"\n{3,}", "\n\n", f"{p}\n\n{r}") for p, r in zip(pool.prompts, pool.responses, strict=True)
+    ]
 
 
 def vectors(folder: Path) -> np.ndarray:
@@ -147,10 +176,10 @@ def _tag_by_llm(bench: Bench, settings: TaggingSettings) -> Stage:
         pool = job.pool()
         return _write_tags(job, pool, LLMTagger(settings, job.tools.llm(settings.llm)).tag(pool))
 
-    def estimate(pool: Pool, done: Mapping[str, Path]) -> Usage:
-        return estimate_usage([tag_request(s, settings) for s in pool], llm, EXPECTED_TAG_REPLY)
+    def estimate(pool: Pool, done: Mapping[str, Path]) -> Asked:
+        return Asked(llm, (tag_request(sample, settings) for sample in pool), EXPECTED_TAG_REPLY)
 
-    identity = settings.model_dump(include={"by", "fields", "sampling"})
+    identity = settings.model_dump(include={"by", "fields", "sampling", "reask"})
     identity |= {"llm": llm.identity(), "prompt": load("tag").template}
     return Stage("tag", work, identity, {"pool": bench.pool}, estimate=estimate)
 
@@ -247,8 +276,9 @@ def compared(bench: Bench, groups: Stage, settings: ComparativeSettings, learned
     estimate = None
     if settings.by == "llm":
         llm = bench.llm(settings.llm, "scoring.by=llm")
-        identity |= {"llm": llm.identity(), "sampling": settings.sampling, "prompt": load("compare").template}
-        estimate = _pair_estimate(settings, llm)
+        identity |= settings.model_dump(include={"sampling", "reask"})
+        identity |= {"llm": llm.identity(), "prompt": load("compare").template}
+        estimate = _pair_estimate(settings, llm, bench.seed)
     else:
         inputs["quality"] = quality(bench, learned)
 
@@ -272,17 +302,17 @@ def compared(bench: Bench, groups: Stage, settings: ComparativeSettings, learned
     return Stage("compare", work, identity, inputs, estimate=estimate)
 
 
-def _pair_estimate(settings: ComparativeSettings, llm: LLMSettings) -> Any:
-    def estimate(pool: Pool, done: Mapping[str, Path]) -> Usage:
+def _pair_estimate(settings: ComparativeSettings, llm: LLMSettings, seed: int) -> Any:
+    def estimate(pool: Pool, done: Mapping[str, Path]) -> Asked:
         """Exact pairs where the groups are known; before that every sample is taken to stand in
         `EXPECTED_GROUPS` of them, and to be of average length."""
         known = "groups" in done
         groups = read_groups(done["groups"] / "groups.jsonl") if known else Groups.one(len(pool))
-        requests: list[Request] = [
-            compare_request(pool[p.first], pool[p.second], settings) for p in make_pairs(groups, settings, 0)
-        ]
-        once = estimate_usage(requests, llm, EXPECTED_PAIR_REPLY)
-        return once if known else sum((once for _ in range(EXPECTED_GROUPS)), Usage())
+        requests = (
+            compare_request(pool[p.first], pool[p.second], settings)
+            for p in make_pairs(groups, settings, seed)
+        )
+        return Asked(llm, requests, EXPECTED_PAIR_REPLY, 1 if known else EXPECTED_GROUPS)
 
     return estimate
 

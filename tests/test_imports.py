@@ -21,7 +21,7 @@ LAYERS = (
     ("tacos.methods",),
     ("tacos.pipeline", "tacos.doctor"),
     ("tacos.console",),
-    ("tacos.cli_eval",),
+    ("tacos.cli_eval", "tacos.cli_iqs", "tacos.cli_llm"),
     ("tacos.cli",),
     ("tacos.__main__",),
 )

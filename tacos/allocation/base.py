@@ -27,6 +27,15 @@ def best_first(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.asarray(rows[np.lexsort((rows, -values))])
 
 
+def first_group(groups: Groups) -> dict[int, str]:
+    """Row -> the first group it stands in."""
+    home: dict[int, str] = {}
+    for label, members in zip(groups.labels, groups.members, strict=True):
+        for row in members.tolist():
+            home.setdefault(row, label)
+    return home
+
+
 def check_budget(budget: int, available: int, what: str) -> None:
     """Raises: BudgetError when more is asked for than there is."""
     if budget > available:

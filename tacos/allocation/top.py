@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tacos.allocation.base import best_first, check_budget
+from tacos.allocation.base import best_first, check_budget, first_group
 from tacos.types import Groups, Pick, Scores
 
 
@@ -16,10 +16,7 @@ class Top:
         rows = groups.covered
         order = best_first(rows, scores.values[rows])
         check_budget(budget, len(order), "samples that have a score")
-        home: dict[int, str] = {}
-        for label, members in zip(groups.labels, groups.members, strict=True):
-            for row in members.tolist():
-                home.setdefault(row, label)
+        home = first_group(groups)
         return [Pick(index=row, group=home[row], reason="top score") for row in order[:budget].tolist()]
 
 

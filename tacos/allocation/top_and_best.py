@@ -1,0 +1,69 @@
+"""The top of the whole pool, and the best of every cluster that it leaves out (CaR, arXiv 2402.18191, section 3.2).
+
+    n1 highest scores of all  +  the n2 highest of each cluster, as far as they are not there already
+
+With n1 = 1,000 and n2 = 1 CaR took 1,013 of Alpaca's 52,002 rows: 13 of 161 clusters had no row among the top.
+A budget says how many rows there are to be, so n1 follows from it: each further row at the top either is its
+cluster's best, which is in already, or makes the selection one row larger.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tacos.allocation.base import best_first, check_budget, first_group
+from tacos.errors import BudgetError
+from tacos.types import Groups, Pick, Scores
+
+
+class TopAndBest:
+    """top: n1, or None for as many as the budget has room for. per_group: n2."""
+
+    def __init__(self, top: int | None = None, per_group: int = 1):
+        self.top = top
+        self.per_group = per_group
+
+    def allocate(self, groups: Groups, scores: Scores, budget: int) -> list[Pick]:
+        """The top first, then the clusters' best, each by score. A row in several clusters counts for each.
+
+        With a fixed n1 the budget is an upper limit. Raises: BudgetError when it does not hold n1 rows and the
+            clusters' best, or, where n1 follows from it, the clusters' best, or when fewer rows have a score.
+        """
+        order = best_first(groups.covered, scores.values[groups.covered])
+        best = self._best(groups, scores)
+        top = self._top(order, best, budget)
+        home = first_group(groups)
+        picks = [Pick(index=row, group=home[row], reason="top score") for row in order[:top].tolist()]
+        return picks + [
+            Pick(index=row, group=best[row], reason="best of its cluster")
+            for row in order[top:].tolist()
+            if row in best
+        ]
+
+    def _best(self, groups: Groups, scores: Scores) -> dict[int, str]:
+        """Row -> the first cluster whose n2 best it is among."""
+        best: dict[int, str] = {}
+        for label, members in zip(groups.labels, groups.members, strict=True):
+            for row in best_first(members, scores.values[members])[: self.per_group].tolist():
+                best.setdefault(row, label)
+        return best
+
+    def _top(self, order: np.ndarray, best: dict[int, str], budget: int) -> int:
+        """How many of `order` the top takes."""
+        extra = np.array([row not in best for row in order.tolist()], dtype=np.int64)
+        sizes = len(best) + np.concatenate([[0], np.cumsum(extra)])  # of the selection, by n1
+        if self.top is not None:
+            top = min(self.top, len(order))
+            if sizes[top] > budget:
+                raise BudgetError(
+                    f"the top {top:,} and the best of their clusters are {sizes[top]:,} rows, above the budget "
+                    f"{budget:,}: ask for {sizes[top]:,}, or leave the size of the top to the budget"
+                )
+            return top
+        check_budget(budget, len(order), "samples that have a score")
+        if len(best) > budget:
+            raise BudgetError(
+                f"the best of {len(set(best.values())):,} clusters are {len(best):,} rows, above the budget "
+                f"{budget:,}: ask for more rows or for fewer clusters"
+            )
+        return int(np.searchsorted(sizes, budget, side="right")) - 1
