@@ -27,7 +27,15 @@ SMALL = {
         "clustering": {"k": 3},
         "scoring": {"by": "llm"},
         "tagging": {"by": "llm"},
-    }
+    },
+    "car": {"clustering": {"k": 3}, "learned": {"fit_rows": 20}},
+    "iterselecttune": {
+        "base": {
+            "tiny": {"vocab_size": 300, "hidden": 16, "layers": 1, "heads": 2, "steps": 5, "block": 16},
+            "generate": {"max_new_tokens": 4},
+        },
+        "batch": 4,
+    },
 }
 BUDGET = 8
 

@@ -1,0 +1,277 @@
+"""Hard or easy: what the base model answers, and whether a judge finds the response at hand better.
+
+    prompt                "What is the capital of Peru?"
+    response at hand      "The capital of Peru is Lima."
+    the base answers      "Lima is the capital of Peru."          not better: easy, 0
+    or                    "Peru is a country with a capital."     better: hard, 1
+
+Equally good is easy. An answer that failed or a verdict that cannot be read is no label: it is counted, and the row
+stays unlabelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from pydantic import Field
+
+from eval.generate.answer_file import answer_file
+from eval.generate.backends import GenerateSettings, Generator, LLMGenerator, TransformersGenerator
+from eval.generate.vllm import VLLMGenerator
+from eval.judge import Comparison, LLMJudge, LLMJudgeSettings, Verdict, judge_request, likeness
+from eval.pairwise.rules import Result, Rule, combine, outcome
+from tacos import steps
+from tacos.llm.base import Sampling
+from tacos.llm.engine import VLLMEngine, release
+from tacos.llm.estimate import Asked
+from tacos.prompts import load
+from tacos.scoring.learned import LearnedSettings
+from tacos.scoring.pool_quality import PoolJudge
+from tacos.stage import Job, Stage
+from tacos.store.fingerprint import fingerprint, named_by_content
+from tacos.text import normalise
+from tacos.types import Pool, Question, Record
+from train.tiny import TINY, TinySettings
+
+EXPECTED_VERDICT = 120
+"""Tokens of a judge's reply; short feedback and two grades."""
+
+
+class BaseAnswerSettings(Record):
+    """The model that is to be fine-tuned, as it is now."""
+
+    model: str = TINY
+    """Hub id, folder, or "tiny", which is pretrained on the spot and is the same as an experiment's."""
+    tiny: TinySettings = TinySettings()
+    by: Literal["transformers", "vllm", "llm"] = "transformers"
+    """In this process, or from the endpoint of `llms.<llm>`, which then names the model."""
+    llm: str = "base"
+    engine: VLLMEngine = VLLMEngine()
+    generate: GenerateSettings = GenerateSettings(max_new_tokens=256)
+    """Greedy by default. Answers that are cut off lose to the response at hand and count as hard."""
+
+
+class HardJudgeSettings(Record):
+    """Who says which is better.
+
+    reference: no model. Easy where the answer says the same as the response at hand, which is taken to be right.
+    learned: the pool-fitted quality model compares the two; it knows no facts.
+    llm: a language model grades both, 1-10, blind to which is which.
+    """
+
+    by: Literal["reference", "learned", "llm"] = "reference"
+    agree: float = Field(0.6, gt=0, le=1)
+    """reference: easy from this likeness on (ROUGE-L F1 over words)."""
+    learned: LearnedSettings = LearnedSettings()
+    llm: str = "judge"
+    prompt: str = "judge_pair"
+    """llm: the paper's prompt asks for one binary verdict and is not released; here the higher grade is better."""
+    sampling: Sampling = Sampling(temperature=0.0, max_tokens=2048)
+    reask: int = Field(1, ge=0, le=5)
+    """llm: times an unreadable verdict is asked for again."""
+    orders: Literal[1, 2] = 1
+    """llm: one call a row, in an order drawn for it by the seed, or both orders at twice the price."""
+    rule: Rule = "lenient"
+    """llm: how two orders combine."""
+
+    @property
+    def calls(self) -> int:
+        """Pairs shown for a label."""
+        return self.orders if self.by == "llm" else 1
+
+
+@dataclass(frozen=True)
+class Label:
+    """hard: None where there is none, for the reason in `error`. calls: pairs shown to the judge for it."""
+
+    hard: bool | None = None
+    error: str | None = None
+    calls: int = 0
+
+
+@dataclass(frozen=True)
+class Labeller:
+    """A base model and a judge, as a stage needs them."""
+
+    base: BaseAnswerSettings
+    judge: HardJudgeSettings
+    bench: steps.Bench
+
+    def inputs(self) -> dict[str, Stage]:
+        """Stages that have to be done first."""
+        found = {}
+        if self.base.by != "llm" and self.base.model == TINY:
+            found["base"] = steps.tiny_base(self.bench.pool, self.base.tiny)
+        if self.judge.by == "learned":
+            found["prompts"] = steps.embed(self.bench, "prompt")
+            found["responses"] = steps.embed(self.bench, "response", self.judge.learned.response_tokens)
+        return found
+
+    def identity(self) -> dict[str, Any]:
+        """What changes a label. Raises: ConfigError for an LLM that is not configured."""
+        return {"base": self._base_identity(), "judge": self._judge_identity()}
+
+    def _base_identity(self) -> dict[str, Any]:
+        base = self.base
+        made = {"by": base.by, "generate": base.generate.model_dump(exclude={"batch_size"})}
+        if base.by == "llm":
+            return made | {"llm": self.bench.llm(base.llm, "base.by=llm").identity()}
+        if base.by == "vllm":
+            return made | {
+                "model": base.engine.named(base.model),
+                "max_model_len": base.engine.max_model_len,
+            }
+        return made | {"model": named_by_content(base.model)}
+
+    def _judge_identity(self) -> dict[str, Any]:
+        judge = self.judge
+        if judge.by == "reference":
+            return judge.model_dump(include={"by", "agree"})
+        if judge.by == "learned":
+            return judge.model_dump(include={"by", "learned"})
+        llm = self.bench.llm(judge.llm, "judge.by=llm").identity()
+        kept = judge.model_dump(include={"by", "sampling", "reask", "orders", "rule"})
+        return kept | {"llm": llm, "prompt": load(judge.prompt).template}
+
+    def label(self, job: Job, pool: Pool, rows: np.ndarray) -> list[Label]:
+        """One label per row. Answers are kept in `answers.jsonl` of the job's folder, verdicts in the reply cache: a
+        run that was killed asks for neither again."""
+        if not len(rows):
+            return []
+        batch = pool.take(rows)
+        answers = self._answers(job, batch)
+        answered = [i for i, id_ in enumerate(batch.ids) if id_ in answers]
+        texts = [answers[batch.ids[i]] for i in answered]
+        labels = [Label(error="the base model gave no answer")] * len(rows)
+        judged = self._judge(job, pool).labels(rows[answered], batch.take(answered), texts)
+        for i, label in zip(answered, judged, strict=True):
+            labels[i] = replace(label, calls=self.judge.calls)
+        return labels
+
+    def _answers(self, job: Job, batch: Pool) -> Mapping[str, str]:
+        """Sample id -> what the base model says."""
+        asked = [
+            Question(id=id_, turns=(prompt,)) for id_, prompt in zip(batch.ids, batch.prompts, strict=True)
+        ]
+        generator = self._generator(job)
+        run = answer_file(generator, asked, job.out / "answers.jsonl", self.base.model, self.bench.seed)
+        return {answer.question_id: answer.turns[0] for answer in run.answers}
+
+    def _generator(self, job: Job) -> Generator:
+        base = self.base
+        if base.by == "llm":
+            return LLMGenerator(job.tools.llm(base.llm), base.generate)
+        model = str(job.inputs["base"] / "model") if "base" in job.inputs else base.model
+        if base.by == "vllm":
+            return VLLMGenerator(model, base.generate, base.engine)
+        release()  # an engine that judged the round before gives its memory back
+        return TransformersGenerator(model, base.generate, job.tools.device)
+
+    def _judge(self, job: Job, pool: Pool) -> _Judge:
+        judge, seed = self.judge, self.bench.seed
+        if judge.by == "reference":
+            return _Reference(judge.agree)
+        if judge.by == "llm":
+            asking = LLMJudgeSettings(prompt=judge.prompt, sampling=judge.sampling, reask=judge.reask)
+            return _Graded(LLMJudge(job.tools.llm(judge.llm), asking), judge, seed)
+        prompts, responses = (steps.vectors(job.inputs[name]) for name in ("prompts", "responses"))
+        return _Learned(PoolJudge(pool, prompts, responses, job.tools.embedder(), judge.learned, seed))
+
+    def estimate(self, batch_of: Callable[[int], int]) -> Any:
+        """What the judge will ask in a round, for `Stage.estimate`; None where no LLM judges.
+
+        batch_of: rows in the pool -> rows in a round.
+
+        The rows and the base model's answers are not known yet: rows are taken at even distances, and answers to be
+        half as long as they may be. What a base model behind an endpoint costs is not in it.
+        """
+        if self.judge.by != "llm":
+            return None
+        llm = self.bench.llm(self.judge.llm, "judge.by=llm")
+        asking = LLMJudgeSettings(prompt=self.judge.prompt, sampling=self.judge.sampling)
+        answer = "x" * (4 * self.base.generate.max_new_tokens // 2)
+
+        def estimate(pool: Pool, done: Mapping[str, Path]) -> Asked:
+            rows = np.linspace(0, len(pool) - 1, min(batch_of(len(pool)), len(pool))).astype(np.int64)
+            items = [comparison(sample.prompt, sample.response, answer) for sample in pool.take(rows)]
+            both = [item.swapped() for item in items] if self.judge.orders == 2 else []
+            return Asked(llm, (judge_request(item, asking) for item in [*items, *both]), EXPECTED_VERDICT)
+
+        return estimate
+
+
+class _Judge(Protocol):
+    def labels(self, rows: np.ndarray, batch: Pool, answers: Sequence[str]) -> list[Label]:
+        """rows: of the pool; batch: the same rows; answers: the base model's, aligned."""
+        ...
+
+
+class _Reference:
+    """Nothing is asked: the response at hand is the reference."""
+
+    def __init__(self, agree: float):
+        self.agree = agree
+
+    def labels(self, rows: np.ndarray, batch: Pool, answers: Sequence[str]) -> list[Label]:
+        pairs = zip(answers, batch.responses, strict=True)
+        return [Label(hard=not says_the_same(answer, response, self.agree)) for answer, response in pairs]
+
+
+def says_the_same(answer: str, response: str, agree: float) -> bool:
+    """Equal up to case, white space and closing marks, or alike."""
+    return normalise(answer) == normalise(response) or likeness(answer, response) >= agree
+
+
+class _Learned:
+    """The quality model compares; an answer that says the same is not worse."""
+
+    def __init__(self, judge: PoolJudge):
+        self.judge = judge
+
+    def labels(self, rows: np.ndarray, batch: Pool, answers: Sequence[str]) -> list[Label]:
+        theirs = self.judge.score(rows.tolist(), answers) if len(rows) else np.zeros(0)
+        better = self.judge.own[rows] > theirs
+        triples = zip(better.tolist(), answers, batch.responses, strict=True)
+        return [Label(hard=won and normalise(a) != normalise(r)) for won, a, r in triples]
+
+
+class _Graded:
+    """An LLM's grades."""
+
+    def __init__(self, judge: LLMJudge, settings: HardJudgeSettings, seed: int):
+        self.judge = judge
+        self.settings = settings
+        self.seed = seed
+
+    def labels(self, rows: np.ndarray, batch: Pool, answers: Sequence[str]) -> list[Label]:
+        triples = zip(batch.prompts, batch.responses, answers, strict=True)
+        items = [comparison(*triple) for triple in triples]
+        if self.settings.orders == 2:
+            verdicts = self.judge.judge([*items, *(item.swapped() for item in items)])
+            pairs = zip(verdicts[: len(items)], verdicts[len(items) :], strict=True)
+            return [_label(combine(one, two, self.settings.rule), one, two) for one, two in pairs]
+        first = [self._original_first(id_) for id_ in batch.ids]
+        shown = [item if ahead else item.swapped() for item, ahead in zip(items, first, strict=True)]
+        read = zip(self.judge.judge(shown), first, strict=True)
+        return [_label(outcome(verdict, ahead), verdict) for verdict, ahead in read]
+
+    def _original_first(self, id_: str) -> bool:
+        """A coin of the row's own, so that it does not depend on the rows beside it."""
+        return int(fingerprint([self.seed, id_]), 16) % 2 == 0
+
+
+def comparison(prompt: str, response: str, answer: str) -> Comparison:
+    """Answer 1 is the response at hand."""
+    return Comparison(question=prompt, answer_1=response, answer_2=answer)
+
+
+def _label(result: Result, *verdicts: Verdict) -> Label:
+    """Ties are easy."""
+    if result == "unparsed":
+        why = next((v.error for v in verdicts if v.error), None)
+        return Label(error=f"no verdict: {why or 'unreadable'}")
+    return Label(hard=result == "win")
