@@ -26,7 +26,8 @@ from tacos.grouping.cluster import write_groups
 from tacos.grouping.embeddings import EmbeddingClusterSettings, cluster_embeddings
 from tacos.methods.base import method
 from tacos.scoring.iqs.base import Vectors
-from tacos.scoring.iqs.folder import load, read_card
+from tacos.scoring.iqs.folder import Card, load, read_card
+from tacos.scoring.iqs.light import LightSettings
 from tacos.scoring.learned import LearnedSettings
 from tacos.stage import Job, Outcome, Stage
 from tacos.types import Record, Scores
@@ -62,25 +63,33 @@ def ranked(bench: steps.Bench, settings: CarSettings) -> Stage:
 
     Raises: TacosError when the scorer's folder is none, or of another version.
     """
-    inputs = {
-        "pool": bench.pool,
-        "prompts": steps.embed(bench, "prompt"),
-        "responses": steps.embed(bench, "response", settings.learned.response_tokens),
-    }
     if settings.scorer is None:
         return _ranked_by_pool(bench, settings.learned)
     folder = Path(settings.scorer)
     card = read_card(folder)
-    if settings.learned.response_tokens != card.settings.get("response_tokens"):
-        inputs["responses"] = steps.embed(bench, "response", card.settings.get("response_tokens"))
+    embedded = shared_embeddings(bench, card)
 
     def work(job: Job) -> Outcome:
-        pool, embedder = job.pool(), job.tools.embedder()
-        scorer, _ = load(folder, embedder)
-        vectors = Vectors(steps.vectors(job.inputs["prompts"]), steps.vectors(job.inputs["responses"]))
+        pool = job.pool()
+        scorer, _ = load(folder, job.tools.embedder())
+        vectors = Vectors(*(steps.vectors(job.inputs[name]) for name in embedded)) if embedded else None
         return _write(job, scorer.score(pool.prompts, pool.responses, vectors))
 
-    return Stage("iqs", work, {"scorer": card.fingerprint}, inputs)
+    return Stage("iqs", work, {"scorer": card.fingerprint}, {"pool": bench.pool} | embedded)
+
+
+def shared_embeddings(bench: steps.Bench, card: Card) -> dict[str, Stage]:
+    """Prompts and responses as the scorer would embed them itself, and as other methods do; {} where it needs none, or
+    those of another model."""
+    if card.kind != "light":
+        return {}
+    light = LightSettings.model_validate(card.settings)
+    if not light.floor_slope or light.embedder.identity() != bench.embedder.identity():
+        return {}
+    return {
+        "prompts": steps.embed(bench, "prompt"),
+        "responses": steps.embed(bench, "response", light.response_tokens),
+    }
 
 
 def _ranked_by_pool(bench: steps.Bench, settings: LearnedSettings) -> Stage:
