@@ -67,9 +67,6 @@ def cluster() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("OPENAI_API_KEY", raising=False)
         patch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_AUTH_MODE", "disabled")  # else a token is written into the home directory
-        patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # Ray's switch for loopback only
         ray = pytest.importorskip("ray", reason="needs the ray extra")
         from ray.cluster_utils import Cluster
 
