@@ -1,6 +1,6 @@
 """How near `tacos plan` comes to what is billed: a selection is planned, then paid for on a mock server.
 
-    python -m scripts.bench.estimate --pool ../shared/data/alpaca_52k.jsonl --rows 2000 [--tokenizer FILE]
+    python -m scripts.bench.estimate --pool alpaca_data.json --rows 2000 [--tokenizer FILE]
 
 The server counts tokens with a real tokenizer, MiniLM's WordPiece or that of a `tokenizer.json` or a Tekken file, and
 answers with tags and scores of varying length. The plan is made three times: before anything is paid, after a pilot
