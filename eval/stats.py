@@ -23,7 +23,7 @@ p-value corrected for their number by Holm. Ratings over many models are in `eva
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -183,6 +183,19 @@ def grouped_means(
             raise ValueError(f"question {question!r} has a value and no group")
         members.setdefault(groups[question], []).append(value)
     return {group: bootstrap_mean(members[group], seed) for group in sorted(members)}
+
+
+def share(values: Sequence[bool]) -> float | None:
+    """How many of `values` are true, 0-1; None where there are none."""
+    return sum(values) / len(values) if values else None
+
+
+def longer_wins(decided: Iterable[tuple[bool, float, float]]) -> float | None:
+    """Share of decided comparisons that the longer answer won; None where no lengths differ.
+
+    decided: (the first won, its length, the other's length); ties are no part of it.
+    """
+    return share([(first > second) == won for won, first, second in decided if first != second])
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

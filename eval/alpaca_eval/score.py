@@ -34,7 +34,7 @@ from eval.alpaca_eval.files import DRAW, Annotation, Reference, read_annotations
 from eval.alpaca_eval.join import Join, Placed, place, with_lengths
 from eval.alpaca_eval.l1_logistic import Floats
 from eval.alpaca_eval.length_control import GRID, Rows, fit, length_term
-from eval.stats import ArmComparison, compare_models
+from eval.stats import ArmComparison, compare_models, longer_wins
 from tacos.errors import ConfigError, nearest
 from tacos.types import Record
 
@@ -242,12 +242,11 @@ def _join(first: Rows, second: Rows) -> Rows:
 
 
 def _longer_wins(placed: Placed, reference: Reference) -> float | None:
-    longer = [
-        (second > first) == (row.preference > DRAW)
+    return longer_wins(
+        (row.preference > DRAW, second, first)
         for row, first, second in with_lengths(placed, reference)[0]
-        if row.preference is not None and row.preference != DRAW and first != second
-    ]
-    return sum(longer) / len(longer) if longer else None
+        if row.preference is not None and row.preference != DRAW
+    )
 
 
 def _only(names: Iterable[str]) -> str:

@@ -108,7 +108,7 @@ def answer_row(stored: StoredAnswer, style: Style) -> dict[str, Any]:
     if style == "answers":
         return {**answer.model_dump(mode="json"), "fingerprint": stored.fingerprint}
     return {
-        "question_id": _number(answer.question_id),
+        "question_id": fastchat_id(answer.question_id),
         "answer_id": stored.fingerprint,
         "model_id": answer.model,
         "choices": [{"index": 0, "turns": list(answer.turns)}],
@@ -116,7 +116,7 @@ def answer_row(stored: StoredAnswer, style: Style) -> dict[str, Any]:
     }
 
 
-def _number(question_id: str) -> str | int:
+def fastchat_id(question_id: str) -> str | int:
     """FastChat's ids are numbers, which its tools sort by; "007" and "koala_0" stay as they are."""
     plain = question_id.isascii() and question_id.isdecimal() and not question_id.startswith("0")
     return int(question_id) if plain or question_id == "0" else question_id

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, TypeGuard, TypeVar
 
+from eval.generate.answers import fastchat_id
 from eval.verdicts import HIGH, LOW, Choice, Preference, Rating, read_choice, read_rating
 from tacos.data.rows import read_rows
 from tacos.errors import TacosError
@@ -125,7 +126,7 @@ def write_pairs(path: Path, rows: Iterable[Pair]) -> None:
 def single_row(row: Single) -> dict[str, Any]:
     """As FastChat writes it; "error" only where there is one."""
     return {
-        "question_id": _id_out(row.question_id),
+        "question_id": fastchat_id(row.question_id),
         "model": row.model,
         "judge": [row.judge, row.prompt],
         "user_prompt": row.user_prompt,
@@ -142,7 +143,7 @@ def pair_row(row: Pair) -> dict[str, Any]:
     first, second = row.games
     errors = [f"game {i}: {game.error}" for i, game in enumerate(row.games, 1) if game.error]
     return {
-        "question_id": _id_out(row.question_id),
+        "question_id": fastchat_id(row.question_id),
         "model_1": row.model_1,
         "model_2": row.model_2,
         "g1_winner": first.winner or "error",
@@ -258,12 +259,6 @@ def _id(value: dict[str, Any]) -> str:
     if isinstance(found, bool) or not isinstance(found, int | str) or found == "":
         raise _BadLineError(f"no question_id (found {found!r})")
     return str(found)
-
-
-def _id_out(question_id: str) -> int | str:
-    """FastChat's ids are whole numbers; "081" is none of them."""
-    number = int(question_id) if question_id.isascii() and question_id.isdigit() else None
-    return number if number is not None and str(number) == question_id else question_id
 
 
 def _turn(value: dict[str, Any]) -> int:

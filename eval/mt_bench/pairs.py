@@ -33,6 +33,7 @@ from eval.mt_bench.score import (
     slots_of,
 )
 from eval.results import Interval
+from eval.stats import longer_wins, share
 from tacos.errors import TacosError
 from tacos.types import Question, Record
 
@@ -174,7 +175,7 @@ def _score(
         unknown=filed.unknown,
         coverage=n / len(slots) if slots else 0.0,
         complete=n == len(slots),
-        swap_consistency=_share([row.games[0].winner == row.games[1].winner for row in read]),
+        swap_consistency=share([row.games[0].winner == row.games[1].winner for row in read]),
         first_position_rate=_first_position_rate(read),
         longer_wins=_longer_wins([(results[row.question_id, row.turn], lengths(row)) for row in read]),
         categories=_categories(results, slots),
@@ -194,17 +195,11 @@ def _first_position_rate(rows: Sequence[Pair]) -> float | None:
         for game, shown_first in zip(row.games, ("model_1", "model_2"), strict=True)
         if game.winner != "tie"
     ]
-    return _share(firsts)
+    return share(firsts)
 
 
 def _longer_wins(results: Sequence[tuple[Result, tuple[int, int] | None]]) -> float | None:
-    return _share(
-        [
-            (known[0] > known[1]) == (result == "win")
-            for result, known in results
-            if result != "tie" and known and known[0] != known[1]
-        ]
-    )
+    return longer_wins((result == "win", *known) for result, known in results if result != "tie" and known)
 
 
 def _categories(results: Mapping[Slot, Result], slots: Mapping[Slot, str]) -> dict[str, CategoryPairs]:
@@ -212,7 +207,3 @@ def _categories(results: Mapping[Slot, Result], slots: Mapping[Slot, str]) -> di
     for slot, result in results.items():
         counts[slots[slot]][result] += 1
     return {name: CategoryPairs(win=c["win"], tie=c["tie"], lose=c["lose"]) for name, c in counts.items()}
-
-
-def _share(values: Sequence[bool]) -> float | None:
-    return sum(values) / len(values) if values else None

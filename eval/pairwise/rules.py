@@ -19,9 +19,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
+from eval import stats
 from eval.judge import Comparison, PairJudge, Verdict
 from eval.results import Interval, Pairwise
-from eval.stats import bootstrap_mean
 from tacos.types import Record
 
 Result = Literal["win", "tie", "lose", "unparsed"]
@@ -112,17 +112,13 @@ def points(judged: Sequence[Judged]) -> list[float]:
 def winning_score(judged: Sequence[Judged], seed: int = 0) -> Interval | None:
     """(win - lose) / n + 1, in [0, 2], with its interval over questions; None where all are unparsed."""
     values = points(judged)
-    return bootstrap_mean(values, seed) if values else None
+    return stats.bootstrap_mean(values, seed) if values else None
 
 
 def longer_wins(judged: Sequence[Judged]) -> float | None:
     """Share of won or lost questions that went to the longer answer; None where there is none."""
-    wins = [
-        (j.length_a > j.length_b) == (j.result == "win")
-        for j in judged
-        if j.result in ("win", "lose") and j.length_a != j.length_b
-    ]
-    return sum(wins) / len(wins) if wins else None
+    decided = (j for j in judged if j.result in ("win", "lose"))
+    return stats.longer_wins((j.result == "win", j.length_a, j.length_b) for j in decided)
 
 
 def first_position_rate(judged: Sequence[Judged]) -> float | None:
@@ -134,7 +130,7 @@ def first_position_rate(judged: Sequence[Judged]) -> float | None:
         if v.score_1 is not None and v.score_2 is not None
     ]
     decided = [gap for gap in gaps if gap]
-    return sum(gap > 0 for gap in decided) / len(decided) if decided else None
+    return stats.share([gap > 0 for gap in decided])
 
 
 def swap_consistency(judged: Sequence[Judged]) -> float | None:
@@ -144,7 +140,7 @@ def swap_consistency(judged: Sequence[Judged]) -> float | None:
         for j in judged
         if j.order_1.parsed and j.order_2.parsed
     ]
-    return sum(same) / len(same) if same else None
+    return stats.share(same)
 
 
 def summarise(judged: Sequence[Judged], opponent: str, seed: int = 0) -> Pairwise:

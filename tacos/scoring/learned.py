@@ -78,6 +78,39 @@ class QualityModel:
         return np.asarray(self.basis.transform(x) @ self.weights)
 
 
+@dataclass(frozen=True)
+class PoolFit:
+    """The quality model of a pool and what it was fitted on."""
+
+    corpus: Corpus
+    data: PairData
+    upper: np.ndarray
+    """(n_pairs,) bool: the pairs of the second fit."""
+    model: QualityModel
+    own: np.ndarray
+    """Quality of every response of the pool, (n,) log-odds."""
+
+
+def fit_pool(
+    pool: Pool,
+    prompts: np.ndarray,
+    responses: np.ndarray,
+    embedder: Embedder,
+    settings: LearnedSettings,
+    seed: int,
+) -> PoolFit:
+    """Both fits; see the module. prompts, responses: (n, dim) unit embeddings of the pool."""
+    corpus = Corpus(pool.responses, prompts, responses, seed)
+    own = features(
+        pool.prompts, pool.responses, prompts, responses, corpus, np.arange(len(pool)), in_corpus=True
+    )
+    data = corrupted_pairs(pool, prompts, own, corpus, embedder, settings, seed)
+    quality = _fit(data, settings, np.ones(len(data.rows), dtype=bool)).score(own)
+    upper = quality[data.rows] >= np.median(quality)
+    model = _fit(data, settings, upper)
+    return PoolFit(corpus, data, upper, model, model.score(own))
+
+
 def fit_on_pool(
     pool: Pool,
     prompts: np.ndarray,
@@ -90,16 +123,8 @@ def fit_on_pool(
 
     prompts, responses: (n, dim) unit embeddings of the pool.
     """
-    corpus = Corpus(pool.responses, prompts, responses, seed)
-    own = features(
-        pool.prompts, pool.responses, prompts, responses, corpus, np.arange(len(pool)), in_corpus=True
-    )
-    data = corrupted_pairs(pool, prompts, own, corpus, embedder, settings, seed)
-    first = _fit(data, settings, np.ones(len(data.rows), dtype=bool))
-    quality = first.score(own)
-    upper = quality[data.rows] >= np.median(quality)
-    accuracy = held_out_accuracy(data, upper, settings, seed)
-    return _fit(data, settings, upper).score(own), accuracy
+    fitted = fit_pool(pool, prompts, responses, embedder, settings, seed)
+    return fitted.own, held_out_accuracy(fitted.data, fitted.upper, settings, seed)
 
 
 def _fit(data: PairData, settings: LearnedSettings, keep: np.ndarray) -> QualityModel:

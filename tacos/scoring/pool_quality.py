@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tacos.embed import Embedder
-from tacos.scoring.features import Corpus, features
-from tacos.scoring.learned import LearnedSettings, QualityModel, corrupted_pairs
+from tacos.scoring.features import features
+from tacos.scoring.learned import LearnedSettings, fit_pool
 from tacos.types import Pool
 
 
@@ -28,26 +28,17 @@ class PoolJudge:
         self.prompts = prompts
         self.embedder = embedder
         self.settings = settings
-        self.corpus = Corpus(pool.responses, prompts, responses, seed)
-        everything = np.arange(len(pool))
-        own = features(
-            pool.prompts, pool.responses, prompts, responses, self.corpus, everything, in_corpus=True
-        )
-        data = corrupted_pairs(pool, prompts, own, self.corpus, embedder, settings, seed)
-        self.model = self._fit(data.better, data.worse)
-        quality = self.model.score(own)
-        upper = quality[data.rows] >= np.median(quality)
-        self.model = self._fit(data.better[upper], data.worse[upper])
-        self.own: np.ndarray = self.model.score(own)
-        """q of every response of the pool, (n,) log-odds."""
+        self.fitted = fit_pool(pool, prompts, responses, embedder, settings, seed)
 
-    def _fit(self, better: np.ndarray, worse: np.ndarray) -> QualityModel:
-        return QualityModel(self.settings.knots, self.settings.penalty).fit(better, worse)
+    @property
+    def own(self) -> np.ndarray:
+        """q of every response of the pool, (n,) log-odds."""
+        return self.fitted.own
 
     def score(self, rows: Sequence[int], texts: Sequence[str]) -> np.ndarray:
         """q of other responses, one to the prompt of each row; (len(rows),) on the scale of `own`."""
         at = np.asarray(rows, dtype=np.int64)
         vectors = self.embedder(list(texts), self.settings.response_tokens)
         asked = [self.pool.prompts[row] for row in at.tolist()]
-        x = features(asked, list(texts), self.prompts[at], vectors, self.corpus, at, in_corpus=False)
-        return self.model.score(x)
+        x = features(asked, list(texts), self.prompts[at], vectors, self.fitted.corpus, at, in_corpus=False)
+        return self.fitted.model.score(x)
