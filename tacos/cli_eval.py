@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 """Notes spelled out on the terminal; all of them stand in the report."""
+LEAST_COVERAGE = 0.95
+"""Below this share of what is expected, figures are not the benchmark's."""
 app = typer.Typer(no_args_is_help=True, help="Benchmarks, scores of stored judgments, checks of judges.")
 
 Files = list[Path] | None
@@ -63,7 +65,7 @@ def mt_bench(
     config: Config = None,
     out: Out = None,
     allow_incomplete: AllowIncomplete = False,
-    min_coverage: MinCoverage = 0.95,
+    min_coverage: MinCoverage = LEAST_COVERAGE,
     as_json: AsJson = False,
 ) -> None:
     """MT-Bench: answer and judge with --model, judge --answers, or score stored judgments."""
@@ -74,7 +76,7 @@ def mt_bench(
     if model or answers:
         wanted = [f"mt_bench.parser={parser}"] if parser != "stored" else []
         run = evaluation(config, [*(overrides or []), *wanted])
-        shown, label = shown.into(run, "mt-bench", model or answers[0].stem, name)  # type: ignore[index]
+        shown, label = shown.into(run, "mt-bench", model, name, answers)
         files = [run.answer_mt_bench(model, label, shown.folder)] if model else answers or []
         if pairs:
             shown.pairs(run.compare_mt_bench(files, shown.folder))
@@ -105,7 +107,7 @@ def alpaca_eval(
     config: Config = None,
     out: Out = None,
     allow_incomplete: AllowIncomplete = False,
-    min_coverage: MinCoverage = 0.95,
+    min_coverage: MinCoverage = LEAST_COVERAGE,
     as_json: AsJson = False,
 ) -> None:
     """AlpacaEval 2: answer and judge with --model, judge --outputs, or score stored annotations."""
@@ -115,7 +117,7 @@ def alpaca_eval(
     shown = Shown(out, as_json, 0.0 if allow_incomplete else min_coverage)
     if model or outputs:
         run = evaluation(config, overrides)
-        shown, label = shown.into(run, "alpaca-eval", model or outputs[0].stem, name)  # type: ignore[index]
+        shown, label = shown.into(run, "alpaca-eval", model, name, outputs)
         files = [run.answer_alpaca_eval(model, label, shown.folder)] if model else outputs or []
         result = run.annotate_alpaca_eval(files, shown.folder, joined, strength, against)
     else:
@@ -144,7 +146,7 @@ def pairwise(
     config: Config = None,
     out: Out = None,
     allow_incomplete: AllowIncomplete = False,
-    min_coverage: MinCoverage = 0.95,
+    min_coverage: MinCoverage = LEAST_COVERAGE,
     as_json: AsJson = False,
 ) -> None:
     """Win, tie, lose over question sets: judge two models' answers, or score stored reviews."""
@@ -161,7 +163,7 @@ def pairwise(
         if len(answers) != 2 or not question_set:
             raise ConfigError("give two files to --answers, and the question set they answer to --set")
         run = evaluation(config, overrides)
-        shown, _ = shown.into(run, "pairwise", question_set, None)
+        shown, _ = shown.into(run, "pairwise", question_set)
         made = run.review(answers, question_set, questions)
         reviews = [shown.folder / f"reviews_{question_set}.json"]
         write_reviews(reviews[0], made.file)
@@ -206,9 +208,12 @@ class Shown:
     def folder(self) -> Path:
         return self.out or Path()
 
-    def into(self, run: Evaluation, benchmark: str, model: str, name: str | None) -> tuple[Shown, str]:
-        """The same with a folder for the files of a model's run, and what the model is called."""
-        path = Path(model)
+    def into(
+        self, run: Evaluation, benchmark: str, model: str | None, name: str | None = None, files: Files = None
+    ) -> tuple[Shown, str]:
+        """The same with a folder for the files of a run, and what its model is called; where there is no `model`, it
+        is called like the first of `files`."""
+        path = Path(model or (files or [Path()])[0].stem)
         label = name or (path.parent.name if path.name == "model" and path.parent.name else path.name)
         out = self.out or Path(run.settings.runs) / f"{benchmark}-{label}"
         return replace(self, out=out, run=run), label

@@ -49,8 +49,6 @@ TEMPERATURES: Mapping[str, float] = {
 """How a candidate model answers, by category."""
 MAX_NEW_TOKENS = 1024
 """The longest answer, in tokens."""
-MIN_COVERAGE = 0.95
-"""Below this share of judged turns a result is no MT-Bench result."""
 
 Slot = tuple[str, int]
 """A question id and a turn, from 1."""
