@@ -33,6 +33,8 @@ T = TypeVar("T")
 _LOOKUP = 500
 """Keys per SELECT; SQLite's oldest limit on variables is 999."""
 _BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+OPEN_S = 60.0
+"""How long to wait for other processes that open the file."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS replies (
     key BLOB NOT NULL, text TEXT NOT NULL,
@@ -143,7 +145,7 @@ class ReplyCache:
                 self.path, timeout=60.0, check_same_thread=False, isolation_level=None
             )  # every statement its own transaction, unless one is begun
             self._db.text_factory = bytes
-            self._db.execute("PRAGMA journal_mode=WAL")
+            _use_wal(self._db)
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
             _add_logprobs(self._db)
@@ -167,6 +169,19 @@ class ReplyCache:
 def _is_broken(error: sqlite3.Error) -> bool:
     code: int = getattr(error, "sqlite_errorcode", 0)
     return code & 0xFF in _BROKEN  # the low byte is the primary code
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+    """SQLite does not wait for another process that makes the same change to a new file, so we do."""
+    give_up = time.monotonic() + OPEN_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
 
 
 def _add_logprobs(db: sqlite3.Connection) -> None:
