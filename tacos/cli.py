@@ -100,7 +100,9 @@ def select(
     from tacos.config import override, parse, read_yaml
     from tacos.pipeline.run import select as run_select
     from tacos.pipeline.settings import SelectSettings
+    from tacos.store.files import refuse_input_as_output
 
+    refuse_input_as_output(out, [config])
     data = override(read_yaml(config) if config else {}, overrides or [])
     data = override(data, [f"pool.source={json.dumps(pool)}"])
     data |= {key: value for key, value in {"method": method, "budget": budget}.items() if value is not None}
@@ -156,7 +158,9 @@ def generate(
     from eval.generate.backends import GenerateSettings
     from eval.questions import read_questions
     from tacos.cli_eval import evaluation
+    from tacos.store.files import refuse_input_as_output
 
+    refuse_input_as_output(out, [questions, config])
     chosen: Any = one_of("--style", style, ("answers", "fastchat"))
     run = evaluation(config, [*(overrides or []), f"seed={seed}"])
     how = GenerateSettings(temperature=temperature, max_new_tokens=max_new_tokens)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import sys
 from collections.abc import Mapping
@@ -61,7 +62,21 @@ def device() -> Check:
         return Check(
             name="device", ok=True, detail=f"{name}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free"
         )
-    return Check(name="device", ok=True, detail=f"CPU, {os.cpu_count()} cores")
+    return Check(name="device", ok=True, detail=f"CPU, {os.cpu_count()} cores{_lacking()}")
+
+
+def _lacking() -> str:
+    """What of a CPU's missing features is felt, and where."""
+    import torch
+
+    from tacos.models.device import native_bfloat16
+
+    lacks = []
+    if not native_bfloat16("cpu"):
+        lacks.append("no native bfloat16 (weights of 16 bits are computed in float32; leave train.bf16 off)")
+    if platform.machine() in ("x86_64", "AMD64") and not torch.cpu.get_capabilities().get("avx512_f"):
+        lacks.append("no AVX-512 (embedding and training on the CPU are slower)")
+    return f": {'; '.join(lacks)}" if lacks else ", native bfloat16"
 
 
 def embedder() -> Check:

@@ -7,7 +7,8 @@ installed package, whose weights are checked by SHA-256; otherwise it comes from
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -16,6 +17,7 @@ import numpy as np
 from pydantic import Field
 
 from tacos.errors import TacosError
+from tacos.progress import Count
 from tacos.store.fingerprint import file_digest, named_by_content
 from tacos.types import Record
 
@@ -62,14 +64,27 @@ class Embedder:
         """
         unique, inverse = np.unique(np.array(texts, dtype=object), return_inverse=True)
         self.model.max_seq_length = max_tokens or self.settings.max_tokens
-        vectors = self.model.encode(
-            list(unique),
-            batch_size=self.settings.batch_size,
-            normalize_embeddings=True,
-            convert_to_numpy=True,
-            show_progress_bar=self.progress and len(unique) > 1000,
-        )
+        with self._counted(len(unique)):
+            vectors = self.model.encode(
+                list(unique),
+                batch_size=self.settings.batch_size,
+                normalize_embeddings=True,
+                convert_to_numpy=True,
+                show_progress_bar=self.progress and len(unique) > 1000,
+            )
         return np.ascontiguousarray(vectors[inverse], dtype=np.float32)
+
+    @contextmanager
+    def _counted(self, total: int) -> Iterator[None]:
+        """Where no bar is drawn the log says how far it is: the library's loop is watched from its batches."""
+        with Count("embedding", total, shown=not self.progress) as count:
+            hook = self.model.register_forward_hook(
+                lambda module, given, made: count.add(len(made["sentence_embedding"]))
+            )
+            try:
+                yield
+            finally:
+                hook.remove()
 
     @property
     def model(self) -> SentenceTransformer:

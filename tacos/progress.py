@@ -1,18 +1,97 @@
-"""Progress bars on stderr, for whoever watches a terminal; nothing is drawn anywhere else."""
+"""How far a loop is: a bar on a terminal; elsewhere a line in the log at least every `LOG_S` seconds.
+
+pretraining: 420 of 1,000, 8.5/s, 1 min 8 s left
+"""
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
+LOG_S = 15.0
+"""Longer without a word looks hung."""
 
 
 def track(items: Sequence[T], what: str) -> Iterator[T]:
-    """The items, with a bar named `what`."""
+    """The items, shown as `what`."""
     from rich.console import Console
     from rich.progress import track as rich_track
 
-    shown = sys.stderr.isatty()
-    yield from rich_track(items, what, console=Console(stderr=True), disable=not shown, transient=True)
+    if sys.stderr.isatty():
+        yield from rich_track(items, what, console=Console(stderr=True), transient=True)
+        return
+    with Count(what, len(items)) as count:
+        for item in items:
+            yield item
+            count.add(1)
+
+
+class Heartbeat:
+    """A context manager that logs what `describe` says every `LOG_S` seconds, however long one step takes."""
+
+    def __init__(self, describe: Callable[[], str]):
+        self._describe = describe
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+
+    def _beat(self) -> None:
+        while not self._ended.wait(LOG_S):
+            log.info("%s", self._describe())
+
+
+class Count:
+    """Counts steps towards `total` and logs them by a heartbeat, unless `shown` is off."""
+
+    def __init__(self, what: str, total: int, shown: bool = True):
+        self.what = what
+        self.total = total
+        self.done = 0
+        self._began = time.monotonic()
+        self._heartbeat = Heartbeat(self.describe) if shown else None
+
+    def __enter__(self) -> Count:
+        if self._heartbeat:
+            self._heartbeat.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._heartbeat:
+            self._heartbeat.__exit__()
+
+    def add(self, steps: int) -> None:
+        self.done += steps
+
+    def describe(self) -> str:
+        """One line, as in the module's head."""
+        said = f"{self.what}: {self.done:,} of {self.total:,}"
+        rate = self.done / max(time.monotonic() - self._began, 1e-9)
+        return (
+            f"{said}, {per_second(rate)}, {duration((self.total - self.done) / rate)} left" if rate else said
+        )
+
+
+def per_second(rate: float) -> str:
+    """410.3 -> "410/s", 0.2512 -> "0.25/s"."""
+    return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
+
+
+def duration(seconds: float) -> str:
+    """5400 -> "1 h 30 min"."""
+    minutes, rest = divmod(round(max(seconds, 0.0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

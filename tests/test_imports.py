@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = (
     ("tacos.errors", "tacos.types", "tacos.text", "tacos.progress"),
-    ("tacos.store", "tacos.registry", "tacos.conversations"),
+    ("tacos.store", "tacos.registry", "tacos.conversations", "tacos.models"),
     ("tacos.config", "tacos.tracking"),
     ("tacos.stage", "tacos.chat", "tacos.embed", "tacos.prompts", "tacos.data"),
     ("tacos.llm",),

@@ -2,6 +2,7 @@
 
     out/checkpoints/identity.json      what the weights depend on, written before the first step
     out/checkpoints/checkpoint-<step>  as transformers writes it, trainer_state.json last
+    out/trained.json                   the result, written last; out/model and out/adapter are complete then
 
 Identity is content and not paths: another selection, base, seed or learning rate in the same folder
 starts anew, since its checkpoint at the last step would otherwise pass for a finished training.
@@ -16,14 +17,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tacos.errors import ConfigError
 from tacos.store.files import read_json, write_json
 from tacos.store.fingerprint import plain
 
 log = logging.getLogger(__name__)
+CHECKPOINTS = "checkpoints"
+RESULT = "trained.json"
+ADAPTER = "adapter"
+LOCK = ".lock"
 IDENTITY = "identity.json"
 STEP = re.compile(r"checkpoint-(\d+)")
 INDEX = "model.safetensors.index.json"
 WEIGHTS = (("model.safetensors",), ("adapter_model.safetensors", "adapter_config.json"))
+
+
+def refuse_foreign(out: Path) -> None:
+    """Raises: ConfigError where `out` holds what this training would replace and no training has written to it."""
+    ours = any((out / name).exists() for name in (LOCK, RESULT))
+    for name in ("model", ADAPTER, CHECKPOINTS):
+        if (out / name).exists() and not ours:
+            raise ConfigError(
+                f"{out / name} is not of a training run and would be replaced: give another out"
+            )
 
 
 def resume_point(folder: Path, identity: Mapping[str, Any], deepspeed: bool = False) -> Path | None:

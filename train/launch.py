@@ -24,7 +24,7 @@ from tacos.errors import ConfigError, TacosError
 from tacos.store.files import write_text
 from tacos.store.fingerprint import plain
 from tacos.types import Trained
-from train.checkpoints import has_weights
+from train.checkpoints import has_weights, refuse_foreign
 from train.processes import on_cpu
 from train.settings import LaunchSettings, TrainRun
 from train.sft import finished, identity, quiet, train
@@ -53,6 +53,7 @@ def fine_tune(run: TrainRun) -> Trained:
     if done := finished(out, who):
         log.info("%s is trained already", out / "model")
         return done
+    refuse_foreign(out)
     out.mkdir(parents=True, exist_ok=True)
     for old in out.glob(FAILURE.format(rank="*")):
         old.unlink()

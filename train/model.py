@@ -21,9 +21,9 @@ from trl import SFTTrainer
 
 from tacos.chat import end_token, ensure_template, stop_tokens
 from tacos.errors import ConfigError, TacosError
+from train.checkpoints import ADAPTER
 from train.settings import TrainSettings
 
-ADAPTER = "adapter"
 LEFT_BEHIND = "training_args.bin"
 """A pickle of the trainer's settings, paths included, that `save_model` puts beside the weights."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from tacos.progress import Count
 from tacos.tracking import Tracker
 
 WATCHED = {
@@ -60,3 +61,17 @@ class Monitor(TrainerCallback):
             "train/tokens_per_second": (self.tokens[step] - self.tokens[before]) / seconds,
             "train/loss_tokens_per_second": (self.loss_tokens[step] - self.loss_tokens[before]) / seconds,
         }
+
+
+class StepLog(TrainerCallback):
+    """Steps done, rate and time left in the log, where nobody watches a bar."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.count = Count("training", state.max_steps - state.global_step)
+        self.count.__enter__()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.count.add(1)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.count.__exit__()

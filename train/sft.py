@@ -35,7 +35,7 @@ from tacos.store.files import read_json, write_json, write_jsonl
 from tacos.store.fingerprint import fingerprint, named_by_content, plain
 from tacos.tracking import Tracker
 from tacos.types import Pool, Trained
-from train.checkpoints import has_weights, resume_point
+from train.checkpoints import CHECKPOINTS, LOCK, RESULT, has_weights, refuse_foreign, resume_point
 from train.data import TrainingData, micro_batches, prepare, training_rows, validation_batches
 from train.processes import on_cpu, rank, world_size
 from train.settings import TrainRun, TrainSettings
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from train.trainer import PlannedTrainer
 
 log = logging.getLogger(__name__)
-CHECKPOINTS = "checkpoints"
-RESULT = "trained.json"
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
@@ -127,8 +125,9 @@ def only_writer(out: Path) -> Iterator[None]:
     if rank() > 0:
         yield
         return
+    refuse_foreign(out)
     out.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out / ".lock", timeout=0)
+    lock = FileLock(out / LOCK, timeout=0)
     try:
         lock.acquire()
     except Timeout as error:

@@ -179,12 +179,12 @@ def make_optimizers(model: LlamaForCausalLM, settings: TinySettings) -> list[tor
     """
     import torch
 
+    from train.muon import Muon
+
     matrix = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     other = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     return [
-        torch.optim.Muon(
-            matrix, lr=settings.lr, weight_decay=0.01, adjust_lr_fn="match_rms_adamw", ns_steps=3
-        ),
+        Muon(matrix, lr=settings.lr, weight_decay=0.01, iterations=3),
         torch.optim.AdamW(other, lr=settings.lr, betas=(0.9, 0.95), weight_decay=0.0),
     ]
 

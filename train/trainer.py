@@ -32,6 +32,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl import SFTConfig, SFTTrainer
 from trl.trainer import utils as trl_utils
 
+from train.monitor import StepLog
 from train.processes import on_cpu, world_size
 from train.settings import TrainSettings
 
@@ -120,6 +121,8 @@ def make_trainer(
     trainer.remove_callback(PrinterCallback)
     if not sys.stderr.isatty():
         trainer.remove_callback(ProgressCallback)
+        if trainer.is_world_process_zero():
+            trainer.add_callback(StepLog())
     if settings.patience:
         trainer.add_callback(EarlyStoppingCallback(settings.patience))
     set_seed(config.seed, device_specific=True)  # else dropout and noise would be the same on every device

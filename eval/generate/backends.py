@@ -25,6 +25,7 @@ from tacos.llm import client
 from tacos.llm.base import LLM, Completion, Request, Sampling
 from tacos.llm.cache import request_key
 from tacos.llm.sampling import RowSampler
+from tacos.models.device import in_native_numbers, pick_device
 from tacos.store.fingerprint import named_by_content
 from tacos.types import Message, Record
 
@@ -244,11 +245,9 @@ def load(
     model_dir: str, dtype: str, template: str, device: str
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Raises: TacosError naming the model when it cannot be loaded."""
-    import torch
     from transformers import AutoModelForCausalLM
 
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = pick_device(device)
     tokenizer = load_tokenizer(model_dir, template)
     try:
         model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=dtype)
@@ -256,7 +255,7 @@ def load(
         raise cannot_load(model_dir, error) from error
     generation = model.generation_config
     generation.eos_token_id = stop_tokens(tokenizer, generation.eos_token_id)
-    placed: Any = model  # `to` is typed too narrowly in transformers
+    placed: Any = in_native_numbers(model, dtype, device)
     return placed.to(device).eval(), tokenizer
 
 

@@ -104,7 +104,8 @@ class LLMSettings(Record):
     """Wait at most this long for a server that has answered before and is gone, and let a request wait at
     most this long for an end of 429s before they count as tries."""
     dtype: str = "auto"
-    """Of weights in this process (transformers, vllm): "bfloat16", "float16", "float32"; auto is that of the files."""
+    """Of weights in this process (transformers, vllm): "bfloat16", "float16", "float32"; auto is that of the
+    files, or float32 where the device has no such numbers of its own."""
     engine: VLLMEngine = VLLMEngine()
     """How `backend: vllm` is run."""
     ray: RayActors | None = None

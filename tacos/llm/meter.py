@@ -5,22 +5,20 @@ scorer: 31,200 of 52,002 rows, 410/s, 12.4M tokens, $1.86, 51 s left
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING
 
 from tacos.llm.base import Completion, LLMSettings
+from tacos.progress import Heartbeat, duration, per_second
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-log = logging.getLogger(__name__)
 DRAW_S = 0.2
-LOG_S = 30.0
 
 
 class Meter:
-    """A context manager that is told of every row, and shows it at most every `DRAW_S` or `LOG_S` seconds.
+    """A context manager that is told of every row, and shows it every `DRAW_S` seconds or by a heartbeat.
 
     total: rows there will be; None where unknown. settings: for the price. bar: draw on stderr; without it
     lines are logged.
@@ -34,20 +32,24 @@ class Meter:
         self._fresh = self._sent = self._got = 0
         """Rows that were asked, and their prompt and completion tokens."""
         self._bar = _new_bar() if bar else None
-        self._pause_s = DRAW_S if bar else LOG_S
+        self._heartbeat = None if bar else Heartbeat(self.describe)
         self._began = time.monotonic()
-        self._next = self._began + self._pause_s
+        self._next = self._began + DRAW_S
 
     def __enter__(self) -> Meter:
         if self._bar:
             self._bar.start()
             self._task = self._bar.add_task(self.name, total=self.total, facts="")
+        if self._heartbeat:
+            self._heartbeat.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._bar:
             self._draw(self._bar)
             self._bar.stop()
+        if self._heartbeat:
+            self._heartbeat.__exit__()
 
     def asked(self, completion: Completion) -> None:
         """A row that was asked, and what came."""
@@ -59,13 +61,9 @@ class Meter:
     def known(self) -> None:
         """A row that the cache answered."""
         self.done += 1
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + self._pause_s
-            if self._bar:
-                self._draw(self._bar)
-            else:
-                log.info("%s", self.describe())
+        if self._bar and (now := time.monotonic()) >= self._next:
+            self._next = now + DRAW_S
+            self._draw(self._bar)
 
     def describe(self) -> str:
         """One line, as in the module's head."""
@@ -75,13 +73,13 @@ class Meter:
     def _facts(self) -> str:
         rate = self._fresh / max(time.monotonic() - self._began, 1e-9)
         facts = [
-            f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s",
+            per_second(rate),
             f"{_short(self._sent + self._got)} tokens",
         ]
         if not self.settings.unpriced:
             facts.append(f"${self.settings.price(self._sent, self._got):,.2f}")
         if self.total is not None and self._fresh:
-            facts.append(f"{_duration((self.total - self.done) / rate)} left")
+            facts.append(f"{duration((self.total - self.done) / rate)} left")
         return ", ".join(facts)
 
     def _draw(self, bar: Progress) -> None:
@@ -107,12 +105,3 @@ def _short(count: int) -> str:
         if count >= size:
             return f"{count / size:.1f}{letter}"
     return str(count)
-
-
-def _duration(seconds: float) -> str:
-    """5400 -> "1 h 30 min"."""
-    minutes, rest = divmod(round(max(seconds, 0.0)), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -30,6 +30,7 @@ from tacos.llm.backend import Reply, clean_text
 from tacos.llm.base import Completion, Request
 from tacos.llm.cache import request_key
 from tacos.llm.sampling import RowSampler
+from tacos.models.device import in_native_numbers, pick_device
 from tacos.store.fingerprint import named_by_content
 from tacos.types import Message
 
@@ -45,7 +46,7 @@ class TransformersBackend:
         in the same place must not be given the old one's cached replies.
     batch_size: most requests at a time.
     device: "auto" takes CUDA, then Apple's MPS, then the CPU.
-    dtype: "auto" is that of the files.
+    dtype: "auto" is that of the files, or float32 where the device would have to emulate it.
     """
 
     def __init__(self, model: str, batch_size: int = 32, device: str = "auto", dtype: str = "auto"):
@@ -78,7 +79,7 @@ class TransformersBackend:
         """(model, tokenizer), loaded once."""
         with self._lock:
             if self._loaded is None:
-                self._loaded = _load(self.source, _pick_device(self.device), self.dtype)
+                self._loaded = _load(self.source, pick_device(self.device), self.dtype)
             return self._loaded
 
     def _answer(self, batch: list[Row]) -> list[Reply]:
@@ -172,16 +173,6 @@ def _seeds(batch: list[Row], name: str) -> list[int]:
     return [int.from_bytes(request_key(name, row.request)[:8], "big") for row in batch]
 
 
-def _pick_device(device: str) -> str:
-    import torch
-
-    if device != "auto":
-        return device
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
 def load_tokenizer(source: str) -> Any:
     """Raises: LLMError naming the model and what to do."""
     from transformers import AutoTokenizer
@@ -199,7 +190,7 @@ def _load(source: str, device: str, dtype: str) -> tuple[Any, Any]:
     tokenizer = load_tokenizer(source)
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
-        model.to(device).eval()
+        model = in_native_numbers(model, dtype, device).to(device).eval()
     except (OSError, ValueError, RuntimeError) as error:
         raise _cannot_load(source, error) from error
     own = model.generation_config

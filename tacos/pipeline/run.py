@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from eval.results import Results
 from tacos.allocation.base import check_budget
@@ -26,11 +23,12 @@ from tacos.llm.cache import ReplyCache
 from tacos.llm.client import build_llm
 from tacos.llm.estimate import batch_cost, expected_usage
 from tacos.pipeline.collect import Collector
+from tacos.pipeline.folder import check_run_folder, link_artifacts, write_config
 from tacos.pipeline.graph import Experiment, selection_stage
 from tacos.pipeline.pool import BUILTIN, questions_of
 from tacos.pipeline.settings import ZERO_SHOT, ExperimentSettings, ModelsSettings, SelectSettings
 from tacos.stage import ArtifactStore, Stage, Tools
-from tacos.store.files import write_json, write_text
+from tacos.store.files import refuse_input_as_output, write_json, write_text
 from tacos.store.fingerprint import plain
 from tacos.tracking import Ledger, Tracker, Usage
 from tacos.types import Pool, Record
@@ -72,6 +70,7 @@ def run_experiment(settings: ExperimentSettings, retry_failed: bool = False) -> 
     arms = experiment.arms  # every setting of every arm is checked here, before the first stage works
     refuse_many_processes()
     folder = Path(settings.runs) / settings.name
+    check_run_folder(folder, Path(settings.artifacts))
     store = ArtifactStore(Path(settings.artifacts), retry_failed)
     write_config(folder, settings)
     tracker = Tracker(
@@ -124,21 +123,6 @@ def check_before_paying(experiment: Experiment, store: ArtifactStore) -> None:
             f"the reference judge needs references, and none of {len(questions)} test questions has one: "
             "set eval.judge.by=llm, or use pool.holdout"
         )
-
-
-def write_config(folder: Path, settings: ModelsSettings) -> None:
-    """The resolved settings, which run the same again."""
-    write_text(folder / "config.yaml", yaml.safe_dump(plain(settings), sort_keys=False, allow_unicode=True))
-
-
-def link_artifacts(folder: Path, store: ArtifactStore, stages: Mapping[str, Stage]) -> None:
-    """Relative links to the stage folders, so that a run folder shows what it rests on."""
-    links = folder / "artifacts"
-    shutil.rmtree(links, ignore_errors=True)
-    links.mkdir(parents=True)
-    for name, stage in stages.items():
-        target = store.folder(stage).resolve()
-        (links / name).symlink_to(os.path.relpath(target, links.resolve()), target_is_directory=True)
 
 
 def track(tracker: Tracker, results: Results, plots: Mapping[str, Path]) -> None:
@@ -249,14 +233,16 @@ def select(settings: SelectSettings, out: Path, retry_failed: bool = False) -> S
     started, store = time.perf_counter(), ArtifactStore(Path(settings.artifacts), retry_failed)
     if out.is_dir():
         raise ConfigError(f"{out} is a folder: --out takes the name of a file")
+    refuse_input_as_output(out, [settings.pool.source, settings.pool.questions, settings.prices])
     stage, tools = selection_stage(settings), make_tools(settings, Ledger())
+    run = Path(settings.runs) / f"select-{settings.method}-{stage.fingerprint[:8]}"
+    check_run_folder(run, Path(settings.artifacts))
     loading = next(iter(stage.walk()))
     store.run(loading, tools)
     if settings.method not in WHOLE:
         check_budget(settings.budget, store.record(loading).outcome.rows_out, "samples in the pool")
     folder = store.run(stage, tools)
     write_text(out, (folder / "selection.jsonl").read_text(encoding="utf-8"))
-    run = Path(settings.runs) / f"select-{settings.method}-{stage.fingerprint[:8]}"
     write_config(run, settings)
     link_artifacts(
         run, store, {s.name if s.name != "embed" else f"embed-{s.settings['text']}": s for s in stage.walk()}

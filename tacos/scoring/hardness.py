@@ -19,6 +19,7 @@ import numpy as np
 from pydantic import Field
 
 from tacos.errors import TacosError
+from tacos.models.device import pick_device
 from tacos.progress import track
 from tacos.store.fingerprint import named_by_content
 from tacos.types import Record
@@ -159,12 +160,6 @@ class EncoderClassifier:
         )
         logits: torch.Tensor = self.model(**encoded.to(self.device)).logits
         return logits
-
-
-def pick_device(device: str) -> str:
-    import torch
-
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
 def loaded(kind: Any, model: str, **options: Any) -> Any:

@@ -8,22 +8,37 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tacos.errors import TacosError
+from tacos.errors import ConfigError, TacosError
 from tacos.store.fingerprint import plain
 
 
 def write_text(path: Path, text: str) -> None:
     """Write through a temporary name, so that a kill or a full disk leaves the old file.
 
+    A link is followed: the file it points to is written, and the link stays. What is not a regular file (a device, a
+    named pipe) is written into and never replaced.
+
     Raises: TacosError naming the path when the disk is full or the folder cannot be written.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        target = path.resolve()
+        if target.exists() and not target.is_file():
+            with target.open("w", encoding="utf-8", errors="surrogatepass") as special:
+                special.write(text)
+            return
+        partial = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+        target.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(text, encoding="utf-8", errors="surrogatepass")
-        partial.replace(path)
+        partial.replace(target)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def refuse_input_as_output(out: Path, inputs: Iterable[str | Path | None]) -> None:
+    """Raises: ConfigError when `out` is one of the files that are read, by whatever path or link."""
+    for given in inputs:
+        if given is not None and out.exists() and Path(given).exists() and out.samefile(given):
+            raise ConfigError(f"{out} is {given}, which is read: give the output another name")
 
 
 def cannot_write(path: Path, error: OSError) -> TacosError:

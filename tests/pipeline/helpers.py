@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from tacos.llm.base import LLMSettings, Request
 from tacos.llm.cache import ReplyCache
@@ -45,12 +46,11 @@ def reply_to(text: str) -> str:
     return f'```json\n[{{"tag": "{topic.title()}", "explanation": "asks for it"}}]\n```'
 
 
-def scripted_tools(cache: Path, model: ScriptedLLM) -> Tools:
+def scripted_tools(cache: Path, model: ScriptedLLM, **changes: Any) -> Tools:
     """Tools whose every LLM is the scripted one behind the real cache and ledger."""
     ledger = Ledger()
-    settings = LLMSettings(
-        backend="scripted", model="scripted", price_per_million_input=1.0, price_per_million_output=2.0
-    )
+    prices = {"price_per_million_input": 1.0, "price_per_million_output": 2.0}
+    settings = LLMSettings(backend="scripted", model="scripted", **prices, **changes)
     client = CachedLLM(model, ReplyCache(cache), ledger, settings)
     return Tools(ledger=ledger, embedder=LetterEmbedder, llm=lambda name: client, device="cpu")
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from train.checkpoints import IDENTITY, resume_point
+from tacos.errors import ConfigError
+from train.checkpoints import IDENTITY, refuse_foreign, resume_point
 
 RUN = {"samples": "ab", "seed": 0, "train.betas": (0.9, 0.95)}
 STATES = ("optimizer.pt", "scheduler.pt", "rng_state.pth")
@@ -75,3 +76,12 @@ def test_other_files_are_left_alone(folder):
         (folder / name).mkdir()
     assert resume_point(folder, RUN | {"seed": 1}) is None
     assert sorted(p.name for p in folder.iterdir()) == ["checkpoint-best", IDENTITY, "logs"]
+
+
+@pytest.mark.parametrize("name", ["model", "adapter", "checkpoints"])
+def test_a_folder_that_no_training_wrote_is_not_replaced(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(ConfigError, match="not of a training run"):
+        refuse_foreign(tmp_path)
+    (tmp_path / "trained.json").write_text("{}")
+    refuse_foreign(tmp_path)

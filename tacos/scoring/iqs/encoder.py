@@ -28,6 +28,7 @@ from pydantic import Field
 
 from tacos.embed import MINILM, packaged_minilm
 from tacos.errors import TacosError
+from tacos.models.device import pick_device
 from tacos.progress import track
 from tacos.scoring.iqs.base import Kind, Vectors
 from tacos.scoring.iqs.measure import measure
@@ -182,11 +183,7 @@ class EncoderScorer:
 
     @property
     def _device(self) -> str:
-        import torch
-
-        if self.settings.device != "auto":
-            return self.settings.device
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return pick_device(self.settings.device)
 
     def write(self, folder: Path) -> None:
         from safetensors.torch import save_file

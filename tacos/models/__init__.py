@@ -1,0 +1,1 @@
+"""Models in this process: where they run and in which numbers."""
