@@ -161,8 +161,10 @@ class Assets:
         if found not in (pinned.sha256, pinned.reconstructed):
             log.warning(
                 "%s is not the pinned file (SHA-256 %s, pinned %s): figures may differ from published ones",
-                path, found[:12], pinned.sha256[:12],
-            )  # fmt: skip
+                path,
+                found[:12],
+                pinned.sha256[:12],
+            )
         return path
 
     def _downloaded(self, name: str, pinned: Pinned) -> Path:

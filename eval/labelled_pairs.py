@@ -26,9 +26,18 @@ from tacos.types import Record
 MATCHED = 0.2
 """Answers are length-matched when their lengths differ by at most this share of the longer."""
 LABELS = {
-    1: 1, 2: 2, 0: None, 1.5: None, "1": 1, "2": 2, "0": None, "1.5": None, "tie": None,
-    "output_1": 1, "output_2": 2,
-}  # fmt: skip
+    1: 1,
+    2: 2,
+    0: None,
+    1.5: None,
+    "1": 1,
+    "2": 2,
+    "0": None,
+    "1.5": None,
+    "tie": None,
+    "output_1": 1,
+    "output_2": 2,
+}
 """What a file may say, and the better answer it means; None is a tie."""
 
 

@@ -80,8 +80,8 @@ def _lacking() -> str:
 
 
 def embedder() -> Check:
-    from tacos.embed import MINILM, packaged_minilm
     from tacos.errors import TacosError
+    from tacos.models.embedder import MINILM, packaged_minilm
 
     try:
         folder = packaged_minilm()

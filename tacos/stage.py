@@ -34,9 +34,9 @@ from tacos.tracking import Ledger, Usage
 from tacos.types import Pool, Record
 
 if TYPE_CHECKING:
-    from tacos.embed import Embedder
     from tacos.llm.base import LLM
     from tacos.llm.estimate import Asked
+    from tacos.models.embedder import Embedder
 
 log = logging.getLogger(__name__)
 DONE = "done.json"
@@ -221,8 +221,9 @@ class ArtifactStore:
         if done.usage.failed_calls:
             log.warning(
                 "%s: %d calls failed and their rows have no answer; --retry-failed asks them again",
-                stage.name, done.usage.failed_calls,
-            )  # fmt: skip
+                stage.name,
+                done.usage.failed_calls,
+            )
 
 
 @cache

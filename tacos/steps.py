@@ -27,7 +27,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tacos.allocation.base import Allocator
-from tacos.embed import EmbedderSettings
 from tacos.errors import ConfigError, nearest
 from tacos.grouping.cluster import (
     ClusteringSettings,
@@ -40,6 +39,7 @@ from tacos.grouping.normalize import NormalizationSettings, normalize
 from tacos.grouping.tagging import KeyphraseTagger, LLMTagger, TaggingSettings, Tags, tag_request
 from tacos.llm.base import LLMSettings
 from tacos.llm.estimate import Asked
+from tacos.models.embedder import EmbedderSettings
 from tacos.prompts import load
 from tacos.scoring.comparative import (
     ComparativeSettings,
@@ -237,8 +237,10 @@ def clustered(bench: Bench, tags: Stage, settings: ClusteringSettings, reduce: b
         if 2 * len(groups.covered) < len(pool):
             log.warning(
                 "only %d of %d samples keep a tag and can be selected; lower normalization.min_count, or set "
-                "normalization.untagged=group", len(groups.covered), len(pool),
-            )  # fmt: skip
+                "normalization.untagged=group",
+                len(groups.covered),
+                len(pool),
+            )
         sizes = [len(m) for m in groups.members]
         metrics = {"groups": len(groups), "memberships": sum(sizes), "smallest": min(sizes, default=0)}
         return Outcome(rows_in=len(pool), rows_out=len(groups.covered), metrics=metrics)
@@ -258,9 +260,13 @@ def quality(bench: Bench, settings: LearnedSettings) -> Stage:
     def work(job: Job) -> Outcome:
         pool = job.pool()
         q, accuracy = fit_on_pool(
-            pool, vectors(job.inputs["prompts"]), vectors(job.inputs["responses"]),
-            job.tools.embedder(), settings, bench.seed,
-        )  # fmt: skip
+            pool,
+            vectors(job.inputs["prompts"]),
+            vectors(job.inputs["responses"]),
+            job.tools.embedder(),
+            settings,
+            bench.seed,
+        )
         np.save(job.out / "quality.npy", q)
         return Outcome(rows_in=len(pool), rows_out=len(pool), metrics=accuracy)
 
@@ -295,9 +301,11 @@ def compared(bench: Bench, groups: Stage, settings: ComparativeSettings, learned
         scores = read_out(len(pool), members, pairs, answers)
         write_scores(job.out / "scores.parquet", pool, scores)
         return Outcome(
-            rows_in=len(pool), rows_out=int((~np.isnan(scores.values)).sum()),
-            rows_failed=sum(a.error is not None for a in answers), metrics={"pairs": len(pairs)},
-        )  # fmt: skip
+            rows_in=len(pool),
+            rows_out=int((~np.isnan(scores.values)).sum()),
+            rows_failed=sum(a.error is not None for a in answers),
+            metrics={"pairs": len(pairs)},
+        )
 
     return Stage("compare", work, identity, inputs, estimate=estimate)
 
@@ -326,10 +334,11 @@ def _write_pairs(path: Path, pool: Pool, pairs: Sequence[Pair], answers: Sequenc
         "first": [ids[p.first] for p in pairs],
         "second": [ids[p.second] for p in pairs],
         "score_first": pa.array([a.first for a in answers], pa.float64()),
-        "score_second": pa.array([a.second if p.counts_second else None for p, a in zip(pairs, answers, strict=True)],
-                                 pa.float64()),
+        "score_second": pa.array(
+            [a.second if p.counts_second else None for p, a in zip(pairs, answers, strict=True)], pa.float64()
+        ),
         "error": pa.array([a.error for a in answers], pa.string()),
-    }  # fmt: skip
+    }
     pq.write_table(pa.table(columns), path)
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tacos.embed import Embedder, EmbedderSettings, packaged_minilm
+from tacos.models.embedder import Embedder, EmbedderSettings, packaged_minilm
 from tacos.types import Pool, make_sample
 
 

@@ -12,16 +12,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = (
     ("tacos.errors", "tacos.types", "tacos.text", "tacos.progress"),
-    ("tacos.store", "tacos.registry", "tacos.conversations", "tacos.models"),
+    ("tacos.store", "tacos.registry"),
     ("tacos.config", "tacos.tracking"),
-    ("tacos.stage", "tacos.chat", "tacos.embed", "tacos.prompts", "tacos.data"),
+    ("tacos.stage", "tacos.models", "tacos.prompts", "tacos.data"),
     ("tacos.llm",),
     ("tacos.grouping", "tacos.scoring", "tacos.allocation", "train", "eval"),
     ("tacos.steps",),
     ("tacos.methods",),
     ("tacos.pipeline", "tacos.doctor"),
-    ("tacos.console",),
-    ("tacos.cli_eval", "tacos.cli_iqs", "tacos.cli_llm"),
     ("tacos.cli",),
     ("tacos.__main__",),
 )
@@ -83,6 +81,6 @@ def test_a_module_imports_from_below(module: str) -> None:
 
 def test_the_command_line_imports_nothing_heavy() -> None:
     heavy = ("torch", "transformers", "numpy", "wandb", "pydantic")
-    code = f"import sys, tacos.cli; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, tacos.cli.app; print([m for m in {heavy} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

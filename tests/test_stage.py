@@ -56,9 +56,11 @@ def test_fingerprints_follow_name_version_settings_and_inputs() -> None:
     base = Stage("a", Work(), {"x": 1})
     assert base.fingerprint == Stage("a", Work(), {"x": 1}).fingerprint
     others = [
-        Stage("b", Work(), {"x": 1}), Stage("a", Work(), {"x": 2}), Stage("a", Work(), {"x": 1}, version=2),
+        Stage("b", Work(), {"x": 1}),
+        Stage("a", Work(), {"x": 2}),
+        Stage("a", Work(), {"x": 1}, version=2),
         Stage("a", Work(), {"x": 1}, {"in": base}),
-    ]  # fmt: skip
+    ]
     assert len({base.fingerprint, *(s.fingerprint for s in others)}) == 5
     assert fingerprint({"a": 1, "b": (2,)}) == fingerprint({"b": [2], "a": 1})
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tacos.chat import Encoded, encode
 from tacos.errors import PoolError
+from tacos.models.chat import Encoded, encode
 from tacos.types import Pool
 from train.plan import accumulation, fill, plan_batches, plan_epochs, split
 from train.settings import TrainSettings
@@ -63,8 +63,11 @@ def prepare(
     if data.truncated or data.dropped:
         log.warning(
             "max_length=%d: %d of %d samples are cut short, and %d more have no assistant token left and are dropped",
-            settings.max_length, data.truncated, len(encoded), data.dropped,
-        )  # fmt: skip
+            settings.max_length,
+            data.truncated,
+            len(encoded),
+            data.dropped,
+        )
     return data
 
 

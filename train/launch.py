@@ -82,14 +82,27 @@ def worker_command(launch: LaunchSettings, request: Path) -> list[str]:
     """What starts the workers. `--standalone` picks a free port, so that two trainings do not meet."""
     worker = ["train.worker", str(request)]
     if launch.hostfile is not None:
-        return [sys.executable, "-m", "deepspeed.launcher.runner", "--hostfile", launch.hostfile,
-                "--module", *worker]  # fmt: skip
+        return [
+            sys.executable,
+            "-m",
+            "deepspeed.launcher.runner",
+            "--hostfile",
+            launch.hostfile,
+            "--module",
+            *worker,
+        ]
     where = ["--standalone"]
     if launch.nodes > 1:
         where = [
-            "--nnodes", str(launch.nodes), "--node_rank", str(launch.node_rank),
-            "--rdzv_backend", "c10d", "--rdzv_endpoint", launch.rendezvous,
-        ]  # fmt: skip
+            "--nnodes",
+            str(launch.nodes),
+            "--node_rank",
+            str(launch.node_rank),
+            "--rdzv_backend",
+            "c10d",
+            "--rdzv_endpoint",
+            launch.rendezvous,
+        ]
     processes = ["--nproc_per_node", str(launch.processes)]
     return [sys.executable, "-m", "torch.distributed.run", *where, *processes, "-m", *worker]
 

@@ -19,8 +19,8 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from transformers.utils import is_bitsandbytes_available, is_flash_attn_2_available
 from trl import SFTTrainer
 
-from tacos.chat import end_token, ensure_template, stop_tokens
 from tacos.errors import ConfigError, TacosError
+from tacos.models.chat import end_token, ensure_template, stop_tokens
 from train.checkpoints import ADAPTER
 from train.settings import TrainSettings
 

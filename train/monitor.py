@@ -13,9 +13,13 @@ from tacos.progress import Count
 from tacos.tracking import Tracker
 
 WATCHED = {
-    "loss": "loss", "grad_norm": "grad_norm", "learning_rate": "learning_rate", "epoch": "epoch",
-    "mean_token_accuracy": "token_accuracy", "eval_loss": "validation_loss",
-}  # fmt: skip
+    "loss": "loss",
+    "grad_norm": "grad_norm",
+    "learning_rate": "learning_rate",
+    "epoch": "epoch",
+    "mean_token_accuracy": "token_accuracy",
+    "eval_loss": "validation_loss",
+}
 """What the trainer logs, and our name for it."""
 
 

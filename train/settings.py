@@ -12,16 +12,29 @@ from tacos.types import Record
 from train.tiny import TinySettings
 
 EXECUTION = {
-    "micro_batch_tokens", "packing", "attention", "liger", "gradient_checkpointing", "save_steps",
-    "deepspeed", "device", "launch",
-}  # fmt: skip
+    "micro_batch_tokens",
+    "packing",
+    "attention",
+    "liger",
+    "gradient_checkpointing",
+    "save_steps",
+    "deepspeed",
+    "device",
+    "launch",
+}
 """Fields of `TrainSettings` that leave the answer as it is, up to rounding; outside of every fingerprint.
 Dropout and NEFTune draw noise in the shape of a batch, so with them the draws differ, not their distribution."""
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Scheduler = Literal[
-    "linear", "cosine", "constant", "constant_with_warmup", "cosine_with_restarts", "polynomial", "inverse_sqrt"
-]  # fmt: skip
+    "linear",
+    "cosine",
+    "constant",
+    "constant_with_warmup",
+    "cosine_with_restarts",
+    "polynomial",
+    "inverse_sqrt",
+]
 
 
 class LoraSettings(Record):
@@ -90,7 +103,7 @@ class TrainSettings(Record):
     """Tokens; what a sample has beyond is cut."""
     template: str = "auto"
     """"auto" is the tokenizer's own chat template, or "plain" where it has none; a name, such as "llama-2"
-    or "vicuna_v1.1", takes that template whatever the tokenizer has (`tacos.chat.ensure_template`)."""
+    or "vicuna_v1.1", takes that template whatever the tokenizer has (`tacos.models.chat.ensure_template`)."""
     validation: float = Field(0.0, ge=0, lt=1)
     """Share of the selection held out of training, at random by the seed, for the validation loss."""
     eval_steps: int = Field(0, ge=0)

@@ -27,9 +27,9 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from tacos.chat import template_hash
 from tacos.data.read import read_pool
 from tacos.errors import TacosError
+from tacos.models.chat import template_hash
 from tacos.stage import git_commit
 from tacos.store.files import read_json, write_json, write_jsonl
 from tacos.store.fingerprint import fingerprint, named_by_content, plain
@@ -81,9 +81,15 @@ def _train(run: TrainRun, pool: Pool, who: dict[str, Any]) -> Trained:
     config = trainer_config(settings, len(data.plan), parts, packed, run.seed, out / CHECKPOINTS)
     model = models.load_model(run.model, settings, tokenizer)
     trainer = make_trainer(
-        model, tokenizer, training_rows(data.kept), micro, validation_batches(data, settings, devices, packed),
-        config, settings, models.adapter_config(settings),
-    )  # fmt: skip
+        model,
+        tokenizer,
+        training_rows(data.kept),
+        micro,
+        validation_batches(data, settings, devices, packed),
+        config,
+        settings,
+        models.adapter_config(settings),
+    )
     start = resume_from(trainer, out / CHECKPOINTS, who, settings)
     with tracked(run, who, trainer, data, tokenizer):
         result = trainer.train(resume_from_checkpoint=start)
@@ -163,9 +169,14 @@ def tracked(
         return
     out = Path(run.out)
     config = {
-        **plain(run), "identity": who, "selection": who["samples"], "samples": data.samples,
-        "template_hash": template_hash(tokenizer), "commit": git_commit(), "processes": world_size(),
-    }  # fmt: skip
+        **plain(run),
+        "identity": who,
+        "selection": who["samples"],
+        "samples": data.samples,
+        "template_hash": template_hash(tokenizer),
+        "commit": git_commit(),
+        "processes": world_size(),
+    }
     tracker = Tracker(
         run.tracking.project,
         run.name or out.name,
@@ -204,8 +215,10 @@ def advice_on_memory(settings: TrainSettings) -> Iterator[None]:
         if not settings.bf16:
             advice.append("set train.bf16=true")
         if settings.mode == "full":
-            advice.append("spread the model over more processes with train.deepspeed=configs/deepspeed/zero3.json, "
-                          "or its _offload form, or use train.mode=lora")  # fmt: skip
+            advice.append(
+                "spread the model over more processes with train.deepspeed=configs/deepspeed/zero3.json, "
+                "or its _offload form, or use train.mode=lora"
+            )
         raise TacosError(
             f"out of memory: {'; '.join(advice)}. Then run the same again; only bf16 and mode make it another run"
         ) from error

@@ -1,7 +1,7 @@
 """A tiny LLaMA, built and pretrained on the spot, so that an experiment runs without a download.
 
 It is a toy and stands in for a base model only in the embedded defaults. Its corpus is generated
-from the same small world as the builtin pool (`tacos.data.builtin`): statements and small dialogues
+from the same small world as the builtin pool (`tacos.data.builtin.build`): statements and small dialogues
 that cover every entity, those of the test questions too, in other words than the pool's prompts.
 It holds no prompt of the test and none of the pool's defects. So the base model "knows" the answers
 the way a web-scale model does, has never seen the chat format, and fine-tuning has to bring the
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from tacos.chat import TEMPLATES
+from tacos.models.chat import TEMPLATES
 from tacos.progress import track
 from tacos.types import Record
 

@@ -1,7 +1,7 @@
 """`trl.SFTTrainer`, fed with planned micro-batches of ready ids and labels.
 
 TRL would otherwise tokenise, mask, pack and shuffle by rules that change between its releases. Here
-`tacos.chat` decides ids and mask, `train.plan` decides batches, and everything that touches the loss is
+`tacos.models.chat` decides ids and mask, `train.plan` decides batches, and everything that touches the loss is
 stated. What is changed in the trainer, and why:
 
 * the loader follows the plan, so that arms are trained on equal loss tokens;

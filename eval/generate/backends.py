@@ -5,8 +5,8 @@ it draws for a request does not depend on the requests beside it, so batches may
 three differ in two things:
 
     generator              chat template             draws above temperature 0 by
-    TransformersGenerator  `tacos.chat`, training's  the request's seed
-    VLLMGenerator          `tacos.chat`, training's  the request's seed (`eval.generate.vllm`)
+    TransformersGenerator  `tacos.models.chat`, training's  the request's seed
+    VLLMGenerator          `tacos.models.chat`, training's  the request's seed (`eval.generate.vllm`)
     LLMGenerator           the server's own          the server; a seed names a repeat in the reply cache
 """
 
@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from pydantic import Field
 
-from tacos.chat import ensure_template, prompt_ids, stop_tokens
 from tacos.errors import TacosError
 from tacos.llm import client
+from tacos.llm.backends.sampling import RowSampler
 from tacos.llm.base import LLM, Completion, Request, Sampling
 from tacos.llm.cache import request_key
-from tacos.llm.sampling import RowSampler
+from tacos.models.chat import ensure_template, prompt_ids, stop_tokens
 from tacos.models.device import in_native_numbers, pick_device
 from tacos.store.fingerprint import named_by_content
 from tacos.types import Message, Record
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class GenerateSettings(Record):
-    """Temperature 0 is greedy; above it each answer draws from its own seed (`tacos.llm.sampling`). The batch
+    """Temperature 0 is greedy; above it each answer draws from its own seed (`tacos.llm.backends.sampling`). The batch
     size changes neither (up to rounding), so it is no part of a fingerprint."""
 
     temperature: float = Field(0.0, ge=0)
@@ -50,7 +50,7 @@ class GenerateSettings(Record):
     batch_size: int = Field(64, ge=1)
     dtype: str = "auto"
     template: str = "auto"
-    """As in training (`tacos.chat.ensure_template`); a model that tacos trained carries its own."""
+    """As in training (`tacos.models.chat.ensure_template`); a model that tacos trained carries its own."""
 
     def temperature_of(self, category: str) -> float:
         return self.temperatures.get(category, self.temperature)

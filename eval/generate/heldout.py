@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from eval.generate.backends import batches, load, pad_id
-from tacos.chat import encode
 from tacos.errors import TacosError
+from tacos.models.chat import encode
 from tacos.progress import track
 from tacos.types import Pool
 

@@ -1,8 +1,8 @@
 """vLLM in this process (https://docs.vllm.ai): tacos lays the prompts out, vLLM continues their tokens.
 
-`LLM.generate` on token ids and not `LLM.chat`, so that templates are those of `tacos.chat`, as in training, with the
-token that closes a turn as a stop token beside those that vLLM reads from the model itself. Above temperature 0
-each request has its own seed, which vLLM gives its own generator; its draws are not those of
+`LLM.generate` on token ids and not `LLM.chat`, so that templates are those of `tacos.models.chat`, as in training,
+with the token that closes a turn as a stop token beside those that vLLM reads from the model itself.
+Above temperature 0 each request has its own seed, which vLLM gives its own generator; its draws are not those of
 `TransformersGenerator` with the same seed. A checkpoint may be a LoRA adapter (`VLLMEngine.lora`) on the model.
 """
 
@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from eval.generate.backends import Ask, GenerateSettings, cut, load_tokenizer, local_identity
-from tacos.chat import prompt_ids, stop_tokens
 from tacos.llm.backend import clean_text
+from tacos.llm.backends.engine import VLLMEngine, import_vllm, lent_engine, lora_request, tokenizer_source
 from tacos.llm.base import Completion
-from tacos.llm.engine import VLLMEngine, import_vllm, lent_engine, lora_request, tokenizer_source
+from tacos.models.chat import prompt_ids, stop_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -82,8 +82,10 @@ class VLLMGenerator:
         if short:
             log.warning(
                 "%d of %d replies may end before max_new_tokens, at the context's %d tokens",
-                short, len(prompts), context,
-            )  # fmt: skip
+                short,
+                len(prompts),
+                context,
+            )
         return fitting
 
     def _sampling(self, ask: Ask, stops: list[int]) -> dict[str, Any]:

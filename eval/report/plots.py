@@ -113,8 +113,10 @@ def votes(results: Results) -> Plot | None:
         handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, handlelength=1, borderpad=0
     )
     base = look.literal(results.baseline)
-    caption = (f"Pairs against {base}, each judged in both orders, over all seeds. The winning score is"
-               " (win - lose) / n + 1: 1 is a draw, 2 wins everything.")  # fmt: skip
+    caption = (
+        f"Pairs against {base}, each judged in both orders, over all seeds. The winning score is"
+        " (win - lose) / n + 1: 1 is a draw, 2 wins everything."
+    )
     return Plot("win_tie_lose", "model", f"Win, tie and lose against {results.baseline}", caption, figure)
 
 

@@ -163,8 +163,10 @@ def _caveats(results: Results, lead: ArmSummary) -> str:
                 "There is one seed, so the intervals cover questions only and not chance in training."
             )
         if budget_warnings(results):
-            said.append("The arms were not trained equally (see the equal-budget check), so a difference may"
-                        " come from the training and not from the selection.")  # fmt: skip
+            said.append(
+                "The arms were not trained equally (see the equal-budget check), so a difference may"
+                " come from the training and not from the selection."
+            )
     return " ".join(said)
 
 
@@ -234,12 +236,16 @@ def row_warnings(results: Results) -> list[str]:
     for arm in results.summary:
         for run in unread(results, arm.arm):
             count = run.pairwise.unparsed if run.pairwise else 0
-            lines.append(f"{arm.arm}, seed {run.seed}, has no winning score: {fmt.plural(count, 'question')} unparsed"
-                         " and none judged (the reasons are in reviews.jsonl of its judge folder).")  # fmt: skip
+            lines.append(
+                f"{arm.arm}, seed {run.seed}, has no winning score: {fmt.plural(count, 'question')} unparsed"
+                " and none judged (the reasons are in reviews.jsonl of its judge folder)."
+            )
     arms = [f"{arm.arm} ({found})" for arm in results.summary if (found := _failed(results, arm.arm))]
     if arms:
-        lines.append("There are rows that a stage could give no answer for (pairs for compare, questions for judge):"
-                     f" {fmt.listing(arms)}; no score is invented for them.")  # fmt: skip
+        lines.append(
+            "There are rows that a stage could give no answer for (pairs for compare, questions for judge):"
+            f" {fmt.listing(arms)}; no score is invented for them."
+        )
     return lines
 
 
@@ -259,8 +265,10 @@ def budget_warnings(results: Results) -> list[str]:
         if values and values[-1][0] - values[0][0] > TOLERANCE * values[-1][0]:
             (low, least), (high, most) = values[0], values[-1]
             share = fmt.percent((high - low) / high)
-            lines.append(f"The arms differ by {share} in {name.replace('_', ' ')}: {fmt.count(low)} ({least})"
-                         f" to {fmt.count(high)} ({most}).")  # fmt: skip
+            lines.append(
+                f"The arms differ by {share} in {name.replace('_', ' ')}: {fmt.count(low)} ({least})"
+                f" to {fmt.count(high)} ({most})."
+            )
     if len({t.template_hash for _, t in trained}) > 1:
         lines.append("The arms were trained with different chat templates.")
     return lines

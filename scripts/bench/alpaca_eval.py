@@ -71,9 +71,7 @@ def one_model(folder: Path, reference_python: str | None, rounds: int) -> None:
         file = str(folder / "annotations" / f"{name}.json")
         commands = {"ours": ours(folder, [Path(file)])}
         if reference_python:
-            commands["alpaca_eval"] = [
-                reference_python, "-W", "ignore", "-c", REFERENCE, str(folder), file
-            ]  # fmt: skip
+            commands["alpaca_eval"] = [reference_python, "-W", "ignore", "-c", REFERENCE, str(folder), file]
         seconds: dict[str, list[float]] = {arm: [] for arm in commands}
         said: dict[str, str] = {}
         for _ in range(rounds):

@@ -18,7 +18,7 @@ import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
-from tacos.embed import Embedder, EmbedderSettings
+from tacos.models.embedder import Embedder, EmbedderSettings
 
 
 def timed(vectors: np.ndarray, weights: np.ndarray | None, start: np.ndarray) -> tuple[float, np.ndarray]:

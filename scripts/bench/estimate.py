@@ -24,8 +24,8 @@ from typing import Any
 from aiohttp import web
 
 from tacos.data.read import read_pool
-from tacos.embed import packaged_minilm
 from tacos.errors import SpendCapError
+from tacos.models.embedder import packaged_minilm
 from tacos.pipeline.run import plan, select
 from tacos.pipeline.settings import SelectSettings
 from tacos.tracking import Usage

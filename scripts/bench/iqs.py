@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from tacos.data.rows import read_rows
-from tacos.embed import packaged_minilm
+from tacos.models.embedder import packaged_minilm
 from tacos.scoring.iqs.base import Vectors
 from tacos.scoring.iqs.encoder import EncoderScorer, EncoderSettings
 from tacos.scoring.iqs.light import LightScorer, LightSettings
@@ -44,9 +44,14 @@ def big_encoder(settings: EncoderSettings) -> EncoderScorer:
     from transformers import AutoTokenizer, XLMRobertaConfig, XLMRobertaModel
 
     config = XLMRobertaConfig(
-        vocab_size=250_002, hidden_size=1024, num_hidden_layers=24, num_attention_heads=16,
-        intermediate_size=4096, max_position_embeddings=514, type_vocab_size=1,
-    )  # fmt: skip
+        vocab_size=250_002,
+        hidden_size=1024,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        intermediate_size=4096,
+        max_position_embeddings=514,
+        type_vocab_size=1,
+    )
     scorer = EncoderScorer(settings)
     encoder = XLMRobertaModel(config)
     scorer.network = QualityNetwork(encoder, settings.hidden, settings.dropout, settings.mix)

@@ -151,9 +151,13 @@ def bare_aiohttp(base: str, first: int, count: int) -> None:
 def ours(base: str, first: int, count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         settings = LLMSettings(
-            model=MODEL, endpoint=base, concurrency=AT_ONCE, api_key_env="UNSET",
-            price_per_million_input=0.15, price_per_million_output=0.6,
-        )  # fmt: skip
+            model=MODEL,
+            endpoint=base,
+            concurrency=AT_ONCE,
+            api_key_env="UNSET",
+            price_per_million_input=0.15,
+            price_per_million_output=0.6,
+        )
         ledger = Ledger()
         llm = build_llm(settings, ledger, Path(folder) / "replies.sqlite")
 

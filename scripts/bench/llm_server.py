@@ -26,9 +26,19 @@ from collections import Counter
 
 ROW = re.compile(rb"row (\d+)")
 TAGS = [
-    {"tag": name, "explanation": f"The request asks for {name.lower()}, as its wording shows in several places."}
-    for name in ("Creative writing", "Summarisation", "Fact checking", "Code review", "Travel planning", "Arithmetic")
-]  # fmt: skip
+    {
+        "tag": name,
+        "explanation": f"The request asks for {name.lower()}, as its wording shows in several places.",
+    }
+    for name in (
+        "Creative writing",
+        "Summarisation",
+        "Fact checking",
+        "Code review",
+        "Travel planning",
+        "Arithmetic",
+    )
+]
 FAULTS = ("500", "429", "429 after", "503", "reset", "silent", "not json", "truncated", "empty")
 
 
@@ -37,10 +47,13 @@ def _reply() -> tuple[bytes, bytes]:
     first = {"tag": "row @", "explanation": "Which row of the benchmark this is."}
     message = {"role": "assistant", "content": json.dumps([first, *TAGS])}
     body = {
-        "id": "chatcmpl-0", "object": "chat.completion", "created": 1700000000, "model": "mock",
+        "id": "chatcmpl-0",
+        "object": "chat.completion",
+        "created": 1700000000,
+        "model": "mock",
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 320, "completion_tokens": 200, "total_tokens": 520},
-    }  # fmt: skip
+    }
     before, after = json.dumps(body).encode().split(b"@")
     return before, after
 

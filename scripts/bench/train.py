@@ -41,8 +41,11 @@ ARMS = ("trl", "trl-plain", "ours", "ours-packed")
 STEP, MAX_LENGTH, VOCABULARY = 64, 1024, 8192
 CPU_SHAPE = {"hidden_size": 256, "intermediate_size": 688, "num_hidden_layers": 8, "num_attention_heads": 8}
 GPU_SHAPE = {
-    "hidden_size": 2048, "intermediate_size": 5504, "num_hidden_layers": 16, "num_attention_heads": 16,
-}  # fmt: skip
+    "hidden_size": 2048,
+    "intermediate_size": 5504,
+    "num_hidden_layers": 16,
+    "num_attention_heads": 16,
+}
 
 
 def main() -> None:
@@ -84,9 +87,15 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
     set_seed(0)
     gpu = args.device == "auto" and torch.cuda.is_available()
     settings = TrainSettings(
-        epochs=1, batch_size=STEP, max_length=MAX_LENGTH, template="tiny", bf16=gpu, device=args.device,
-        micro_batch_tokens=args.micro_batch_tokens, packing="on" if args.arm == "ours-packed" else "auto",
-    )  # fmt: skip
+        epochs=1,
+        batch_size=STEP,
+        max_length=MAX_LENGTH,
+        template="tiny",
+        bf16=gpu,
+        device=args.device,
+        micro_batch_tokens=args.micro_batch_tokens,
+        packing="on" if args.arm == "ours-packed" else "auto",
+    )
     quiet(settings)
     tokenizer, data = prepared(args, settings)
     with tempfile.TemporaryDirectory() as folder:
@@ -142,10 +151,17 @@ def plain_trainer(
 
     matched = {"gradient_checkpointing": False, "bf16": gpu} if arm == "trl-plain" else {}
     config = SFTConfig(
-        output_dir=str(out), num_train_epochs=1, gradient_accumulation_steps=STEP // 8, report_to="none",
-        max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, save_strategy="no", disable_tqdm=True,
-        use_cpu=not gpu, **matched,
-    )  # fmt: skip
+        output_dir=str(out),
+        num_train_epochs=1,
+        gradient_accumulation_steps=STEP // 8,
+        report_to="none",
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        save_strategy="no",
+        disable_tqdm=True,
+        use_cpu=not gpu,
+        **matched,
+    )
     rows = Dataset.from_list(planned.training_rows(data.kept)[:-1])
     return SFTTrainer(new_model(tokenizer, gpu), config, train_dataset=rows, processing_class=tokenizer)
 
@@ -159,8 +175,9 @@ def report(found: dict[str, list[dict[str, float]]]) -> None:
         median = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
         ratios = [
             statistics.median(a["rate"] / b["rate"] for a, b in zip(runs, found[other], strict=True))
-            for other in ("trl", "trl-plain") if other in found
-        ]  # fmt: skip
+            for other in ("trl", "trl-plain")
+            if other in found
+        ]
         print(
             f"{arm:12} {median['rate']:14,.0f} {median['tokens']:10,.0f} {median['peak_gb']:8.2f} "
             f"{median['loss']:10.3f}  {', '.join(f'{r:.2f}' for r in ratios)}"

@@ -21,10 +21,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from tacos.embed import Embedder
 from tacos.llm.base import LLM, Request, Sampling
 from tacos.llm.parse import parse_tags
 from tacos.llm.reading import ask
+from tacos.models.embedder import Embedder
 from tacos.progress import track
 from tacos.prompts import SCHEMAS, fill
 from tacos.types import Message, Pool, Record, Sample

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import Field, model_validator
 
-from tacos.llm.engine import VLLMEngine
+from tacos.llm.backends.engine import VLLMEngine
 from tacos.types import Message, Record
 
 
@@ -60,7 +60,7 @@ class LLM(Protocol):
 
 
 class RayActors(Record):
-    """Answers by actors on the machines of a Ray cluster (`tacos.llm.ray`): where and how fast, never what."""
+    """Answers by actors on the machines of a Ray cluster (`tacos.llm.backends.ray`): where and how fast, never what."""
 
     actors: int = Field(2, ge=1)
     """Each has a backend of its own: `concurrency` calls in flight, or one vLLM engine."""

@@ -21,10 +21,10 @@ import orjson
 
 from tacos.errors import ConfigError, TacosError
 from tacos.llm.backend import Reply
+from tacos.llm.backends.openai import OpenAIBackend
+from tacos.llm.backends.wire import CallError, excerpt, read_reply
 from tacos.llm.base import Completion, Request
 from tacos.llm.cache import ReplyCache, request_key
-from tacos.llm.openai import OpenAIBackend
-from tacos.llm.wire import CallError, excerpt, read_reply
 from tacos.store.files import cannot_write
 from tacos.types import Message
 
@@ -71,10 +71,11 @@ class BatchWriter:
         """body: the JSON that would be posted."""
         if key in self._seen:
             return
-        row = (
-            b'{"custom_id":"%b","method":"POST","url":"%b","body":%b}\n'
-            % (key.hex().encode(), URL.encode(), body)
-        )  # fmt: skip
+        row = b'{"custom_id":"%b","method":"POST","url":"%b","body":%b}\n' % (
+            key.hex().encode(),
+            URL.encode(),
+            body,
+        )
         if self._rows >= self._limits[0] or self._bytes + len(row) > self._limits[1]:
             self.close()
         try:

@@ -261,21 +261,21 @@ def build_llm(
 
 def _backend(settings: LLMSettings, device: str) -> Backend:
     if settings.ray is not None:
-        from tacos.llm.ray import RayBackend
+        from tacos.llm.backends.ray import RayBackend
 
         return RayBackend(settings, device, make=_backend)
     if settings.backend == "openai":
-        from tacos.llm.openai import OpenAIBackend
+        from tacos.llm.backends.openai import OpenAIBackend
 
         return OpenAIBackend(settings, api_key=read_key(settings, os.environ))
     if settings.backend == "transformers":
-        from tacos.llm.transformers import TransformersBackend
+        from tacos.llm.backends.transformers import TransformersBackend
 
         return TransformersBackend(
             settings.model, batch_size=settings.concurrency, device=device, dtype=settings.dtype
         )
     if settings.backend == "vllm":
-        from tacos.llm.vllm import VLLMBackend
+        from tacos.llm.backends.vllm import VLLMBackend
 
         return VLLMBackend(settings)
     raise ConfigError(

@@ -19,9 +19,9 @@ import aiohttp
 import orjson
 
 from tacos.errors import LLMError, nearest
+from tacos.llm.backends.openai import OpenAIBackend
 from tacos.llm.base import Completion, LLMSettings, Request, Sampling
 from tacos.llm.client import wait_for
-from tacos.llm.openai import OpenAIBackend
 from tacos.types import Message, Record
 
 NEAR = 0.95

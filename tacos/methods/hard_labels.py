@@ -25,8 +25,8 @@ from eval.generate.vllm import VLLMGenerator
 from eval.judge import Comparison, LLMJudge, LLMJudgeSettings, Verdict, judge_request, likeness
 from eval.pairwise.rules import Result, Rule, combine, outcome
 from tacos import steps
+from tacos.llm.backends.engine import VLLMEngine, release
 from tacos.llm.base import Sampling
-from tacos.llm.engine import VLLMEngine, release
 from tacos.llm.estimate import Asked
 from tacos.prompts import load
 from tacos.scoring.learned import LearnedSettings

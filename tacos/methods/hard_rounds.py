@@ -50,10 +50,15 @@ class RoundRecord(Record):
         found = [None if label.hard is None else int(label.hard) for label in labels]
         hard, easy = found.count(1), found.count(0)
         return cls(
-            round=number, batch=tuple(ids), labels=tuple(found), hard=hard, easy=easy, unread=found.count(None),
+            round=number,
+            batch=tuple(ids),
+            labels=tuple(found),
+            hard=hard,
+            easy=easy,
+            unread=found.count(None),
             hard_share=hard / (hard + easy) if hard + easy else None,
             judge_calls=sum(label.calls for label in labels),
-        )  # fmt: skip
+        )
 
     @property
     def summary(self) -> str:

@@ -180,8 +180,12 @@ def _clusters(bench: steps.Bench, vectors: Stage, settings: IterSelectTuneSettin
 
 
 def _round(
-    bench: steps.Bench, settings: IterSelectTuneSettings, number: int, space: dict[str, Stage], last: Stage | None
-) -> Stage:  # fmt: skip
+    bench: steps.Bench,
+    settings: IterSelectTuneSettings,
+    number: int,
+    space: dict[str, Stage],
+    last: Stage | None,
+) -> Stage:
     """Round `number`: state.npz, batch.jsonl, answers.jsonl, and rounds.jsonl of all rounds so far.
 
     After a round that stopped, a later one hands on what it is given.
@@ -274,16 +278,22 @@ def _infer(
     def work(job: Job) -> Outcome:
         pool, state = job.pool(), State.read(job.inputs["last"])
         records = read_records(job.inputs["last"])
-        parts = fill_up(state, len(pool) if bench.budget is None else bench.budget,
-                        Space.of(job, settings, bench.seed))  # fmt: skip
+        parts = fill_up(
+            state, len(pool) if bench.budget is None else bench.budget, Space.of(job, settings, bench.seed)
+        )
         steps.write_scores(job.out / "scores.parquet", pool, _scores(parts, len(pool)))
-        write_groups(Groups(tuple(parts), tuple(np.sort(part.rows) for part in parts.values())),
-                     job.out / "groups.jsonl")  # fmt: skip
+        write_groups(
+            Groups(tuple(parts), tuple(np.sort(part.rows) for part in parts.values())),
+            job.out / "groups.jsonl",
+        )
         write_records(records, job.out)
         write_plots(records, state, job.out)
         metrics = totals(records) | {"full_labelling": len(pool) * settings.judge.calls}
-        log.info("%(judged)d rows judged in %(rounds)d rounds, %(hard)d of them hard: %(judge_calls)d judge calls, "
-                 "where labelling all rows takes %(full_labelling)d", metrics)  # fmt: skip
+        log.info(
+            "%(judged)d rows judged in %(rounds)d rounds, %(hard)d of them hard: %(judge_calls)d judge calls, "
+            "where labelling all rows takes %(full_labelling)d",
+            metrics,
+        )
         return Outcome(
             rows_in=len(pool), rows_out=sum(len(part.rows) for part in parts.values()), metrics=metrics
         )
@@ -295,8 +305,10 @@ def fill_up(state: State, budget: int, space: Space) -> dict[str, Ranked]:
     """D^H with at least `budget` rows, as far as the pool has them, by where they come from."""
     m, hard = state.hardness, state.hard
     judged = space.ranked(hard, hard, m)  # R = 1: each is in D^H
-    parts = {f"hard: round {r}": judged.where(state.round[judged.rows] == r)
-             for r in np.unique(state.round[hard]).tolist()}  # fmt: skip
+    parts = {
+        f"hard: round {r}": judged.where(state.round[judged.rows] == r)
+        for r in np.unique(state.round[hard]).tolist()
+    }
     left, batches = np.flatnonzero(state.label < 0), [Ranked.unknown(hard[:0])]
     while len(hard) < budget and len(left):
         batch = space.batch(left, hard, m, INFERENCE + len(batches)).top(budget - len(hard))

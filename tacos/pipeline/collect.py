@@ -15,7 +15,7 @@ import numpy as np
 from eval.pairwise.rules import points, summarise
 from eval.results import ArmRun, ArmSummary, Audit, Interval, Results, TagReport
 from eval.stats import bootstrap_mean, clustered_difference, clustered_mean, crossed_difference, crossed_mean
-from tacos.embed import MINILM
+from tacos.models.embedder import MINILM
 from tacos.pipeline.graph import ArmStages, Experiment
 from tacos.pipeline.pool import truth_of
 from tacos.pipeline.settings import TINY, ExperimentSettings
@@ -56,7 +56,9 @@ class Collector:
             baseline=self.settings.baseline,
             parts=parts_used(self.experiment),
             pool={
-                "source": self.settings.pool.source, "read": outcome.rows_in, "rows": outcome.rows_out,
+                "source": self.settings.pool.source,
+                "read": outcome.rows_in,
+                "rows": outcome.rows_out,
                 "dropped": outcome.metrics["dropped"],
             },
             pool_audit=audit(self.pool.ids, self.pool, self.truth),
@@ -69,7 +71,7 @@ class Collector:
             total_usage=self.used,
             versions=package_versions(),
             commit=git_commit(),
-        )  # fmt: skip
+        )
 
     def run(self, arm: ArmStages) -> ArmRun:
         folders = {name: self.store.folder(stage) for name, stage in arm.stages().items()}
@@ -173,9 +175,12 @@ def failed_rows(arm: ArmStages, store: ArtifactStore) -> dict[str, int]:
 def tag_report(arm: str, folder: Path) -> TagReport:
     data = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
     return TagReport(
-        arm=arm, counts=data["distinct_tags"], samples=data["tagged_samples"],
-        top_before=data["top_before"], top_after=data["top_after"],
-    )  # fmt: skip
+        arm=arm,
+        counts=data["distinct_tags"],
+        samples=data["tagged_samples"],
+        top_before=data["top_before"],
+        top_after=data["top_after"],
+    )
 
 
 def audit(ids: Sequence[str], pool: Pool, truth: dict[str, Truth] | None) -> Audit:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from eval.questions import existing, read_questions
-from tacos.data.builtin import build
+from tacos.data.builtin.build import build
 from tacos.data.decontaminate import contaminated
 from tacos.data.prepare import prepare
 from tacos.data.read import Dropped, ReadResult, count_reasons, local_file, read_pool

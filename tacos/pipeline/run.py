@@ -14,14 +14,14 @@ from typing import Any
 
 from eval.results import Results
 from tacos.allocation.base import check_budget
-from tacos.data.builtin import build
+from tacos.data.builtin.build import build
 from tacos.data.read import read_pool
-from tacos.embed import Embedder
 from tacos.errors import ConfigError
 from tacos.llm.base import LLM
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import build_llm
 from tacos.llm.estimate import batch_cost, expected_usage
+from tacos.models.embedder import Embedder
 from tacos.pipeline.collect import Collector
 from tacos.pipeline.folder import check_run_folder, link_artifacts, write_config
 from tacos.pipeline.graph import Experiment, selection_stage
@@ -249,8 +249,14 @@ def select(settings: SelectSettings, out: Path, retry_failed: bool = False) -> S
     )
     load, done = store.record(loading).outcome, store.record(stage).outcome
     report = SelectReport(
-        pool=load.rows_in, selected=done.rows_out, dropped=load.rows_failed, method=settings.method,
-        budget=settings.budget, seconds=round(time.perf_counter() - started, 2), out=str(out), run_dir=str(run),
-    )  # fmt: skip
+        pool=load.rows_in,
+        selected=done.rows_out,
+        dropped=load.rows_failed,
+        method=settings.method,
+        budget=settings.budget,
+        seconds=round(time.perf_counter() - started, 2),
+        out=str(out),
+        run_dir=str(run),
+    )
     write_json(run / "select.json", report)
     return report

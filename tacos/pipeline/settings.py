@@ -11,14 +11,14 @@ from pydantic import Field, field_validator, model_validator
 
 from eval.generate.answering import GenerateSettings
 from tacos.config import parse
-from tacos.data.builtin import BuiltinSettings
+from tacos.data.builtin.build import BuiltinSettings
 from tacos.data.dedup import DedupSettings
 from tacos.data.read import ReadSettings
-from tacos.embed import EmbedderSettings
 from tacos.errors import nearest
 from tacos.llm.base import LLMSettings, Sampling
 from tacos.llm.prices import price_tables, priced
 from tacos.methods import METHODS
+from tacos.models.embedder import EmbedderSettings
 from tacos.tracking import TrackingSettings
 from tacos.types import Record
 from train.settings import TrainSettings

@@ -20,7 +20,7 @@ from eval.pairwise.rules import Judged, compare
 from tacos import steps
 from tacos.data.read import read_pool
 from tacos.errors import ConfigError, PoolError
-from tacos.llm import engine, ray
+from tacos.llm.backends import engine, ray
 from tacos.llm.base import LLMSettings
 from tacos.llm.estimate import Asked
 from tacos.pipeline.pool import BUILTIN, questions_of, read_questions, reference_pool
@@ -100,8 +100,10 @@ def answer_stage(
     if asked.template == "auto":  # the base as it is, which brings none, is asked as the others were taught
         asked = asked.model_copy(update={"template": train.template})
     identity: dict[str, Any] = {
-        "generate": asked.model_dump(exclude={"batch_size"}), "max_length": train.max_length, "seed": seed,
-    }  # fmt: skip
+        "generate": asked.model_dump(exclude={"batch_size"}),
+        "max_length": train.max_length,
+        "seed": seed,
+    }
     if isinstance(model, str):
         identity["model"] = named_by_content(model)
 
@@ -157,9 +159,11 @@ def judge_stage(
             raise ConfigError(f"eval.judge.by=llm needs llms.{settings.llm}: add its model and endpoint")
         llm = llms[settings.llm]
         identity |= {
-            "llm": llm.identity(), "sampling": settings.sampling, "reask": settings.reask,
+            "llm": llm.identity(),
+            "sampling": settings.sampling,
+            "reask": settings.reask,
             "prompt": load("judge_pair").template,
-        }  # fmt: skip
+        }
         estimate = _judge_estimate(experiment, llm, asking)
 
     def work(job: Job) -> Outcome:

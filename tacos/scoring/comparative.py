@@ -168,8 +168,11 @@ def compare_request(first: Sample, second: Sample, settings: ComparativeSettings
     prompt = fill(
         "compare",
         low=str(settings.low),
-        prompt_1=first.prompt, response_1=first.response, prompt_2=second.prompt, response_2=second.response,
-    )  # fmt: skip
+        prompt_1=first.prompt,
+        response_1=first.response,
+        prompt_2=second.prompt,
+        response_2=second.response,
+    )
     message = Message(role="user", content=prompt)
     return Request(messages=(message,), sampling=settings.sampling, json_schema=SCHEMAS["compare"])
 

@@ -77,6 +77,12 @@ def keep_words(text: str, row: int, donors: Donors, rng: np.random.Generator) ->
 
 
 CORRUPTIONS: dict[str, Corruption] = {
-    "truncate": truncate, "swap": swap, "swap_near": swap_near, "repeat": repeat, "pad": pad,
-    "shuffle": shuffle, "common_phrase": common_phrase, "keep_words": keep_words,
-}  # fmt: skip
+    "truncate": truncate,
+    "swap": swap,
+    "swap_near": swap_near,
+    "repeat": repeat,
+    "pad": pad,
+    "shuffle": shuffle,
+    "common_phrase": common_phrase,
+    "keep_words": keep_words,
+}

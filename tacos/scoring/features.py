@@ -20,15 +20,30 @@ import numpy as np
 from tacos.progress import track
 
 SURFACE = (
-    "log_words", "ends_finished", "starts_upper", "distinct_words", "distinct_bigrams",
-    "repeated_sentences", "prompt_words_used", "response_words_new",
-    "digits", "punctuation", "mean_word_length",
-)  # fmt: skip
+    "log_words",
+    "ends_finished",
+    "starts_upper",
+    "distinct_words",
+    "distinct_bigrams",
+    "repeated_sentences",
+    "prompt_words_used",
+    "response_words_new",
+    "digits",
+    "punctuation",
+    "mean_word_length",
+)
 """What needs no pool and no embedding; CaR's quality scorer (`tacos.scoring.iqs`) reads these too."""
 NAMES = (
-    *SURFACE[:8], "cosine_prompt", "response_reuse", "sentence_reuse_max", "sentence_reuse_mean",
-    *SURFACE[8:], "neighbour_cosine", "neighbour_length_gap", "neighbour_shape",
-)  # fmt: skip
+    *SURFACE[:8],
+    "cosine_prompt",
+    "response_reuse",
+    "sentence_reuse_max",
+    "sentence_reuse_mean",
+    *SURFACE[8:],
+    "neighbour_cosine",
+    "neighbour_length_gap",
+    "neighbour_shape",
+)
 
 PLAIN_MARKS = str.maketrans("\u2018\u2019\u201c\u201d\u2013\u2014", "''\"\"--")
 WORD = re.compile(r"\w+")
@@ -126,9 +141,14 @@ def text_features(prompt: str, response: str, corpus: Corpus, own: int) -> list[
 
 
 def features(
-    prompts: Sequence[str], responses: Sequence[str], prompt_vectors: np.ndarray,
-    response_vectors: np.ndarray, corpus: Corpus, rows: np.ndarray, in_corpus: bool,
-) -> np.ndarray:  # fmt: skip
+    prompts: Sequence[str],
+    responses: Sequence[str],
+    prompt_vectors: np.ndarray,
+    response_vectors: np.ndarray,
+    corpus: Corpus,
+    rows: np.ndarray,
+    in_corpus: bool,
+) -> np.ndarray:
     """(n, 18) float64, columns as in `NAMES`.
 
     rows: (n,) the pool row each pair comes from, never taken as its own neighbour.

@@ -21,7 +21,7 @@ from pydantic import Field
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
 
-from tacos.embed import Embedder
+from tacos.models.embedder import Embedder
 from tacos.scoring.comparative import HIGH, LOW, Pair, PairScores
 from tacos.scoring.corrupt import CORRUPTIONS, Donors
 from tacos.scoring.features import Corpus, features
@@ -132,9 +132,14 @@ def _fit(data: PairData, settings: LearnedSettings, keep: np.ndarray) -> Quality
 
 
 def corrupted_pairs(
-    pool: Pool, prompts: np.ndarray, own: np.ndarray, corpus: Corpus,
-    embedder: Embedder, settings: LearnedSettings, seed: int,
-) -> PairData:  # fmt: skip
+    pool: Pool,
+    prompts: np.ndarray,
+    own: np.ndarray,
+    corpus: Corpus,
+    embedder: Embedder,
+    settings: LearnedSettings,
+    seed: int,
+) -> PairData:
     """Originals beside their corruptions, with features; a corruption equal to its original is left out."""
     rng = np.random.default_rng(seed)
     donors = _donors(pool, prompts, corpus, settings)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tacos.embed import Embedder
+from tacos.models.embedder import Embedder
 from tacos.scoring.features import features
 from tacos.scoring.learned import LearnedSettings, fit_pool
 from tacos.types import Pool
@@ -21,9 +21,14 @@ class PoolJudge:
     """prompts, responses: (n, dim) unit embeddings of the pool."""
 
     def __init__(
-        self, pool: Pool, prompts: np.ndarray, responses: np.ndarray, embedder: Embedder,
-        settings: LearnedSettings, seed: int,
-    ):  # fmt: skip
+        self,
+        pool: Pool,
+        prompts: np.ndarray,
+        responses: np.ndarray,
+        embedder: Embedder,
+        settings: LearnedSettings,
+        seed: int,
+    ):
         self.pool = pool
         self.prompts = prompts
         self.embedder = embedder

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tacos.data.builtin import BuiltinSettings, build
-from tacos.data.defects import DEFECTS
-from tacos.data.skills import SKILLS
+from tacos.data.builtin.build import BuiltinSettings, build
+from tacos.data.builtin.defects import DEFECTS
+from tacos.data.builtin.skills import SKILLS
 from tacos.text import exact_match
 
 SETTINGS = BuiltinSettings(size=1000, seed=3, test_size=150, corpus_size=3000)

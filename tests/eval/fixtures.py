@@ -56,16 +56,38 @@ class Arm:
 
 ARMS = (
     Arm("tacos", "tacos", 0.120, 0.612, 96, Usage(seconds=41.82, calls=0), loss=1.182),
-    Arm("tacos-llm", "tacos", 0.094, 0.634, 101, Usage(calls=11484, failed_calls=12, cached_calls=310,
-        prompt_tokens=6_204_118, completion_tokens=402_771, cost_usd=1.172371, seconds=1873.4), loss=1.151),
+    Arm(
+        "tacos-llm",
+        "tacos",
+        0.094,
+        0.634,
+        101,
+        Usage(
+            calls=11484,
+            failed_calls=12,
+            cached_calls=310,
+            prompt_tokens=6_204_118,
+            completion_tokens=402_771,
+            cost_usd=1.172371,
+            seconds=1873.4,
+        ),
+        loss=1.151,
+    ),
     Arm("random", "random", 0.374, 0.489, 78, Usage(seconds=0.0121), loss=1.391),
     Arm("car", "car", 0.171, 0.571, 112, Usage(seconds=28.311), loss=1.233),
-    Arm("iterselecttune", "iterselecttune", 0.228, 0.552, 121, Usage(calls=900, prompt_tokens=411_020,
-        completion_tokens=9_114, cost_usd=0.06712, seconds=311.9), loss=1.262),
+    Arm(
+        "iterselecttune",
+        "iterselecttune",
+        0.228,
+        0.552,
+        121,
+        Usage(calls=900, prompt_tokens=411_020, completion_tokens=9_114, cost_usd=0.06712, seconds=311.9),
+        loss=1.262,
+    ),
     Arm("longest", "length", 0.401, 0.447, 214, Usage(seconds=0.0304), loss=1.502),
     Arm("full pool", "full", 0.371, 0.507, 79, Usage(seconds=0.0098), rows=POOL_ROWS, loss=1.344),
     Arm("zero-shot", "none", 0.0, 0.031, 0, Usage(), rows=0, loss=4.214),
-)  # fmt: skip
+)
 
 
 def make_results(
@@ -158,17 +180,29 @@ def _run(rng: random.Random, arm: Arm, seed: int, truth: bool, training: bool, p
     trained, judged = None, None
     if training and arm.rows:
         trained = Trained(
-            samples=arm.rows, epochs=round(36_000 / (arm.rows * arm.words), 3), steps=60,
-            tokens=round(rng.uniform(88_000, 104_000)), loss_tokens=36_000 + rng.randrange(400),
-            final_loss=arm.loss - 0.2, seconds=rng.uniform(41, 47), truncated=rng.randrange(4),
+            samples=arm.rows,
+            epochs=round(36_000 / (arm.rows * arm.words), 3),
+            steps=60,
+            tokens=round(rng.uniform(88_000, 104_000)),
+            loss_tokens=36_000 + rng.randrange(400),
+            final_loss=arm.loss - 0.2,
+            seconds=rng.uniform(41, 47),
+            truncated=rng.randrange(4),
             template_hash="9b2f41c07de1a355",
-        )  # fmt: skip
+        )
     if training and arm.name != "random":
         win = round(QUESTIONS * min(0.9, max(0.02, 0.36 + 2.2 * (arm.exact_match - 0.489))))
         lose = round((QUESTIONS - win) * 0.55)
         score = interval(1 + (win - lose) / QUESTIONS, 0.13, QUESTIONS)
-        judged = Pairwise(opponent="random", win=win, tie=QUESTIONS - win - lose, lose=lose, unparsed=0,
-                          winning_score=score, longer_wins=0.56)  # fmt: skip
+        judged = Pairwise(
+            opponent="random",
+            win=win,
+            tie=QUESTIONS - win - lose,
+            lose=lose,
+            unparsed=0,
+            winning_score=score,
+            longer_wins=0.56,
+        )
     stages = ("pool", "embed", "tag", "score", "select", "train", "generate", "judge")
     exact = rate(arm.exact_match + rng.uniform(-0.025, 0.025), 0.06, QUESTIONS)
     return ArmRun(

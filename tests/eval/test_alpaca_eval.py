@@ -203,10 +203,22 @@ def test_readable_preferences(value: Any, preference: float) -> None:
 
 @pytest.mark.parametrize(
     ("value", "reason"),
-    [(None, "no preference"), (math.nan, "NaN"), ("nan", "NaN"), (2.5, "outside 1..2"), (0.5, "outside 1..2"),
-     (-1, "outside 1..2"), (math.inf, "outside 1..2"), ("M", "not a number"), ("", "not a number"),
-     (True, "not a number"), ([1], "not a number"), ({}, "not a number"), (10**400, "not a number")],
-)  # fmt: skip
+    [
+        (None, "no preference"),
+        (math.nan, "NaN"),
+        ("nan", "NaN"),
+        (2.5, "outside 1..2"),
+        (0.5, "outside 1..2"),
+        (-1, "outside 1..2"),
+        (math.inf, "outside 1..2"),
+        ("M", "not a number"),
+        ("", "not a number"),
+        (True, "not a number"),
+        ([1], "not a number"),
+        ({}, "not a number"),
+        (10**400, "not a number"),
+    ],
+)
 def test_unreadable_preferences_say_why(value: Any, reason: str) -> None:
     assert read_preference(value) == (None, reason)
 

@@ -23,10 +23,10 @@ from eval.alpaca_eval.judging import (
 )
 from tacos.errors import TacosError
 from tacos.llm.backend import Reply
+from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.base import Completion, LLMSettings, Request, Sampling
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM
-from tacos.llm.scripted import ScriptedLLM
 from tacos.prompts import fill, load
 from tacos.store.files import write_json
 from tacos.tracking import Ledger
@@ -173,9 +173,21 @@ def test_a_share_is_a_probability(logprobs: dict[str, float]) -> None:
 
 @pytest.mark.parametrize(
     ("text", "preference"),
-    [("A", 2.0), ("B", 1.0), (" b", None), ("**B**", 1.0), ("Answer: A.", 2.0), ("A good answer", None),
-     ("B is close.\nVerdict: A", 2.0), ("A\n\nB\n", 1.0), ("", None), ("AB", None), ("Both", None), ("A or B", None)],
-)  # fmt: skip
+    [
+        ("A", 2.0),
+        ("B", 1.0),
+        (" b", None),
+        ("**B**", 1.0),
+        ("Answer: A.", 2.0),
+        ("A good answer", None),
+        ("B is close.\nVerdict: A", 2.0),
+        ("A\n\nB\n", 1.0),
+        ("", None),
+        ("AB", None),
+        ("Both", None),
+        ("A or B", None),
+    ],
+)
 def test_written_verdicts(text: str, preference: float | None) -> None:
     found, error = read_verdict(Completion(text=text), first=True)
     assert found == preference and (error is None) == (preference is not None)

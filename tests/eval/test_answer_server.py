@@ -23,9 +23,9 @@ from eval.generate.backends import Ask, GenerateSettings, LLMGenerator, Transfor
 from eval.generate.vllm import VLLMEngine, VLLMGenerator
 from tacos.data.rows import Row
 from tacos.errors import ConfigError, LLMError, SpendCapError, TacosError
+from tacos.llm.backends.engine import release
 from tacos.llm.base import Completion, LLMSettings
 from tacos.llm.client import CachedLLM, build_llm
-from tacos.llm.engine import release
 from tacos.tracking import Ledger
 from tacos.types import Answer, Question
 from tests.llm.helpers import client
@@ -323,7 +323,7 @@ from eval.generate.backends import GenerateSettings, LLMGenerator
 from eval.questions import read_questions
 from tacos.llm.base import LLMSettings
 from tacos.llm.client import CachedLLM, build_llm
-from tacos.llm.engine import release
+from tacos.llm.backends.engine import release
 from tacos.tracking import Ledger
 
 folder, endpoint = Path(sys.argv[1]), sys.argv[2]
@@ -437,7 +437,7 @@ def test_vllm_is_asked_with_our_template_stops_and_seeds(
 ) -> None:
     from eval.generate.answering import conversation
     from eval.generate.backends import load_tokenizer
-    from tacos.chat import end_token, prompt_ids
+    from tacos.models.chat import end_token, prompt_ids
 
     monkeypatch.setitem(sys.modules, "vllm", fake := FakeVLLM())
     settings = GenerateSettings(

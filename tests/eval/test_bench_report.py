@@ -55,15 +55,25 @@ def interval(mean: float, half: float, n: int = 80) -> Interval:
 def rated(average: float | None, judged: int = 4, unparsed: int = 0, **changed: Any) -> ModelScore:
     """Two questions of two turns in three categories' worth of averages."""
     values: dict[str, Any] = {
-        "turn_1": average, "turn_2": average, "average": average,
-        "judged": judged, "expected": 4, "unparsed": unparsed, "missing": 4 - judged - unparsed,
-        "duplicate": 0, "unknown": 0, "off_scale": 0, "coverage": judged / 4, "complete": judged == 4,
-        "judge": "gpt-4", "ci": average and interval(average, 0.5, 2),
+        "turn_1": average,
+        "turn_2": average,
+        "average": average,
+        "judged": judged,
+        "expected": 4,
+        "unparsed": unparsed,
+        "missing": 4 - judged - unparsed,
+        "duplicate": 0,
+        "unknown": 0,
+        "off_scale": 0,
+        "coverage": judged / 4,
+        "complete": judged == 4,
+        "judge": "gpt-4",
+        "ci": average and interval(average, 0.5, 2),
         "categories": {
             name: CategoryScore(turn_1=average, turn_2=average, average=average, judged=judged, expected=4)
             for name in ("writing", "math", "coding")
         },
-    }  # fmt: skip
+    }
     return ModelScore(**values | changed)
 
 
@@ -81,12 +91,31 @@ def two_models() -> SingleScores:
 
 def pair(name: str = "m_1", **changed: Any) -> PairScore:
     values: dict[str, Any] = {
-        "model_1": name, "model_2": "base", "judge": "gpt-4", "win": 48, "tie": 83, "lose": 29, "error": 0,
-        "n": 160, "win_rate": 0.3, "win_rate_adjusted": 0.559375, "ci": interval(0.559375, 0.05),
-        "expected": 160, "missing": 0, "duplicate": 0, "unknown": 0, "coverage": 1.0, "complete": True,
-        "swap_consistency": 0.725, "first_position_rate": 0.505, "longer_wins": None,
-        "categories": {"math": CategoryPairs(win=1, tie=2, lose=1), "stem": CategoryPairs(win=0, tie=0, lose=0)},
-    }  # fmt: skip
+        "model_1": name,
+        "model_2": "base",
+        "judge": "gpt-4",
+        "win": 48,
+        "tie": 83,
+        "lose": 29,
+        "error": 0,
+        "n": 160,
+        "win_rate": 0.3,
+        "win_rate_adjusted": 0.559375,
+        "ci": interval(0.559375, 0.05),
+        "expected": 160,
+        "missing": 0,
+        "duplicate": 0,
+        "unknown": 0,
+        "coverage": 1.0,
+        "complete": True,
+        "swap_consistency": 0.725,
+        "first_position_rate": 0.505,
+        "longer_wins": None,
+        "categories": {
+            "math": CategoryPairs(win=1, tie=2, lose=1),
+            "stem": CategoryPairs(win=0, tie=0, lose=0),
+        },
+    }
     return PairScore(**values | changed)
 
 
@@ -96,22 +125,48 @@ def pairs(*found: PairScore) -> PairScores:
 
 def alpaca(**changed: Any) -> AlpacaEvalScore:
     values: dict[str, Any] = {
-        "n": 805, "expected": 805, "missing": 0, "unparsed": 0, "duplicate": 0, "unknown": 0, "reasons": {},
-        "empty": 0, "no_output": 0, "win_rate": 17.1882, "standard_error": 1.1748, "discrete_win_rate": 16.3,
-        "length_controlled_winrate": 28.1552, "lc_standard_error": 0.9, "regularisation": 2.78,
-        "longer_wins": 0.832, "mean_length": 1070.2, "baseline": "gpt4", "annotator": "judge_x",
-    }  # fmt: skip
+        "n": 805,
+        "expected": 805,
+        "missing": 0,
+        "unparsed": 0,
+        "duplicate": 0,
+        "unknown": 0,
+        "reasons": {},
+        "empty": 0,
+        "no_output": 0,
+        "win_rate": 17.1882,
+        "standard_error": 1.1748,
+        "discrete_win_rate": 16.3,
+        "length_controlled_winrate": 28.1552,
+        "lc_standard_error": 0.9,
+        "regularisation": 2.78,
+        "longer_wins": 0.832,
+        "mean_length": 1070.2,
+        "baseline": "gpt4",
+        "annotator": "judge_x",
+    }
     return AlpacaEvalScore(**values | changed)
 
 
 def reviewed(cls: type[Score], win: int, tie: int, lose: int, **changed: Any) -> Any:
     n = win + tie + lose
     values: dict[str, Any] = {
-        "win": win, "tie": tie, "lose": lose, "unparsed": 0, "n": n,
-        "winning_score": interval(1 + (win - lose) / n, 0.1, n) if n else None, "swap_consistency": 0.8,
-        "first_position": 0.5, "longer_wins": 0.68, "duplicate": 0, "unknown": 0, "bad": 0, "empty": 0,
-        "expected": n, "missing": 0,
-    }  # fmt: skip
+        "win": win,
+        "tie": tie,
+        "lose": lose,
+        "unparsed": 0,
+        "n": n,
+        "winning_score": interval(1 + (win - lose) / n, 0.1, n) if n else None,
+        "swap_consistency": 0.8,
+        "first_position": 0.5,
+        "longer_wins": 0.68,
+        "duplicate": 0,
+        "unknown": 0,
+        "bad": 0,
+        "empty": 0,
+        "expected": n,
+        "missing": 0,
+    }
     return cls(**values | changed)
 
 
@@ -120,10 +175,18 @@ def reviews() -> PairwiseScores:
     sets = {
         "vicuna": reviewed(SetScore, 44, 15, 21, name="vicuna", model_a="m", judge="gpt-4", notes=[]),
         "koala": reviewed(
-            SetScore, 85, 36, 57, unparsed=2, expected=180, name="koala", model_a="m",
-            judge="gpt-4", notes=["2 orders unparsed: refusal"],
+            SetScore,
+            85,
+            36,
+            57,
+            unparsed=2,
+            expected=180,
+            name="koala",
+            model_a="m",
+            judge="gpt-4",
+            notes=["2 orders unparsed: refusal"],
         ),
-    }  # fmt: skip
+    }
     pooled = reviewed(Score, 129, 51, 78, unparsed=2, expected=260)
     return PairwiseScores(rule="lenient", unparsed_as="count", sets=sets, pooled=pooled)
 
@@ -131,15 +194,30 @@ def reviews() -> PairwiseScores:
 def judged() -> JudgeReport:
     def rates(n: int, accuracy: float, unparsed: int = 0) -> Rates:
         return Rates(
-            n=n, accuracy=interval(accuracy, 0.05, n) if n else None, ties=1, unparsed=unparsed,
-            swap_consistency=0.9, first_position=0.5, longer_wins=0.6,
-        )  # fmt: skip
+            n=n,
+            accuracy=interval(accuracy, 0.05, n) if n else None,
+            ties=1,
+            unparsed=unparsed,
+            swap_consistency=0.9,
+            first_position=0.5,
+            longer_wins=0.6,
+        )
 
     return JudgeReport(
-        judge="scorer", source="pairs.jsonl", rule="lenient", pairs=60, tied_labels=3, bad=2, duplicate=1,
-        all=rates(55, 0.78, 2), length_matched=rates(0, 0.5), longer_baseline=rates(57, 0.6),
-        longer_baseline_matched=rates(0, 0.5), label_longer=0.61, errors={"no scores": 2},
-    )  # fmt: skip
+        judge="scorer",
+        source="pairs.jsonl",
+        rule="lenient",
+        pairs=60,
+        tied_labels=3,
+        bad=2,
+        duplicate=1,
+        all=rates(55, 0.78, 2),
+        length_matched=rates(0, 0.5),
+        longer_baseline=rates(57, 0.6),
+        longer_baseline_matched=rates(0, 0.5),
+        label_longer=0.61,
+        errors={"no scores": 2},
+    )
 
 
 def ratings() -> Ratings:
@@ -309,7 +387,10 @@ def test_a_judge_without_length_matched_pairs_has_no_row_of_them() -> None:
             "No preference between m_1 and base can be claimed on MT-Bench"
             " (win rate 52.0% [47.0, 57.0], ties one half).",
         ),
-        (pairs(pair(win_rate_adjusted=None, ci=None)), "No pair of games could be read, so there is no win rate."),
+        (
+            pairs(pair(win_rate_adjusted=None, ci=None)),
+            "No pair of games could be read, so there is no win rate.",
+        ),
         (
             AlpacaEvalResult(models={"m": alpaca()}),
             "m has a length-controlled win rate of 28.2% against gpt4 on AlpacaEval 2.",
@@ -329,7 +410,7 @@ def test_a_judge_without_length_matched_pairs_has_no_row_of_them() -> None:
         ),
         (ratings(), "b is rated highest of 2 models, Elo 1,087 with a at 1,000."),
     ],
-)  # fmt: skip
+)
 def test_headlines_claim_what_the_intervals_allow(score: Any, said: str) -> None:
     assert KINDS[type(score).__name__].headline(score) == said
 
@@ -349,8 +430,15 @@ def test_problems_are_one_line_each_and_name_everything() -> None:
         "m: 1 rating outside 1-10, counted as in the file",
     ]
     poor = alpaca(
-        reasons={"NaN": 3}, unparsed=3, missing=2, duplicate=1, unknown=4, empty=1, no_output=5, notes=("odd",)
-    )  # fmt: skip
+        reasons={"NaN": 3},
+        unparsed=3,
+        missing=2,
+        duplicate=1,
+        unknown=4,
+        empty=1,
+        no_output=5,
+        notes=("odd",),
+    )
     said = problems_of(AlpacaEvalResult(models={"m": poor}, problems=("a.json: cut off",)))
     assert said[:4] == [
         "a.json: cut off",
@@ -405,9 +493,17 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> BenchPaths:
 
 def test_every_kind_of_score_is_written(written: BenchPaths) -> None:
     names = {
-        "mt_bench", "mt_bench_categories", "mt_bench_against", "mt_bench_pairs", "mt_bench_pairs_categories",
-        "alpaca_eval", "alpaca_eval_against", "reviews", "judge_check", "ratings",
-    }  # fmt: skip
+        "mt_bench",
+        "mt_bench_categories",
+        "mt_bench_against",
+        "mt_bench_pairs",
+        "mt_bench_pairs_categories",
+        "alpaca_eval",
+        "alpaca_eval_against",
+        "reviews",
+        "judge_check",
+        "ratings",
+    }
     assert set(written.tables) == names
     for paths in written.tables.values():
         assert [path.suffix for path in paths] == [".md", ".csv", ".tex"]

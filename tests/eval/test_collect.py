@@ -23,9 +23,12 @@ from tests.pipeline.helpers import write_pool
 
 def run(folder: Path, **changed: Any) -> Results:
     data = {
-        "name": "small", "baseline": "random", "tracking": {"mode": "disabled"},
-        "artifacts": str(folder / "artifacts"), "runs": str(folder / "runs"),
-    }  # fmt: skip
+        "name": "small",
+        "baseline": "random",
+        "tracking": {"mode": "disabled"},
+        "artifacts": str(folder / "artifacts"),
+        "runs": str(folder / "runs"),
+    }
     return run_experiment(parse(ExperimentSettings, data | changed))[0]
 
 
@@ -36,8 +39,10 @@ def selected(tmp_path_factory: pytest.TempPathFactory) -> Results:
         tmp_path_factory.mktemp("selected"),
         pool={"source": "builtin", "builtin": {"size": 260, "test_size": 20, "corpus_size": 100}},
         arms={name: {"method": name} for name in ("longest", "random", "full")},
-        budget=60, seeds=[0, 1, 2], train=None,
-    )  # fmt: skip
+        budget=60,
+        seeds=[0, 1, 2],
+        train=None,
+    )
 
 
 def test_rows_that_every_seed_selects_count_once(selected: Results) -> None:
@@ -86,11 +91,18 @@ def test_a_judge_that_cannot_be_read_leaves_a_report(tmp_path: Path, monkeypatch
     results = run(
         tmp_path,
         pool={"source": str(write_pool(tmp_path / "pool.jsonl", 40)), "holdout": 3},
-        arms={name: {"method": name} for name in ("longest", "random")}, budget=10,
+        arms={name: {"method": name} for name in ("longest", "random")},
+        budget=10,
         base={"tiny": {"vocab_size": 400, "hidden": 32, "layers": 1, "heads": 2, "steps": 2, "block": 64}},
-        train={"lr": 1e-3, "budget": "loss_tokens", "steps": 1, "loss_tokens_per_step": 200, "max_length": 64},
+        train={
+            "lr": 1e-3,
+            "budget": "loss_tokens",
+            "steps": 1,
+            "loss_tokens_per_step": 200,
+            "max_length": 64,
+        },
         eval={"generate": {"max_new_tokens": 4}},
-    )  # fmt: skip
+    )
     judged = results.runs[0].pairwise
     assert judged is not None and judged.unparsed == 3 and judged.winning_score is None
     assert results.runs[0].failed == {"judge": 3} and results.summary[0].winning_score is None

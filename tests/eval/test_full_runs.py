@@ -12,7 +12,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from tacos.cli import app
+from tacos.cli.app import app
 from tests.llm import tiny_llama
 from tests.llm.serving import serving
 

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from eval.generate.answering import conversation, generate, row_seed
 from eval.generate.backends import GenerateSettings, cut, load, pad_left
 from eval.generate.heldout import heldout_loss
-from tacos.chat import encode
 from tacos.errors import TacosError
+from tacos.models.chat import encode
 from tacos.types import Pool, Question, make_sample
 
 TINY = {"vocab_size": 400, "hidden": 32, "layers": 1, "heads": 2, "steps": 60, "batch_size": 4, "block": 64}

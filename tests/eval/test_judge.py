@@ -7,8 +7,8 @@ import json
 import pytest
 
 from eval.judge import Comparison, LLMJudge, LLMJudgeSettings, ReferenceJudge, grade, judge_request, likeness
+from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.base import Sampling
-from tacos.llm.scripted import ScriptedLLM
 
 ITEM = Comparison(
     question="What is 3 plus 4?",

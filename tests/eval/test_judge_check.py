@@ -18,7 +18,7 @@ from eval.labelled_pairs import (
 )
 from tacos.data.expert_pairs import ExpertPair, ExpertPairs, read_expert_pairs
 from tacos.errors import TacosError
-from tacos.llm.scripted import ScriptedLLM
+from tacos.llm.backends.scripted import ScriptedLLM
 
 
 def pair(

@@ -113,9 +113,14 @@ def test_cross_validation_is_the_references() -> None:
         warnings.simplefilter("ignore")
         scorer = make_scorer(loss, response_method="predict_proba", greater_is_better=False)
         model = LogisticRegressionCV(
-            cv=GroupKFold(FOLDS), scoring=scorer.set_score_request(truth=True, weight=True), l1_ratios=(1,),
-            solver="liblinear", fit_intercept=False, random_state=SEED, use_legacy_attributes=False,
-        ).set_fit_request(sample_weight=True)  # fmt: skip
+            cv=GroupKFold(FOLDS),
+            scoring=scorer.set_score_request(truth=True, weight=True),
+            l1_ratios=(1,),
+            solver="liblinear",
+            fit_intercept=False,
+            random_state=SEED,
+            use_legacy_attributes=False,
+        ).set_fit_request(sample_weight=True)
         model.fit(
             x, labels, sample_weight=weight, groups=np.tile(np.arange(505), 2), truth=truth, weight=own_weight
         )

@@ -16,10 +16,10 @@ from eval.mt_bench.score import CATEGORIES, NEED_REFERENCE, TEMPERATURES, score_
 from eval.questions import read_questions
 from eval.verdicts import FAILED
 from tacos.errors import ConfigError, LLMError, TacosError
+from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.base import LLMSettings
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM
-from tacos.llm.scripted import ScriptedLLM
 from tacos.store.files import read_jsonl, write_jsonl
 from tacos.tracking import Ledger
 from tacos.types import Answer, Question

@@ -27,7 +27,7 @@ from eval.pairwise.rules import (
 from eval.pairwise.score import score_reviews
 from eval.questions import read_questions
 from tacos.errors import TacosError
-from tacos.llm.scripted import ScriptedLLM
+from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.types import Question
 
 UNREAD = Verdict(error="unread")
@@ -300,8 +300,12 @@ def test_sets_and_pooled_by_hand(tmp_path):
     scores = score_reviews([a, b])
     found = scores.as_json()
     assert {k: found["sets"]["a"][k] for k in ("win", "tie", "lose", "unparsed", "n")} == {
-        "win": 1, "tie": 0, "lose": 1, "unparsed": 0, "n": 2,
-    }  # fmt: skip
+        "win": 1,
+        "tie": 0,
+        "lose": 1,
+        "unparsed": 0,
+        "n": 2,
+    }
     pooled = found["pooled"]
     assert (pooled["win"], pooled["tie"], pooled["lose"], pooled["n"]) == (2, 1, 1, 4)
     assert pooled["winning_score"] == 1.25 and pooled["ci"][0] <= 1.25 <= pooled["ci"][1]

@@ -98,9 +98,17 @@ def test_html_ids_are_unique_and_every_reference_leads_somewhere(written: Report
 
 def test_html_has_every_section(written: ReportPaths) -> None:
     assert Page(written.html.read_text()).headings == [
-        "What ran", "Arms", "Compared with random", "What was selected", "What the models learned", "Tags",
-        "What it cost", "Equal-budget check", "Pool", "Where the numbers come from",
-    ]  # fmt: skip
+        "What ran",
+        "Arms",
+        "Compared with random",
+        "What was selected",
+        "What the models learned",
+        "Tags",
+        "What it cost",
+        "Equal-budget check",
+        "Pool",
+        "Where the numbers come from",
+    ]
 
 
 def test_plots_are_pictures_and_the_markdown_shows_each(written: ReportPaths) -> None:

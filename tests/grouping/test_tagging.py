@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tacos.embed import Embedder
 from tacos.grouping import tagging
 from tacos.grouping.tagging import KeyphraseTagger, LLMTagger, TaggingSettings, Tags, tag_request
-from tacos.llm.scripted import ScriptedLLM
+from tacos.llm.backends.scripted import ScriptedLLM
+from tacos.models.embedder import Embedder
 from tacos.types import Pool, make_sample
 
 PROMPTS = [

@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Iterable
 
 from tacos.errors import LLMError
 from tacos.llm.backend import Backend, Reply
+from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.base import Completion, LLMSettings, Request
-from tacos.llm.scripted import ScriptedLLM
 
 
 def scripted(settings: LLMSettings, device: str) -> Backend:

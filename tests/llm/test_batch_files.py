@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tacos.errors import ConfigError, SpendCapError, TacosError
+from tacos.llm.backends.openai import OpenAIBackend
 from tacos.llm.base import Completion, LLMSettings
 from tacos.llm.batch_files import BatchWriter, Import, Sent
 from tacos.llm.cache import ReplyCache, request_key
-from tacos.llm.openai import OpenAIBackend
 from tacos.pipeline.batch import Export, Imported, export, import_results
 from tacos.pipeline.run import select
 from tacos.pipeline.settings import ExperimentSettings, SelectSettings
@@ -58,9 +58,12 @@ def test_a_request_row_is_the_call_and_the_name_of_its_reply(tmp_path: Path) -> 
     assert first["custom_id"] == key(0).hex() and len(first["custom_id"]) == 64  # OpenAI's limit
     assert (first["method"], first["url"]) == ("POST", "/v1/chat/completions")
     assert second["body"] == {
-        "model": "m", "messages": [{"role": "user", "content": "question 1"}],
-        "temperature": 0.0, "top_p": 1.0, "max_tokens": 1024,
-    }  # fmt: skip
+        "model": "m",
+        "messages": [{"role": "user", "content": "question 1"}],
+        "temperature": 0.0,
+        "top_p": 1.0,
+        "max_tokens": 1024,
+    }
 
 
 def test_files_are_split_by_rows_and_by_bytes_and_lose_nothing(tmp_path: Path) -> None:
@@ -86,18 +89,32 @@ def test_results_in_every_state(tmp_path: Path) -> None:
     work = Import(Sent(written(tmp_path / "out", 9, max_requests=5)), cache)
     no_usage = answered(7)
     del no_usage["response"]["body"]["usage"]
-    work.read(rows(
-        tmp_path / "results.jsonl",
-        answered(3), answered(0), answered(3, "again"), answered(6), no_usage,
-        answered(1, response={"status_code": 400, "body": {"error": {"message": "too long"}}}),
-        answered(2, response=None, error={"code": "batch_expired", "message": "out of time"}),
-        answered(4, response={"status_code": 200, "body": {"choices": []}}),
-        answered(99), {"no": "id"}, {"custom_id": 7}, {"custom_id": "xyz"},
-        json.dumps(answered(5))[:60],
-    ))  # fmt: skip
+    work.read(
+        rows(
+            tmp_path / "results.jsonl",
+            answered(3),
+            answered(0),
+            answered(3, "again"),
+            answered(6),
+            no_usage,
+            answered(1, response={"status_code": 400, "body": {"error": {"message": "too long"}}}),
+            answered(2, response=None, error={"code": "batch_expired", "message": "out of time"}),
+            answered(4, response={"status_code": 200, "body": {"choices": []}}),
+            answered(99),
+            {"no": "id"},
+            {"custom_id": 7},
+            {"custom_id": "xyz"},
+            json.dumps(answered(5))[:60],
+        )
+    )
     assert dict(work.rows) == {
-        "imported": 3, "duplicate": 1, "known": 1, "failed": 3, "unknown": 4, "unreadable": 1,
-    }  # fmt: skip
+        "imported": 3,
+        "duplicate": 1,
+        "known": 1,
+        "failed": 3,
+        "unknown": 4,
+        "unreadable": 1,
+    }
     assert set(work.failed) == {"HTTP 400: too long", "out of time", "the reply holds no message"}
     assert work.missing() == 5
     assert cache.get([key(3)])[key(3)].text == "answer 3"
@@ -169,10 +186,12 @@ def selection(endpoint: str, **changes: Any) -> SelectSettings:
     llm = {"model": "m", "endpoint": endpoint, "outage_s": 0, "api_key_env": "UNSET_KEY", **prices, **changes}
     return SelectSettings.model_validate(
         {
-            "llms": {"tagger": llm, "scorer": llm}, "pool": {"source": "pool.jsonl"},
-            "budget": 5, "settings": LLM_TACOS,
+            "llms": {"tagger": llm, "scorer": llm},
+            "pool": {"source": "pool.jsonl"},
+            "budget": 5,
+            "settings": LLM_TACOS,
         }
-    )  # fmt: skip
+    )
 
 
 def batch_server(made: Export, folder: Path, answer: Callable[[str], str] = reply_to) -> Path:
@@ -266,12 +285,15 @@ def test_of_an_experiment_nothing_is_trained_for_an_export(chosen: SelectSetting
     llm = chosen.llms["tagger"].model_dump()
     whole = ExperimentSettings.model_validate(
         {
-            "name": "x", "budget": 5, "baseline": "random", "llms": {"tagger": llm, "scorer": llm, "judge": llm},
+            "name": "x",
+            "budget": 5,
+            "baseline": "random",
+            "llms": {"tagger": llm, "scorer": llm, "judge": llm},
             "pool": {"source": "pool.jsonl", "holdout": 4},
             "arms": {"random": {"method": "random"}, "tacos": {"method": "tacos", "settings": LLM_TACOS}},
             "eval": {"judge": {"by": "llm"}},
         }
-    )  # fmt: skip
+    )
     made = export(whole, Path("a"))
     assert (made.stages, made.waiting, made.requests) == (("tag",), ("compare", "judge"), 20)
     assert {path.name for path in Path("artifacts").iterdir() if path.is_dir()} == {"load", "select", "tag"}

@@ -12,10 +12,10 @@ import pytest
 
 from tacos.errors import ConfigError, LLMError, SpendCapError
 from tacos.llm.backend import Reply
+from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.base import LLMSettings, Request
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM, build_llm, complete
-from tacos.llm.scripted import ScriptedLLM
 from tacos.tracking import Ledger, Usage
 
 from .helpers import ask, asks, client, echoes, texts
@@ -165,9 +165,10 @@ def test_the_failed_share_stops_any_backend() -> None:
     assert backend.calls == 20
 
 
-@pytest.mark.parametrize(("failing", "count", "share", "stops"), [
-    (1, 3, 0.2, False), (2, 3, 0.2, True), (1, 1, 0.2, True), (1, 3, 0.0, True), (3, 3, 1.0, False)
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("failing", "count", "share", "stops"),
+    [(1, 3, 0.2, False), (2, 3, 0.2, True), (1, 1, 0.2, True), (1, 3, 0.0, True), (3, 3, 1.0, False)],
+)
 def test_the_failed_share_of_a_small_call(failing: int, count: int, share: float, stops: bool) -> None:
     bad = {f"question {i}" for i in range(failing)}
 

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from tacos.llm.deadlines import Deadlines
+from tacos.llm.backends.deadlines import Deadlines
 
 
 async def outcome(deadlines: Deadlines, start_s: float, work_s: float) -> str:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tacos.llm.backends.openai import OpenAIBackend
 from tacos.llm.base import LLMSettings
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM, complete
-from tacos.llm.openai import OpenAIBackend
 from tacos.tracking import Ledger
 
 from .helpers import asks, client, echoes, texts
@@ -18,9 +18,17 @@ from .server import Fault, FaultServer
 
 ROWS = 2000
 PASSING = [
-    Fault.LIMITED, Fault.LIMITED_AFTER, Fault.BROKEN, Fault.UNAVAILABLE, Fault.SILENT, Fault.RESET, Fault.GARBAGE,
-    Fault.EMPTY, Fault.NOTHING, Fault.TRUNCATED,
-]  # fmt: skip
+    Fault.LIMITED,
+    Fault.LIMITED_AFTER,
+    Fault.BROKEN,
+    Fault.UNAVAILABLE,
+    Fault.SILENT,
+    Fault.RESET,
+    Fault.GARBAGE,
+    Fault.EMPTY,
+    Fault.NOTHING,
+    Fault.TRUNCATED,
+]
 
 
 @pytest.mark.parametrize("fault", [Fault.UNAVAILABLE, Fault.NOTHING, Fault.TRUNCATED])

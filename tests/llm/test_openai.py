@@ -10,18 +10,16 @@ import orjson
 import pytest
 
 from tacos.errors import ConfigError, LLMError
+from tacos.llm.backends.openai import OpenAIBackend
+from tacos.llm.backends.wire import CallError, excerpt, read_reply, retry_after
 from tacos.llm.base import LLMSettings, Sampling
 from tacos.llm.client import complete
-from tacos.llm.openai import OpenAIBackend
-from tacos.llm.wire import CallError, excerpt, read_reply, retry_after
 from tacos.tracking import Ledger
 
 from .helpers import ask, asks, client, echoes, texts
 from .server import RETRY_AFTER_S, Fault, FaultServer, dead_port
 
-PASSING = [
-    Fault.LIMITED, Fault.LIMITED_AFTER, Fault.BROKEN, Fault.RESET, Fault.GARBAGE, Fault.EMPTY
-]  # fmt: skip
+PASSING = [Fault.LIMITED, Fault.LIMITED_AFTER, Fault.BROKEN, Fault.RESET, Fault.GARBAGE, Fault.EMPTY]
 
 
 def test_answers_come_in_order_and_once(server: FaultServer) -> None:
@@ -197,9 +195,18 @@ def test_first_tokens_log_probabilities_are_read() -> None:
 
 @pytest.mark.parametrize(
     "logprobs",
-    [None, {}, {"content": None}, {"content": []}, {"content": [{}]}, {"content": [{"top_logprobs": []}]}, "x",
-     {"content": [{"top_logprobs": [{"token": "A"}]}]}, {"content": [{"top_logprobs": [7]}]}],
-)  # fmt: skip
+    [
+        None,
+        {},
+        {"content": None},
+        {"content": []},
+        {"content": [{}]},
+        {"content": [{"top_logprobs": []}]},
+        "x",
+        {"content": [{"top_logprobs": [{"token": "A"}]}]},
+        {"content": [{"top_logprobs": [7]}]},
+    ],
+)
 def test_a_server_without_log_probabilities_answers_all_the_same(logprobs: object) -> None:
     body = orjson.dumps({"choices": [{"message": {"content": "A"}, "logprobs": logprobs}]})
     reply = read_reply(body, ask("x", top_logprobs=3))
@@ -221,9 +228,18 @@ def test_a_reply_without_text_is_no_reply(body: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [("3", 3.0), ("0.5", 0.5), ("-4", 0.0), ("999999", 300.0), ("nan", None), ("soon", None), ("", None),
-     ("Wed, 01 Jan 2025 00:00:20 GMT", 20.0), ("Wed, 01 Jan 2020 00:00:20 GMT", 0.0)],
-)  # fmt: skip
+    [
+        ("3", 3.0),
+        ("0.5", 0.5),
+        ("-4", 0.0),
+        ("999999", 300.0),
+        ("nan", None),
+        ("soon", None),
+        ("", None),
+        ("Wed, 01 Jan 2025 00:00:20 GMT", 20.0),
+        ("Wed, 01 Jan 2020 00:00:20 GMT", 0.0),
+    ],
+)
 def test_retry_after_header(value: str, seconds: float | None) -> None:
     assert retry_after({"Retry-After": value}, datetime(2025, 1, 1, tzinfo=UTC)) == seconds
 

@@ -76,11 +76,14 @@ def test_a_money_cap_needs_no_price_in_the_config_where_the_table_has_it() -> No
     build_llm(settings.models()["a"], Ledger(), None)
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("models: {m: {input: 1, output: 2}}", "date"),
-    ("date: 2026-01-01\nmodels: {m: {input: -1, output: 2}}", "input"),
-    ("date: 2026-01-01\nmodels: {m: {inputs: 1, output: 2}}", "did you mean 'input'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("models: {m: {input: 1, output: 2}}", "date"),
+        ("date: 2026-01-01\nmodels: {m: {input: -1, output: 2}}", "input"),
+        ("date: 2026-01-01\nmodels: {m: {inputs: 1, output: 2}}", "did you mean 'input'"),
+    ],
+)
 def test_a_price_file_that_is_none(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "own.yaml"
     path.write_text(text)

@@ -36,9 +36,15 @@ def of(endpoint: str, model: str = "m", **changes: Any) -> LLMSettings:
 
 def level(concurrency: int, rate: float, errors: int = 0) -> Level:
     return Level(
-        concurrency=concurrency, replies=9, errors=errors, error="429" if errors else None,
-        requests_per_s=rate, tokens_per_s=rate, p50_s=1, p95_s=1,
-    )  # fmt: skip
+        concurrency=concurrency,
+        replies=9,
+        errors=errors,
+        error="429" if errors else None,
+        requests_per_s=rate,
+        tokens_per_s=rate,
+        p50_s=1,
+        p95_s=1,
+    )
 
 
 def test_the_fewest_in_flight_within_a_twentieth_of_the_best() -> None:

@@ -70,13 +70,21 @@ def shared_part(first: Request, second: Request) -> str:
     ("first", "second", "marker"),
     [
         (*(tag_request(sample, TaggingSettings()) for sample in SAMPLES[:2]), "<prompt>"),
-        (*(compare_request(*pair, ComparativeSettings()) for pair in (SAMPLES[:2], SAMPLES[2:])), "<prompt_1>"),
-        (*(
-            judge_request(Comparison(question=s.prompt, answer_1="yes", answer_2="no"), LLMJudgeSettings())
-            for s in SAMPLES[:2]
-        ), "<question>"),
+        (
+            *(compare_request(*pair, ComparativeSettings()) for pair in (SAMPLES[:2], SAMPLES[2:])),
+            "<prompt_1>",
+        ),
+        (
+            *(
+                judge_request(
+                    Comparison(question=s.prompt, answer_1="yes", answer_2="no"), LLMJudgeSettings()
+                )
+                for s in SAMPLES[:2]
+            ),
+            "<question>",
+        ),
     ],
-)  # fmt: skip
+)
 def test_two_requests_of_a_stage_share_all_up_to_the_sample(
     first: Request, second: Request, marker: str
 ) -> None:

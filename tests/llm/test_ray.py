@@ -19,12 +19,12 @@ import pytest
 from tacos.errors import ConfigError, LLMError
 from tacos.grouping.tagging import LLMTagger, Tags
 from tacos.llm.backend import Backend
+from tacos.llm.backends.engine import VLLMEngine
+from tacos.llm.backends.ray import RayBackend, check, gpus, release, rotated, worker_settings
+from tacos.llm.backends.worker import Hello, Worker
 from tacos.llm.base import LLM, Completion, LLMSettings, RayActors
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM, build_llm, complete
-from tacos.llm.engine import VLLMEngine
-from tacos.llm.ray import RayBackend, check, gpus, release, rotated, worker_settings
-from tacos.llm.worker import Hello, Worker
 from tacos.scoring.comparative import LLMComparator, comparative_scores
 from tacos.tracking import Ledger
 from tacos.types import Groups, Pool, Scores, make_sample
@@ -155,9 +155,13 @@ def test_the_key_is_read_where_it_is_used(
 def test_vllm_engines_as_actors(actors: None, taught_model: Path, tmp_path: Path) -> None:
     engine = VLLMEngine(enforce_eager=True, max_num_seqs=8, max_model_len=1024)
     chosen = LLMSettings(
-        backend="vllm", model=str(taught_model), dtype="float32", engine=engine, structured=True,
+        backend="vllm",
+        model=str(taught_model),
+        dtype="float32",
+        engine=engine,
+        structured=True,
         ray=RayActors(actors=1, num_gpus=0),
-    )  # fmt: skip
+    )
     ledger = Ledger()
     done = work.work(build_llm(chosen, ledger, tmp_path / "c.sqlite"))
     work.check(done, ledger, structured=True)

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from eval.judge import Comparison, LLMJudge, LLMJudgeSettings
 from tacos.grouping.tagging import LLMTagger, TaggingSettings
+from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.base import LLMSettings, Request
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM
 from tacos.llm.parse import parse_score
 from tacos.llm.reading import REMINDER, Read, ask
-from tacos.llm.scripted import ScriptedLLM
 from tacos.scoring.comparative import ComparativeSettings, LLMComparator, make_pairs
 from tacos.tracking import Ledger
 from tacos.types import Groups, Pool, make_sample

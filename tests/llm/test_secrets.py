@@ -13,7 +13,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from tacos.cli import app
+from tacos.cli.app import app
 from tacos.config import parse
 from tacos.errors import ConfigError
 from tacos.llm.base import LLMSettings
@@ -69,8 +69,10 @@ def config(server: FaultServer, key: dict[str, str]) -> str:
     llm = {"model": "m", "endpoint": server.endpoint, "max_failed_share": 0.5, **key}
     chosen: dict[str, Any] = {
         "llms": {name: llm for name in ("tagger", "scorer", "judge")},
-        "pool": {"source": "pool.jsonl"}, "budget": 5, "settings": LLM_TACOS,
-    }  # fmt: skip
+        "pool": {"source": "pool.jsonl"},
+        "budget": 5,
+        "settings": LLM_TACOS,
+    }
     Path("select.yaml").write_text(yaml.safe_dump(chosen))
     Path("eval.yaml").write_text(yaml.safe_dump({"llms": {"judge": llm}}))
     return "select.yaml"
@@ -105,13 +107,26 @@ def select_and_evaluate() -> list[Result]:
     return [
         tacos("select", "pool.jsonl", "--config", "select.yaml", "--out", "selected.jsonl", "--json"),
         tacos(
-            "eval", "pairwise", "--answers", "a.jsonl", "b.jsonl", "--set", "own", "--questions", "questions.jsonl",
-            "--config", "eval.yaml", "--out", str(Path("judged").absolute()), "--allow-incomplete", "--json",
+            "eval",
+            "pairwise",
+            "--answers",
+            "a.jsonl",
+            "b.jsonl",
+            "--set",
+            "own",
+            "--questions",
+            "questions.jsonl",
+            "--config",
+            "eval.yaml",
+            "--out",
+            str(Path("judged").absolute()),
+            "--allow-incomplete",
+            "--json",
         ),
         tacos("plan", "select.yaml", "--json"),
         tacos("doctor", "--config", "select.yaml"),
         tacos("llm", "export", "select.yaml", "--out", "batch", "artifacts=others"),
-    ]  # fmt: skip
+    ]
 
 
 def test_a_selection_and_an_evaluation_leave_no_key(

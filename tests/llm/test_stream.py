@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from tacos import progress
 from tacos.errors import LLMError
 from tacos.llm.backend import Reply, in_parallel
+from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.base import Completion, LLMSettings, Request
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM, complete
 from tacos.llm.meter import Meter
-from tacos.llm.scripted import ScriptedLLM
 from tacos.llm.window import BLOCK
 from tacos.tracking import Ledger
 

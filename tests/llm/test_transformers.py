@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tacos.errors import LLMError
+from tacos.llm.backends.transformers import lay_out
 from tacos.llm.base import Completion, LLMSettings, Request, Sampling
 from tacos.llm.client import build_llm, complete
-from tacos.llm.transformers import lay_out
 from tacos.store.fingerprint import named_by_content
 from tacos.tracking import Ledger
 from tacos.types import Message
@@ -100,7 +100,7 @@ def test_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
 
 
 def test_draws_follow_the_distribution() -> None:
-    from tacos.llm.sampling import draw
+    from tacos.llm.backends.sampling import draw
 
     # Probabilities .3, .5, .2 and top_p .7 keep tokens 1 and 0, with .625 and .375 of the mass.
     logits = torch.tensor([[0.3, 0.5, 0.2]]).log().repeat(1000, 1)

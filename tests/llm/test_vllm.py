@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from tacos.errors import LLMError
+from tacos.llm.backends.engine import VLLMEngine, release
+from tacos.llm.backends.transformers import lay_out
+from tacos.llm.backends.vllm import VLLMBackend
 from tacos.llm.base import LLMSettings, Request, Sampling
 from tacos.llm.client import CachedLLM, build_llm, complete
-from tacos.llm.engine import VLLMEngine, release
-from tacos.llm.transformers import lay_out
-from tacos.llm.vllm import VLLMBackend
 from tacos.tracking import Ledger
 
 from .helpers import ask, texts
@@ -56,9 +56,13 @@ def engine_of_this_module() -> Iterator[None]:
 def client(model: Path, ledger: Ledger | None = None, cache: Path | None = None, **changes: Any) -> CachedLLM:
     engine = {**ENGINE, **changes.pop("engine", {})}
     settings = LLMSettings(
-        backend="vllm", model=str(model), dtype="float32", engine=VLLMEngine(**engine),
-        max_failed_share=1.0, **changes,
-    )  # fmt: skip
+        backend="vllm",
+        model=str(model),
+        dtype="float32",
+        engine=VLLMEngine(**engine),
+        max_failed_share=1.0,
+        **changes,
+    )
     return build_llm(settings, ledger or Ledger(), cache)
 
 
@@ -69,8 +73,10 @@ def by_transformers(model: Path, requests: list[Request]) -> list[str | None]:
 
 
 def greedy(count: int) -> list[Request]:
-    return [tag_request(sample, TAGGING).model_copy(update={"sampling": Sampling(max_tokens=40)})
-            for sample in islice(pool(), count)]  # fmt: skip
+    return [
+        tag_request(sample, TAGGING).model_copy(update={"sampling": Sampling(max_tokens=40)})
+        for sample in islice(pool(), count)
+    ]
 
 
 @pytest.mark.parametrize("structured", [False, True])

@@ -11,7 +11,7 @@ import pytest
 
 from tacos.config import parse
 from tacos.errors import TacosError
-from tacos.llm.scripted import ScriptedLLM
+from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.settings import SelectSettings
 from tacos.scoring.iqs.folder import save

@@ -15,12 +15,12 @@ from sklearn.metrics import roc_auc_score
 
 from eval.generate.backends import GenerateSettings
 from tacos.config import parse
-from tacos.embed import Embedder
+from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.base import Request
-from tacos.llm.scripted import ScriptedLLM
 from tacos.methods.hard_labels import says_the_same
 from tacos.methods.hard_rounds import RoundRecord, State, read_records
 from tacos.methods.iterselecttune import IterSelectTuneSettings, Space, fill_up
+from tacos.models.embedder import Embedder
 from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.run import plan
 from tacos.pipeline.settings import SelectSettings
@@ -251,8 +251,11 @@ def test_one_order_is_drawn_for_each_row(pool: Path, tmp_path: Path) -> None:
 def test_a_plan_counts_the_judge_calls(pool: Path, tmp_path: Path) -> None:
     planned = {s.stage: s.estimate.calls for s in plan(chosen(pool, artifacts=tmp_path / "a"))}
     assert {name: planned[name] for name in ("round1", "round2", "round3", "infer")} == {
-        "round1": 8, "round2": 8, "round3": 8, "infer": 0,
-    }  # fmt: skip
+        "round1": 8,
+        "round2": 8,
+        "round3": 8,
+        "infer": 0,
+    }
     embedded = chosen(pool, artifacts=tmp_path / "a", judge={"by": "reference"})
     assert sum(s.estimate.calls for s in plan(embedded)) == 0
 
@@ -313,10 +316,15 @@ def test_embedded_parts_run_without_an_llm(tmp_path: Path, minilm: Embedder) -> 
     base = {"tiny": tiny, "generate": {"max_new_tokens": 4}}
     judge = {"by": "learned", "learned": {"fit_rows": 40}}
     source = weak_base.write(made, tmp_path / "pool.jsonl")
-    settings = parse(SelectSettings, {
-        "pool": {"source": str(source)}, "method": "iterselecttune", "budget": 20,
-        "settings": {"base": base, "judge": judge, "batch": 8, "rounds": 2},
-    })  # fmt: skip
+    settings = parse(
+        SelectSettings,
+        {
+            "pool": {"source": str(source)},
+            "method": "iterselecttune",
+            "budget": 20,
+            "settings": {"base": base, "judge": judge, "batch": 8, "rounds": 2},
+        },
+    )
     model = ScriptedLLM(lambda request: RuntimeError("no LLM is to be asked"))
     tools = dataclasses.replace(scripted_tools(tmp_path / "r.sqlite", model), embedder=lambda: minilm)
     stage = selection_stage(settings)
@@ -356,11 +364,12 @@ def examine(seed: int, base: Path, embedder: Embedder, root: Path) -> Found:
     unseen = np.flatnonzero(state.round == 0)
     r = max_cosine(np.load(folder(root, stage, "embed") / "vectors.npy"), unseen, state.hard)
     return Found(
-        m=float(roc_auc_score(hard[unseen], state.hardness[unseen])), r=float(roc_auc_score(hard[unseen], r)),
+        m=float(roc_auc_score(hard[unseen], state.hardness[unseen])),
+        r=float(roc_auc_score(hard[unseen], r)),
         judged=model.calls / len(pool),
         lift=float(hard[[pool.position[row["id"]] for row in selected]].mean() / hard.mean()),
         records=read_records(folder(root, stage, "infer")),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.slow

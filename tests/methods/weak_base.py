@@ -11,9 +11,9 @@ import numpy as np
 
 from eval.generate.answering import generate
 from eval.generate.backends import GenerateSettings
-from tacos.data.builtin import BuiltinPool, BuiltinSettings, build
-from tacos.data.defects import sentence
-from tacos.data.skills import SKILLS, fill
+from tacos.data.builtin.build import BuiltinPool, BuiltinSettings, build
+from tacos.data.builtin.defects import sentence
+from tacos.data.builtin.skills import SKILLS, fill
 from tacos.llm.base import Request
 from tacos.store.files import write_jsonl
 from tacos.text import exact_match

@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.base import LLMSettings, Request
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM
-from tacos.llm.scripted import ScriptedLLM
 from tacos.stage import Tools
 from tacos.tracking import Ledger
 from tests.conftest import LetterEmbedder
@@ -22,11 +22,13 @@ def write_pool(path: Path, n: int = 24) -> Path:
     """Alpaca rows over four topics; a later row of a topic has a longer answer."""
     rows = [
         {
-            "instruction": f"Tell me about {TOPICS[i % 4]} number {i}", "input": "",
-            "output": f"Here is what I know of {TOPICS[i % 4]}: " + " ".join(f"fact{j}" for j in range(i // 4 + 1)),
+            "instruction": f"Tell me about {TOPICS[i % 4]} number {i}",
+            "input": "",
+            "output": f"Here is what I know of {TOPICS[i % 4]}: "
+            + " ".join(f"fact{j}" for j in range(i // 4 + 1)),
         }
         for i in range(n)
-    ]  # fmt: skip
+    ]
     path.write_text("".join(json.dumps(r) + "\n" for r in rows))
     return path
 

@@ -11,8 +11,8 @@ import yaml
 from typer.testing import CliRunner
 
 from eval.results import Results
-from tacos.cli import app
-from tacos.embed import Embedder
+from tacos.cli.app import app
+from tacos.models.embedder import Embedder
 from tacos.store.files import read_jsonl
 from tacos.types import Pool
 from tests.pipeline.helpers import write_pool
@@ -167,8 +167,11 @@ def test_a_pool_from_a_file_holds_out_its_own_questions(tmp_path: Path) -> None:
     settings = SETTINGS | {
         "pool": {"source": str(tmp_path / "pool.jsonl"), "holdout": 6},
         "arms": {"random": {"method": "random"}, "longest": {"method": "longest"}},
-        "budget": 10, "seeds": [0], "artifacts": str(tmp_path / "a"), "runs": str(tmp_path / "r"),
-    }  # fmt: skip
+        "budget": 10,
+        "seeds": [0],
+        "artifacts": str(tmp_path / "a"),
+        "runs": str(tmp_path / "r"),
+    }
     (tmp_path / "x.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     done = CliRunner().invoke(app, ["run", str(tmp_path / "x.yaml")])
     assert done.exit_code == 0, done.output[-2000:]

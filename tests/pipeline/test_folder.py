@@ -22,10 +22,16 @@ def pool(tmp_path: Path) -> Path:
 def experiment(pool: Path, **changes: object) -> ExperimentSettings:
     root = pool.parent
     data = {
-        "name": "mine", "pool": {"source": str(pool)}, "budget": 4, "train": None, "baseline": "random",
-        "arms": {"random": {"method": "random"}}, "artifacts": str(root / "artifacts"), "runs": str(root / "runs"),
+        "name": "mine",
+        "pool": {"source": str(pool)},
+        "budget": 4,
+        "train": None,
+        "baseline": "random",
+        "arms": {"random": {"method": "random"}},
+        "artifacts": str(root / "artifacts"),
+        "runs": str(root / "runs"),
         "tracking": {"mode": "disabled"},
-    }  # fmt: skip
+    }
     return parse(ExperimentSettings, data | changes)
 
 
@@ -83,9 +89,14 @@ def test_a_selection_never_overwrites_its_pool(pool: Path) -> None:
     before = pool.read_text()
     settings = parse(
         SelectSettings,
-        {"pool": {"source": str(pool)}, "method": "random", "budget": 4, "artifacts": str(pool.parent / "a"),
-         "runs": str(pool.parent / "runs")},
-    )  # fmt: skip
+        {
+            "pool": {"source": str(pool)},
+            "method": "random",
+            "budget": 4,
+            "artifacts": str(pool.parent / "a"),
+            "runs": str(pool.parent / "runs"),
+        },
+    )
     link = pool.parent / "link.jsonl"
     link.symlink_to(pool)
     for out in (pool, link):

@@ -20,9 +20,12 @@ ROWS, PAIRS = 80, 40
 def config(folder: Path, endpoint: str) -> list[str]:
     llm = {"model": "m", "endpoint": endpoint, "concurrency": CONCURRENCY}
     settings = {
-        "llms": {"tagger": llm, "scorer": llm}, "settings": LLM_TACOS, "budget": 10,
-        "artifacts": str(folder / "artifacts"), "runs": str(folder / "runs"),
-    }  # fmt: skip
+        "llms": {"tagger": llm, "scorer": llm},
+        "settings": LLM_TACOS,
+        "budget": 10,
+        "artifacts": str(folder / "artifacts"),
+        "runs": str(folder / "runs"),
+    }
     path = folder / "select.yaml"
     path.write_text(yaml.safe_dump(settings))
     out = str(folder / "out.jsonl")

@@ -12,7 +12,7 @@ import pytest
 
 from tacos.config import parse
 from tacos.errors import BudgetError, ConfigError, LLMError
-from tacos.llm.scripted import ScriptedLLM
+from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.methods import METHODS
 from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.run import plan

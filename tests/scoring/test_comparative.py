@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tacos.llm.scripted import ScriptedLLM
+from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.scoring.comparative import (
     ComparativeSettings,
     LLMComparator,
@@ -40,10 +40,11 @@ class ByRow:
     def compare(self, pool: Pool, pairs: list[Pair]) -> list[PairScores]:
         self.asked += len(pairs)
         return [
-            PairScores(error="unreadable") if {p.first, p.second} & self.bad
+            PairScores(error="unreadable")
+            if {p.first, p.second} & self.bad
             else PairScores(first=10.0 * p.first, second=10.0 * p.second)
             for p in pairs
-        ]  # fmt: skip
+        ]
 
 
 def test_stored_order_pairs_neighbours() -> None:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tacos.embed import EmbedderSettings
 from tacos.errors import ConfigError, PoolError, TacosError
+from tacos.models.embedder import EmbedderSettings
 from tacos.scoring.features import SURFACE
 from tacos.scoring.iqs.base import Vectors
 from tacos.scoring.iqs.folder import load, save
@@ -67,8 +67,14 @@ TEXT = 'He said "it\'s hot" - twice.\n1. Tea\n2. Rain, because of wind'
 
 @pytest.mark.parametrize(
     "change",
-    [escaped, dressed, lambda t: escaped(escaped(t)), lambda t: escaped(dressed(t)), lambda t: dressed(escaped(t))],
-)  # fmt: skip
+    [
+        escaped,
+        dressed,
+        lambda t: escaped(escaped(t)),
+        lambda t: escaped(dressed(t)),
+        lambda t: dressed(escaped(t)),
+    ],
+)
 def test_storage_marks_move_no_score(scorer: LightScorer, change) -> None:
     assert change(TEXT) != TEXT
     plain = scorer.score(["Name two things."], [TEXT])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from tacos.embed import packaged_minilm
 from tacos.errors import TacosError
+from tacos.models.embedder import packaged_minilm
 from tacos.scoring.iqs.encoder import (
     EncoderScorer,
     EncoderSettings,

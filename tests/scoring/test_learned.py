@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tacos.data.builtin import BuiltinSettings, build
-from tacos.embed import Embedder
+from tacos.data.builtin.build import BuiltinSettings, build
+from tacos.models.embedder import Embedder
 from tacos.scoring.comparative import Pair
 from tacos.scoring.corrupt import CORRUPTIONS, Donors
 from tacos.scoring.features import NAMES, Corpus, features, tidy

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tacos.data.builtin import BuiltinSettings, build
+from tacos.data.builtin.build import BuiltinSettings, build
 from train.tiny import TinySettings, build_tiny
 
 MICRO = TinySettings(vocab_size=400, hidden=32, layers=1, heads=2, steps=4, batch_size=4, block=64)

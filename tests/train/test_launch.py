@@ -71,9 +71,14 @@ def test_a_killed_deepspeed_run_goes_on(micro_pool, micro_base, tmp_path):
     run = training(micro_pool, micro_base, settings, 0, tmp_path / "out")
     request = tmp_path / "request.yaml"
     request.write_text(yaml.safe_dump(plain(run)))
-    command = [sys.executable, "-c", "import sys; from tacos.config import load; from pathlib import Path;"
-               "from train.launch import fine_tune; from train.settings import TrainRun;"
-               "fine_tune(load(TrainRun, Path(sys.argv[1])))", str(request)]  # fmt: skip
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from tacos.config import load; from pathlib import Path;"
+        "from train.launch import fine_tune; from train.settings import TrainRun;"
+        "fine_tune(load(TrainRun, Path(sys.argv[1])))",
+        str(request),
+    ]
     started = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     saved = tmp_path / "out" / "checkpoints"
     while not any(saved.glob("checkpoint-*/latest")):
@@ -103,8 +108,15 @@ def test_a_worker_that_fails_says_why(micro_pool, tmp_path):
 def test_one_machine_is_torchrun():
     command = launch.worker_command(LaunchSettings(processes=8), REQUEST)
     assert command[1:] == [
-        "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "8", "-m", "train.worker", "out/train.yaml",
-    ]  # fmt: skip
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "8",
+        "-m",
+        "train.worker",
+        "out/train.yaml",
+    ]
 
 
 def test_several_machines_meet_at_the_rendezvous():

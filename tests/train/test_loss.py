@@ -140,17 +140,28 @@ def test_neftune_trains_on_noisy_embeddings(packing, micro_pool, micro_base, tmp
 
 
 SMALL = {
-    "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 512,
-}  # fmt: skip
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 512,
+}
 
 
 @pytest.mark.parametrize(
     ("family", "attention"),
-    [("LlamaForCausalLM", "sdpa"), ("MistralForCausalLM", "sdpa"), ("Qwen2ForCausalLM", "sdpa"),
-     ("Qwen3ForCausalLM", "sdpa"), ("GemmaForCausalLM", "sdpa"), ("Gemma2ForCausalLM", "eager"),
-     ("Gemma3ForCausalLM", "sdpa")],
-)  # fmt: skip
+    [
+        ("LlamaForCausalLM", "sdpa"),
+        ("MistralForCausalLM", "sdpa"),
+        ("Qwen2ForCausalLM", "sdpa"),
+        ("Qwen3ForCausalLM", "sdpa"),
+        ("GemmaForCausalLM", "sdpa"),
+        ("Gemma2ForCausalLM", "eager"),
+        ("Gemma3ForCausalLM", "sdpa"),
+    ],
+)
 def test_families_of_models_lose_the_same_however_a_step_is_split(
     family, attention, micro_pool, micro_base, tmp_path
 ):

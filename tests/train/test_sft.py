@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from eval.generate.answering import heldout_loss
-from tacos.chat import template_hash
 from tacos.errors import ConfigError, PoolError, TacosError
+from tacos.models.chat import template_hash
 from tacos.types import Pool, make_sample
 from tests.train.helpers import SETTINGS, losses, train
 from train.data import hold_out

@@ -115,8 +115,14 @@ def headline(result: AlpacaEvalResult) -> str:
 
 def figures(result: AlpacaEvalResult) -> Mapping[str, float | None]:
     keys = (
-        "length_controlled_winrate", "lc_standard_error", "win_rate", "standard_error", "n", "expected", "unparsed",
-    )  # fmt: skip
+        "length_controlled_winrate",
+        "lc_standard_error",
+        "win_rate",
+        "standard_error",
+        "n",
+        "expected",
+        "unparsed",
+    )
     return {f"{name}/{key}": getattr(s, key) for name, s in result.models.items() for key in keys}
 
 

@@ -41,9 +41,16 @@ def judge_table(report: JudgeReport) -> BenchTable:
     for name, which, rates, duplicate, bad, marked in rows:
         expected = rates.n + rates.unparsed
         covered = Coverage(
-            "Judge check", f"{name} on {which} pairs", "labelled pairs",
-            rates.n, expected, rates.unparsed, 0, duplicate, bad=bad,
-        )  # fmt: skip
+            "Judge check",
+            f"{name} on {which} pairs",
+            "labelled pairs",
+            rates.n,
+            expected,
+            rates.unparsed,
+            0,
+            duplicate,
+            bad=bad,
+        )
         if expected or which == ALL:
             entries.append(Entry(name, (which, rates), covered, marked=marked))
     specs: list[Spec[tuple[str, Rates]]] = [

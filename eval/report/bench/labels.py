@@ -37,8 +37,11 @@ class Space:
 
     def place(self, point: np.ndarray, width: float, height: float, side: int) -> tuple[Bbox, float]:
         """The nearest box of this size beside `point` that overlaps least, and how far away it is; takes it."""
-        boxes = [(reach, self._box(point, width, height, reach, degrees))
-                 for reach in REACHES for degrees in (side, *DIRECTIONS)]  # fmt: skip
+        boxes = [
+            (reach, self._box(point, width, height, reach, degrees))
+            for reach in REACHES
+            for degrees in (side, *DIRECTIONS)
+        ]
         inside = [(self._hidden(box), reach, box) for reach, box in boxes if self._holds(box)]
         none = (0, 0.0, Bbox.from_bounds(point[0], point[1], width, height))
         _, reach, found = min(inside, key=lambda place: place[:2], default=none)
@@ -87,6 +90,13 @@ def place_labels(
         offset = ((box.x0 + unit - pixels[number][0]) / unit, (box.y0 - pixels[number][1]) / unit)
         line = {"arrowstyle": "-", "color": look.MUTED, "lw": 0.6, "shrinkA": 1, "shrinkB": POINT / 2}
         axis.annotate(
-            name, points[number], offset, textcoords="offset points", fontsize=8, ha="left", va="bottom",
-            color=look.INK, arrowprops=line if reach > NEAR else None,
-        )  # fmt: skip
+            name,
+            points[number],
+            offset,
+            textcoords="offset points",
+            fontsize=8,
+            ha="left",
+            va="bottom",
+            color=look.INK,
+            arrowprops=line if reach > NEAR else None,
+        )

@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from tacos.embed import MINILM, packaged_minilm
 from tacos.errors import TacosError
 from tacos.models.device import pick_device
+from tacos.models.embedder import MINILM, packaged_minilm
 from tacos.progress import track
 from tacos.scoring.iqs.base import Kind, Vectors
 from tacos.scoring.iqs.measure import measure
@@ -130,8 +130,15 @@ class EncoderScorer:
             loss = self._epoch([rows[i] for i in rng.permutation(len(rows))], epoch, optimizer)
             tau, accuracy = self._validate(valid, seed)
             seconds = round(time.perf_counter() - started, 1)
-            history.append({"epoch": epoch + 1, "loss": loss, "kendall": tau, "pair_accuracy": accuracy,
-                            "seconds": seconds})  # fmt: skip
+            history.append(
+                {
+                    "epoch": epoch + 1,
+                    "loss": loss,
+                    "kendall": tau,
+                    "pair_accuracy": accuracy,
+                    "seconds": seconds,
+                }
+            )
             log.info("epoch %d: loss %.4f, Kendall %.4f on validation, %.1f s", epoch + 1, loss, tau, seconds)
             since += 1
             if tau > best:

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from tacos.embed import Embedder
 from tacos.errors import TacosError
+from tacos.models.embedder import Embedder
 from tacos.scoring.iqs.base import Kind, QualityScorer
 from tacos.store.files import cannot_write, read_json, write_json
 from tacos.store.fingerprint import file_digest, fingerprint
@@ -59,9 +59,14 @@ def save(
         raise cannot_write(folder, error) from error
     settings = scorer.settings.model_dump(mode="json")
     card = Card(
-        kind=scorer.kind, settings=settings, fingerprint=_name(folder, scorer.kind, settings),
-        trained_on=trained_on, pairs=list(pairs), seed=seed, metrics=metrics,
-    )  # fmt: skip
+        kind=scorer.kind,
+        settings=settings,
+        fingerprint=_name(folder, scorer.kind, settings),
+        trained_on=trained_on,
+        pairs=list(pairs),
+        seed=seed,
+        metrics=metrics,
+    )
     write_json(folder / CARD, card)
     return card
 

@@ -48,8 +48,8 @@ from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.preprocessing import normalize
 
-from tacos.embed import Embedder, EmbedderSettings
 from tacos.errors import TacosError
+from tacos.models.embedder import Embedder, EmbedderSettings
 from tacos.progress import track
 from tacos.scoring.iqs.base import Kind, Vectors
 from tacos.scoring.iqs.pairs import QualityPairs

@@ -29,13 +29,13 @@ CLASSES: dict[str, tuple[str, ...]] = {
     name: tuple(words.split())
     for name, words in {
         "explain": "because since therefore thus hence so as due reason reasons means meaning result leads "
-                   "causes caused why explain explains",
+        "causes caused why explain explains",
         "example": "example examples instance such like including include includes",
         "contrast": "however although though but while whereas despite instead rather nevertheless still",
         "add": "also additionally furthermore moreover besides well addition",
         "conclude": "overall conclusion summary finally ultimately lastly",
         "hedge": "may might can could possible possibly perhaps often typically usually generally sometimes "
-                 "depending likely some",
+        "depending likely some",
         "absolute": "must always never all every only very really extremely",
         "you": "you your yours yourself",
         "i": "i my me mine myself i'm i've i'd i'll",
@@ -51,34 +51,81 @@ CLASSES: dict[str, tuple[str, ...]] = {
         "preposition": "in on at by for with from",
         "relative": "which who that where when",
     }.items()
-}  # fmt: skip
+}
 OF_WORD: dict[str, tuple[int, ...]] = {
     word: tuple(i for i, words in enumerate(CLASSES.values()) if word in words)
     for words in CLASSES.values()
     for word in words
 }
 MARKS = {
-    "comma": ",", "colon": ":", "semicolon": ";", "parenthesis": "(", "quote": '"', "apostrophe": "'",
-    "hyphen": "-", "exclamation": "!", "question": "?", "period": ".", "slash": "/",
-}  # fmt: skip
+    "comma": ",",
+    "colon": ":",
+    "semicolon": ";",
+    "parenthesis": "(",
+    "quote": '"',
+    "apostrophe": "'",
+    "hyphen": "-",
+    "exclamation": "!",
+    "question": "?",
+    "period": ".",
+    "slash": "/",
+}
 
 LENGTHS = (
-    "log_chars", "sqrt_words", "words_to_prompt", "sentences", "lines", "words_per_sentence", "words_per_line",
-    "first_sentence", "last_sentence",
-)  # fmt: skip
+    "log_chars",
+    "sqrt_words",
+    "words_to_prompt",
+    "sentences",
+    "lines",
+    "words_per_sentence",
+    "words_per_line",
+    "first_sentence",
+    "last_sentence",
+)
 LAYOUT = (
-    "numbered_lines", "bullet_lines", "list_share", "numbered", "bulleted", "lead_in", "lead_colon",
-    "closing_after_list", "opens_with_list", "opens_politely", "finished", "ends_with_mark", "ends_open",
-    "starts_lower", "sentences_upper", "lines_finished", "code",
-)  # fmt: skip
+    "numbered_lines",
+    "bullet_lines",
+    "list_share",
+    "numbered",
+    "bulleted",
+    "lead_in",
+    "lead_colon",
+    "closing_after_list",
+    "opens_with_list",
+    "opens_politely",
+    "finished",
+    "ends_with_mark",
+    "ends_open",
+    "starts_lower",
+    "sentences_upper",
+    "lines_finished",
+    "code",
+)
 WORDS = (
-    "root_distinct_words", "distinct_trigrams", "copied_trigrams", "first_sentence_on_prompt", "upper", "non_ascii",
-    "contractions", "long_words", "capitalised", "as_an_ai", "ing", "ly", "ed",
-)  # fmt: skip
+    "root_distinct_words",
+    "distinct_trigrams",
+    "copied_trigrams",
+    "first_sentence_on_prompt",
+    "upper",
+    "non_ascii",
+    "contractions",
+    "long_words",
+    "capitalised",
+    "as_an_ai",
+    "ing",
+    "ly",
+    "ed",
+)
 STYLE = (
-    *SURFACE, *LENGTHS, *LAYOUT, *WORDS,
-    *MARKS, *(f"{name}_share" for name in MARKS), *CLASSES, *(f"{name}_share" for name in CLASSES),
-)  # fmt: skip
+    *SURFACE,
+    *LENGTHS,
+    *LAYOUT,
+    *WORDS,
+    *MARKS,
+    *(f"{name}_share" for name in MARKS),
+    *CLASSES,
+    *(f"{name}_share" for name in CLASSES),
+)
 
 
 def style(prompt: str, response: str) -> list[float]:

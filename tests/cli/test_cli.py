@@ -9,7 +9,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from tacos.cli import app
+from tacos.cli.app import app
 from tests.pipeline.helpers import write_pool
 
 
@@ -89,9 +89,12 @@ def test_a_budget_above_the_pool_costs_no_call() -> None:
 
 
 EXPERIMENT = {
-    "name": "x", "budget": 5, "baseline": "random", "pool": {"source": "pool.jsonl"},
+    "name": "x",
+    "budget": 5,
+    "baseline": "random",
+    "pool": {"source": "pool.jsonl"},
     "arms": {"random": {"method": "random"}, "longest": {"method": "longest"}},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(
@@ -143,8 +146,10 @@ def test_damaged_artifacts_are_done_again_or_named() -> None:
 def test_plan_prices_the_judge() -> None:
     judge = {"model": "m", "price_per_million_input": 1.0, "price_per_million_output": 1.0}
     settings = EXPERIMENT | {
-        "pool": {"source": "pool.jsonl", "holdout": 4}, "llms": {"judge": judge}, "eval": {"judge": {"by": "llm"}},
-    }  # fmt: skip
+        "pool": {"source": "pool.jsonl", "holdout": 4},
+        "llms": {"judge": judge},
+        "eval": {"judge": {"by": "llm"}},
+    }
     Path("x.yaml").write_text(yaml.safe_dump(settings))
     stages = last_json(tacos("plan", "x.yaml", "--json"))["stages"]
     assert [s["estimate"]["calls"] for s in stages if s["stage"] == "judge"] == [2 * 4]
@@ -182,9 +187,11 @@ def test_methods_and_doctor() -> None:
 def test_plan_prices_a_selection_and_does_no_work() -> None:
     llm = {"model": "m", "price_per_million_input": 1.0, "price_per_million_output": 1.0}
     chosen = {
-        "pool": {"source": "pool.jsonl"}, "llms": {"tagger": llm, "scorer": llm}, "budget": 5,
+        "pool": {"source": "pool.jsonl"},
+        "llms": {"tagger": llm, "scorer": llm},
+        "budget": 5,
         "settings": {"tagging": {"by": "llm"}, "scoring": {"by": "llm"}},
-    }  # fmt: skip
+    }
     Path("select.yaml").write_text(yaml.safe_dump(chosen))
     found = last_json(tacos("plan", "select.yaml", "--json"))
     calls = {s["stage"]: s["estimate"]["calls"] for s in found["stages"]}

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoTokenizer
 
-from tacos.chat import encode, end_token, ensure_template, prompt_ids, template_hash
-from tacos.conversations import adds_bos, conversation_names, end_of, fitting, probe
 from tacos.errors import ConfigError, TacosError
+from tacos.models.chat import encode, end_token, ensure_template, prompt_ids, template_hash
+from tacos.models.conversations import adds_bos, conversation_names, end_of, fitting, probe
 from tacos.types import Message
-from tests.test_chat import ENDS, LLAMA_3, SPECIAL, byte_level_bpe, sentencepiece_bpe, wrap
+from tests.models.test_chat import ENDS, LLAMA_3, SPECIAL, byte_level_bpe, sentencepiece_bpe, wrap
 
 BUILD = {
     "gpt-2": byte_level_bpe,

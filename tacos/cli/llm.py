@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tacos.console import AsJson, Overrides, command, print_json
+from tacos.cli.console import AsJson, Overrides, command, print_json
 from tacos.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def bench(
     import os
 
     from tacos.config import parse
-    from tacos.data.builtin import BuiltinSettings, build
+    from tacos.data.builtin.build import BuiltinSettings, build
     from tacos.grouping.tagging import TaggingSettings, tag_request
     from tacos.llm.base import LLMSettings, Sampling
     from tacos.llm.keys import read_key
@@ -153,10 +153,14 @@ def _show(levels: list[Level]) -> None:
     table = Table("in flight", "replies", "requests/s", "tokens/s", "p50 s", "p95 s", "errors")
     for level in levels:
         table.add_row(
-            f"{level.concurrency}", f"{level.replies:,}", f"{level.requests_per_s:,.1f}",
-            f"{level.tokens_per_s:,.0f}", f"{level.p50_s:.3f}", f"{level.p95_s:.3f}",
+            f"{level.concurrency}",
+            f"{level.replies:,}",
+            f"{level.requests_per_s:,.1f}",
+            f"{level.tokens_per_s:,.0f}",
+            f"{level.p50_s:.3f}",
+            f"{level.p95_s:.3f}",
             f"{level.errors:,}" + (f" ({level.error})" if level.error else ""),
-        )  # fmt: skip
+        )
     Console().print(table)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 
-from tacos.data.skills import SKILLS, Case, Skill, fill
+from tacos.data.builtin.skills import SKILLS, Case, Skill, fill
 
 Spoil = Callable[[Skill, Case, str, random.Random], str]
 
@@ -72,9 +72,12 @@ def repetition(skill: Skill, case: Case, reply: str, rng: random.Random) -> str:
 def wrong_format(skill: Skill, case: Case, reply: str, rng: random.Random) -> str:
     """The right answer in markup or code that nobody asked for."""
     forms = (
-        '<p class="out">{0}</p>', "return [{0!r}] # done", "| output | {0} | ok |", "set result = {0}; exit",
+        '<p class="out">{0}</p>',
+        "return [{0!r}] # done",
+        "| output | {0} | ok |",
+        "set result = {0}; exit",
         "output: {0} (status: ok)",
-    )  # fmt: skip
+    )
     return rng.choice(forms).format(case["answer"])
 
 

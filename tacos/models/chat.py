@@ -31,8 +31,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from tacos.conversations import conversation_names, conversation_template, end_marks
 from tacos.errors import ConfigError, TacosError, nearest
+from tacos.models.conversations import conversation_names, conversation_template, end_marks
 from tacos.types import Message
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def ensure_template(tokenizer: PreTrainedTokenizerBase, name: str = "auto") -> N
     """Set the tokenizer's chat template.
 
     "auto" keeps its own, and gives "plain" to one that has none. A name in `TEMPLATES` or one of FastChat's
-    conversations ("vicuna_v1.1", "llama-2", see `tacos.conversations`) takes the place of its own.
+    conversations ("vicuna_v1.1", "llama-2", see `tacos.models.conversations`) takes the place of its own.
 
     Raises: ConfigError for an unknown name, or a template that this tokenizer cannot be taught to stop with.
     """

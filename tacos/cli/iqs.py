@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tacos.console import AsJson, Overrides, command, one_of, print_json
+from tacos.cli.console import AsJson, Overrides, command, one_of, print_json
 
 if TYPE_CHECKING:
     from tacos.scoring.iqs.measure import PairReport

@@ -2,7 +2,7 @@
 
 Nothing here is real data, and the program says so wherever it is used. It is made so that selection
 has something to find and the finding can be checked: a stated share of the replies is spoiled
-(`tacos.data.defects`), a few skills fill most of the pool while the test asks all of them equally,
+(`tacos.data.builtin.defects`), a few skills fill most of the pool while the test asks all of them equally,
 and the truth of each row is kept apart from the samples. Test questions use entities or numbers
 that no row of the pool asks about; the base model meets those in its pretraining corpus
 (`train.tiny`), so fine-tuning has to bring out what is known, not to teach it.
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from tacos.data.defects import DEFECTS, sentence
-from tacos.data.skills import SKILLS, Case, Skill, fill
+from tacos.data.builtin.defects import DEFECTS, sentence
+from tacos.data.builtin.skills import SKILLS, Case, Skill, fill
 from tacos.types import Pool, Question, Record, Truth, make_sample
 
 WRAPS = (
@@ -32,7 +32,7 @@ FRAMES = (
     "Q. {ask}\nA. {reply}",
     "{ask} {reply}",
     "She asked: {ask} He said: {reply}",
-)  # fmt: skip
+)
 
 
 class BuiltinSettings(Record):

@@ -6,8 +6,8 @@ import pytest
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
-from tacos.chat import TEMPLATES, encode, end_token, ensure_template, prompt_ids, template_hash
 from tacos.errors import ConfigError, TacosError
+from tacos.models.chat import TEMPLATES, encode, end_token, ensure_template, prompt_ids, template_hash
 from tacos.types import Message
 from train.tiny import TinySettings, build_tokenizer
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from tacos.cli import app
+from tacos.cli.app import app
 from tests.llm.server import FaultServer, dead_port
 from tests.pipeline.helpers import LLM_TACOS, reply_to, write_pool
 
@@ -36,9 +36,11 @@ def write_config(**llm: Any) -> str:
     endpoint = f"http://127.0.0.1:{dead_port()}/v1"
     one = {"model": "m", "endpoint": endpoint, "api_key_env": "UNSET_KEY", **llm}
     chosen = {
-        "llms": {"tagger": one, "scorer": one}, "pool": {"source": "pool.jsonl"},
-        "budget": 5, "settings": LLM_TACOS,
-    }  # fmt: skip
+        "llms": {"tagger": one, "scorer": one},
+        "pool": {"source": "pool.jsonl"},
+        "budget": 5,
+        "settings": LLM_TACOS,
+    }
     Path("s.yaml").write_text(yaml.safe_dump(chosen))
     return "s.yaml"
 
@@ -112,16 +114,19 @@ def test_the_doctor_asks_the_models_of_a_config() -> None:
     assert not checks["llms.scorer"]["ok"] and "cannot be reached" in checks["llms.scorer"]["detail"]
 
 
-@pytest.mark.parametrize(("words", "code", "message"), [
-    (["llm", "export", "none.yaml"], 2, "no config file none.yaml"),
-    (["llm", "export", "s.yaml", "--stage", "tags"], 2, "did you mean 'tag'?"),
-    (["llm", "export", "s.yaml", "llms=null"], 2, "llms"),
-    (["llm", "export", "empty.yaml"], 2, "configures no LLM"),
-    (["llm", "import", "s.yaml", "--results", "r.jsonl", "--exported", "none"], 1, "no finished export"),
-    (["llm", "bench", "--endpoint", "localhost", "--model", "m"], 2, "http://"),
-    (["llm", "bench", "--endpoint", "http://127.0.0.1:9/v1", "--model", "m"], 1, "answered nothing"),
-    (["llm", "prices", "--prices", "none.yaml"], 2, "none.yaml"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["llm", "export", "none.yaml"], 2, "no config file none.yaml"),
+        (["llm", "export", "s.yaml", "--stage", "tags"], 2, "did you mean 'tag'?"),
+        (["llm", "export", "s.yaml", "llms=null"], 2, "llms"),
+        (["llm", "export", "empty.yaml"], 2, "configures no LLM"),
+        (["llm", "import", "s.yaml", "--results", "r.jsonl", "--exported", "none"], 1, "no finished export"),
+        (["llm", "bench", "--endpoint", "localhost", "--model", "m"], 2, "http://"),
+        (["llm", "bench", "--endpoint", "http://127.0.0.1:9/v1", "--model", "m"], 1, "answered nothing"),
+        (["llm", "prices", "--prices", "none.yaml"], 2, "none.yaml"),
+    ],
+)
 def test_errors_are_one_line_and_a_code(words: list[str], code: int, message: str) -> None:
     write_config()
     Path("empty.yaml").write_text("pool: {source: pool.jsonl}\n")

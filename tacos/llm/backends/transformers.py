@@ -27,9 +27,9 @@ from typing import Any
 
 from tacos.errors import LLMError
 from tacos.llm.backend import Reply, clean_text
+from tacos.llm.backends.sampling import RowSampler
 from tacos.llm.base import Completion, Request
 from tacos.llm.cache import request_key
-from tacos.llm.sampling import RowSampler
 from tacos.models.device import in_native_numbers, pick_device
 from tacos.store.fingerprint import named_by_content
 from tacos.types import Message

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tacos.console import AsJson, Overrides, command, exactly_one, number, one_of, print_json
+from tacos.cli.console import AsJson, Overrides, command, exactly_one, number, one_of, print_json
 from tacos.errors import ConfigError, TacosError
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """vLLM in this process: no server to start, and the engine is never idle while there is work.
 
-Prompts are laid out and encoded as by `tacos.llm.transformers`, which gives the same greedy replies on the same
-weights. The engine is fed continuously: up to twice as many requests as it runs at once are in it, a new one is
+Prompts are laid out and encoded as by `tacos.llm.backends.transformers`, which gives the same greedy replies on the
+same weights. The engine is fed continuously: up to twice as many requests as it runs at once are in it, a new one is
 taken for each that is answered, and each reply goes to the cache at once, so a killed run loses only those.
 
     max_num_seqs 256, 52,000 requests: 512 are taken; a reply arrives and is stored; request 513 is taken; ...
@@ -25,10 +25,10 @@ from typing import Any, TypeVar
 
 from tacos.errors import LLMError
 from tacos.llm.backend import Reply, clean_text
+from tacos.llm.backends.engine import import_vllm, lent_engine, lora_request, tokenizer_source
+from tacos.llm.backends.transformers import Row, encode_request, load_tokenizer
 from tacos.llm.base import Completion, LLMSettings, Request
 from tacos.llm.cache import request_key
-from tacos.llm.engine import import_vllm, lent_engine, lora_request, tokenizer_source
-from tacos.llm.transformers import Row, encode_request, load_tokenizer
 
 T = TypeVar("T")
 AHEAD = 2
@@ -38,7 +38,7 @@ SEEDS = 2**63
 
 
 class VLLMBackend:
-    """Starts the engine on the first request, or joins the one that runs (`tacos.llm.engine`).
+    """Starts the engine on the first request, or joins the one that runs (`tacos.llm.backends.engine`).
 
     A JSON schema is enforced where `settings.structured`; `settings.concurrency` is not used.
     """

@@ -7,7 +7,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from tacos.cli_iqs import app
+from tacos.cli.iqs import app
 from tests.scoring.test_iqs import toy_pairs
 
 run = CliRunner().invoke

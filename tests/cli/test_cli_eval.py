@@ -10,7 +10,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from tacos.cli import app
+from tacos.cli.app import app
 from tests.llm.server import FaultServer
 
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tacos.cli_eval import app as eval_app
-from tacos.cli_iqs import app as iqs_app
-from tacos.cli_llm import app as llm_app
-from tacos.console import AsJson, Overrides, RetryFailed, command, one_of, print_json
+from tacos.cli.console import AsJson, Overrides, RetryFailed, command, one_of, print_json
+from tacos.cli.eval import app as eval_app
+from tacos.cli.iqs import app as iqs_app
+from tacos.cli.llm import app as llm_app
 from tacos.errors import TacosError
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def generate(
     """Answer a file of questions with a model; goes on where an earlier run stopped."""
     from eval.generate.backends import GenerateSettings
     from eval.questions import read_questions
-    from tacos.cli_eval import evaluation
+    from tacos.cli.eval import evaluation
     from tacos.store.files import refuse_input_as_output
 
     refuse_input_as_output(out, [questions, config])
@@ -239,7 +239,3 @@ def doctor(
             typer.echo(f"{'ok  ' if check.ok else 'FAIL'} {check.name}: {check.detail}")
     if not all(check.ok for check in found):
         raise typer.Exit(1)
-
-
-def main() -> None:
-    app()

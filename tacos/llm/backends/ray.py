@@ -33,9 +33,9 @@ from typing import Any
 
 from tacos.errors import ConfigError, LLMError
 from tacos.llm.backend import Backend, Reply
+from tacos.llm.backends.worker import Hello, News, Worker
 from tacos.llm.base import Completion, LLMSettings, RayActors, Request
 from tacos.llm.keys import read_key
-from tacos.llm.worker import Hello, News, Worker
 
 log = logging.getLogger(__name__)
 TRIES = 5

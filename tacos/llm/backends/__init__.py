@@ -1,0 +1,1 @@
+"""Where a chat model runs: one backend a file, and what each needs beside it."""
