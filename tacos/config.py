@@ -65,6 +65,17 @@ def override(data: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, A
     return result
 
 
+def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`settings` with `changes` laid over them; mappings are merged key by key, anything else is replaced."""
+    result = dict(settings)
+    for key, value in changes.items():
+        old = result.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            value = merged(old, value)
+        result[key] = value
+    return result
+
+
 def parse(model: type[M], data: Any, where: str = "") -> M:
     """`data` as `model`; `where` is the path of `data` in the file, for the message.
 

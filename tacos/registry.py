@@ -28,10 +28,11 @@ class Registry(Generic[T]):
 
         return decorate
 
-    def get(self, name: str) -> T:
-        """Raises: ConfigError naming the nearest known name."""
+    def get(self, name: str, where: str = "") -> T:
+        """where: the setting that names it. Raises: ConfigError with the nearest known name."""
         if name not in self._items:
-            raise ConfigError(f"unknown {self.kind} {name!r}: {nearest(name, self._items)}")
+            at = f"{where}: " if where else ""
+            raise ConfigError(f"{at}unknown {self.kind} {name!r}: {nearest(name, self._items)}")
         return self._items[name]
 
     def __iter__(self) -> Iterator[str]:

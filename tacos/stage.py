@@ -15,7 +15,7 @@ import logging
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from importlib import metadata
@@ -85,11 +85,14 @@ class Tools:
 
 @dataclass(frozen=True)
 class Job:
-    """One piece of work: where to write, the folders to read, and the tools at hand."""
+    """One piece of work: where to write, the folders to read, the tools at hand, the stage's seed."""
 
     out: Path
     inputs: Mapping[str, Path]
     tools: Tools
+    seed: int = 0
+    metrics: dict[str, Any] = field(default_factory=dict)
+    """Numbers worth a line in the done record."""
 
     def pool(self) -> Pool:
         return Pool.read(self.inputs["pool"] / "pool.parquet")
@@ -111,6 +114,10 @@ class Stage:
     inputs: Mapping[str, Stage] = field(default_factory=dict)
     version: int = 1
     estimate: Callable[[Pool, Mapping[str, Path]], Asked] | None = None
+
+    def with_settings(self, **more: Any) -> Stage:
+        """The same with more that changes the answer."""
+        return replace(self, settings={**self.settings, **more})
 
     @cached_property
     def fingerprint(self) -> str:
@@ -203,14 +210,15 @@ class ArtifactStore:
         log.info("%s %s: start", stage.name, stage.fingerprint)
         inputs = {name: self.folder(parent) for name, parent in stage.inputs.items()}
         with tools.ledger.measure() as spent:
-            outcome = stage.work(Job(partial, inputs, tools))
+            job = Job(partial, inputs, tools, stage.settings.get("seed", 0))
+            outcome = stage.work(job)
         done = Done(
             stage=stage.name,
             version=stage.version,
             fingerprint=stage.fingerprint,
             settings=plain(stage.settings),
             inputs={name: parent.fingerprint for name, parent in stage.inputs.items()},
-            outcome=outcome,
+            outcome=outcome.model_copy(update={"metrics": job.metrics | outcome.metrics}),
             usage=spent[0],
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             commit=git_commit(),

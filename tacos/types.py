@@ -1,15 +1,14 @@
 """The records that travel between stages.
 
 A `Pool` keeps its rows in one Arrow table, so a million samples cost columns and not a million
-Python objects; a `Sample` is made when somebody asks for a row. Everything that selection works
-on (`Groups`, `Scores`) is aligned with the pool by position, and with the outside world by id.
+Python objects; a `Sample` is made when somebody asks for a row. What selection makes of a pool stands
+in `tacos.selection`.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -148,83 +147,6 @@ class Pool(Sequence[Sample]):
     @cached_property
     def responses(self) -> list[str]:
         return [sample.response for sample in self]
-
-
-class Score(Record):
-    """One sample's number; a score that could not be read is missing (None) and says why."""
-
-    sample_id: str
-    value: float | None
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class Scores:
-    """A number for each row of a pool, higher is better.
-
-    values: (n_samples,) float64, NaN where missing.
-    errors: row -> why its value is missing.
-    within: where a score holds inside a group only, one array per group, aligned with its members.
-    """
-
-    values: np.ndarray
-    errors: Mapping[int, str] = field(default_factory=dict)
-    within: tuple[np.ndarray, ...] | None = None
-
-    def of(self, groups: Groups, number: int) -> np.ndarray:
-        """The scores that decide inside one group, aligned with its members."""
-        return self.within[number] if self.within is not None else self.values[groups.members[number]]
-
-    def rows(self, pool: Pool) -> Iterator[Score]:
-        for i, (id_, value) in enumerate(zip(pool.ids, self.values, strict=True)):
-            missing = bool(np.isnan(value))
-            error = self.errors.get(i, "no score") if missing else None
-            yield Score(sample_id=id_, value=None if missing else float(value), error=error)
-
-
-@dataclass(frozen=True)
-class Groups:
-    """Groups of samples; a sample may stand in several groups, or in none.
-
-    labels: one name per group.
-    members: per group, an int64 array of row numbers in stored order.
-    """
-
-    labels: tuple[str, ...]
-    members: tuple[np.ndarray, ...]
-
-    @classmethod
-    def one(cls, n: int) -> Groups:
-        """Everything in a single group."""
-        return cls(("all",), (np.arange(n, dtype=np.int64),))
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @cached_property
-    def covered(self) -> np.ndarray:
-        """Row numbers that stand in at least one group, ascending."""
-        if not self.members:
-            return np.empty(0, dtype=np.int64)
-        return np.unique(np.concatenate(self.members))
-
-
-class Pick(Record):
-    """One row an allocator chose, before it is ranked and named."""
-
-    index: int
-    group: str = ""
-    reason: str = ""
-
-
-class Selected(Record):
-    """One selected sample: rank from 1, its score if it has one, and why it was taken."""
-
-    sample_id: str
-    rank: int
-    score: float | None = None
-    group: str = ""
-    reason: str = ""
 
 
 class Question(Record):

@@ -10,9 +10,9 @@ import yaml
 from tacos.config import load, override, parse, read_yaml
 from tacos.errors import ConfigError
 from tacos.methods import METHODS
-from tacos.pipeline.graph import Experiment, selection_stage
+from tacos.part import Setup
+from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.settings import ExperimentSettings, SelectSettings
-from tacos.steps import Bench
 from tacos.store.fingerprint import plain
 from train.settings import TrainRun
 
@@ -52,15 +52,23 @@ def test_a_wrong_setting_says_where_and_what_is_near(change: str, message: str) 
 
 
 def test_method_settings_are_checked_before_anything_runs() -> None:
-    settings = parse(
-        ExperimentSettings, override(MINIMAL, ["arms.tacos={method: tacos, settings: {clusterin: {}}}"])
-    )
-    with pytest.raises(ConfigError, match=r"arms.tacos.settings.clusterin.*did you mean 'clustering'"):
-        _ = Experiment(settings).arms
+    wrong = {
+        "{method: tacos, group: {clusterin: {}}}": r"'arms\.tacos\.group\.clusterin': did you mean 'clustering'",
+        "{method: tacos, group: tag}": r"arms\.tacos\.group\.by: unknown grouper 'tag': did you mean 'tags'",
+        "{method: tacos, score: {by: ratin}}": r"arms\.tacos\.score\.by: unknown scorer 'ratin'.*'rating'",
+        "{method: tacos, settings: {k: 3}}": r"arms\.tacos\.settings\.k.*arms\.tacos\.group",
+        "{method: tacos, score: null}": r"allocate\.by=per_group ranks rows by a score",
+        "{method: tacos, allocate: uniform}": r"looks at no score.*set arms\.tacos\.score=null",
+        "{method: recipe, group: none}": r"needs group, score and allocate; arms\.tacos\.score is not said",
+        "{method: iterselecttune, group: none}": r"arms\.tacos\.group: iterselecttune is not a recipe",
+    }
+    for arm, message in wrong.items():
+        with pytest.raises(ConfigError, match=message):
+            parse(ExperimentSettings, override(MINIMAL, [f"arms.tacos={arm}"]))
 
 
 def test_an_llm_that_is_not_configured_is_named() -> None:
-    settings = parse(SelectSettings, {"settings": {"tagging": {"by": "llm"}}})
+    settings = parse(SelectSettings, {"group": {"tagging": {"llm": "tagger"}}})
     with pytest.raises(ConfigError, match=r"add llms.tagger.model"):
         selection_stage(settings)
 
@@ -91,8 +99,7 @@ def test_every_experiment_config_parses_and_its_methods_build(name: str) -> None
     load_stage = selection_stage(SelectSettings()).inputs["pool"]  # the builtin pool: building reads no file
     for arm in settings.arms.values():
         if arm.method in METHODS:
-            bench = Bench(load_stage, settings.budget, 0, settings.embedder, settings.llms)
-            METHODS.get(arm.method).build(arm.settings, bench)
+            arm.build(Setup(load_stage, settings.budget, 0, settings.embedder, settings.llms, "base"))
 
 
 @pytest.mark.parametrize("name", yaml_files("select"))

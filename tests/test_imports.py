@@ -12,12 +12,15 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = (
     ("tacos.errors", "tacos.types", "tacos.text", "tacos.progress"),
-    ("tacos.store", "tacos.registry"),
+    ("tacos.selection", "tacos.registry"),
+    ("tacos.store",),
     ("tacos.config", "tacos.tracking"),
-    ("tacos.stage", "tacos.models", "tacos.prompts", "tacos.data"),
+    ("tacos.stage", "tacos.prompts", "tacos.data"),
+    ("tacos.given",),
+    ("tacos.models",),
     ("tacos.llm",),
+    ("tacos.part",),
     ("tacos.grouping", "tacos.scoring", "tacos.allocation", "train", "eval"),
-    ("tacos.steps",),
     ("tacos.methods",),
     ("tacos.pipeline", "tacos.doctor"),
     ("tacos.cli",),

@@ -128,12 +128,12 @@ def run(pool: Path, count: Count, folder: Path) -> None:
             "budget": 100,
             "artifacts": str(folder / "artifacts"),
             "runs": str(folder / "runs"),
-            "settings": {
-                "tagging": {"by": "llm"},
-                "scoring": {"by": "llm"},
+            "group": {
+                "tagging": {"llm": "tagger"},
                 "normalization": {"min_count": 1, "order": ["frequency"]},
                 "clustering": {"k": 10},
             },
+            "score": {"llm": "scorer"},
         }
         settings = SelectSettings.model_validate(data)
         before = planned(settings)

@@ -19,7 +19,7 @@ import faiss
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from tacos.grouping.embeddings import EmbeddingClusterSettings
+from tacos.grouping.embedding import EmbeddingGroups
 from tacos.grouping.sampled import cluster_numbers
 from tacos.methods.iterselecttune import IterSelectTuneSettings, Space
 from tacos.scoring.hardness import LightClassifier
@@ -75,7 +75,7 @@ def main() -> None:
     with threadpool_limits(args.threads):
         if args.clusters:
             began = time.perf_counter()
-            clusters = cluster_numbers(vectors, EmbeddingClusterSettings(), settings.cluster_sample, seed=0)
+            clusters = cluster_numbers(vectors, EmbeddingGroups(), settings.cluster_sample, seed=0)
             print(f"k-means, {clusters.max() + 1} clusters: {time.perf_counter() - began:.1f} s", flush=True)
         hard = np.sort(np.random.default_rng(3).choice(args.rows, args.hard, replace=False))
         left = np.setdiff1d(np.arange(args.rows), hard, assume_unique=True)

@@ -1,23 +1,11 @@
-"""Spending the budget: from groups and scores to the rows that are taken.
-
-An allocator returns picks in the order it took them, best first; a missing score is never taken
-before a present one, and never at all unless the allocator says so.
-"""
+"""What allocators share: order by score, the home of a row, budgets that do not fit."""
 
 from __future__ import annotations
-
-from typing import Protocol
 
 import numpy as np
 
 from tacos.errors import BudgetError
-from tacos.types import Groups, Pick, Scores
-
-
-class Allocator(Protocol):
-    """Groups and scores in, at most `budget` picks out."""
-
-    def allocate(self, groups: Groups, scores: Scores, budget: int) -> list[Pick]: ...
+from tacos.selection import Groups
 
 
 def best_first(rows: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -16,21 +16,30 @@ from collections import deque
 import numpy as np
 
 from tacos.allocation.base import best_first, check_budget
-from tacos.types import Groups, Pick, Scores
+from tacos.part import Allocator, allocator
+from tacos.selection import Groups, Pick, Scores
+from tacos.stage import Job
 
 
-class PerGroup:
+@allocator(
+    "per_group",
+    summary="an equal share of each group, its best first",
+    paper="arXiv 2507.03673",
+    needs="groups, scores",
+    cost="none",
+)
+class PerGroup(Allocator):
     """The best `budget // n_groups` of each group, smallest group first."""
 
-    def __init__(self, fill: bool = True):
-        self.fill = fill
+    fill: bool = True
+    """Hand what small groups leave over to the others, so that the budget is met."""
 
-    def allocate(self, groups: Groups, scores: Scores, budget: int) -> list[Pick]:
+    def allocate(self, groups: Groups, scores: Scores, budget: int, job: Job) -> list[Pick]:
         """Raises: BudgetError when fewer samples have a score and the budget is to be met."""
         order = sorted(range(len(groups)), key=lambda g: (len(groups.members[g]), g))
-        queues = {g: deque(best_first(groups.members[g], scores.of(groups, g)).tolist()) for g in order}
+        queues = {g: _Queue(groups, scores, g) for g in order}
         if self.fill:
-            scored = {row for queue in queues.values() for row in queue}
+            scored = {row for queue in queues.values() for row in queue.rows}
             check_budget(budget, len(scored), "samples that have a score")
         share, extra = divmod(budget, len(order)) if order else (0, 0)
         quota = {g: share + (place < extra) for place, g in enumerate(reversed(order))}
@@ -38,20 +47,29 @@ class PerGroup:
         taken: set[int] = set()
         while len(picks) < budget:
             for g in order:
-                self._serve(groups.labels[g], queues[g], quota[g], budget, taken, picks)
+                queues[g].serve(min(quota[g], budget - len(picks)), taken, picks)
             if not self.fill:
                 break
             quota = {g: int(np.ceil((budget - len(picks)) / len(order))) for g in order}
         return picks
 
-    @staticmethod
-    def _serve(
-        label: str, queue: deque[int], quota: int, budget: int, taken: set[int], picks: list[Pick]
-    ) -> None:
-        """Take from the front of `queue` until the quota or the budget is full, or nothing is left."""
-        while queue and quota > 0 and len(picks) < budget:
-            row = queue.popleft()
+
+class _Queue:
+    """The scored rows of one group, best first."""
+
+    def __init__(self, groups: Groups, scores: Scores, number: int):
+        members, values = groups.members[number], scores.of(groups, number)
+        self.label = groups.labels[number]
+        self.rows = deque(best_first(members, values).tolist())
+        self.score = dict(zip(members.tolist(), values.tolist(), strict=True))
+
+    def serve(self, quota: int, taken: set[int], picks: list[Pick]) -> None:
+        """Take from the front until the quota is full or nothing is left."""
+        while self.rows and quota > 0:
+            row = self.rows.popleft()
             if row not in taken:
                 taken.add(row)
                 quota -= 1
-                picks.append(Pick(index=row, group=label, reason="best of its group"))
+                picks.append(
+                    Pick(index=row, group=self.label, reason="best of its group", score=self.score[row])
+                )

@@ -10,20 +10,31 @@ cluster's best, which is in already, or makes the selection one row larger.
 from __future__ import annotations
 
 import numpy as np
+from pydantic import Field
 
 from tacos.allocation.base import best_first, check_budget, first_group
 from tacos.errors import BudgetError
-from tacos.types import Groups, Pick, Scores
+from tacos.part import Allocator, allocator
+from tacos.selection import Groups, Pick, Scores
+from tacos.stage import Job
 
 
-class TopAndBest:
-    """top: n1, or None for as many as the budget has room for. per_group: n2."""
+@allocator(
+    "top_and_best",
+    summary="the highest scores of all, and the best of every group they leave out",
+    paper="arXiv 2402.18191",
+    needs="groups, scores",
+    cost="none",
+)
+class TopAndBest(Allocator):
+    """CaR's n1 and n2."""
 
-    def __init__(self, top: int | None = None, per_group: int = 1):
-        self.top = top
-        self.per_group = per_group
+    top: int | None = Field(None, ge=0)
+    """n1; None is as many as the budget has room for."""
+    per_group: int = Field(1, ge=0)
+    """n2."""
 
-    def allocate(self, groups: Groups, scores: Scores, budget: int) -> list[Pick]:
+    def allocate(self, groups: Groups, scores: Scores, budget: int, job: Job) -> list[Pick]:
         """The top first, then the clusters' best, each by score. A row in several clusters counts for each.
 
         With a fixed n1 the budget is an upper limit. Raises: BudgetError when it does not hold n1 rows and the
@@ -33,11 +44,11 @@ class TopAndBest:
         best = self._best(groups, scores)
         top = self._top(order, best, budget)
         home = first_group(groups)
-        picks = [Pick(index=row, group=home[row], reason="top score") for row in order[:top].tolist()]
-        return picks + [
-            Pick(index=row, group=best[row], reason="best of its cluster")
-            for row in order[top:].tolist()
-            if row in best
+        chosen = [(row, home[row], "top score") for row in order[:top].tolist()]
+        chosen += [(row, best[row], "best of its cluster") for row in order[top:].tolist() if row in best]
+        return [
+            Pick(index=row, group=group, reason=reason, score=float(scores.values[row]))
+            for row, group, reason in chosen
         ]
 
     def _best(self, groups: Groups, scores: Scores) -> dict[int, str]:
@@ -64,6 +75,6 @@ class TopAndBest:
         if len(best) > budget:
             raise BudgetError(
                 f"the best of {len(set(best.values())):,} clusters are {len(best):,} rows, above the budget "
-                f"{budget:,}: ask for more rows or for fewer clusters"
+                f"{budget:,}: ask for more rows, or for fewer clusters by group.k"
             )
         return int(np.searchsorted(sizes, budget, side="right")) - 1

@@ -177,26 +177,18 @@ def generate(
 
 @command(app)
 def methods(as_json: AsJson = False) -> None:
-    """List the selection methods."""
-    from rich.console import Console
-    from rich.table import Table
+    """List the selection methods with their three parts."""
+    from tacos.cli.catalog import list_methods
 
-    from tacos.methods import METHODS
+    list_methods(as_json)
 
-    known = [METHODS.get(name) for name in METHODS]
-    if as_json:
-        print_json(
-            {
-                "methods": [
-                    {"name": m.name, "summary": m.summary, "paper": m.paper, "llm": m.llm} for m in known
-                ]
-            }
-        )
-        return
-    table = Table("method", "what it takes", "paper", "LLM")
-    for m in known:
-        table.add_row(m.name, m.summary, m.paper or "-", m.llm)
-    Console().print(table)
+
+@command(app)
+def parts(as_json: AsJson = False) -> None:
+    """List groupers, scorers and allocators: what a recipe is put together from."""
+    from tacos.cli.catalog import list_parts
+
+    list_parts(as_json)
 
 
 @command(app)

@@ -135,7 +135,7 @@ def bench(
 
     how = {"api_key_env": api_key_env, "api_key_file": api_key_file, "structured": structured}
     settings = parse(LLMSettings, {"model": model, "endpoint": endpoint, **how})
-    tagging = TaggingSettings(by="llm", sampling=Sampling(temperature=0.6, max_tokens=max_tokens))
+    tagging = TaggingSettings(sampling=Sampling(temperature=0.6, max_tokens=max_tokens))
     requests = [tag_request(sample, tagging) for sample in build(BuiltinSettings()).pool]
     levels = measure(settings, requests, most, seconds, read_key(settings, os.environ))
     best = recommended(levels)

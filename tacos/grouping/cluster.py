@@ -8,15 +8,13 @@ a tag used 900 times is one row of weight 900 and not 900 equal rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
-from tacos.grouping.tagging import Tags
-from tacos.store.files import read_jsonl, write_jsonl
-from tacos.types import Groups, Record
+from tacos.selection import Groups, Tags
+from tacos.types import Record
 
 
 class ClusteringSettings(Record):
@@ -103,13 +101,3 @@ def signature_reduction(groups: Groups, responses: Sequence[str]) -> Groups:
     ]
     kept = [(name, rows) for name, rows in kept if len(rows)]
     return Groups(tuple(name for name, _ in kept), tuple(rows for _, rows in kept))
-
-
-def write_groups(groups: Groups, path: Path) -> None:
-    pairs = zip(groups.labels, groups.members, strict=True)
-    write_jsonl(path, ({"group": name, "rows": members.tolist()} for name, members in pairs))
-
-
-def read_groups(path: Path) -> Groups:
-    rows = list(read_jsonl(path))
-    return Groups(tuple(r["group"] for r in rows), tuple(np.array(r["rows"], dtype=np.int64) for r in rows))

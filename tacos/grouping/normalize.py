@@ -25,7 +25,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from tacos.grouping.tagging import Tags
+from tacos.selection import Tags
 from tacos.types import Record
 
 Step = Literal["frequency", "rules", "association", "semantic"]

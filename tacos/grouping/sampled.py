@@ -2,21 +2,19 @@
 
     1,000,000 rows   k = floor(sqrt(1e6 / 2)) = 707, centres from 50,000 rows, the rest assigned block by block
 
-A pool that is no larger than the sample is clustered whole, as in `tacos.grouping.embeddings`.
+A pool that is no larger than the sample is clustered whole, as in `tacos.grouping.embedding`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from tacos.grouping.embeddings import EmbeddingClusterSettings, cluster_embeddings, number_of_clusters
+from tacos.grouping.embedding import EmbeddingGroups, cluster_embeddings, number_of_clusters
 
 BLOCK = 16384
 
 
-def cluster_numbers(
-    vectors: np.ndarray, settings: EmbeddingClusterSettings, sample: int, seed: int
-) -> np.ndarray:
+def cluster_numbers(vectors: np.ndarray, settings: EmbeddingGroups, sample: int, seed: int) -> np.ndarray:
     """The cluster of every row, (n,) int64, from 0.
 
     vectors: (n, dim) float32, may be memory-mapped. sample: rows that place the centres.

@@ -1,6 +1,18 @@
-"""One published method, one file; importing this package registers them all."""
+"""One published method, one file; importing this package registers them, and every part.
 
-from tacos.methods import baselines, car, iterselecttune, tacos
-from tacos.methods.base import METHODS, Method
+A part is registered by its file: all modules of `tacos.grouping`, `tacos.scoring` and `tacos.allocation` are imported
+here, so that adding a part is adding a file.
+"""
 
-__all__ = ["METHODS", "Method", "baselines", "car", "iterselecttune", "tacos"]
+from importlib import import_module
+from pkgutil import iter_modules
+
+from tacos import allocation, grouping, scoring
+from tacos.methods import baselines, car, free, iterselecttune, tacos
+from tacos.methods.base import METHODS, Choice, Method, resolved
+
+for _package in (grouping, scoring, allocation):
+    for _module in iter_modules(_package.__path__, f"{_package.__name__}."):
+        import_module(_module.name)
+
+__all__ = ["METHODS", "Choice", "Method", "baselines", "car", "free", "iterselecttune", "resolved", "tacos"]

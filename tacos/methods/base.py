@@ -1,44 +1,136 @@
-"""What a method is: a name, its settings, and a recipe that builds its selection stage."""
+"""What a method is: a name for a recipe, or for a loop over the same parts.
+
+preset("longest", Recipe(group=NoGroups(), score=Length(), allocate=Top()), "the longest responses")
+
+@driver("iterselecttune", IterSelectTuneSettings, "...")
+def iterselecttune(settings, setup) -> Stage: ...
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import Field, model_validator
+
 from tacos.config import parse
+from tacos.errors import ConfigError
+from tacos.methods.recipe import Recipe
+from tacos.part import SLOTS, AnyAllocator, AnyGrouper, AnyScorer, Setup, read_part
 from tacos.registry import Registry
 from tacos.stage import Stage
-from tacos.steps import Bench
 from tacos.types import Record
+
+Build = Callable[[Any, Setup], Stage]
 
 
 @dataclass(frozen=True)
 class Method:
-    """settings: the model that its YAML is checked by. llm: "no", "optional" or "yes"."""
+    """recipe: the parts of a preset; None where a config gives all three. settings, build: of a driver.
+
+    budgeted: takes no more rows than the budget.
+    """
 
     name: str
-    settings: type[Record]
-    recipe: Callable[[Any, Bench], Stage]
     summary: str
     paper: str = ""
-    llm: str = "no"
+    recipe: Recipe | None = None
+    settings: type[Record] | None = None
+    build: Build | None = None
+    budgeted: bool = True
+    parts: str = ""
+    """What stands for the three parts where there is no recipe."""
 
-    def build(self, settings: dict[str, Any], bench: Bench, where: str = "settings") -> Stage:
-        """Raises: ConfigError for unknown or wrong settings."""
-        return self.recipe(parse(self.settings, settings, where), bench)
+    def chosen(self, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """`group`, `score`, `allocate` and `settings` as they hold, from what a config says of them.
+
+        Raises: ConfigError for what the method does not have, with the nearest name.
+        """
+        parts = {slot: given[slot] for slot in SLOTS if slot in given}
+        settings = given.get("settings") or {}
+        if self.build is None:
+            if settings:
+                raise ConfigError(
+                    f"unknown setting '{where}settings.{next(iter(settings))}': {self.name} is set by its parts, "
+                    f"{where}group, {where}score and {where}allocate"
+                )
+            return dict(self.recipe.replaced(parts, where) if self.recipe else free(parts, where))
+        replaced = [slot for slot, value in parts.items() if value is not None]
+        if replaced:
+            raise ConfigError(
+                f"{where}{replaced[0]}: {self.name} is not a recipe, so no part can be replaced"
+            )
+        assert self.settings is not None
+        return {"settings": parse(self.settings, settings, f"{where}settings").model_dump(mode="json")}
+
+
+def free(parts: Mapping[str, Any], where: str) -> Recipe:
+    """Raises: ConfigError where one of the three is not said."""
+    for slot in SLOTS:
+        if slot not in parts:
+            raise ConfigError(f"method: recipe needs group, score and allocate; {where}{slot} is not said")
+    made = {slot: read_part(slot, parts[slot], None, f"{where}{slot}") for slot in SLOTS}
+    return Recipe(**made).checked(where)
 
 
 METHODS: Registry[Method] = Registry("method")
 
 
-def method(
-    name: str, settings: type[Record], summary: str, paper: str = "", llm: str = "no"
-) -> Callable[[Callable[[Any, Bench], Stage]], Callable[[Any, Bench], Stage]]:
-    """Register a recipe under `name`."""
+def preset(name: str, recipe: Recipe, summary: str, paper: str = "") -> Method:
+    """Register a recipe under a name."""
+    made = Method(name, summary, paper, recipe, budgeted=recipe.allocate.budgeted)
+    METHODS.register(name)(made)
+    return made
 
-    def decorate(recipe: Callable[[Any, Bench], Stage]) -> Callable[[Any, Bench], Stage]:
-        METHODS.register(name)(Method(name, settings, recipe, summary, paper, llm))
-        return recipe
+
+def driver(name: str, settings: type[Record], summary: str, paper: str = "") -> Callable[[Build], Build]:
+    """Register a method that loops over parts."""
+
+    def decorate(build: Build) -> Build:
+        METHODS.register(name)(
+            Method(name, summary, paper, settings=settings, build=build, parts="in its loop")
+        )
+        return build
 
     return decorate
+
+
+class Choice(Record):
+    """A method as a config names it, resolved: every part is there with all its settings."""
+
+    method: str
+    group: AnyGrouper | None = None
+    score: AnyScorer | None = None
+    allocate: AnyAllocator | None = None
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Of a method that is not a recipe."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolved(cls, data: Any) -> Any:
+        return resolved(data) if isinstance(data, Mapping) else data
+
+    def build(self, setup: Setup) -> Stage:
+        """Raises: ConfigError for a model or file that the parts name and that is not there."""
+        method = METHODS.get(self.method)
+        if self.group is not None and self.allocate is not None:
+            return Recipe(group=self.group, score=self.score, allocate=self.allocate).build(setup)
+        assert method.build is not None and method.settings is not None
+        return method.build(parse(method.settings, self.settings, "settings"), setup)
+
+    @property
+    def budgeted(self) -> bool:
+        """Whether it takes no more rows than the budget."""
+        return self.allocate.budgeted if self.allocate else METHODS.get(self.method).budgeted
+
+
+def resolved(data: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """The settings of an arm with its method's parts filled in; any other keys stay as they are.
+
+    Raises: ConfigError naming the path of what is wrong.
+    """
+    name = data.get("method")
+    if not isinstance(name, str) or name not in METHODS:
+        return dict(data)  # said by the field's own check
+    return {**data, **METHODS.get(name).chosen(data, where)}

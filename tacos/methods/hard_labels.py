@@ -24,19 +24,21 @@ from eval.generate.backends import GenerateSettings, Generator, LLMGenerator, Tr
 from eval.generate.vllm import VLLMGenerator
 from eval.judge import Comparison, LLMJudge, LLMJudgeSettings, Verdict, judge_request, likeness
 from eval.pairwise.rules import Result, Rule, combine, outcome
-from tacos import steps
+from tacos.errors import ConfigError
 from tacos.llm.backends.engine import VLLMEngine, release
 from tacos.llm.base import Sampling
 from tacos.llm.estimate import Asked
+from tacos.part import Setup
 from tacos.prompts import load
 from tacos.scoring.learned import LearnedSettings
-from tacos.scoring.pool_quality import PoolJudge
+from tacos.scoring.pool_quality import PoolJudge, pool_vectors, read_pool_vectors
 from tacos.stage import Job, Stage
 from tacos.store.fingerprint import fingerprint, named_by_content
 from tacos.text import normalise
 from tacos.types import Pool, Question, Record
-from train.tiny import TINY, TinySettings
 
+MADE_HERE = "base"
+"""The name of a base model that a stage of this run makes."""
 EXPECTED_VERDICT = 120
 """Tokens of a judge's reply; short feedback and two grades."""
 
@@ -44,9 +46,8 @@ EXPECTED_VERDICT = 120
 class BaseAnswerSettings(Record):
     """The model that is to be fine-tuned, as it is now."""
 
-    model: str = TINY
-    """Hub id, folder, or "tiny", which is pretrained on the spot and is the same as an experiment's."""
-    tiny: TinySettings = TinySettings()
+    model: str | None = None
+    """Hub id or folder; None is the base of the run (`base.model`), which will be fine-tuned."""
     by: Literal["transformers", "vllm", "llm"] = "transformers"
     """In this process, or from the endpoint of `llms.<llm>`, which then names the model."""
     llm: str = "base"
@@ -99,17 +100,24 @@ class Labeller:
 
     base: BaseAnswerSettings
     judge: HardJudgeSettings
-    bench: steps.Bench
+    setup: Setup
 
     def inputs(self) -> dict[str, Stage]:
         """Stages that have to be done first."""
         found = {}
-        if self.base.by != "llm" and self.base.model == TINY:
-            found["base"] = steps.tiny_base(self.bench.pool, self.base.tiny)
+        if self.base.by != "llm" and self.base.model is None and isinstance(self.setup.base, Stage):
+            found["base"] = self.setup.base
         if self.judge.by == "learned":
-            found["prompts"] = steps.embed(self.bench, "prompt")
-            found["responses"] = steps.embed(self.bench, "response", self.judge.learned.response_tokens)
+            found |= pool_vectors(self.setup, self.judge.learned)
         return found
+
+    @property
+    def model(self) -> str:
+        """The base by name; the stage that makes it has another. Raises: ConfigError where none is named."""
+        named = self.base.model or (self.setup.base if isinstance(self.setup.base, str) else MADE_HERE)
+        if not named:
+            raise ConfigError("iterselecttune asks a base model: set base.model, or settings.base.model")
+        return named
 
     def identity(self) -> dict[str, Any]:
         """What changes a label. Raises: ConfigError for an LLM that is not configured."""
@@ -119,13 +127,13 @@ class Labeller:
         base = self.base
         made = {"by": base.by, "generate": base.generate.model_dump(exclude={"batch_size"})}
         if base.by == "llm":
-            return made | {"llm": self.bench.llm(base.llm, "base.by=llm").identity()}
+            return made | {"llm": self.setup.llm(base.llm, "base.by=llm").identity()}
         if base.by == "vllm":
             return made | {
-                "model": base.engine.named(base.model),
+                "model": base.engine.named(self.model),
                 "max_model_len": base.engine.max_model_len,
             }
-        return made | {"model": named_by_content(base.model)}
+        return made | {"model": named_by_content(self.model)}
 
     def _judge_identity(self) -> dict[str, Any]:
         judge = self.judge
@@ -133,7 +141,7 @@ class Labeller:
             return judge.model_dump(include={"by", "agree"})
         if judge.by == "learned":
             return judge.model_dump(include={"by", "learned"})
-        llm = self.bench.llm(judge.llm, "judge.by=llm").identity()
+        llm = self.setup.llm(judge.llm, "judge.by=llm").identity()
         kept = judge.model_dump(include={"by", "sampling", "reask", "orders", "rule"})
         return kept | {"llm": llm, "prompt": load(judge.prompt).template}
 
@@ -158,27 +166,27 @@ class Labeller:
             Question(id=id_, turns=(prompt,)) for id_, prompt in zip(batch.ids, batch.prompts, strict=True)
         ]
         generator = self._generator(job)
-        run = answer_file(generator, asked, job.out / "answers.jsonl", self.base.model, self.bench.seed)
+        run = answer_file(generator, asked, job.out / "answers.jsonl", self.model, self.setup.seed)
         return {answer.question_id: answer.turns[0] for answer in run.answers}
 
     def _generator(self, job: Job) -> Generator:
         base = self.base
         if base.by == "llm":
             return LLMGenerator(job.tools.llm(base.llm), base.generate)
-        model = str(job.inputs["base"] / "model") if "base" in job.inputs else base.model
+        model = str(job.inputs["base"] / "model") if "base" in job.inputs else self.model
         if base.by == "vllm":
             return VLLMGenerator(model, base.generate, base.engine)
         release()  # an engine that judged the round before gives its memory back
         return TransformersGenerator(model, base.generate, job.tools.device)
 
     def _judge(self, job: Job, pool: Pool) -> _Judge:
-        judge, seed = self.judge, self.bench.seed
+        judge, seed = self.judge, self.setup.seed
         if judge.by == "reference":
             return _Reference(judge.agree)
         if judge.by == "llm":
             asking = LLMJudgeSettings(prompt=judge.prompt, sampling=judge.sampling, reask=judge.reask)
             return _Graded(LLMJudge(job.tools.llm(judge.llm), asking), judge, seed)
-        prompts, responses = (steps.vectors(job.inputs[name]) for name in ("prompts", "responses"))
+        prompts, responses = read_pool_vectors(job)
         return _Learned(PoolJudge(pool, prompts, responses, job.tools.embedder(), judge.learned, seed))
 
     def estimate(self, batch_of: Callable[[int], int]) -> Any:
@@ -191,7 +199,7 @@ class Labeller:
         """
         if self.judge.by != "llm":
             return None
-        llm = self.bench.llm(self.judge.llm, "judge.by=llm")
+        llm = self.setup.llm(self.judge.llm, "judge.by=llm")
         asking = LLMJudgeSettings(prompt=self.judge.prompt, sampling=self.judge.sampling)
         answer = "x" * (4 * self.base.generate.max_new_tokens // 2)
 

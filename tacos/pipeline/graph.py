@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tacos.methods import METHODS
+from tacos.part import Setup
 from tacos.pipeline.pool import load_stage
 from tacos.pipeline.settings import ZERO_SHOT, ExperimentSettings, SelectSettings
 from tacos.pipeline.stages import Shown, answer_stage, base_stage, judge_stage, train_stage
 from tacos.stage import Stage
-from tacos.steps import Bench
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Experiment:
         self.settings = settings
         self.llms = settings.models()
         self.load = load_stage(settings.pool)
-        self.base = base_stage(self.load, settings.base) if settings.train else None
+        self.base = base_stage(self.load, settings.base)
 
     @cached_property
     def arms(self) -> list[ArmStages]:
@@ -81,8 +80,8 @@ class Experiment:
 
     def _select(self, name: str, seed: int) -> Stage:
         chosen, settings = self.settings.arms[name], self.settings
-        bench = Bench(self.load, settings.budget, seed, settings.embedder, self.llms)
-        return METHODS.get(chosen.method).build(chosen.settings, bench, f"arms.{name}.settings")
+        base = self.base or settings.base.model
+        return chosen.build(Setup(self.load, settings.budget, seed, settings.embedder, self.llms, base))
 
     def walk(self) -> list[Stage]:
         """Every stage once, inputs before what rests on them."""
@@ -96,7 +95,8 @@ class Experiment:
 
 def selection_stage(settings: SelectSettings) -> Stage:
     """The graph of `tacos select`."""
-    bench = Bench(
-        load_stage(settings.pool), settings.budget, settings.seed, settings.embedder, settings.models()
+    load = load_stage(settings.pool)
+    base = base_stage(load, settings.base) or settings.base.model
+    return settings.build(
+        Setup(load, settings.budget, settings.seed, settings.embedder, settings.models(), base)
     )
-    return METHODS.get(settings.method).build(settings.settings, bench)

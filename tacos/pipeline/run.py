@@ -26,7 +26,7 @@ from tacos.pipeline.collect import Collector
 from tacos.pipeline.folder import check_run_folder, link_artifacts, write_config
 from tacos.pipeline.graph import Experiment, selection_stage
 from tacos.pipeline.pool import BUILTIN, questions_of
-from tacos.pipeline.settings import ZERO_SHOT, ExperimentSettings, ModelsSettings, SelectSettings
+from tacos.pipeline.settings import ExperimentSettings, ModelsSettings, SelectSettings
 from tacos.stage import ArtifactStore, Stage, Tools
 from tacos.store.files import refuse_input_as_output, write_json, write_text
 from tacos.store.fingerprint import plain
@@ -34,8 +34,6 @@ from tacos.tracking import Ledger, Tracker, Usage
 from tacos.types import Pool, Record
 
 log = logging.getLogger(__name__)
-WHOLE = ("full", ZERO_SHOT)
-"""Methods that no budget limits."""
 
 
 def make_tools(settings: ModelsSettings, ledger: Ledger) -> Tools:
@@ -111,7 +109,7 @@ def check_before_paying(experiment: Experiment, store: ArtifactStore) -> None:
     Raises: BudgetError for a budget above the pool; ConfigError for a judge that has nothing to judge.
     """
     settings, loaded = experiment.settings, store.record(experiment.load).outcome
-    if any(arm.method not in WHOLE for arm in settings.arms.values()):
+    if any(arm.budgeted for arm in settings.arms.values()):
         check_budget(settings.budget, loaded.rows_out, "samples in the pool")
     if settings.train is None or len(settings.arms) < 2:
         return
@@ -210,6 +208,11 @@ def _peek(settings: ExperimentSettings | SelectSettings, store: ArtifactStore, l
     return read_pool(settings.pool.source, settings.pool.read).pool
 
 
+def link_name(stage: Stage) -> str:
+    """The stage's name; embeddings say of which text."""
+    return f"embed-{stage.settings.get('text', 'given')}" if stage.name == "embed" else stage.name
+
+
 class SelectReport(Record):
     """What `tacos select` answers; the keys of its `--json`."""
 
@@ -239,14 +242,12 @@ def select(settings: SelectSettings, out: Path, retry_failed: bool = False) -> S
     check_run_folder(run, Path(settings.artifacts))
     loading = next(iter(stage.walk()))
     store.run(loading, tools)
-    if settings.method not in WHOLE:
+    if settings.budgeted:
         check_budget(settings.budget, store.record(loading).outcome.rows_out, "samples in the pool")
     folder = store.run(stage, tools)
     write_text(out, (folder / "selection.jsonl").read_text(encoding="utf-8"))
     write_config(run, settings)
-    link_artifacts(
-        run, store, {s.name if s.name != "embed" else f"embed-{s.settings['text']}": s for s in stage.walk()}
-    )
+    link_artifacts(run, store, {link_name(s): s for s in stage.walk()})
     load, done = store.record(loading).outcome, store.record(stage).outcome
     report = SelectReport(
         pool=load.rows_in,

@@ -17,7 +17,7 @@ from tacos.data.read import ReadSettings
 from tacos.errors import nearest
 from tacos.llm.base import LLMSettings, Sampling
 from tacos.llm.prices import price_tables, priced
-from tacos.methods import METHODS
+from tacos.methods import METHODS, Choice, resolved
 from tacos.models.embedder import EmbedderSettings
 from tacos.tracking import TrackingSettings
 from tacos.types import Record
@@ -55,11 +55,8 @@ class PoolSettings(Record):
         return self
 
 
-class ArmSettings(Record):
-    """One row of the experiment: a method with its settings, or "zero-shot" for the base model as it is."""
-
-    method: str
-    settings: dict[str, Any] = Field(default_factory=dict)
+class ArmSettings(Choice):
+    """One row of the experiment: a method, any of its parts replaced, or "zero-shot" for the base model as it is."""
 
     @field_validator("method")
     @classmethod
@@ -67,6 +64,10 @@ class ArmSettings(Record):
         if name != ZERO_SHOT and name not in METHODS:
             raise ValueError(f"unknown method {name!r}: {nearest(name, [*METHODS, ZERO_SHOT])}")
         return name
+
+    @property
+    def budgeted(self) -> bool:
+        return self.method != ZERO_SHOT and super().budgeted
 
 
 class BaseModelSettings(Record):
@@ -107,6 +108,8 @@ class ModelsSettings(Record):
     """Named models, e.g. `tagger`, `scorer`, `judge`."""
     prices: str | None = None
     """A YAML file of prices that go before those of `tacos llm prices`; settings of an LLM go before both."""
+    base: BaseModelSettings = BaseModelSettings()
+    """The model that is fine-tuned, and that methods look at which ask what it can do already."""
     artifacts: str = "artifacts"
     """Folder of finished stages, shared by all runs."""
     runs: str = "runs"
@@ -123,19 +126,23 @@ class ModelsSettings(Record):
         return {name: priced(settings, tables) for name, settings in self.llms.items()}
 
 
-class SelectSettings(ModelsSettings):
+class SelectSettings(ModelsSettings, Choice):
     """`tacos select`: one method, one budget."""
 
     pool: PoolSettings = PoolSettings()
     method: str = "tacos"
-    settings: dict[str, Any] = Field(default_factory=dict)
     budget: int = Field(1000, ge=1)
     seed: int = Field(0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolved(cls, data: Any) -> Any:
+        return resolved({"method": "tacos", **data}) if isinstance(data, Mapping) else data
 
     @field_validator("method")
     @classmethod
     def _known(cls, name: str) -> str:
-        METHODS.get(name)
+        METHODS.get(name, "method")
         return name
 
 
@@ -152,11 +159,20 @@ class ExperimentSettings(ModelsSettings):
     arms: dict[str, ArmSettings]
     baseline: str
     """The arm that all others are compared with."""
-    base: BaseModelSettings = BaseModelSettings()
     train: TrainSettings | None = TrainSettings()
     """null selects and audits only."""
     eval: EvalSettings = EvalSettings()
     tracking: TrackingSettings = TrackingSettings()
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _resolved(cls, arms: Any) -> Any:
+        if not isinstance(arms, Mapping):
+            return arms
+        return {
+            name: resolved(arm, f"arms.{name}.") if isinstance(arm, Mapping) else arm
+            for name, arm in arms.items()
+        }
 
     @field_validator("name")
     @classmethod

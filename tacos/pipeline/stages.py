@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,6 @@ from eval.judge import (
     judge_request,
 )
 from eval.pairwise.rules import Judged, compare
-from tacos import steps
 from tacos.data.read import read_pool
 from tacos.errors import ConfigError, PoolError
 from tacos.llm.backends import engine, ray
@@ -34,6 +34,7 @@ from tacos.tracking import TrackingSettings
 from tacos.types import Answer, Pool, Question
 from train.launch import fine_tune
 from train.settings import TrainRun, TrainSettings
+from train.tiny import TinySettings, build_tiny
 
 EXPECTED_VERDICT = 120
 """Tokens of a judge's reply; short feedback and two grades."""
@@ -41,7 +42,29 @@ EXPECTED_VERDICT = 120
 
 def base_stage(pool: Stage, settings: BaseModelSettings) -> Stage | None:
     """The tiny model built on the spot; None where the base is a model by name."""
-    return steps.tiny_base(pool, settings.tiny) if settings.model == TINY else None
+    return tiny_base(pool, settings.tiny) if settings.model == TINY else None
+
+
+def tiny_base(pool: Stage, settings: TinySettings) -> Stage:
+    """The tiny model built on the spot, `model/`; the same stage for an experiment and for a method."""
+
+    def work(job: Job) -> Outcome:
+        texts = corpus_of(job.inputs["pool"], job.pool())
+        device = "cpu" if job.tools.device == "auto" else job.tools.device
+        metrics = build_tiny(texts, settings, job.out / "model", device)
+        return Outcome(rows_in=len(texts), rows_out=1, metrics=metrics)
+
+    return Stage("base", work, settings.model_dump(), {"pool": pool})
+
+
+def corpus_of(folder: Path, pool: Pool) -> list[str]:
+    """Text to pretrain a tiny base model on: the builtin pool's own, else the pool's texts in plain form."""
+    path = folder / "corpus.jsonl"
+    if path.exists():
+        return [row["text"] for row in read_jsonl(path)]
+    return [
+        re.sub(r"\n{3,}", "\n\n", f"{p}\n\n{r}") for p, r in zip(pool.prompts, pool.responses, strict=True)
+    ]
 
 
 def train_stage(

@@ -7,9 +7,12 @@ tag.txt         open tagging as TACOS describes it (arXiv 2507.03673): coarse ta
                 intention, each with an explanation, as a JSON list. Fields: prompt.
 compare.txt     TACOS's comparative scoring: two samples in one call, seven criteria, harsh, blind to
                 length and order, feedback before two scores in [1, 100] (figure 3; the released prompt
-                file has 0-100). Fields: low, prompt_1, response_1, prompt_2, response_2.
-rate.txt        a single rating of accuracy, 0-5, after AlpaGasus (arXiv 2307.08701), which puts the
-                score on the first line; here the reason comes first. Fields: prompt, response.
+                file has 0-100). Fields: low, high, prompt_1, response_1, prompt_2,
+                response_2.
+rate.txt        one sample on its own, with the criteria of compare.txt: TACOS without comparison (their
+                ablation; its prompt is not published). Fields: low, high, prompt, response.
+rate_accuracy.txt  a single rating of accuracy, after AlpaGasus (arXiv 2307.08701), which puts the
+                score on the first line; here the reason comes first. Fields: low, high, prompt, response.
 judge_pair.txt  pairwise judging with a score of 1-10 for each answer (LLM-as-a-judge, arXiv
                 2306.05685), feedback first. Fields: question, answer_1, answer_2.
 judge_prefer.txt  which of two answers is preferred, in one letter, so that a judge's log-probabilities of
@@ -22,8 +25,10 @@ None of the wording is theirs.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -35,11 +40,16 @@ _MARK = re.compile(r"<(/?(?:prompt|response|question|answer)(?:_[12])?)>", re.IG
 @cache
 def load(name: str) -> Template:
     """The template in `<name>.txt`. Raises: ConfigError naming the nearest known template."""
-    folder = resources.files(__name__)
-    known = [f.name.removesuffix(".txt") for f in folder.iterdir() if f.name.endswith(".txt")]
-    if name not in known:
-        raise ConfigError(f"unknown prompt {name!r}: {nearest(name, known)}")
-    return Template((folder / f"{name}.txt").read_text(encoding="utf-8"))
+    if name not in packaged():
+        raise ConfigError(f"unknown prompt {name!r}: {nearest(name, packaged())}")
+    return Template((resources.files(__name__) / f"{name}.txt").read_text(encoding="utf-8"))
+
+
+@cache
+def packaged() -> tuple[str, ...]:
+    """Names of the templates that come with tacos."""
+    files = resources.files(__name__).iterdir()
+    return tuple(sorted(f.name.removesuffix(".txt") for f in files if f.name.endswith(".txt")))
 
 
 def fill(name: str, **fields: str) -> str:
@@ -48,6 +58,53 @@ def fill(name: str, **fields: str) -> str:
     Raises: KeyError for a field that is left out.
     """
     return load(name).substitute({key: _MARK.sub(r"(\1)", text) for key, text in fields.items()})
+
+
+@cache
+def read_own(path: str) -> str:
+    """The text of a user's prompt file. Raises: ConfigError when it is not there or not UTF-8."""
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        near = nearest(path, packaged())
+        raise ConfigError(
+            f"prompt {path!r} is neither a packaged prompt nor a readable file: {near}"
+        ) from error
+
+
+def fill_own(text: str, places: Mapping[str, str], fields: Mapping[str, str]) -> str:
+    """A user's prompt with its fields.
+
+    places: what stands in the text -> the field that goes there, such as {"<Instruction 1>": "prompt_1"}; without
+        any, fields stand as $name. What is filled in is not searched for places again.
+    """
+    if not places:
+        return Template(text).substitute(fields)
+    pattern = re.compile("|".join(re.escape(place) for place in sorted(places, key=len, reverse=True)))
+    return pattern.sub(lambda found: fields[places[found.group()]], text)
+
+
+def check_own(text: str, places: Mapping[str, str], known: Sequence[str], where: str) -> None:
+    """Raises: ConfigError when a user's prompt has no place for a field, or one that nothing fills."""
+    for place, field in places.items():
+        if field not in known:
+            raise ConfigError(f"{where}.fields: {place!r} asks for {field!r}: {nearest(field, known)}")
+        if place not in text:
+            raise ConfigError(f"{where}.prompt: {place!r} of {where}.fields does not stand in the file")
+    if places:
+        return
+    template = Template(text)
+    unknown = [name for name in template.get_identifiers() if name not in known]
+    if unknown or not template.is_valid():
+        raise ConfigError(
+            f"{where}.prompt: ${unknown[0] if unknown else ''} is filled by nothing (known: "
+            f"{', '.join('$' + name for name in known)}); write a dollar sign as $$, or map places with {where}.fields"
+        )
+    if not template.get_identifiers():
+        raise ConfigError(
+            f"{where}.prompt has no place for the sample: write {', '.join('$' + name for name in known)} where "
+            f'they belong, or map other places with {where}.fields, as in {{"{{instruction}}": {known[0]}}}'
+        )
 
 
 def _object(**properties: dict[str, Any]) -> dict[str, Any]:
@@ -66,7 +123,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     # OpenAI wants an object on top; `parse_tags` reads it like the bare list the prompt asks for.
     "tag": _object(tags={"type": "array", "items": _object(tag=_TEXT, explanation=_TEXT)}),
     "compare": _object(feedback=_TEXT, score_1=_NUMBER, score_2=_NUMBER),
-    "rate": _object(feedback=_TEXT, score={"type": "number"}),
+    "rate": _object(feedback=_TEXT, score=_NUMBER),
+    "rate_accuracy": _object(feedback=_TEXT, score={"type": "number"}),
     "judge_pair": _object(feedback=_TEXT, score_1=_NUMBER, score_2=_NUMBER),
 }
 """JSON schema of each template's reply, for `Request.json_schema`."""

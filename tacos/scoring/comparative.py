@@ -14,61 +14,98 @@ its scores decides across groups.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Literal, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import Field
 
-from tacos.llm.base import LLM, Request, Sampling
+from tacos.llm.asking import Asking
+from tacos.llm.base import LLM, LLMSettings, Request, Sampling
+from tacos.llm.estimate import Asked
 from tacos.llm.parse import parse_pair_scores
 from tacos.llm.reading import ask
-from tacos.prompts import SCHEMAS, fill
-from tacos.types import Groups, Message, Pool, Record, Sample, Scores
+from tacos.part import Estimate, Scorer, Setup, scorer
+from tacos.scoring.learned import LearnedSettings
+from tacos.scoring.pairing import Pair, PairScores, make_pairs
+from tacos.scoring.pool_quality import PoolQuality
+from tacos.selection import Groups, Scores
+from tacos.stage import Job, Stage
+from tacos.store import tables
+from tacos.types import Pool, Sample
 
-T = TypeVar("T")
-LOW, HIGH = 1, 100
-"""The paper's scale (figure 3); the released prompt file starts at 0."""
+FIELDS = ("prompt_1", "response_1", "prompt_2", "response_2", "low", "high")
+"""What a comparing prompt is filled with."""
+EXPECTED_REPLY = 120
+"""Tokens; short feedback and two scores."""
 
 
-class ComparativeSettings(Record):
+@scorer(
+    "comparative",
+    summary="two samples of a group in one call, each scored against the other",
+    paper="arXiv 2507.03673",
+    needs="groups; an LLM, or embeddings without one",
+    cost="0.5 calls per sample, group and round with llm, else none",
+)
+class Comparative(Asking, Scorer):
     """Who compares, and which pairs."""
 
-    by: Literal["learned", "llm"] = "learned"
-    llm: str = "scorer"
-    """Which of the configured `llms` compares."""
+    verb = "compare"
+    seeded = True
+    within_groups = True
+
+    llm: str | None = None
+    """Which of the configured `llms` compares; None compares by a quality model fitted on the pool itself."""
+    prompt: str = "compare"
     sampling: Sampling = Sampling(temperature=0.0, max_tokens=512)
-    reask: int = Field(1, ge=0, le=5)
-    """Times an unreadable reply is asked for again, each a call that is paid."""
     pairing: Literal["stored", "random"] = "stored"
     rounds: int = Field(1, ge=1)
     """Times each sample is scored in a group, each time with another partner, as far as there are any;
     above 1 implies random order."""
-    low: Literal[0, 1] = 1
-    """Lowest score: 1 as in the paper's figure 3, or 0 as in the released prompt file."""
+    low: int = Field(1, ge=0)
+    """Lowest score: 1 as in the paper's figure 3; the released prompt file has 0."""
+    high: int = Field(100, ge=1)
     odd: Literal["rematch", "drop"] = "rematch"
     """The last sample of an odd group meets a scored one again, or stays without a score."""
+    quality: LearnedSettings = LearnedSettings()
+    """The quality model, where no LLM compares."""
 
+    def inputs(self, setup: Setup) -> dict[str, Stage]:
+        return {} if self.llm else {"quality": PoolQuality(fit=self.quality).build(setup)}
 
-class Pair(Record):
-    """One call: rows `first` and `second` of the pool, inside `group`.
+    def identity(self, setup: Setup) -> dict[str, Any]:
+        made = self.model_dump(include={"pairing", "rounds", "odd", "low", "high"})
+        if self.llm is None:
+            return made
+        self.check(FIELDS, "score")
+        return made | self.asked(setup.llm(self.llm, "score.llm"))
 
-    `counts_second` is False where the second is only there as the odd one's opponent.
-    """
+    def estimate(self, setup: Setup, per_row: int) -> Estimate | None:
+        if self.llm is None:
+            return None
+        return pair_estimate(self, setup.llm(self.llm, "score.llm"), setup.seed, per_row)
 
-    group: int
-    first: int
-    second: int
-    round: int = 0
-    counts_second: bool = True
+    def pairs(self, groups: Groups, seed: int) -> list[Pair]:
+        """Every call to make."""
+        shuffle = self.pairing == "random" or self.rounds > 1
+        return make_pairs(groups, seed, self.rounds, shuffle, self.odd == "rematch")
 
+    def score(self, pool: Pool, job: Job) -> Scores:
+        groups = groups_of(pool, job)
+        pairs = self.pairs(groups, job.seed)
+        answers = self.comparator(job).compare(pool, pairs)
+        write_pairs(job.out, pool, pairs, answers)
+        job.metrics["pairs"] = len(pairs)
+        return read_out(len(pool), groups, pairs, answers)
 
-class PairScores(Record):
-    """What a comparator answers: both scores in [1, 100], or the reason there are none."""
-
-    first: float | None = None
-    second: float | None = None
-    error: str | None = None
+    def comparator(self, job: Job) -> Comparator:
+        if self.llm is not None:
+            return LLMComparator(self, job.tools.llm(self.llm))
+        quality = tables.read_scores(job.inputs["quality"]).values
+        return LearnedComparator(quality, self.low, self.high)
 
 
 class Comparator(Protocol):
@@ -77,59 +114,23 @@ class Comparator(Protocol):
     def compare(self, pool: Pool, pairs: Sequence[Pair]) -> list[PairScores]: ...
 
 
-def make_pairs(groups: Groups, settings: ComparativeSettings, seed: int) -> list[Pair]:
-    """Every call to make. A group of one has no neighbour, so its sample is compared with nothing."""
-    rng = np.random.default_rng(seed)
-    pairs: list[Pair] = []
-    for number, members in enumerate(groups.members):
-        shuffle = settings.pairing == "random" or settings.rounds > 1
-        order = (rng.permutation(members) if shuffle else members).tolist()
-        pairs += _group_pairs(order, number, settings)
-    return pairs
+def groups_of(pool: Pool, job: Job) -> Groups:
+    """The groups that a scorer works in; one where there are none."""
+    return tables.read_groups(job.inputs["groups"]) if "groups" in job.inputs else Groups.one(len(pool))
 
 
-def _group_pairs(order: list[int], group: int, settings: ComparativeSettings) -> Iterator[Pair]:
-    """Rounds in which nobody meets the same partner twice; a small group has fewer than were asked for."""
-    if len(order) < 2:
-        return
-    seats: list[int | None] = [*order, *([None] if len(order) % 2 else [])]
-    for round_ in range(min(settings.rounds, len(seats) - 1)):
-        seated = round_of(seats, round_)
-        met = [(a, b) for a, b in seated if a is not None and b is not None]
-        for a, b in met:
-            yield Pair(group=group, first=a, second=b, round=round_)
-        odd = next((a if b is None else b for a, b in seated if None in (a, b)), None)
-        if odd is not None and settings.odd == "rematch":
-            opponent = next(row for pair in met for row in pair if row != odd)
-            yield Pair(group=group, first=odd, second=opponent, round=round_, counts_second=False)
+def pair_estimate(settings: Comparative, llm: LLMSettings, seed: int, per_row: int) -> Estimate:
+    """Exact pairs where the groups are known; before that every sample is taken to stand in `per_row` of them."""
 
+    def estimate(pool: Pool, done: Mapping[str, Path]) -> Asked:
+        known = "groups" in done
+        groups = tables.read_groups(done["groups"]) if known else Groups.one(len(pool))
+        requests = (
+            compare_request(pool[p.first], pool[p.second], settings) for p in settings.pairs(groups, seed)
+        )
+        return Asked(llm, requests, EXPECTED_REPLY, 1 if known else per_row)
 
-def round_of(seats: list[T], number: int) -> list[tuple[T, T]]:
-    """One round of a round robin by the circle method: every two meet once in len(seats) - 1 rounds.
-
-    Round 0 pairs neighbours: (0,1), (2,3), ...; later rounds turn all but the first seat, and swap who is
-    shown first.
-
-    >>> [round_of([0, 1, 2, 3], r) for r in range(3)]
-    [[(0, 1), (2, 3)], [(2, 0), (1, 3)], [(0, 3), (1, 2)]]
-    """
-    # Seats lie around a table so that neighbours face each other in round 0.
-    table = seats[::2] + seats[1::2][::-1]
-    turned = [table[0], *_rotate(table[1:], number)]
-    faced = [(turned[i], turned[-1 - i]) for i in range(len(turned) // 2)]
-    return [(b, a) for a, b in faced] if number % 2 else faced
-
-
-def _rotate(items: list[T], by: int) -> list[T]:
-    return items[by % len(items) :] + items[: by % len(items)]
-
-
-def comparative_scores(
-    pool: Pool, groups: Groups, comparator: Comparator, settings: ComparativeSettings, seed: int
-) -> Scores:
-    """Scores of every sample in every group it stands in; see `read_out`."""
-    pairs = make_pairs(groups, settings, seed)
-    return read_out(len(pool), groups, pairs, comparator.compare(pool, pairs))
+    return estimate
 
 
 def read_out(n: int, groups: Groups, pairs: Sequence[Pair], answers: Sequence[PairScores]) -> Scores:
@@ -153,7 +154,7 @@ def read_out(n: int, groups: Groups, pairs: Sequence[Pair], answers: Sequence[Pa
     missing = {row: why for row, why in errors.items() if np.isnan(values[row])}
     for row in np.flatnonzero(np.isnan(values)).tolist():
         missing.setdefault(row, "not compared: alone in its group, or in none")
-    return Scores(values, missing, within)
+    return Scores(values, missing, within, sum(answer.error is not None for answer in answers))
 
 
 def _mean_by_row(n: int, given: dict[tuple[int, int], list[float]]) -> np.ndarray:
@@ -164,23 +165,50 @@ def _mean_by_row(n: int, given: dict[tuple[int, int], list[float]]) -> np.ndarra
     return np.divide(total, count, out=np.full(n, np.nan), where=count > 0)
 
 
-def compare_request(first: Sample, second: Sample, settings: ComparativeSettings) -> Request:
-    prompt = fill(
-        "compare",
+def write_pairs(folder: Path, pool: Pool, pairs: Sequence[Pair], answers: Sequence[PairScores]) -> None:
+    """Every comparison with its answer, `pairs.parquet`, for whoever wants to trace a score."""
+    ids, both = pool.ids, list(zip(pairs, answers, strict=True))
+    columns: Mapping[str, Any] = {
+        "group": [p.group for p in pairs],
+        "round": [p.round for p in pairs],
+        "first": [ids[p.first] for p in pairs],
+        "second": [ids[p.second] for p in pairs],
+        "score_first": pa.array([a.first for a in answers], pa.float64()),
+        "score_second": pa.array([a.second if p.counts_second else None for p, a in both], pa.float64()),
+        "error": pa.array([a.error for a in answers], pa.string()),
+    }
+    pq.write_table(pa.table(columns), folder / "pairs.parquet")
+
+
+def compare_request(first: Sample, second: Sample, settings: Comparative) -> Request:
+    return settings.request(
         low=str(settings.low),
+        high=str(settings.high),
         prompt_1=first.prompt,
         response_1=first.response,
         prompt_2=second.prompt,
         response_2=second.response,
     )
-    message = Message(role="user", content=prompt)
-    return Request(messages=(message,), sampling=settings.sampling, json_schema=SCHEMAS["compare"])
+
+
+class LearnedComparator:
+    """Scores a pair by the quality of each: the rank of q in the pool, spread over the scale."""
+
+    def __init__(self, quality: np.ndarray, low: int = 1, high: int = 100):
+        """quality: (n,) of the pool that the pairs point into."""
+        ranks = np.argsort(np.argsort(quality, kind="stable"), kind="stable")
+        self.scores = low + (high - low) * ranks / max(1, len(quality) - 1)
+
+    def compare(self, pool: Pool, pairs: Sequence[Pair]) -> list[PairScores]:
+        return [
+            PairScores(first=float(self.scores[p.first]), second=float(self.scores[p.second])) for p in pairs
+        ]
 
 
 class LLMComparator:
     """One chat call per pair; pairs of a group go out next to each other, as they come in."""
 
-    def __init__(self, settings: ComparativeSettings, llm: LLM):
+    def __init__(self, settings: Comparative, llm: LLM):
         self.settings = settings
         self.llm = llm
 
@@ -195,5 +223,5 @@ class LLMComparator:
 
     def _scores(self, reply: str) -> PairScores:
         """Raises: ParseError."""
-        first, second = parse_pair_scores(reply, self.settings.low, HIGH)
+        first, second = parse_pair_scores(reply, self.settings.low, self.settings.high)
         return PairScores(first=first, second=second)

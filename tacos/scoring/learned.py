@@ -13,7 +13,6 @@ know facts, so a fluent wrong answer passes. Output that rests on it must say so
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +21,6 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
 
 from tacos.models.embedder import Embedder
-from tacos.scoring.comparative import HIGH, LOW, Pair, PairScores
 from tacos.scoring.corrupt import CORRUPTIONS, Donors
 from tacos.scoring.features import Corpus, features
 from tacos.scoring.pairwise import bradley_terry
@@ -191,17 +189,3 @@ def held_out_accuracy(
     kinds = data.kinds[test]
     result = {"pair_accuracy": float(won.mean()), "pairs": float(len(won))}
     return result | {f"pair_accuracy/{k}": float(won[kinds == k].mean()) for k in np.unique(kinds).tolist()}
-
-
-class LearnedComparator:
-    """Scores a pair by the quality of each: the rank of q in the pool, spread over [1, 100]."""
-
-    def __init__(self, quality: np.ndarray):
-        """quality: (n,) of the pool that the pairs point into."""
-        ranks = np.argsort(np.argsort(quality, kind="stable"), kind="stable")
-        self.scores = LOW + (HIGH - LOW) * ranks / max(1, len(quality) - 1)
-
-    def compare(self, pool: Pool, pairs: Sequence[Pair]) -> list[PairScores]:
-        return [
-            PairScores(first=float(self.scores[p.first]), second=float(self.scores[p.second])) for p in pairs
-        ]

@@ -1,6 +1,7 @@
-"""The pool-fitted quality model (`tacos.scoring.learned`) as a judge of other responses to the pool's prompts.
+"""The quality model fitted on the pool itself (`tacos.scoring.learned`), as a scorer and as a judge.
 
-    q(response at hand) = 1.3, q(the base model's answer) = -0.4   ->   the response at hand is better
+    scorer   q(response at hand), log-odds; only order and differences mean something
+    judge    q(response at hand) = 1.3, q(the base model's answer) = -0.4   ->   the response at hand is better
 
 It sees form, fit to the prompt and fit to the pool, and knows no facts.
 """
@@ -8,13 +9,59 @@ It sees form, fit to the prompt and fit to the pool, and knows no facts.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from tacos.models.embedder import Embedder
+from tacos.models.embedder import Embedder, embedded
+from tacos.part import Scorer, Setup, scorer
 from tacos.scoring.features import features
-from tacos.scoring.learned import LearnedSettings, fit_pool
+from tacos.scoring.learned import LearnedSettings, fit_on_pool, fit_pool
+from tacos.selection import Scores
+from tacos.stage import Job, Stage
+from tacos.store import tables
 from tacos.types import Pool
+
+
+@scorer(
+    "pool_quality",
+    summary="a quality model fitted on the pool against its own corruptions",
+    needs="embeddings",
+    cost="none",
+)
+class PoolQuality(Scorer):
+    """No LLM, no expert."""
+
+    verb = "fit"
+    seeded = True
+
+    fit: LearnedSettings = LearnedSettings()
+
+    def inputs(self, setup: Setup) -> dict[str, Stage]:
+        return pool_vectors(setup, self.fit)
+
+    def identity(self, setup: Setup) -> dict[str, Any]:
+        return self.fit.model_dump()
+
+    def score(self, pool: Pool, job: Job) -> Scores:
+        quality, accuracy = fit_on_pool(
+            pool, *read_pool_vectors(job), job.tools.embedder(), self.fit, job.seed
+        )
+        job.metrics.update(accuracy)
+        return Scores(quality)
+
+
+def pool_vectors(setup: Setup, settings: LearnedSettings) -> dict[str, Stage]:
+    """The embeddings that the model reads: prompts, and responses up to where their subject shows."""
+    return {
+        "prompts": embedded(setup.pool, setup.embedder, "prompt"),
+        "responses": embedded(setup.pool, setup.embedder, "response", settings.response_tokens),
+    }
+
+
+def read_pool_vectors(job: Job) -> tuple[np.ndarray, np.ndarray]:
+    """(prompts, responses), each (n_samples, dim) of unit length."""
+    return tables.read_vectors(job.inputs["prompts"]), tables.read_vectors(job.inputs["responses"])
 
 
 class PoolJudge:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tacos.allocation.base import Allocator
+from tacos.allocation.coverage import Coverage
 from tacos.allocation.per_group import PerGroup
-from tacos.allocation.top import Top, Uniform
+from tacos.allocation.top import Top
+from tacos.allocation.uniform import Uniform
 from tacos.errors import BudgetError
-from tacos.types import Groups, Scores
+from tacos.part import Allocator
+from tacos.selection import Groups, Scores
+from tacos.stage import Job
 
 NAN = float("nan")
+NO_JOB: Any = None
+"""No allocator here reads more than groups and scores."""
+
+
+def drawing(seed: int) -> Job:
+    return Job(Path(), {}, NO_JOB, seed)
 
 
 def make(members: list[list[int]]) -> Groups:
@@ -28,18 +40,18 @@ def rows(picks: list) -> list[int]:  # type: ignore[type-arg]
 
 def test_top_takes_the_highest_and_keeps_stored_order_on_ties() -> None:
     scores = Scores(np.array([1.0, 5.0, 5.0, NAN, 9.0]))
-    assert rows(Top().allocate(Groups.one(5), scores, 3)) == [4, 1, 2]
+    assert rows(Top().allocate(Groups.one(5), scores, 3, NO_JOB)) == [4, 1, 2]
 
 
 def test_a_missing_score_is_never_taken() -> None:
     with pytest.raises(BudgetError, match="at most 1"):
-        Top().allocate(Groups.one(2), Scores(np.array([NAN, 0.0])), 2)
+        Top().allocate(Groups.one(2), Scores(np.array([NAN, 0.0])), 2, NO_JOB)
 
 
 def test_smallest_group_first_without_repeats() -> None:
     groups = make([[0, 1, 2, 3], [3, 4]])
     scores = Scores(np.array([10.0, 40.0, 30.0, 50.0, 20.0]))
-    picks = PerGroup().allocate(groups, scores, 4)
+    picks = PerGroup().allocate(groups, scores, 4, NO_JOB)
     assert rows(picks) == [3, 4, 1, 2]  # g1 first: its best two; then g0, where 3 is taken already
     assert [p.group for p in picks] == ["g1", "g1", "g0", "g0"]
 
@@ -47,32 +59,47 @@ def test_smallest_group_first_without_repeats() -> None:
 def test_what_a_small_group_leaves_goes_round_again_or_not() -> None:
     groups = make([[0, 1, 2], [3]])
     scores = Scores(np.arange(4.0))
-    assert sorted(rows(PerGroup().allocate(groups, scores, 4))) == [0, 1, 2, 3]
-    assert sorted(rows(PerGroup(fill=False).allocate(groups, scores, 4))) == [1, 2, 3]
+    assert sorted(rows(PerGroup().allocate(groups, scores, 4, NO_JOB))) == [0, 1, 2, 3]
+    assert sorted(rows(PerGroup(fill=False).allocate(groups, scores, 4, NO_JOB))) == [1, 2, 3]
 
 
 def test_without_filling_up_a_budget_may_stay_open() -> None:
     groups = make([[0], [1]])
-    assert rows(PerGroup(fill=False).allocate(groups, Scores(np.ones(2)), 10)) == [0, 1]
+    assert rows(PerGroup(fill=False).allocate(groups, Scores(np.ones(2)), 10, NO_JOB)) == [0, 1]
 
 
 def test_a_budget_that_does_not_divide_gives_the_rest_to_the_largest() -> None:
     groups = make([[0, 1], [2, 3, 4]])
-    picks = PerGroup(fill=False).allocate(groups, Scores(np.ones(5)), 3)
+    picks = PerGroup(fill=False).allocate(groups, Scores(np.ones(5)), 3, NO_JOB)
     assert [p.group for p in picks] == ["g0", "g1", "g1"]
 
 
 def test_scores_inside_a_group_decide_there() -> None:
     groups = make([[0, 1], [0, 1]])
     scores = Scores(np.array([50.0, 50.0]), {}, (np.array([90.0, 10.0]), np.array([10.0, 90.0])))
-    picks = PerGroup().allocate(groups, scores, 2)
+    picks = PerGroup().allocate(groups, scores, 2, NO_JOB)
     assert [(p.index, p.group) for p in picks] == [(0, "g0"), (1, "g1")]
 
 
 def test_uniform_repeats_with_its_seed() -> None:
     scores = Scores(np.full(50, NAN))
-    draws = [rows(Uniform(seed).allocate(Groups.one(50), scores, 10)) for seed in (1, 1, 2)]
+    draws = [rows(Uniform().allocate(Groups.one(50), scores, 10, drawing(seed))) for seed in (1, 1, 2)]
     assert draws[0] == draws[1] != draws[2]
+
+
+def test_coverage_adds_groups_best_first_pass_after_pass() -> None:
+    groups = make([[0, 1], [0, 3], [2]])  # x = 0 in g0 and g1, y = 1, z = 2, w = 3
+    scores = Scores(np.array([9.0, 8.0, 7.0, 6.0]))
+    picks = Coverage().allocate(groups, scores, 4, NO_JOB)
+    assert [(p.index, p.group) for p in picks] == [(0, "g0"), (2, "g2"), (1, "g0"), (3, "g1")]
+    assert [p.score for p in picks] == [9.0, 7.0, 8.0, 6.0]
+
+
+def test_the_score_that_decided_stands_with_the_pick() -> None:
+    groups = make([[0, 1], [0, 1]])
+    scores = Scores(np.array([50.0, 49.0]), {}, (np.array([90.0, 10.0]), np.array([10.0, 88.0])))
+    assert [p.score for p in PerGroup().allocate(groups, scores, 2, NO_JOB)] == [90.0, 88.0]
+    assert [p.score for p in Top().allocate(groups, scores, 2, NO_JOB)] == [50.0, 49.0]
 
 
 @given(
@@ -83,15 +110,15 @@ def test_uniform_repeats_with_its_seed() -> None:
 def test_budgets_hold_for_any_groups(members: list[list[int]], budget: int, values: list[float]) -> None:
     groups, scores = make(members), Scores(np.array(values))
     scored = {r for m in members for r in m if not np.isnan(values[r])}
-    for allocator in (PerGroup(), Top()):
+    for allocator in (PerGroup(), Top(), Coverage()):
         check(allocator, groups, scores, budget, scored)
 
 
 def check(allocator: Allocator, groups: Groups, scores: Scores, budget: int, scored: set[int]) -> None:
     if budget > len(scored):
         with pytest.raises(BudgetError):
-            allocator.allocate(groups, scores, budget)
+            allocator.allocate(groups, scores, budget, NO_JOB)
         return
-    taken = rows(allocator.allocate(groups, scores, budget))
+    taken = rows(allocator.allocate(groups, scores, budget, NO_JOB))
     assert len(taken) == len(set(taken)) == budget
     assert set(taken) <= scored

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tacos.allocation.top_and_best import TopAndBest
 from tacos.errors import BudgetError
-from tacos.types import Groups, Scores
+from tacos.selection import Groups, Scores
+
+NO_JOB: Any = None
 
 
 def setting() -> tuple[Groups, Scores]:
@@ -20,11 +23,11 @@ def setting() -> tuple[Groups, Scores]:
 
 
 def rows(allocator: TopAndBest, budget: int) -> list[int]:
-    return [pick.index for pick in allocator.allocate(*setting(), budget)]
+    return [pick.index for pick in allocator.allocate(*setting(), budget, NO_JOB)]
 
 
 def test_the_top_and_then_the_best_of_clusters_that_it_leaves_out() -> None:
-    picks = TopAndBest(top=3).allocate(*setting(), budget=5)
+    picks = TopAndBest(top=3).allocate(*setting(), 5, NO_JOB)
     assert [(p.index, p.group, p.reason) for p in picks] == [
         (0, "0", "top score"),
         (1, "0", "top score"),
@@ -57,7 +60,7 @@ def test_more_of_each_cluster() -> None:
 )
 def test_a_budget_that_does_not_fit_is_refused(allocator: TopAndBest, budget: int, message: str) -> None:
     with pytest.raises(BudgetError, match=message):
-        allocator.allocate(*setting(), budget)
+        allocator.allocate(*setting(), budget, NO_JOB)
 
 
 def test_the_released_selection_comes_out(shared: Path) -> None:
@@ -70,7 +73,7 @@ def test_the_released_selection_comes_out(shared: Path) -> None:
     members = tuple(
         np.array([i for i, row in enumerate(released) if row["cluster"] == name]) for name in clusters
     )
-    picks = TopAndBest(top=1000).allocate(Groups(tuple(clusters), members), Scores(scores), 1017)
+    picks = TopAndBest(top=1000).allocate(Groups(tuple(clusters), members), Scores(scores), 1017, NO_JOB)
     assert len(picks) == len({pick.index for pick in picks}) == 1013
     late = [pick for pick in picks if pick.reason == "best of its cluster"]
     covered = {released[pick.index]["cluster"] for pick in picks if pick.reason == "top score"}
@@ -100,5 +103,7 @@ def test_the_released_selection_is_found_among_other_rows(shared: Path) -> None:
         name: np.array([i for i, row in enumerate(mixed) if row["cluster"] == name]) for name in lowest
     }
     scores = Scores(np.array([row["score"] for row in mixed]))
-    picks = TopAndBest(top=1000).allocate(Groups(tuple(members), tuple(members.values())), scores, 1017)
+    picks = TopAndBest(top=1000).allocate(
+        Groups(tuple(members), tuple(members.values())), scores, 1017, NO_JOB
+    )
     assert {mixed[pick.index]["id"] for pick in picks} == {row["id"] for row in released}

@@ -78,7 +78,7 @@ def test_a_budget_above_the_pool_costs_no_call() -> None:
     nobody = {"model": "m", "endpoint": "http://127.0.0.1:9/v1"}
     chosen = {
         "llms": {"tagger": nobody, "scorer": nobody},
-        "settings": {"tagging": {"by": "llm"}},
+        "group": {"tagging": {"llm": "tagger"}},
         "budget": 25,
     }
     Path("select.yaml").write_text(yaml.safe_dump(chosen))
@@ -190,7 +190,8 @@ def test_plan_prices_a_selection_and_does_no_work() -> None:
         "pool": {"source": "pool.jsonl"},
         "llms": {"tagger": llm, "scorer": llm},
         "budget": 5,
-        "settings": {"tagging": {"by": "llm"}, "scoring": {"by": "llm"}},
+        "group": {"tagging": {"llm": "tagger"}},
+        "score": {"llm": "scorer"},
     }
     Path("select.yaml").write_text(yaml.safe_dump(chosen))
     found = last_json(tacos("plan", "select.yaml", "--json"))

@@ -39,7 +39,7 @@ def write_config(**llm: Any) -> str:
         "llms": {"tagger": one, "scorer": one},
         "pool": {"source": "pool.jsonl"},
         "budget": 5,
-        "settings": LLM_TACOS,
+        **LLM_TACOS,
     }
     Path("s.yaml").write_text(yaml.safe_dump(chosen))
     return "s.yaml"

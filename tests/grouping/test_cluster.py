@@ -12,12 +12,11 @@ from tacos.grouping.cluster import (
     ClusteringSettings,
     cluster_tags,
     cluster_vectors,
-    read_groups,
     signature_reduction,
-    write_groups,
 )
 from tacos.grouping.tagging import Tags
-from tacos.types import Groups
+from tacos.selection import Groups
+from tacos.store.tables import read_groups, write_groups
 
 
 def test_weighted_kmeans_equals_kmeans_on_every_occurrence() -> None:
@@ -77,7 +76,7 @@ def test_reduction_keeps_the_longest_of_each_signature_first_on_ties() -> None:
 
 def test_groups_survive_the_file(tmp_path: Path) -> None:
     groups = Groups(("a é", "b"), (np.array([0, 2]), np.array([1])))
-    write_groups(groups, tmp_path / "g.jsonl")
-    again = read_groups(tmp_path / "g.jsonl")
+    write_groups(tmp_path, groups)
+    again = read_groups(tmp_path)
     assert again.labels == groups.labels
     assert all(np.array_equal(x, y) for x, y in zip(again.members, groups.members, strict=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
-from tacos.grouping.embeddings import EmbeddingClusterSettings
+from tacos.grouping.embedding import EmbeddingGroups
 from tacos.grouping.sampled import cluster_numbers
 
 
@@ -18,7 +18,7 @@ def blobs(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_sample_places_the_centres_and_all_rows_are_assigned() -> None:
     vectors, home = blobs(3000)
-    settings = EmbeddingClusterSettings(k=6, restarts=3)
+    settings = EmbeddingGroups(k=6, restarts=3)
     whole = cluster_numbers(vectors, settings, 5000, seed=0)
     sampled = cluster_numbers(vectors, settings, 400, seed=0)
     assert adjusted_rand_score(whole, home) == adjusted_rand_score(sampled, home) == 1
@@ -27,4 +27,4 @@ def test_a_sample_places_the_centres_and_all_rows_are_assigned() -> None:
 
 def test_k_follows_the_pool_and_not_the_sample() -> None:
     vectors, _ = blobs(800)
-    assert cluster_numbers(vectors, EmbeddingClusterSettings(), 200, seed=0).max() + 1 == 20
+    assert cluster_numbers(vectors, EmbeddingGroups(), 200, seed=0).max() + 1 == 20

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from tacos.grouping import tagging
-from tacos.grouping.tagging import KeyphraseTagger, LLMTagger, TaggingSettings, Tags, tag_request
+from tacos.grouping.tagging import KeyphraseTagger, LLMTagger, TaggingSettings, tag_request
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.models.embedder import Embedder
+from tacos.selection import Tags
+from tacos.store.tables import read_tags, write_tags
 from tacos.types import Pool, make_sample
 
 PROMPTS = [
@@ -49,7 +51,7 @@ def test_one_prompt_and_prompts_without_words(minilm: Embedder) -> None:
 def test_the_llm_sees_input_or_not() -> None:
     sample = make_sample("Translate this.", "ok", input="Bonjour")
     both, alone = (
-        tag_request(sample, TaggingSettings(fields=f)).messages[0].content for f in ("both", "instruction")
+        tag_request(sample, TaggingSettings(text=f)).messages[0].content for f in ("prompt", "instruction")
     )
     assert "Bonjour" in both and "Bonjour" not in alone
     assert "Translate this." in alone
@@ -57,12 +59,12 @@ def test_the_llm_sees_input_or_not() -> None:
 
 def test_an_unreadable_reply_is_no_tags_and_counted() -> None:
     model = ScriptedLLM(lambda r: "no idea" if "ocean" in r.messages[0].content else '[{"tag": "maths"}]')
-    tags = LLMTagger(TaggingSettings(by="llm"), model).tag(pool_of(PROMPTS[1:3]))
+    tags = LLMTagger(TaggingSettings(), model).tag(pool_of(PROMPTS[1:3]))
     assert tags.rows == ((), ("maths",))
     assert list(tags.errors) == [0] and "unreadable" in tags.errors[0]
 
 
 def test_tags_survive_the_file(tmp_path: Path) -> None:
     tags = Tags((("a", "b"), ()), {1: "why"})
-    tags.write(str(tmp_path / "t.parquet"), ["x", "y"])
-    assert Tags.read(str(tmp_path / "t.parquet")) == tags
+    write_tags(tmp_path, pool_of(PROMPTS[:2]), tags)
+    assert read_tags(tmp_path) == tags

@@ -189,7 +189,7 @@ def selection(endpoint: str, **changes: Any) -> SelectSettings:
             "llms": {"tagger": llm, "scorer": llm},
             "pool": {"source": "pool.jsonl"},
             "budget": 5,
-            "settings": LLM_TACOS,
+            **LLM_TACOS,
         }
     )
 
@@ -274,7 +274,7 @@ def test_a_model_in_this_process_takes_no_batch_files(chosen: SelectSettings) ->
                 {
                     "llms": {"tagger": local, "scorer": local},
                     "pool": {"source": "pool.jsonl"},
-                    "settings": LLM_TACOS,
+                    **LLM_TACOS,
                 }
             ),
             Path("a"),
@@ -290,7 +290,7 @@ def test_of_an_experiment_nothing_is_trained_for_an_export(chosen: SelectSetting
             "baseline": "random",
             "llms": {"tagger": llm, "scorer": llm, "judge": llm},
             "pool": {"source": "pool.jsonl", "holdout": 4},
-            "arms": {"random": {"method": "random"}, "tacos": {"method": "tacos", "settings": LLM_TACOS}},
+            "arms": {"random": {"method": "random"}, "tacos": {"method": "tacos", **LLM_TACOS}},
             "eval": {"judge": {"by": "llm"}},
         }
     )

@@ -25,7 +25,7 @@ from .helpers import ask
 from .server import FaultServer
 
 SETTINGS = LLMSettings(model="m", price_per_million_input=1.0, price_per_million_output=10.0)
-TAGGING = TaggingSettings(by="llm")
+TAGGING = TaggingSettings(llm="tagger")
 
 
 def test_by_hand() -> None:

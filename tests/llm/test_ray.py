@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tacos.errors import ConfigError, LLMError
-from tacos.grouping.tagging import LLMTagger, Tags
+from tacos.grouping.tagging import LLMTagger
 from tacos.llm.backend import Backend
 from tacos.llm.backends.engine import VLLMEngine
 from tacos.llm.backends.ray import RayBackend, check, gpus, release, rotated, worker_settings
@@ -25,9 +25,11 @@ from tacos.llm.backends.worker import Hello, Worker
 from tacos.llm.base import LLM, Completion, LLMSettings, RayActors
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM, build_llm, complete
-from tacos.scoring.comparative import LLMComparator, comparative_scores
+from tacos.scoring.comparative import LLMComparator
+from tacos.selection import Groups, Scores, Tags
 from tacos.tracking import Ledger
-from tacos.types import Groups, Pool, Scores, make_sample
+from tacos.types import Pool, make_sample
+from tests.scoring.compared import comparative_scores
 
 from . import work
 from .far import deadly, failing, scripted

@@ -16,9 +16,10 @@ from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM
 from tacos.llm.parse import parse_score
 from tacos.llm.reading import REMINDER, Read, ask
-from tacos.scoring.comparative import ComparativeSettings, LLMComparator, make_pairs
+from tacos.scoring.comparative import Comparative, LLMComparator
+from tacos.selection import Groups
 from tacos.tracking import Ledger
-from tacos.types import Groups, Pool, make_sample
+from tacos.types import Pool, make_sample
 
 from .helpers import ask as request_of
 from .server import FaultServer
@@ -107,11 +108,11 @@ def through(server: FaultServer, tmp_path: Path) -> CachedLLM:
 def test_all_stages_ask_again_over_the_wire(tmp_path: Path) -> None:
     verdict = '{"feedback": "-", "score_1": 3, "score_2": 7}'
     with twice('[{"tag": "maths"}]') as server:
-        tags = LLMTagger(TaggingSettings(by="llm"), through(server, tmp_path)).tag(POOL)
+        tags = LLMTagger(TaggingSettings(), through(server, tmp_path)).tag(POOL)
         assert tags.rows == (("maths",),) * 6 and not tags.errors and server.hits == 12
     with twice(verdict) as server:
-        settings = ComparativeSettings(by="llm")
-        pairs = make_pairs(Groups.one(6), settings, 0)
+        settings = Comparative()
+        pairs = settings.pairs(Groups.one(6), 0)
         scores = LLMComparator(settings, through(server, tmp_path)).compare(POOL, pairs)
         assert [(pair.first, pair.second, pair.error) for pair in scores] == [(3, 7, None)] * 3
         assert server.hits == 6
@@ -124,10 +125,10 @@ def test_all_stages_ask_again_over_the_wire(tmp_path: Path) -> None:
 
 def test_samples_of_a_group_are_sent_next_to_each_other(tmp_path: Path) -> None:
     groups = Groups(("a", "b"), (np.array([0, 2, 4]), np.array([1, 3, 5])))
-    settings = ComparativeSettings(by="llm", rounds=2)
+    settings = Comparative(rounds=2)
     with FaultServer(answer=lambda _: '{"score_1": 3, "score_2": 7}') as server:
         comparator = LLMComparator(settings, through(server, tmp_path))
-        comparator.compare(POOL, make_pairs(groups, settings, 0))
+        comparator.compare(POOL, settings.pairs(groups, 0))
     texts = [body["messages"][0]["content"] for body in server.bodies]
     shown = [{i for i in range(6) if f"Question {i}?" in text} for text in texts]
     even = [rows <= {0, 2, 4} for rows in shown]

@@ -71,7 +71,7 @@ def config(server: FaultServer, key: dict[str, str]) -> str:
         "llms": {name: llm for name in ("tagger", "scorer", "judge")},
         "pool": {"source": "pool.jsonl"},
         "budget": 5,
-        "settings": LLM_TACOS,
+        **LLM_TACOS,
     }
     Path("select.yaml").write_text(yaml.safe_dump(chosen))
     Path("eval.yaml").write_text(yaml.safe_dump({"llms": {"judge": llm}}))

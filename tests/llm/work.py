@@ -11,16 +11,18 @@ from dataclasses import dataclass
 from random import Random
 
 from eval.judge import Comparison, LLMJudge, LLMJudgeSettings, Verdict, judge_request
-from tacos.grouping.tagging import LLMTagger, TaggingSettings, Tags, tag_request
+from tacos.grouping.tagging import LLMTagger, TaggingSettings, tag_request
 from tacos.llm.base import LLM, Sampling
-from tacos.scoring.comparative import ComparativeSettings, LLMComparator, comparative_scores, compare_request
+from tacos.scoring.comparative import Comparative, LLMComparator, compare_request
+from tacos.selection import Groups, Scores, Tags
 from tacos.tracking import Ledger
-from tacos.types import Groups, Message, Pool, Scores, make_sample
+from tacos.types import Message, Pool, make_sample
+from tests.scoring.compared import comparative_scores
 
 ROWS = 24
 SHORT = Sampling(temperature=0.6, max_tokens=64)
-TAGGING = TaggingSettings(by="llm", sampling=SHORT)
-COMPARING = ComparativeSettings(by="llm", sampling=SHORT)
+TAGGING = TaggingSettings(sampling=SHORT)
+COMPARING = Comparative(sampling=SHORT)
 JUDGING = LLMJudgeSettings(sampling=SHORT)
 CALLS = ROWS + ROWS // 2 + ROWS
 

@@ -17,7 +17,7 @@ from tacos.pipeline.settings import SelectSettings
 from tacos.scoring.iqs.folder import save
 from tacos.scoring.iqs.light import LightScorer, LightSettings
 from tacos.stage import ArtifactStore
-from tacos.steps import read_scores
+from tacos.store.tables import read_scores
 from tests.pipeline.helpers import reply, scripted_tools, write_pool
 from tests.scoring.test_iqs import toy_pairs
 
@@ -31,10 +31,10 @@ def scorer(tmp_path: Path) -> Path:
     return tmp_path / "iqs"
 
 
-def select(tmp_path: Path, budget: int = 8, **settings: Any) -> list[dict[str, Any]]:
+def select(tmp_path: Path, budget: int = 8, **score: Any) -> list[dict[str, Any]]:
     pool = write_pool(tmp_path / "pool.jsonl")
-    chosen = {"clustering": {"k": 3}, "learned": {"fit_rows": 20}} | settings
-    data = {"pool": {"source": str(pool)}, "method": "car", "budget": budget, "settings": chosen}
+    parts = {"group": {"k": 3}, "score": {"fit": {"fit_rows": 20}, **score}}
+    data = {"pool": {"source": str(pool)}, "method": "car", "budget": budget, **parts}
     stage = selection_stage(parse(SelectSettings, data))
     tools = scripted_tools(tmp_path / "replies.sqlite", ScriptedLLM(reply))
     folder = ArtifactStore(tmp_path / "artifacts").run(stage, tools)
@@ -44,7 +44,7 @@ def select(tmp_path: Path, budget: int = 8, **settings: Any) -> list[dict[str, A
 def test_a_trained_scorer_ranks_and_every_cluster_is_there(tmp_path: Path, scorer: Path) -> None:
     rows = select(tmp_path, scorer=str(scorer))
     picked = [row["selection"] for row in rows]
-    (folder,) = [p for p in (tmp_path / "artifacts" / "iqs").iterdir() if p.is_dir()]
+    (folder,) = [p for p in (tmp_path / "artifacts" / "score").iterdir() if p.is_dir()]
     scores = read_scores(folder).values
     assert picked[0]["score"] == pytest.approx(scores.max(), abs=1e-4)
     top = [p["score"] for p in picked if p["reason"] == "top score"]
@@ -56,7 +56,9 @@ def test_another_scorer_is_another_selection_stage(tmp_path: Path, scorer: Path)
     first = select(tmp_path, scorer=str(scorer))
     moved = scorer.rename(tmp_path / "elsewhere")
     assert select(tmp_path, scorer=str(moved)) == first
-    assert len([p for p in (tmp_path / "artifacts" / "iqs").iterdir() if p.is_dir()]) == 1  # named by content
+    assert (
+        len([p for p in (tmp_path / "artifacts" / "score").iterdir() if p.is_dir()]) == 1
+    )  # named by content
 
 
 def test_without_a_scorer_it_says_what_ranks(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

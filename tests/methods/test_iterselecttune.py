@@ -313,7 +313,7 @@ def test_embedded_parts_run_without_an_llm(tmp_path: Path, minilm: Embedder) -> 
     """The quality model judges; the base answers from a folder."""
     made = weak_base.pool(0, 60)
     tiny = {"vocab_size": 400, "hidden": 16, "layers": 1, "heads": 2, "steps": 2, "block": 32}
-    base = {"tiny": tiny, "generate": {"max_new_tokens": 4}}
+    answers = {"generate": {"max_new_tokens": 4}}
     judge = {"by": "learned", "learned": {"fit_rows": 40}}
     source = weak_base.write(made, tmp_path / "pool.jsonl")
     settings = parse(
@@ -322,7 +322,8 @@ def test_embedded_parts_run_without_an_llm(tmp_path: Path, minilm: Embedder) -> 
             "pool": {"source": str(source)},
             "method": "iterselecttune",
             "budget": 20,
-            "settings": {"base": base, "judge": judge, "batch": 8, "rounds": 2},
+            "base": {"tiny": tiny},
+            "settings": {"base": answers, "judge": judge, "batch": 8, "rounds": 2},
         },
     )
     model = ScriptedLLM(lambda request: RuntimeError("no LLM is to be asked"))

@@ -57,10 +57,12 @@ def scripted_tools(cache: Path, model: ScriptedLLM, **changes: Any) -> Tools:
     return Tools(ledger=ledger, embedder=LetterEmbedder, llm=lambda name: client, device="cpu")
 
 
-LLM_TACOS = {
-    "tagging": {"by": "llm"},
-    "normalization": {"min_count": 1, "order": ["frequency", "rules"]},
-    "clustering": {"k": 4},
-    "scoring": {"by": "llm"},
+LLM_TACOS: dict[str, Any] = {
+    "group": {
+        "tagging": {"llm": "tagger"},
+        "normalization": {"min_count": 1, "order": ["frequency", "rules"]},
+        "clustering": {"k": 4},
+    },
+    "score": {"llm": "scorer"},
 }
 LLMS = {name: {"backend": "scripted", "model": "scripted"} for name in ("tagger", "scorer")}

@@ -27,11 +27,8 @@ SETTINGS: dict[str, Any] = {
     "arms": {
         "tacos": {
             "method": "tacos",
-            "settings": {
-                "normalization": {"min_count": 2, "support": 5},
-                "clustering": {"k": 6},
-                "learned": {"fit_rows": 60},
-            },
+            "group": {"normalization": {"min_count": 2, "support": 5}, "clustering": {"k": 6}},
+            "score": {"quality": {"fit_rows": 60}},
         },
         "random": {"method": "random"},
         "zero-shot": {"method": "zero-shot"},

@@ -21,7 +21,7 @@ def config(folder: Path, endpoint: str) -> list[str]:
     llm = {"model": "m", "endpoint": endpoint, "concurrency": CONCURRENCY}
     settings = {
         "llms": {"tagger": llm, "scorer": llm},
-        "settings": LLM_TACOS,
+        **LLM_TACOS,
         "budget": 10,
         "artifacts": str(folder / "artifacts"),
         "runs": str(folder / "runs"),

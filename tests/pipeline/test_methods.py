@@ -18,23 +18,16 @@ from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.run import plan
 from tacos.pipeline.settings import SelectSettings
 from tacos.stage import ArtifactStore, Stage
-from tacos.steps import read_scores
+from tacos.store.tables import read_scores
 from tests.pipeline.helpers import LLM_TACOS, LLMS, TOPICS, reply, scripted_tools, write_pool
 
-SMALL = {
-    "tacos": {
-        "normalization": {"min_count": 1, "order": ["frequency", "rules"]},
-        "clustering": {"k": 3},
-        "scoring": {"by": "llm"},
-        "tagging": {"by": "llm"},
-    },
-    "car": {"clustering": {"k": 3}, "learned": {"fit_rows": 20}},
+SMALL: dict[str, dict[str, Any]] = {
+    "tacos": LLM_TACOS | {"group": LLM_TACOS["group"] | {"clustering": {"k": 3}}},
+    "car": {"group": {"k": 3}, "score": {"fit": {"fit_rows": 20}}},
+    "recipe": {"group": "none", "score": "length", "allocate": "top"},
     "iterselecttune": {
-        "base": {
-            "tiny": {"vocab_size": 300, "hidden": 16, "layers": 1, "heads": 2, "steps": 5, "block": 16},
-            "generate": {"max_new_tokens": 4},
-        },
-        "batch": 4,
+        "base": {"tiny": {"vocab_size": 300, "hidden": 16, "layers": 1, "heads": 2, "steps": 5, "block": 16}},
+        "settings": {"base": {"generate": {"max_new_tokens": 4}}, "batch": 4},
     },
 }
 BUDGET = 8
@@ -46,7 +39,7 @@ def settings(pool: Path, method: str, **changes: Any) -> SelectSettings:
         "method": method,
         "budget": BUDGET,
         "llms": LLMS,
-        "settings": SMALL.get(method, {}),
+        **SMALL.get(method, {}),
     }
     return parse(SelectSettings, data | changes)
 
@@ -112,7 +105,7 @@ def test_random_draws_differ_by_seed(tmp_path: Path) -> None:
 
 
 def tacos(pool: Path, **changes: Any) -> SelectSettings:
-    return settings(pool, "tacos", settings=LLM_TACOS, **changes)
+    return settings(pool, "tacos", **LLM_TACOS | changes)
 
 
 def test_tacos_tags_pairs_inside_topics_and_takes_the_best_of_each(tmp_path: Path) -> None:
@@ -133,7 +126,7 @@ def test_another_budget_or_allocation_pays_no_call_again(tmp_path: Path) -> None
     run(tacos(pool), tmp_path, model)
     before = model.calls
     rows, _ = run(tacos(pool, budget=12), tmp_path, model)
-    top, _ = run(settings(pool, "tacos", settings=LLM_TACOS | {"allocation": {"by": "top"}}), tmp_path, model)
+    top, _ = run(tacos(pool, allocate="top"), tmp_path, model)
     assert model.calls == before
     assert len(rows) == 12
     assert [r["selection"]["score"] for r in top] == sorted(
@@ -217,8 +210,7 @@ def test_failed_calls_are_asked_again_when_told_to(tmp_path: Path) -> None:
 def test_the_bill_counts_replies_that_another_arm_paid_for(tmp_path: Path) -> None:
     pool, model = write_pool(tmp_path / "p.jsonl"), ScriptedLLM(reply)
     _, one = run(tacos(pool), tmp_path, model)
-    drop = LLM_TACOS | {"scoring": {"by": "llm", "odd": "drop"}}
-    _, two = run(settings(pool, "tacos", settings=drop), tmp_path, model)
+    _, two = run(tacos(pool, score={"llm": "scorer", "odd": "drop"}), tmp_path, model)
     store = ArtifactStore(tmp_path / "artifacts")
     paid, cached = (store.record(next(s for s in x.walk() if s.name == "compare")).usage for x in (one, two))
     assert (paid.calls, cached.calls, cached.cached_calls) == (12, 0, 12)

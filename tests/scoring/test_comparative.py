@@ -7,19 +7,17 @@ import pytest
 
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.scoring.comparative import (
-    ComparativeSettings,
+    Comparative,
     LLMComparator,
-    Pair,
-    PairScores,
-    comparative_scores,
     compare_request,
-    make_pairs,
     read_out,
-    round_of,
 )
-from tacos.types import Groups, Pool
+from tacos.scoring.pairing import Pair, PairScores, round_of
+from tacos.selection import Groups
+from tacos.types import Pool
+from tests.scoring.compared import comparative_scores
 
-STORED = ComparativeSettings()
+STORED = Comparative()
 
 
 def group(*rows: int) -> np.ndarray:
@@ -48,23 +46,23 @@ class ByRow:
 
 
 def test_stored_order_pairs_neighbours() -> None:
-    pairs = make_pairs(Groups(("a", "b"), (group(0, 1, 2, 3), group(2, 5))), STORED, seed=0)
+    pairs = STORED.pairs(Groups(("a", "b"), (group(0, 1, 2, 3), group(2, 5))), seed=0)
     assert sides(pairs) == [(0, 1), (2, 3), (2, 5)]
 
 
 def test_an_odd_last_sample_meets_a_scored_one_or_is_dropped() -> None:
     groups = Groups(("a",), (group(3, 4, 5),))
-    rematch = make_pairs(groups, STORED, seed=0)
+    rematch = STORED.pairs(groups, seed=0)
     assert sides(rematch) == [(3, 4), (5, 3)]
     assert [p.counts_second for p in rematch] == [True, False]
-    assert sides(make_pairs(groups, ComparativeSettings(odd="drop"), seed=0)) == [(3, 4)]
+    assert sides(Comparative(odd="drop").pairs(groups, seed=0)) == [(3, 4)]
 
 
 def test_random_pairs_repeat_with_the_seed_and_rounds_change_partners() -> None:
     groups = Groups(("a",), (group(*range(20)),))
-    settings = ComparativeSettings(pairing="random", rounds=3)
-    pairs = make_pairs(groups, settings, seed=1)
-    assert pairs == make_pairs(groups, settings, seed=1) != make_pairs(groups, settings, seed=2)
+    settings = Comparative(pairing="random", rounds=3)
+    pairs = settings.pairs(groups, seed=1)
+    assert pairs == settings.pairs(groups, seed=1) != settings.pairs(groups, seed=2)
     for round_ in range(3):
         rows = [r for p in pairs if p.round == round_ for r in (p.first, p.second)]
         assert sorted(rows) == list(range(20))
@@ -72,8 +70,8 @@ def test_random_pairs_repeat_with_the_seed_and_rounds_change_partners() -> None:
 
 @pytest.mark.parametrize("size", [2, 3, 4, 7, 10])
 def test_nobody_meets_the_same_partner_twice(size: int) -> None:
-    settings = ComparativeSettings(rounds=20, odd="drop")
-    pairs = make_pairs(Groups(("a",), (group(*range(size)),)), settings, seed=0)
+    settings = Comparative(rounds=20, odd="drop")
+    pairs = settings.pairs(Groups(("a",), (group(*range(size)),)), seed=0)
     met = [frozenset((p.first, p.second)) for p in pairs]
     assert len(set(met)) == len(met) == size * (size - 1) // 2  # more rounds than partners: everyone, once
 
@@ -87,19 +85,17 @@ def test_rounds_of_a_round_robin() -> None:
 
 
 def test_the_scale_is_the_papers_or_the_released_prompts(pool: Pool) -> None:
-    asked = [
-        compare_request(pool[0], pool[1], ComparativeSettings(low=low)).messages[0].content for low in (1, 0)
-    ]
+    asked = [compare_request(pool[0], pool[1], Comparative(low=low)).messages[0].content for low in (1, 0)]
     assert "[1, 100]" in asked[0] and "[0, 100]" in asked[1]
     model = ScriptedLLM(lambda request: '{"feedback": "-", "score_1": 0, "score_2": 70}')
     for low, expected in ((0, 0.0), (1, None)):  # off the paper's scale is unreadable, and so missing
-        comparator = LLMComparator(ComparativeSettings(by="llm", low=low), model)
+        comparator = LLMComparator(Comparative(low=low), model)
         assert comparator.compare(pool, [Pair(group=0, first=0, second=1)])[0].first == expected
 
 
 def test_scores_inside_groups_and_their_mean(pool: Pool) -> None:
     groups = Groups(("a", "b"), (group(0, 1), group(1, 2)))
-    pairs = make_pairs(groups, STORED, 0)
+    pairs = STORED.pairs(groups, 0)
     answers = [PairScores(first=40, second=60), PairScores(first=80, second=20)]
     scores = read_out(len(pool), groups, pairs, answers)
     assert scores.within is not None
@@ -120,7 +116,7 @@ def test_an_unreadable_pair_leaves_both_missing_never_zero(pool: Pool) -> None:
 
 def test_the_opponent_of_the_odd_one_keeps_its_own_score(pool: Pool) -> None:
     groups = Groups(("a",), (group(0, 1, 2),))
-    pairs = make_pairs(groups, STORED, 0)
+    pairs = STORED.pairs(groups, 0)
     scores = read_out(
         len(pool), groups, pairs, [PairScores(first=50, second=60), PairScores(first=70, second=1)]
     )

@@ -7,10 +7,11 @@ import pytest
 
 from tacos.data.builtin.build import BuiltinSettings, build
 from tacos.models.embedder import Embedder
-from tacos.scoring.comparative import Pair
+from tacos.scoring.comparative import LearnedComparator
 from tacos.scoring.corrupt import CORRUPTIONS, Donors
 from tacos.scoring.features import NAMES, Corpus, features, tidy
-from tacos.scoring.learned import LearnedComparator, LearnedSettings, QualityModel, fit_on_pool
+from tacos.scoring.learned import LearnedSettings, QualityModel, fit_on_pool
+from tacos.scoring.pairing import Pair
 
 
 def test_pairwise_fit_finds_the_feature_that_decides() -> None:

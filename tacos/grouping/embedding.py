@@ -12,12 +12,30 @@ import math
 import numpy as np
 from pydantic import Field
 
-from tacos.types import Groups, Record
+from tacos.models.embedder import TextOf, embedded, given_vectors
+from tacos.part import Grouper, Setup, grouper
+from tacos.selection import Groups
+from tacos.stage import Job, Stage
+from tacos.store import tables
+from tacos.types import Pool
 
 
-class EmbeddingClusterSettings(Record):
-    """How sample embeddings become clusters."""
+@grouper(
+    "embedding",
+    summary="k-means clusters of sample embeddings",
+    paper="arXiv 2402.18191",
+    needs="embeddings",
+    cost="none",
+)
+class EmbeddingGroups(Grouper):
+    """Every row in one cluster."""
 
+    seeded = True
+
+    text: TextOf = "pair"
+    """What is embedded: the whole pair as in CaR, the prompt, the instruction alone, or the response."""
+    vectors: str | None = None
+    """A file of vectors in place of embeddings (`tacos.given`)."""
     k: int | None = Field(None, ge=1)
     """Number of clusters; None is floor(sqrt(n / 2)), CaR's choice."""
     variance: float = Field(0.95, gt=0, le=1)
@@ -26,13 +44,28 @@ class EmbeddingClusterSettings(Record):
     """k-means starts; the best inertia wins."""
     max_iterations: int = Field(100, ge=1)
 
+    def inputs(self, setup: Setup) -> dict[str, Stage]:
+        return {"vectors": self.vectors_stage(setup)}
+
+    def vectors_stage(self, setup: Setup) -> Stage:
+        """The embeddings, or the user's own vectors."""
+        if self.vectors:
+            return given_vectors(setup.pool, self.vectors, "group.vectors")
+        return embedded(setup.pool, setup.embedder, self.text)
+
+    def identity(self, setup: Setup) -> dict[str, object]:
+        return self.model_dump(include={"k", "variance", "restarts", "max_iterations"})
+
+    def group(self, pool: Pool, job: Job) -> Groups:
+        return cluster_embeddings(tables.read_vectors(job.inputs["vectors"]), self, job.seed)
+
 
 def number_of_clusters(n: int, k: int | None = None) -> int:
     """floor(sqrt(n / 2)) unless given; at least 1, and no more than there are samples."""
     return min(n, k or max(1, math.isqrt(n // 2)))
 
 
-def cluster_embeddings(vectors: np.ndarray, settings: EmbeddingClusterSettings, seed: int) -> Groups:
+def cluster_embeddings(vectors: np.ndarray, settings: EmbeddingGroups, seed: int) -> Groups:
     """Every sample in one cluster; clusters are named by number, and those that stay empty are left out.
 
     vectors: (n, dim) float32.

@@ -1,0 +1,130 @@
+"""What a user gives instead of having it made: scores, groups and vectors from files, checked against the pool.
+
+scores     JSONL or Parquet   id, value (or null), error         a row that is left out has no score
+groups     JSONL or Parquet   id, group                          a row may stand in several lines, or in none
+vectors    .npy               (n, dim), rows in pool order       as many as the clean pool has
+           Parquet            id, vector                         each row of the pool once
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tacos.data.rows import read_rows
+from tacos.errors import ConfigError, PoolError
+from tacos.selection import Groups, Scores
+from tacos.store.fingerprint import file_digest
+from tacos.types import Pool
+
+log = logging.getLogger(__name__)
+
+
+def given_file(path: str, where: str) -> Path:
+    """Raises: ConfigError when there is none."""
+    found = Path(path)
+    if not found.is_file():
+        raise ConfigError(f"{where}: there is no file {path}")
+    return found
+
+
+def named(path: str, where: str) -> dict[str, str]:
+    """A file as identity: by content, wherever it lies."""
+    return {"file": file_digest(given_file(path, where))}
+
+
+def read_given_scores(path: Path, pool: Pool) -> Scores:
+    """Raises: PoolError for an id that stands twice, a value that is not a finite number, or no id of the pool."""
+    values, errors = np.full(len(pool), np.nan), dict.fromkeys(range(len(pool)), f"not in {path.name}")
+    for line, position, row in _rows(path, pool, "value"):
+        if errors.pop(position, None) is None:
+            raise PoolError(f"{path} line {line}: id {row['id']!r} stands there a second time")
+        value = row["value"]
+        if value is None or value != value:  # NaN is how pandas writes a missing number
+            errors[position] = str(row.get("error") or f"no value in {path.name}")
+        elif isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+            raise PoolError(f"{path} line {line}: value {value!r} is not a finite number (null says: none)")
+        else:
+            values[position] = value
+    # What was popped and not put back has a value; the rest keeps its reason.
+    return Scores(values, errors, unread=int(sum(why != f"not in {path.name}" for why in errors.values())))
+
+
+def read_given_groups(path: Path, pool: Pool) -> Groups:
+    """Groups in order of appearance, members in stored order. Raises: PoolError as for scores."""
+    members: dict[str, set[int]] = {}
+    for _, position, row in _rows(path, pool, "group"):
+        names = row["group"] if isinstance(row["group"], list) else [row["group"]]
+        for name in names:
+            members.setdefault(str(name), set()).add(position)
+    return Groups(tuple(members), tuple(np.array(sorted(rows), dtype=np.int64) for rows in members.values()))
+
+
+def read_given_vectors(path: Path, pool: Pool) -> np.ndarray:
+    """(n_samples, dim) float32, as they are given: not brought to unit length.
+
+    Raises: PoolError when they do not fit the pool, or hold anything but finite numbers.
+    """
+    vectors = _npy(path, pool) if path.suffix == ".npy" else _by_id(path, pool)
+    if not np.isfinite(vectors).all():
+        raise PoolError(f"{path} holds values that are not finite numbers")
+    return np.ascontiguousarray(vectors, dtype=np.float32)
+
+
+def _npy(path: Path, pool: Pool) -> np.ndarray:
+    try:
+        vectors = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise PoolError(f"{path} is not a .npy file of numbers: {error}") from error
+    if vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.number):
+        raise PoolError(
+            f"{path} holds {vectors.dtype} of shape {vectors.shape}; vectors are (n, dim) numbers"
+        )
+    if len(vectors) != len(pool):
+        raise PoolError(
+            f"{path} holds {len(vectors):,} vectors, and the clean pool has {len(pool):,} rows: make them for those "
+            "(`artifacts/load/*/pool.parquet`), or give Parquet with id and vector"
+        )
+    return np.asarray(vectors)
+
+
+def _by_id(path: Path, pool: Pool) -> np.ndarray:
+    found: dict[int, Sequence[float]] = {}
+    for line, position, row in _rows(path, pool, "vector"):
+        if position in found:
+            raise PoolError(f"{path} line {line}: id {row['id']!r} stands there a second time")
+        found[position] = row["vector"]
+    if len(found) < len(pool):
+        missing = next(id_ for i, id_ in enumerate(pool.ids) if i not in found)
+        raise PoolError(
+            f"{path} lacks {len(pool) - len(found):,} of {len(pool):,} rows, the first {missing!r}"
+        )
+    if len({len(vector) for vector in found.values()}) > 1:
+        raise PoolError(f"{path} holds vectors of different lengths")
+    return np.array([found[i] for i in range(len(pool))], dtype=np.float32)
+
+
+def _rows(path: Path, pool: Pool, column: str) -> Iterable[tuple[int, int, dict[str, Any]]]:
+    """(line, row of the pool, the file's row); rows of no sample in the pool are counted and said.
+
+    Raises: PoolError for a row without id or column, or when no id is the pool's.
+    """
+    strangers = known = 0
+    for raw in read_rows(path):
+        row = raw.value
+        if not isinstance(row, dict) or "id" not in row or column not in row:
+            raise PoolError(f"{path} line {raw.line}: a row needs `id` and `{column}`")
+        position = pool.position.get(str(row["id"]))
+        if position is None:
+            strangers += 1
+            continue
+        known += 1
+        yield raw.line, position, row
+    if not known:
+        raise PoolError(f"{path} names none of the pool's {len(pool):,} ids, such as {pool.ids[0]!r}")
+    if strangers:
+        log.warning("%s: %d rows name no sample of the clean pool and are left out", path, strangers)

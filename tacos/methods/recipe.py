@@ -1,0 +1,81 @@
+"""A recipe: who groups, who scores, who allocates. A method is a name for one.
+
+    Recipe(group=TagGroups(), score=Comparative(), allocate=PerGroup())          TACOS
+
+An ablation replaces one part. What makes no sense is refused before any work: an allocator that ranks needs a scorer,
+and one that looks at no score would let a scorer be paid for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tacos.errors import ConfigError
+from tacos.part import SLOTS, Allocator, AnyAllocator, AnyGrouper, AnyScorer, Setup, read_part
+from tacos.selection import Groups, Scores
+from tacos.stage import Job, Outcome, Stage
+from tacos.store import tables
+from tacos.types import Record
+
+
+class Recipe(Record):
+    """group x score x allocate."""
+
+    group: AnyGrouper
+    score: AnyScorer | None
+    """None where the allocator looks at no score."""
+    allocate: AnyAllocator
+
+    def replaced(self, parts: Mapping[str, Any], where: str = "") -> Recipe:
+        """The recipe with other parts, or other settings of its own.
+
+        Raises: ConfigError for an unknown part or setting, or a combination that makes no sense.
+        """
+        made = {
+            slot: read_part(slot, parts[slot], getattr(self, slot), f"{where}{slot}")
+            if slot in parts
+            else getattr(self, slot)
+            for slot in SLOTS
+        }
+        return Recipe(**made).checked(where)
+
+    def checked(self, where: str = "") -> Recipe:
+        """Raises: ConfigError for a combination that makes no sense."""
+        name = self.allocate.by
+        if self.allocate.reads_scores and self.score is None:
+            raise ConfigError(
+                f"{where}allocate.by={name} ranks rows by a score, and {where}score is null: name a scorer"
+            )
+        if self.score is not None and not self.allocate.reads_scores:
+            raise ConfigError(
+                f"{where}allocate.by={name} looks at no score, so {where}score.by={self.score.by} would be made for "
+                f"nothing: set {where}score=null"
+            )
+        return self
+
+    def build(self, setup: Setup) -> Stage:
+        """The selection, with all that it rests on."""
+        groups = self.group.build(setup)
+        scores = self.score.build(setup, self.group) if self.score else None
+        return select(setup, self.allocate, groups, scores)
+
+
+def select(setup: Setup, allocator: Allocator, groups: Stage | None, scores: Stage | None) -> Stage:
+    """The selection: ranked rows with their messages, `selection.jsonl`.
+
+    Without groups the pool is one group; without scores every score is missing.
+    """
+    named = {"groups": groups, "scores": scores}
+
+    def work(job: Job) -> Outcome:
+        pool = job.pool()
+        members = tables.read_groups(job.inputs["groups"]) if groups else Groups.one(len(pool))
+        known = tables.read_scores(job.inputs["scores"]) if scores else Scores.none(len(pool))
+        budget = len(pool) if setup.budget is None else setup.budget
+        picks = allocator.allocate(members, known, budget, job)
+        tables.write_selection(job.out, pool, picks)
+        return Outcome(rows_in=len(pool), rows_out=len(picks), metrics={"groups": len(members)})
+
+    stage = allocator.stage(setup, work, {name: stage for name, stage in named.items() if stage is not None})
+    return stage.with_settings(budget=setup.budget if allocator.budgeted else None)

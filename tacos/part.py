@@ -1,0 +1,261 @@
+"""What a recipe is put together from: groupers, scorers, allocators.
+
+    selection = group x score x allocate
+
+A part is a frozen record with a name (`by` in YAML) and typed settings. It says which stages it reads, what of it
+changes the answer, and has one hook that does the work: `group`, `score` or `allocate`. A whole scorer:
+
+    @scorer("words", summary="number of words in the response")
+    class Words(Scorer):
+        def score(self, pool: Pool, job: Job) -> Scores:
+            return Scores(np.array([len(text.split()) for text in pool.responses], dtype=np.float64))
+
+Three registries hold the parts by name; `tacos parts` lists them. `tacos.methods.recipe` puts three together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import SerializeAsAny, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from tacos.config import merged, parse
+from tacos.errors import ConfigError, nearest
+from tacos.llm.base import LLMSettings
+from tacos.llm.estimate import Asked
+from tacos.models.embedder import EmbedderSettings
+from tacos.registry import Registry
+from tacos.selection import Groups, Pick, Scores
+from tacos.stage import Job, Outcome, Stage
+from tacos.store import tables
+from tacos.types import Pool, Record
+
+Estimate = Callable[[Pool, Mapping[str, Path]], Asked]
+P = TypeVar("P", bound="Part")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What parts build on: the pool, the budget, the seed, and the models at hand.
+
+    budget: rows to select; None for methods that take everything.
+    base: the model that is to be fine-tuned, by name, or the stage that makes it (`model/` in its folder).
+    """
+
+    pool: Stage
+    budget: int | None
+    seed: int
+    embedder: EmbedderSettings
+    llms: Mapping[str, LLMSettings]
+    base: Stage | str = ""
+
+    def llm(self, name: str, where: str) -> LLMSettings:
+        """Raises: ConfigError when `llms.<name>` is not configured."""
+        if name not in self.llms:
+            raise ConfigError(
+                f"{where} asks for the LLM {name!r}, which is not configured: add llms.{name}.model and "
+                f"llms.{name}.endpoint ({nearest(name, self.llms)})"
+            )
+        return self.llms[name]
+
+
+class Part(Record):
+    """One exchangeable piece of a recipe.
+
+    kind: "grouper", "scorer" or "allocator". summary, paper, needs, cost: for `tacos parts`.
+    verb: the name of its stage. seeded: whether the seed changes its answer.
+    """
+
+    kind: ClassVar[str]
+    name: ClassVar[str]
+    summary: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
+    needs: ClassVar[str] = ""
+    cost: ClassVar[str] = ""
+    verb: ClassVar[str]
+    seeded: ClassVar[bool] = False
+
+    @property
+    def by(self) -> str:
+        """The part's name in YAML."""
+        return self.name
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_its_name(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and data.get("by") == cls.name:
+            return {key: value for key, value in data.items() if key != "by"}
+        return data
+
+    @model_serializer(mode="wrap")
+    def _with_its_name(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {"by": self.name, **handler(self)}
+
+    def inputs(self, setup: Setup) -> dict[str, Stage]:
+        """The stages that `job.inputs` names beside the pool."""
+        return {}
+
+    def identity(self, setup: Setup) -> dict[str, Any]:
+        """What of the settings changes the answer; where and how fast it runs is left out."""
+        return self.model_dump(mode="json")
+
+    def stage(
+        self,
+        setup: Setup,
+        work: Callable[[Job], Outcome],
+        inputs: Mapping[str, Stage] | None = None,
+        estimate: Estimate | None = None,
+    ) -> Stage:
+        """The part as a node of the graph. inputs: beside the pool and its own."""
+        identity = {"by": self.name, **self.identity(setup)} | ({"seed": setup.seed} if self.seeded else {})
+        reads = {"pool": setup.pool, **self.inputs(setup), **(inputs or {})}
+        return Stage(self.verb, work, identity, reads, estimate=estimate)
+
+
+class Grouper(Part):
+    """Groups of rows; a row may stand in several groups, or in none."""
+
+    kind: ClassVar[str] = "grouper"
+    verb: ClassVar[str] = "group"
+
+    @property
+    def per_row(self) -> int:
+        """Groups that a row is expected to stand in, for estimates made before there are any."""
+        return 1
+
+    def group(self, pool: Pool, job: Job) -> Groups:
+        """The hook."""
+        raise NotImplementedError
+
+    def build(self, setup: Setup) -> Stage | None:
+        """`groups.jsonl`; None where the whole pool is one group."""
+
+        def work(job: Job) -> Outcome:
+            pool = job.pool()
+            groups = self.group(pool, job)
+            tables.write_groups(job.out, groups)
+            sizes = [len(members) for members in groups.members]
+            metrics = {"groups": len(groups), "memberships": sum(sizes), "smallest": min(sizes, default=0)}
+            return Outcome(rows_in=len(pool), rows_out=len(groups.covered), metrics=metrics)
+
+        return self.stage(setup, work)
+
+
+class Scorer(Part):
+    """A number for each row, higher is better; a row without one is missing and says why.
+
+    within_groups: the score comes from rows of the same group, and holds there first of all.
+    """
+
+    kind: ClassVar[str] = "scorer"
+    verb: ClassVar[str] = "score"
+    within_groups: ClassVar[bool] = False
+
+    def score(self, pool: Pool, job: Job) -> Scores:
+        """The hook. Scores.values is (n_samples,) float64, NaN where missing."""
+        raise NotImplementedError
+
+    def estimate(self, setup: Setup, per_row: int) -> Estimate | None:
+        """What the stage will ask of a language model, for `tacos plan`; None where it asks nothing.
+
+        per_row: groups that a row is expected to stand in, as long as they are not known.
+        """
+        return None
+
+    def build(self, setup: Setup, grouper: Grouper | None = None) -> Stage:
+        """`scores.parquet`. grouper: read where scores hold inside groups."""
+        grouping = grouper.build(setup) if grouper and self.within_groups else None
+
+        def work(job: Job) -> Outcome:
+            pool = job.pool()
+            scores = self.score(pool, job)
+            tables.write_scores(job.out, pool, scores)
+            return Outcome(rows_in=len(pool), rows_out=scores.scored, rows_failed=scores.failed)
+
+        estimate = self.estimate(setup, grouper.per_row if grouper else 1)
+        return self.stage(setup, work, {"groups": grouping} if grouping else None, estimate)
+
+
+class Allocator(Part):
+    """Spends the budget: picks in the order they were taken, best first.
+
+    reads_scores: without scores it cannot choose. budgeted: takes no more than the budget.
+    """
+
+    kind: ClassVar[str] = "allocator"
+    verb: ClassVar[str] = "select"
+    reads_scores: ClassVar[bool] = True
+    budgeted: ClassVar[bool] = True
+
+    def allocate(self, groups: Groups, scores: Scores, budget: int, job: Job) -> list[Pick]:
+        """The hook. A row is picked once; a missing score never before a present one.
+
+        Raises: BudgetError when the budget cannot be met.
+        """
+        raise NotImplementedError
+
+
+GROUPERS: Registry[type[Grouper]] = Registry("grouper")
+SCORERS: Registry[type[Scorer]] = Registry("scorer")
+ALLOCATORS: Registry[type[Allocator]] = Registry("allocator")
+
+AnyGrouper = SerializeAsAny[Grouper]
+AnyScorer = SerializeAsAny[Scorer]
+AnyAllocator = SerializeAsAny[Allocator]
+
+
+def _part(registry: Registry[Any], name: str, **said: str) -> Callable[[type[P]], type[P]]:
+    def decorate(part: type[P]) -> type[P]:
+        part.name = name
+        for field, text in said.items():
+            setattr(part, field, text)
+        registry.register(name)(part)
+        return part
+
+    return decorate
+
+
+def grouper(name: str, **said: str) -> Callable[[type[P]], type[P]]:
+    """Register a grouper; said: summary, paper, needs, cost."""
+    return _part(GROUPERS, name, **said)
+
+
+def scorer(name: str, **said: str) -> Callable[[type[P]], type[P]]:
+    """Register a scorer; said: summary, paper, needs, cost."""
+    return _part(SCORERS, name, **said)
+
+
+def allocator(name: str, **said: str) -> Callable[[type[P]], type[P]]:
+    """Register an allocator; said: summary, paper, needs, cost."""
+    return _part(ALLOCATORS, name, **said)
+
+
+SLOTS: dict[str, Registry[Any]] = {"group": GROUPERS, "score": SCORERS, "allocate": ALLOCATORS}
+"""A recipe's three places, and what may stand there."""
+
+
+def read_part(slot: str, given: Any, preset: Part | None, where: str) -> Part | None:
+    """The part that `given` names: a mapping with `by`, or its name alone; None for a score that is left out.
+
+    preset: the method's own part, whose settings hold where `by` is the same or not said.
+
+    Raises: ConfigError for an unknown name or setting, with the nearest known one.
+    """
+    if isinstance(given, Part) or (given is None and slot == "score"):
+        return given
+    settings = {"by": given} if isinstance(given, str) else given
+    if not isinstance(settings, Mapping):
+        raise ConfigError(f"{where} is {given!r}: name a part, as in {where}: {{by: {_example(slot)}}}")
+    name = settings.get("by", preset.name if preset else None)
+    if name is None:
+        raise ConfigError(f"{where} does not say which: add {where}.by ({', '.join(SLOTS[slot])})")
+    kept = preset.model_dump(mode="json") if preset and preset.name == name else {}
+    return parse(SLOTS[slot].get(str(name), f"{where}.by"), merged(kept, settings), where)
+
+
+def _example(slot: str) -> str:
+    names: Iterable[str] = SLOTS[slot]
+    return next(iter(names))

@@ -1,0 +1,48 @@
+"""Length of the response: the baseline that is hard to beat (arXiv 2402.04833), and the confounder of most scorers."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+from tacos.errors import TacosError
+from tacos.part import Scorer, Setup, scorer
+from tacos.selection import Scores
+from tacos.stage import Job
+from tacos.store.fingerprint import named_by_content
+from tacos.types import Pool
+
+WORD = re.compile(r"\w+|[^\w\s]")
+
+
+@scorer("length", summary="length of the response", paper="arXiv 2402.04833", needs="nothing", cost="none")
+class Length(Scorer):
+    """What length is measured in."""
+
+    tokenizer: str | None = None
+    """Count tokens of this tokenizer (hub id or folder), as the paper does with the base model's;
+    None counts words and punctuation marks, which needs no download and orders nearly the same."""
+
+    def identity(self, setup: Setup) -> dict[str, Any]:
+        return {"unit": named_by_content(self.tokenizer) if self.tokenizer else "words"}
+
+    def score(self, pool: Pool, job: Job) -> Scores:
+        lengths = response_lengths(pool.responses, self.tokenizer)
+        job.metrics["mean"] = float(lengths.mean())
+        return Scores(lengths)
+
+
+def response_lengths(responses: list[str], tokenizer: str | None) -> np.ndarray:
+    """Length of each response, (n,) float64, in tokens of `tokenizer` or in words and marks."""
+    if tokenizer is None:
+        return np.array([len(WORD.findall(text)) for text in responses], dtype=np.float64)
+    from transformers import AutoTokenizer
+
+    try:
+        encode = AutoTokenizer.from_pretrained(tokenizer)
+    except (OSError, ValueError) as error:
+        raise TacosError(f"cannot load the tokenizer {tokenizer!r}: {str(error).splitlines()[0]}") from error
+    ids = encode(responses, add_special_tokens=False)["input_ids"]
+    return np.array([len(row) for row in ids], dtype=np.float64)

@@ -1,0 +1,126 @@
+"""What selection makes of a pool: tags, groups, scores, picks.
+
+Each is aligned with the pool by position, and with the outside world by id (`tacos.store.tables`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from tacos.types import Pool, Record
+
+
+class Score(Record):
+    """One sample's number; a score that could not be read is missing (None) and says why."""
+
+    sample_id: str
+    value: float | None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A number for each row of a pool, higher is better.
+
+    values: (n_samples,) float64, NaN where missing.
+    errors: row -> why its value is missing.
+    within: where a score holds inside a group only, one array per group, aligned with its members.
+    unread: answers that could not be had, where rows share them (one call for two rows); else None.
+    """
+
+    values: np.ndarray
+    errors: Mapping[int, str] = field(default_factory=dict)
+    within: tuple[np.ndarray, ...] | None = None
+    unread: int | None = None
+
+    @classmethod
+    def none(cls, n: int) -> Scores:
+        """No score for any of n rows."""
+        return cls(np.full(n, np.nan))
+
+    @property
+    def scored(self) -> int:
+        """Rows that have a score."""
+        return int((~np.isnan(self.values)).sum())
+
+    @property
+    def failed(self) -> int:
+        """Answers that could not be had; rows with an error where each has its own."""
+        return len(self.errors) if self.unread is None else self.unread
+
+    def of(self, groups: Groups, number: int) -> np.ndarray:
+        """The scores that decide inside one group, aligned with its members."""
+        return self.within[number] if self.within is not None else self.values[groups.members[number]]
+
+    def rows(self, pool: Pool) -> Iterator[Score]:
+        for i, (id_, value) in enumerate(zip(pool.ids, self.values, strict=True)):
+            missing = bool(np.isnan(value))
+            error = self.errors.get(i, "no score") if missing else None
+            yield Score(sample_id=id_, value=None if missing else float(value), error=error)
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups of samples; a sample may stand in several groups, or in none.
+
+    labels: one name per group.
+    members: per group, an int64 array of row numbers in stored order.
+    """
+
+    labels: tuple[str, ...]
+    members: tuple[np.ndarray, ...]
+
+    @classmethod
+    def one(cls, n: int) -> Groups:
+        """Everything in a single group."""
+        return cls(("all",), (np.arange(n, dtype=np.int64),))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def covered(self) -> np.ndarray:
+        """Row numbers that stand in at least one group, ascending."""
+        if not self.members:
+            return np.empty(0, dtype=np.int64)
+        return np.unique(np.concatenate(self.members))
+
+
+@dataclass(frozen=True)
+class Tags:
+    """Tags of each sample of a pool, aligned by position; errors: row -> why it has none."""
+
+    rows: tuple[tuple[str, ...], ...]
+    errors: dict[int, str] = field(default_factory=dict)
+
+    def counts(self) -> Counter[str]:
+        """Samples per tag; a tag counts once in a sample."""
+        return Counter(tag for row in self.rows for tag in set(row))
+
+    def tagged(self) -> int:
+        """How many samples have a tag."""
+        return sum(1 for row in self.rows if row)
+
+
+class Pick(Record):
+    """One row an allocator chose, before it is ranked and named; `score` is the one that decided, if one did."""
+
+    index: int
+    group: str = ""
+    reason: str = ""
+    score: float | None = None
+
+
+class Selected(Record):
+    """One selected sample: rank from 1, its score if it has one, and why it was taken."""
+
+    sample_id: str
+    rank: int
+    score: float | None = None
+    group: str = ""
+    reason: str = ""

@@ -1,0 +1,112 @@
+"""The tables of selection's stages: their names, who writes them, who reads them.
+
+    pool.parquet      load       the clean pool
+    vectors.npy       embed      (n_samples, dim) float32; normalize: of the tags left, in alphabetical order
+    tags.parquet      tag, normalize    id, tags, error
+    groups.jsonl      group      group, rows (row numbers of the pool)
+    scores.parquet    score      id, value (or null), error; `within.json` where a score holds inside a group only
+    pairs.parquet     compare    every comparison with its answer
+    selection.jsonl   select     id, messages, selection: rank, score, group, reason
+
+A scores table is also what `score: {by: file}` reads, so scores can be shared.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tacos.selection import Groups, Pick, Scores, Selected, Tags
+from tacos.store.files import read_jsonl, write_jsonl
+from tacos.types import Pool
+
+POOL = "pool.parquet"
+VECTORS = "vectors.npy"
+TAGS = "tags.parquet"
+GROUPS = "groups.jsonl"
+SCORES = "scores.parquet"
+WITHIN = "within.json"
+SELECTION = "selection.jsonl"
+
+
+def write_vectors(folder: Path, vectors: np.ndarray) -> None:
+    np.save(folder / VECTORS, vectors)
+
+
+def read_vectors(folder: Path) -> np.ndarray:
+    """(n, dim) float32, from disk as far as it is looked at."""
+    return np.asarray(np.load(folder / VECTORS, mmap_mode="r"))
+
+
+def write_tags(folder: Path, pool: Pool, tags: Tags) -> None:
+    errors = [tags.errors.get(i) for i in range(len(tags.rows))]
+    columns: Mapping[str, Any] = {
+        "id": pool.ids,
+        "tags": [list(row) for row in tags.rows],
+        "error": pa.array(errors, pa.string()),
+    }
+    pq.write_table(pa.table(columns), folder / TAGS)
+
+
+def read_tags(folder: Path) -> Tags:
+    table = pq.read_table(folder / TAGS)
+    errors = {i: e for i, e in enumerate(table.column("error").to_pylist()) if e}
+    return Tags(tuple(tuple(row) for row in table.column("tags").to_pylist()), errors)
+
+
+def write_groups(folder: Path, groups: Groups) -> None:
+    pairs = zip(groups.labels, groups.members, strict=True)
+    write_jsonl(folder / GROUPS, ({"group": name, "rows": members.tolist()} for name, members in pairs))
+
+
+def read_groups(folder: Path) -> Groups:
+    rows = list(read_jsonl(folder / GROUPS))
+    return Groups(tuple(r["group"] for r in rows), tuple(np.array(r["rows"], dtype=np.int64) for r in rows))
+
+
+def write_scores(folder: Path, pool: Pool, scores: Scores) -> None:
+    """One row per sample: its score or the reason there is none, and its score in each of its groups."""
+    rows = list(scores.rows(pool))
+    columns: Mapping[str, Any] = {
+        "id": [r.sample_id for r in rows],
+        "value": pa.array([r.value for r in rows], pa.float64()),
+        "error": pa.array([r.error for r in rows], pa.string()),
+    }
+    pq.write_table(pa.table(columns), folder / SCORES)
+    if scores.within is not None:
+        payload = [[None if np.isnan(v) else float(v) for v in values] for values in scores.within]
+        (folder / WITHIN).write_text(json.dumps(payload))
+
+
+def read_scores(folder: Path) -> Scores:
+    table = pq.read_table(folder / SCORES)
+    values = table.column("value").to_numpy(zero_copy_only=False).astype(np.float64)
+    errors = {i: e for i, e in enumerate(table.column("error").to_pylist()) if e}
+    path = folder / WITHIN
+    within = None
+    if path.exists():
+        within = tuple(np.array(v, dtype=np.float64) for v in json.loads(path.read_text()))
+    return Scores(values, errors, within)
+
+
+def write_selection(folder: Path, pool: Pool, picks: Sequence[Pick]) -> None:
+    write_jsonl(folder / SELECTION, selection_rows(pool, picks))
+
+
+def selection_rows(pool: Pool, picks: Sequence[Pick]) -> list[dict[str, Any]]:
+    """`{"id", "messages", "selection": {"rank", "score", "group", "reason"}}` per pick, ranked from 1."""
+    rows = []
+    for rank, (pick, sample) in enumerate(
+        zip(picks, pool.take([p.index for p in picks]), strict=True), start=1
+    ):
+        score = None if pick.score is None else round(pick.score, 4)
+        chosen = Selected(sample_id=sample.id, rank=rank, score=score, group=pick.group, reason=pick.reason)
+        row = sample.model_dump(include={"id", "messages"})
+        rows.append(row | {"selection": chosen.model_dump(exclude={"sample_id"})})
+    return rows
