@@ -8,22 +8,18 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    BitsAndBytesConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from transformers.utils import is_bitsandbytes_available, is_flash_attn_2_available
 from trl import SFTTrainer
 
-from tacos.errors import ConfigError, TacosError
-from tacos.models.chat import end_token, ensure_template, stop_tokens
+from tacos.errors import ConfigError
+from tacos.models import local
+from tacos.models.chat import end_token, stop_tokens
 from train.checkpoints import ADAPTER
 from train.settings import TrainSettings
 
+BASE = "base model"
 LEFT_BEHIND = "training_args.bin"
 """A pickle of the trainer's settings, paths included, that `save_model` puts beside the weights."""
 
@@ -34,14 +30,8 @@ def load_tokenizer(base: str, settings: TrainSettings) -> PreTrainedTokenizerBas
     Raises: TacosError naming the base when it cannot be loaded; ConfigError when its template leaves an
     assistant's turn without an end token, since the model would never learn to stop.
     """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(base)
-    except (OSError, ValueError) as error:
-        raise cannot_load(base, error) from error
-    ensure_template(tokenizer, settings.template)
+    tokenizer = local.load_tokenizer(base, settings.template, what=BASE)
     end_token(tokenizer)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token  # padding is masked from attention and loss alike
     return tokenizer
 
 
@@ -57,17 +47,10 @@ def load_model(base: str, settings: TrainSettings, tokenizer: PreTrainedTokenize
     }
     if settings.mode == "qlora":
         options["quantization_config"] = four_bits(settings)
-    try:
-        model = AutoModelForCausalLM.from_pretrained(base, **options)
-    except (OSError, ValueError, ImportError) as error:
-        raise cannot_load(base, error) from error
+    model = local.weights("causal", base, BASE, **options)
     generation = model.generation_config
     generation.eos_token_id = stop_tokens(tokenizer, generation.eos_token_id)
     return model
-
-
-def cannot_load(base: str, error: Exception) -> TacosError:
-    return TacosError(f"cannot load the base model {base!r}: {str(error).splitlines()[0]}")
 
 
 def attention(settings: TrainSettings) -> str:
@@ -131,7 +114,7 @@ def merge(base: str, adapter: Path, settings: TrainSettings, generation: Any, ou
     """The base anew, unquantised and in one piece, with the adapter added to its weights."""
     unset_hf_deepspeed_config()  # else it would be sharded over processes that no longer take part
     dtype = torch.bfloat16 if settings.bf16 else torch.float32
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
+    model = local.weights("causal", base, BASE, dtype=dtype)
     merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
     merged.generation_config = generation
     shutil.rmtree(out, ignore_errors=True)

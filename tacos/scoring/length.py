@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from tacos.errors import TacosError
 from tacos.part import Scorer, Setup, scorer
 from tacos.selection import Scores
 from tacos.stage import Job
@@ -38,11 +37,8 @@ def response_lengths(responses: list[str], tokenizer: str | None) -> np.ndarray:
     """Length of each response, (n,) float64, in tokens of `tokenizer` or in words and marks."""
     if tokenizer is None:
         return np.array([len(WORD.findall(text)) for text in responses], dtype=np.float64)
-    from transformers import AutoTokenizer
+    from tacos.models.local import load_tokenizer
 
-    try:
-        encode = AutoTokenizer.from_pretrained(tokenizer)
-    except (OSError, ValueError) as error:
-        raise TacosError(f"cannot load the tokenizer {tokenizer!r}: {str(error).splitlines()[0]}") from error
+    encode = load_tokenizer(tokenizer, what="tokenizer", instead="count words: leave score.tokenizer out")
     ids = encode(responses, add_special_tokens=False)["input_ids"]
     return np.array([len(row) for row in ids], dtype=np.float64)

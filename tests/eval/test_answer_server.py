@@ -436,8 +436,8 @@ def test_vllm_is_asked_with_our_template_stops_and_seeds(
     model_dir: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from eval.generate.answering import conversation
-    from eval.generate.backends import load_tokenizer
     from tacos.models.chat import end_token, prompt_ids
+    from tacos.models.local import load_tokenizer
 
     monkeypatch.setitem(sys.modules, "vllm", fake := FakeVLLM())
     settings = GenerateSettings(

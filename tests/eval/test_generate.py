@@ -106,7 +106,7 @@ def test_heldout_loss_is_the_mean_over_assistant_tokens(model_dir):
             if e.mask[k]:
                 total, count = total - float(logits[k - 1, e.ids[k]]), count + 1
     assert heldout_loss(model_dir, pool, 64) == pytest.approx(total / count, rel=1e-4)
-    assert math.isfinite(heldout_loss(model_dir, pool, 64, batch_size=1))
+    assert math.isfinite(heldout_loss(model_dir, pool, 64, budget=1))
 
 
 def test_nothing_to_score_or_load_is_an_error(model_dir):

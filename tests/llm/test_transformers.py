@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tacos.errors import LLMError
+from tacos.errors import TacosError
 from tacos.llm.backends.transformers import lay_out
 from tacos.llm.base import Completion, LLMSettings, Request, Sampling
 from tacos.llm.client import build_llm, complete
@@ -95,7 +95,7 @@ def test_a_retrained_folder_is_another_model(tiny_model: Path, tmp_path: Path) -
 
 def test_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(LLMError, match="cannot load the model"):
+    with pytest.raises(TacosError, match="cannot load the model"):
         run(tmp_path / "empty", [ask("x")])
 
 

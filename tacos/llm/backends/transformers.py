@@ -25,12 +25,12 @@ from itertools import groupby, islice
 from threading import Lock
 from typing import Any
 
-from tacos.errors import LLMError
 from tacos.llm.backend import Reply, clean_text
 from tacos.llm.backends.sampling import RowSampler
 from tacos.llm.base import Completion, Request
 from tacos.llm.cache import request_key
-from tacos.models.device import in_native_numbers, pick_device
+from tacos.models.device import pick_device
+from tacos.models.local import load_tokenizer, placed, weights
 from tacos.store.fingerprint import named_by_content
 from tacos.types import Message
 
@@ -59,7 +59,7 @@ class TransformersBackend:
         self._lock = Lock()
 
     async def stream(self, requests: Iterable[Request]) -> AsyncGenerator[Reply, None]:
-        """See `Backend.stream`. Raises: LLMError when the model cannot be loaded."""
+        """See `Backend.stream`. Raises: TacosError when the model cannot be loaded."""
         source = enumerate(requests)
         while block := list(islice(source, AHEAD * self.batch_size)):
             model, tokenizer = await asyncio.to_thread(self._load)
@@ -173,38 +173,17 @@ def _seeds(batch: list[Row], name: str) -> list[int]:
     return [int.from_bytes(request_key(name, row.request)[:8], "big") for row in batch]
 
 
-def load_tokenizer(source: str) -> Any:
-    """Raises: LLMError naming the model and what to do."""
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(source, padding_side="left")
-    except (OSError, ValueError, RuntimeError) as error:
-        raise _cannot_load(source, error) from error
-
-
 def _load(source: str, device: str, dtype: str) -> tuple[Any, Any]:
-    """Raises: LLMError naming the model and what to do."""
-    from transformers import AutoModelForCausalLM, GenerationConfig
+    """Raises: TacosError naming the model and what to do."""
+    from transformers import GenerationConfig
 
-    tokenizer = load_tokenizer(source)
-    try:
-        model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
-        model = in_native_numbers(model, dtype, device).to(device).eval()
-    except (OSError, ValueError, RuntimeError) as error:
-        raise _cannot_load(source, error) from error
+    tokenizer: Any = load_tokenizer(source)
+    tokenizer.padding_side = "left"
+    model: Any = placed(weights("causal", source, dtype=dtype), dtype, device)
     own = model.generation_config
     eos = own.eos_token_id if own.eos_token_id is not None else tokenizer.eos_token_id
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
     make: Any = GenerationConfig  # untyped in transformers
     model.generation_config = make(
         bos_token_id=own.bos_token_id, eos_token_id=eos, pad_token_id=tokenizer.pad_token_id
     )
     return model, tokenizer
-
-
-def _cannot_load(source: str, error: Exception) -> LLMError:
-    return LLMError(
-        f"cannot load the model {source!r}: {str(error).splitlines()[0]}; check the name, the folder and the network"
-    )

@@ -26,9 +26,10 @@ from typing import Any, TypeVar
 from tacos.errors import LLMError
 from tacos.llm.backend import Reply, clean_text
 from tacos.llm.backends.engine import import_vllm, lent_engine, lora_request, tokenizer_source
-from tacos.llm.backends.transformers import Row, encode_request, load_tokenizer
+from tacos.llm.backends.transformers import Row, encode_request
 from tacos.llm.base import Completion, LLMSettings, Request
 from tacos.llm.cache import request_key
+from tacos.models.local import load_tokenizer
 
 T = TypeVar("T")
 AHEAD = 2

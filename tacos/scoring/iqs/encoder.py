@@ -27,6 +27,7 @@ import numpy as np
 from pydantic import Field
 
 from tacos.errors import TacosError
+from tacos.models import local
 from tacos.models.device import pick_device
 from tacos.models.embedder import MINILM, packaged_minilm
 from tacos.progress import track
@@ -204,7 +205,7 @@ class EncoderScorer:
 
     @classmethod
     def open(cls, folder: Path, settings: EncoderSettings) -> EncoderScorer:
-        """Raises: OSError, ValueError or RuntimeError when files are absent or do not fit together."""
+        """Raises: TacosError, OSError, ValueError or RuntimeError when files are absent or do not fit together."""
         from safetensors.torch import load_file
 
         made = cls(settings)
@@ -227,21 +228,12 @@ def new_network(settings: EncoderSettings, folder: Path | None = None) -> tuple[
 
     Raises: TacosError when the encoder cannot be had.
     """
-    from transformers import AutoModel, AutoTokenizer
-
     from tacos.scoring.iqs.network import QualityNetwork
 
-    source = folder or (packaged_minilm() if settings.model == MINILM else None) or settings.model
-    try:
-        encoder = AutoModel.from_pretrained(str(source), dtype="float32")
-        tokenizer = AutoTokenizer.from_pretrained(str(source))
-    except (OSError, ValueError) as error:
-        if folder:
-            raise
-        raise TacosError(
-            f"cannot load the encoder {settings.model!r}: {str(error).splitlines()[0]}; check the name and the "
-            "network, or give a local folder as encoder.model"
-        ) from error
+    source = str(folder or (packaged_minilm() if settings.model == MINILM else None) or settings.model)
+    instead = "train it again" if folder else "give a local folder as encoder.model"
+    encoder = local.weights("encoder", source, instead=instead, dtype="float32")
+    tokenizer = local.load_tokenizer(source, what="encoder", instead=instead)
     return QualityNetwork(encoder, settings.hidden, settings.dropout, settings.mix), tokenizer
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from tacos.models.batches import mean_pool
+
 
 def sparsemax(scores: torch.Tensor) -> torch.Tensor:
     """The nearest point to `scores` (n,) in the simplex: positive weights that sum to 1, some of them 0.
@@ -45,9 +47,7 @@ class QualityNetwork(nn.Module):
         states = self.encoder(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states
         weights = sparsemax(self.layers) if self.mix == "sparsemax" else self.layers.softmax(0)
         mixed = self.gain * sum(w * state for w, state in zip(weights, states, strict=True))
-        seen = mask.unsqueeze(-1).to(mixed.dtype)
-        pooled = (mixed * seen).sum(1) / seen.sum(1).clamp(min=1)
-        return self.head(pooled).squeeze(-1)
+        return self.head(mean_pool(mixed, mask)).squeeze(-1)
 
     def freeze(self, encoder: bool, embeddings: bool) -> None:
         """Which parts learn from now on."""

@@ -1,0 +1,125 @@
+"""Models in this process: the one place that loads tokenizers, causal language models, encoders and classifiers.
+
+    lm = load_lm("Qwen/Qwen2.5-0.5B", template="plain")     weights and tokenizer, on CUDA, MPS or the CPU
+    weights("causal", base, dtype=torch.float32)            weights as the files hold them, for training
+
+Every loader fails with one message: what could not be loaded, why, and what to do. Numbers are those of the
+files unless the device has to emulate them (`tacos.models.device`). Every tokenizer that comes from here has a
+pad token. `tacos.models.batches` runs such a model over many rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from tacos.errors import TacosError
+from tacos.models.chat import ensure_template
+from tacos.models.device import in_native_numbers, pick_device
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Kind = Literal["causal", "encoder", "classifier"]
+CLASSES = {
+    "causal": "AutoModelForCausalLM",
+    "encoder": "AutoModel",
+    "classifier": "AutoModelForSequenceClassification",
+}
+WHAT = {"causal": "model", "encoder": "encoder", "classifier": "classifier"}
+"""What a model is called in messages where the caller has no better word."""
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A model in evaluation mode on its device, and its tokenizer."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+
+    @property
+    def device(self) -> Any:
+        """A `torch.device`."""
+        return self.model.device
+
+    @property
+    def pad(self) -> int:
+        """The token that fills up short rows; attention never sees it."""
+        pad: Any = self.tokenizer.pad_token_id
+        return int(pad)
+
+    @property
+    def context(self) -> int | None:
+        """Tokens that the model can hold, prompt and reply together; None where its config does not say."""
+        known = getattr(self.model.config, "max_position_embeddings", None)
+        return int(known) if known else None
+
+
+def load_lm(source: str, dtype: str = "auto", template: str = "auto", device: str = "auto") -> LocalModel:
+    """A causal language model with a chat template, ready to be asked.
+
+    source: hub id or folder. dtype: "auto", "bfloat16", "float16" or "float32". template: as
+    `tacos.models.chat.ensure_template`. device: "auto" takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises: TacosError naming the model when it cannot be loaded; ConfigError for an unknown template.
+    """
+    tokenizer = load_tokenizer(source, template)
+    return LocalModel(placed(weights("causal", source, dtype=dtype), dtype, pick_device(device)), tokenizer)
+
+
+def load_tokenizer(
+    source: str, template: str | None = None, what: str = "model", instead: str = ""
+) -> PreTrainedTokenizerBase:
+    """With a pad token, and with a chat template where one is named.
+
+    what, instead: as `cannot_load`.
+
+    Raises: TacosError naming the source; ConfigError for an unknown template.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise cannot_load(what, source, error, instead) from error
+    if template is not None:
+        ensure_template(tokenizer, template)
+    if tokenizer.pad_token_id is None:  # padding is masked from attention and loss alike
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
+    return tokenizer
+
+
+def weights(
+    kind: Kind, source: str, what: str | None = None, instead: str = "", **options: Any
+) -> PreTrainedModel:
+    """The model as its files hold it, on the CPU unless `options` say otherwise.
+
+    options: of transformers' `from_pretrained`, such as dtype, attn_implementation, quantization_config.
+    what, instead: as `cannot_load`.
+
+    Raises: TacosError naming the source.
+    """
+    import transformers
+
+    made = getattr(transformers, CLASSES[kind])
+    try:
+        model: PreTrainedModel = made.from_pretrained(source, **options)
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
+        raise cannot_load(what or WHAT[kind], source, error, instead) from error
+    return model
+
+
+def placed(model: PreTrainedModel, dtype: str, device: str) -> PreTrainedModel:
+    """The model on the device, in numbers that it has of its own, in evaluation mode."""
+    moved: Any = in_native_numbers(model, dtype, device)
+    ready: PreTrainedModel = moved.to(device).eval()
+    return ready
+
+
+def cannot_load(what: str, source: str, error: Exception, instead: str = "") -> TacosError:
+    """The message of every loader. what: such as "base model". instead: another way out, such as a setting."""
+    reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+    other = f", or {instead}" if instead else ""
+    return TacosError(
+        f"cannot load the {what} {source!r}: {reason}; check the name, the folder and the network{other}"
+    )
