@@ -116,7 +116,7 @@ def llm_checks(llms: Mapping[str, Any]) -> list[Check]:
     Raises: ConfigError for settings that cannot be read.
     """
     from tacos.config import parse
-    from tacos.llm.base import LLMSettings
+    from tacos.llm.settings import LLMSettings
 
     return [
         check

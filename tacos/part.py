@@ -24,8 +24,8 @@ from pydantic import SerializeAsAny, SerializerFunctionWrapHandler, model_serial
 
 from tacos.config import merged, parse
 from tacos.errors import ConfigError, nearest
-from tacos.llm.base import LLMSettings
 from tacos.llm.estimate import Asked
+from tacos.llm.settings import LLMSettings
 from tacos.models.embedder import EmbedderSettings
 from tacos.registry import Registry
 from tacos.selection import Groups, Pick, Scores

@@ -9,7 +9,7 @@ log-probabilities of the two verdicts, 1 for the baseline to 2 for the model:
     model shown second, log P(A) = -0.22, log P(B) = -1.61   ->  1 + 0.20 / (0.80 + 0.20) = 1.20
 
 A judge that gives no log-probabilities decides in whole: 1 or 2, by the letter it writes. Equal answers are
-1.5 without a call. A verdict that cannot be read is a missing preference, with its reason.
+1.5 without a call. A verdict that stays unreadable is a missing preference, with its reason.
 
 Differences: the prompt is our own, with the letters A and B, so **figures by it are not leaderboard
 figures**, whichever model judges; compare them with each other only. The order is drawn from the
@@ -30,7 +30,7 @@ from pydantic import Field
 from eval.alpaca_eval.files import DRAW, normal
 from tacos.errors import TacosError
 from tacos.llm.base import LLM, Completion, Request, Sampling
-from tacos.llm.client import complete
+from tacos.llm.reading import last_replies
 from tacos.prompts import fill
 from tacos.types import Message, Record
 
@@ -46,6 +46,8 @@ class PreferenceSettings(Record):
     sampling: Sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=1)
     top_logprobs: int | None = Field(5, ge=2, le=20)
     """Alternatives of the verdict to ask for; None for a server that refuses to be asked."""
+    reask: int = Field(1, ge=0, le=5)
+    """Times an unreadable verdict is asked for again, each a call that is paid; upstream asks once: 0."""
     seed: int = 0
     """Of the order in which the answers are shown."""
 
@@ -98,7 +100,8 @@ def annotate(
     asked = [place for place, (own, other) in enumerate(pairs) if _needs_judging(own, other)]
     orders = {place: model_first(pairs[place][0]["instruction"], chosen.seed) for place in asked}
     requests = [_request(*pairs[place], orders[place], chosen) for place in asked]
-    replies = dict(zip(asked, complete(llm, requests), strict=True)) if asked else {}
+    made = last_replies(llm, requests, lambda reply: read_verdict(reply, True)[1], chosen.reask)
+    replies = dict(zip(asked, made, strict=True))
     annotator = f"{chosen.prompt}/{llm.model}"
     rows = tuple(
         _row(own, other, annotator, replies.get(place), orders.get(place))

@@ -22,7 +22,6 @@ from pydantic import Field
 from tacos.llm import client
 from tacos.llm.backends.sampling import RowSampler
 from tacos.llm.base import LLM, Completion, Request, Sampling
-from tacos.llm.cache import request_key
 from tacos.models.chat import prompt_ids, stop_tokens
 from tacos.models.local import load_lm
 from tacos.store.fingerprint import named_by_content
@@ -145,13 +144,9 @@ class LLMGenerator:
 
     def recall(self, asks: Sequence[Ask]) -> None:
         """What they cost stands in the client's cache, from where it goes on this run's bill again."""
-        llm = self.llm
-        if not isinstance(llm, client.CachedLLM) or llm.cache is None:
-            return
         requests = [self._request(ask) for ask in asks]
-        keys = [request_key(llm.model, request, llm.settings.structured) for request in requests]
-        known = llm.cache.get(keys)
-        client.complete(llm, [r for r, key in zip(requests, keys, strict=True) if key in known])
+        known = self.llm.known(requests)
+        client.complete(self.llm, [r for r, paid in zip(requests, known, strict=True) if paid])
 
     def _request(self, ask: Ask) -> Request:
         sampling = Sampling(

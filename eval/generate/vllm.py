@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from eval.generate.backends import Ask, GenerateSettings, cut, local_identity
 from tacos.llm.backend import clean_text
-from tacos.llm.backends.engine import VLLMEngine, import_vllm, lent_engine, lora_request, tokenizer_source
+from tacos.llm.backends.engine import import_vllm, lent_engine, lora_request, tokenizer_source
 from tacos.llm.base import Completion
+from tacos.llm.settings import VLLMEngine
 from tacos.models.chat import prompt_ids, stop_tokens
 from tacos.models.local import load_tokenizer
 

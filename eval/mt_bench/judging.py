@@ -12,8 +12,9 @@ A call that failed, or a verdict that cannot be read, is a row without a score a
 without an answer, or without the reference that its prompt needs, is no row but a `Problem`: nothing was judged.
 An empty answer is judged as it stands.
 
-Where we differ: verdicts are read by `eval.verdicts`' own reader unless `parser="fastchat"`, and the system
-prompt goes out as the system message, whichever the judge (FastChat folds it into the question for Claude).
+Where we differ: a verdict that cannot be read is asked for again, with a reminder (`reask: 0` does not), and of
+its replies the last is kept; verdicts are read by `eval.verdicts`' own reader unless `parser="fastchat"`; and the
+system prompt goes out as the system message, whichever the judge (FastChat folds it into the question for Claude).
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from pydantic import Field
+
 from eval.mt_bench.files import Game, Pair, Problem, Single, game
 from eval.mt_bench.prompts import JudgePrompt, Kind, fill, pick
 from eval.mt_bench.score import NEED_REFERENCE
 from eval.verdicts import FAILED, Parser, Preference, Rating, read_choice, read_rating
 from tacos.llm.base import LLM, Completion, Request, Sampling
-from tacos.llm.client import complete
+from tacos.llm.reading import last_replies
 from tacos.types import Answer, Message, Question, Record
 
 Clock = Callable[[], float]
@@ -40,6 +43,8 @@ class JudgeSettings(Record):
 
     sampling: Sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=2048)
     parser: Parser = "last"
+    reask: int = Field(1, ge=0, le=5)
+    """Times an unreadable verdict is asked for again, each a call that is paid; FastChat asks once: 0."""
 
 
 class SingleRun(NamedTuple):
@@ -84,12 +89,11 @@ def judge_single(
     settings = settings or JudgeSettings()
     matches, problems = _matches("single", questions, [answers], references, prompts)
     texts = [fill(match.prompt, {**match.fields, **_shown(answers, match, "answer")}) for match in matches]
-    replies = complete(llm, [_request(m.prompt, t, settings) for m, t in zip(matches, texts, strict=True)])
+    requests = [_request(m.prompt, text, settings) for m, text in zip(matches, texts, strict=True)]
+    parser = settings.parser
+    replies = last_replies(llm, requests, lambda r: read_rating(r.text or "", parser).error, settings.reask)
     judged = zip(matches, texts, replies, strict=True)
-    rows = [
-        _single(answers, match, llm.model, text, reply, settings.parser, clock())
-        for match, text, reply in judged
-    ]
+    rows = [_single(answers, match, llm.model, text, reply, parser, clock()) for match, text, reply in judged]
     return SingleRun(rows, problems)
 
 
@@ -112,9 +116,10 @@ def judge_pairs(
     games = [
         _shown_pair(m, a, b) for m in matches for a, b in ((answers_1, answers_2), (answers_2, answers_1))
     ]
-    replies = complete(llm, [_request(prompt, text, settings) for prompt, text in games])
+    requests, parser = [_request(prompt, text, settings) for prompt, text in games], settings.parser
+    replies = last_replies(llm, requests, lambda r: read_choice(r.text or "", parser).error, settings.reask)
     played = [
-        _game(1 + i % 2, text, reply, settings.parser)
+        _game(1 + i % 2, text, reply, parser)
         for i, ((_, text), reply) in enumerate(zip(games, replies, strict=True))
     ]
     both = zip(matches, played[::2], played[1::2], strict=True)

@@ -39,9 +39,10 @@ from typing import Any
 
 import llm_scale
 
-from tacos.llm.base import LLMSettings, Request, Sampling
+from tacos.llm.base import Request, Sampling
 from tacos.llm.client import build_llm
 from tacos.llm.parse import parse_tags
+from tacos.llm.settings import LLMSettings
 from tacos.prompts import fill
 from tacos.tracking import Ledger
 from tacos.types import Message

@@ -17,9 +17,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tacos.llm.base import Completion, LLMSettings, Request
+from tacos.llm.base import Completion, Request
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import build_llm
+from tacos.llm.settings import LLMSettings
 from tacos.tracking import Ledger
 
 STREAM = """
@@ -27,7 +28,7 @@ import asyncio, resource, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from llm import check, request
-from tacos.llm.base import LLMSettings
+from tacos.llm.settings import LLMSettings
 from tacos.llm.client import build_llm
 from tacos.llm.parse import parse_tags
 from tacos.tracking import Ledger

@@ -129,9 +129,10 @@ def bench(
     from tacos.config import parse
     from tacos.data.builtin.build import BuiltinSettings, build
     from tacos.grouping.tagging import TaggingSettings, tag_request
-    from tacos.llm.base import LLMSettings, Sampling
+    from tacos.llm.base import Sampling
     from tacos.llm.keys import read_key
     from tacos.llm.probe import measure, recommended
+    from tacos.llm.settings import LLMSettings
 
     how = {"api_key_env": api_key_env, "api_key_file": api_key_file, "structured": structured}
     settings = parse(LLMSettings, {"model": model, "endpoint": endpoint, **how})

@@ -1,7 +1,8 @@
 """Language models: one client over several backends.
 
-base.py          the contract: Request, Completion, LLM, LLMSettings
-client.py        CachedLLM (cache, ledger, cap, progress), build_llm, complete, wait_for
+base.py          the contract: Request, Completion, Reply, LLM
+settings.py      what names a model, and how it is run
+client.py        CachedLLM (cache, ledger, cap, progress), build_llm, collect, complete, wait_for
 window.py        a few of many requests, read ahead and asked
 failures.py      when too many fail
 meter.py         a progress bar, or lines in the log
@@ -14,7 +15,7 @@ transformers.py  a model in this process
 vllm.py          the same by vLLM
 ray.py           any of these on many machines
 worker.py        what each of them runs
-engine.py        the one vLLM engine of a process, and its settings
+engine.py        the one vLLM engine of a process
 sampling.py      seeded draws, row by row, for transformers.py
 scripted.py      answers from a function, for tests
 cache.py         paid replies in SQLite

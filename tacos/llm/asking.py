@@ -17,7 +17,8 @@ from typing import Any
 
 from pydantic import Field
 
-from tacos.llm.base import LLMSettings, Request, Sampling
+from tacos.llm.base import Request, Sampling
+from tacos.llm.settings import LLMSettings
 from tacos.prompts import SCHEMAS, check_own, fill, fill_own, load, packaged, read_own
 from tacos.types import Message, Record
 

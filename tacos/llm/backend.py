@@ -10,21 +10,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from tacos.llm.base import Completion, Request
+from tacos.llm.base import Reply, Request
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """`index` counts the requests in the order they were pulled, from 0."""
-
-    index: int
-    completion: Completion
 
 
 class Backend(Protocol):

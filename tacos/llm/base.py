@@ -1,18 +1,21 @@
-"""What every language model backend answers to, and the settings that name one.
+"""What a language model is here: requests in, replies out as they arrive.
 
 A `Request` is one chat completion asked for; a `Completion` its answer, or the reason there is
-none. Backends answer a list in order and never raise for one bad row.
+none. Whatever answers never raises for one bad row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from tacos.llm.backends.engine import VLLMEngine
 from tacos.types import Message, Record
+
+if TYPE_CHECKING:
+    from tacos.llm.settings import LLMSettings
 
 
 class Sampling(Record):
@@ -49,117 +52,29 @@ class Completion(Record):
     the backend gives them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """`index` counts the requests in the order they were pulled, from 0."""
+
+    index: int
+    completion: Completion
+
+
 class LLM(Protocol):
-    """A chat model. `model` names it in cache keys, fingerprints and reports."""
+    """A chat model, asked as a stream. `model` names it in cache keys, fingerprints and reports."""
 
     model: str
+    settings: LLMSettings
 
-    async def complete(self, requests: Sequence[Request]) -> list[Completion]:
-        """Answers in the order of `requests`; a row that fails carries its error."""
+    def stream(self, requests: Iterable[Request], total: int | None = None) -> AsyncGenerator[Reply, None]:
+        """One reply per request, in the order they arrive; a row that fails carries its error.
+
+        Requests are pulled when there is room for them. total: how many there will be, where it is known.
+
+        Raises: LLMError when nothing can be asked at all, or too many calls fail.
+        """
         ...
 
-
-class RayActors(Record):
-    """Answers by actors on the machines of a Ray cluster (`tacos.llm.backends.ray`): where and how fast, never what."""
-
-    actors: int = Field(2, ge=1)
-    """Each has a backend of its own: `concurrency` calls in flight, or one vLLM engine."""
-    address: str = "auto"
-    """The cluster: "auto" is that of this machine, "host:port" another's; "local" starts one, here."""
-    num_cpus: float = Field(1.0, ge=0)
-    """Per actor, as Ray counts them."""
-    num_gpus: float | None = Field(None, ge=0)
-    """Per actor; None is `engine.tensor_parallel_size` for vllm and 0 for others."""
-    ahead: int = Field(64, ge=1)
-    """Requests that wait at an actor for their turn. They go out next to each other, as prefix caches like."""
-    start_s: float = Field(600.0, gt=0)
-    """Wait at most this long for a first actor: a cluster may have to grow for it."""
-
-
-class LLMSettings(Record):
-    """One named model under `llms.<name>`.
-
-    Only `model` and `structured` are identity; everything else is how and where it is run.
-    """
-
-    backend: Literal["openai", "transformers", "vllm", "scripted"] = "openai"
-    model: str
-    """Model name at the endpoint, a hub id, or a local folder."""
-    endpoint: str | tuple[str, ...] = "https://api.openai.com/v1"
-    """Base URL of an OpenAI-compatible server; `/chat/completions` is appended. A list names servers of the
-    same model: each call goes to the one with the fewest in flight, and one that is gone is left out."""
-    api_key_env: str = "OPENAI_API_KEY"
-    """Name of the environment variable that holds the key; unset means no key is sent."""
-    api_key_file: str | None = None
-    """A file that holds the key and nothing else; where it is set, the variable is not looked at."""
-    structured: bool = False
-    """Send JSON schemas as `response_format` (vLLM and OpenAI understand them)."""
-    concurrency: int = Field(32, ge=1)
-    """Calls in flight, over all endpoints, and fewer for a while after a 429; or rows in a batch of
-    transformers. vllm has `engine.max_num_seqs`."""
-    timeout_s: float = Field(120.0, gt=0)
-    max_attempts: int = Field(5, ge=1)
-    """Tries per request, the first included; 5xx, time-outs, resets and unusable replies are tried again."""
-    outage_s: float = Field(300.0, ge=0)
-    """Wait at most this long for a server that has answered before and is gone, and let a request wait at
-    most this long for an end of 429s before they count as tries."""
-    dtype: str = "auto"
-    """Of weights in this process (transformers, vllm): "bfloat16", "float16", "float32"; auto is that of the
-    files, or float32 where the device has no such numbers of its own."""
-    engine: VLLMEngine = VLLMEngine()
-    """How `backend: vllm` is run."""
-    ray: RayActors | None = None
-    """Answer on the machines of a Ray cluster; None asks from this process."""
-    max_failed_share: float = Field(0.2, ge=0, le=1)
-    """Give up when more than this share of a stage's calls failed."""
-    price_per_million_input: float | None = Field(None, ge=0)
-    """USD per million prompt tokens; None means the price is unknown and the cap counts tokens only."""
-    price_per_million_output: float | None = Field(None, ge=0)
-    batch_discount: float | None = Field(None, ge=0, lt=1)
-    """Share of the price that batch files (`tacos llm export`) save: 0.5 is half price; None where unknown."""
-    max_cost_usd: float | None = Field(None, gt=0)
-    """Hard cap on money for all answers a run gets from this model, also those it paid for before it was
-    stopped and finds in the cache; needs both prices."""
-    max_tokens_total: int | None = Field(None, gt=0)
-    """Hard cap on prompt plus completion tokens, counted in the same way."""
-
-    @model_validator(mode="after")
-    def _engine_is_used(self) -> LLMSettings:
-        if self.backend != "vllm" and self.engine != VLLMEngine():
-            raise ValueError(f"engine is for backend: vllm, and the backend is {self.backend}")
-        return self
-
-    @model_validator(mode="after")
-    def _holds_no_key(self) -> LLMSettings:
-        """Settings are written beside results and logged; the message repeats nothing of what was given."""
-        if not self.api_key_env.isidentifier():
-            raise ValueError("api_key_env is the name of an environment variable, not the key itself")
-        if any("@" in url.partition("://")[2].partition("/")[0] or "?" in url for url in self.endpoints):
-            raise ValueError(
-                "endpoint holds a user, a password or a query: keys go into api_key_env's variable"
-            )
-        return self
-
-    @property
-    def key_source(self) -> str:
-        """Where the key comes from, for messages."""
-        return self.api_key_env if self.api_key_file is None else self.api_key_file
-
-    @property
-    def endpoints(self) -> tuple[str, ...]:
-        """Base URLs, one or more."""
-        return (self.endpoint,) if isinstance(self.endpoint, str) else self.endpoint
-
-    @property
-    def unpriced(self) -> bool:
-        """Whether a price is missing, so that money cannot be told."""
-        return None in (self.price_per_million_input, self.price_per_million_output)
-
-    def identity(self) -> dict[str, Any]:
-        """What of these settings changes an answer."""
-        return {"model": self.engine.named(self.model), "structured": self.structured}
-
-    def price(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """USD for these tokens; 0.0 where the price is unknown."""
-        rate_in, rate_out = self.price_per_million_input or 0.0, self.price_per_million_output or 0.0
-        return (prompt_tokens * rate_in + completion_tokens * rate_out) / 1e6
+    def known(self, requests: Sequence[Request]) -> list[bool]:
+        """Which of these are answered already, so that asking again costs nothing."""
+        ...

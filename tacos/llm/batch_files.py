@@ -20,10 +20,9 @@ from typing import BinaryIO, NamedTuple
 import orjson
 
 from tacos.errors import ConfigError, TacosError
-from tacos.llm.backend import Reply
 from tacos.llm.backends.openai import OpenAIBackend
 from tacos.llm.backends.wire import CallError, excerpt, read_reply
-from tacos.llm.base import Completion, Request
+from tacos.llm.base import Completion, Reply, Request
 from tacos.llm.cache import ReplyCache, request_key
 from tacos.store.files import cannot_write
 from tacos.types import Message

@@ -21,17 +21,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tacos.errors import ConfigError, LLMError, SpendCapError
-from tacos.llm.backend import Backend, Reply
-from tacos.llm.base import LLM, Completion, LLMSettings, Request
+from tacos.llm.backend import Backend
+from tacos.llm.base import LLM, Completion, Reply, Request
 from tacos.llm.cache import ReplyCache, request_key
 from tacos.llm.failures import Failures
 from tacos.llm.keys import read_key
 from tacos.llm.meter import Meter
+from tacos.llm.settings import LLMSettings
 from tacos.llm.spend import SpendGate, usage_of
 from tacos.llm.window import Window
 from tacos.tracking import Ledger, Usage
 
-__all__ = ["CachedLLM", "build_llm", "complete", "wait_for"]
+__all__ = ["CachedLLM", "build_llm", "collect", "complete", "wait_for"]
 T = TypeVar("T")
 BOOKED = 64
 """Completions per entry in the ledger: adding one up alone takes as long as keying a request."""
@@ -60,30 +61,13 @@ class CachedLLM:
         self.progress = progress
         self._gate = SpendGate(settings)
 
-    async def complete(self, requests: Sequence[Request]) -> list[Completion]:
-        """Answers in the order of `requests`; a row that fails carries its error.
-
-        Equal requests are asked once; all rows but the first come back marked `cached`.
-
-        Raises: as `stream`.
-        """
-        keys = [self.key(request) for request in requests]
-        distinct = dict(zip(keys, requests, strict=True))
-        if self._gate.capped and self.cache:
-            self._gate.count(self.cache.get(distinct))  # all that was paid before any that is not
-        self.ledger.add(Usage(cached_calls=len(keys) - len(distinct)))
-        order, found = list(distinct), {}
-        async with aclosing(self._stream(distinct.items(), len(distinct))) as replies:
-            async for reply in replies:
-                found[order[reply.index]] = reply.completion
-        return _in_order(keys, found)
-
     def stream(self, requests: Iterable[Request], total: int | None = None) -> AsyncGenerator[Reply, None]:
         """Replies as they arrive, each with the number of its request, from 0; every request gets one.
 
         Requests are pulled when there is room for them, and only those in flight and a block read ahead
         are held, so a million of them take no more memory than a thousand. Equal requests that are near
-        each other are asked once; those further apart find the reply in the cache.
+        each other are asked once, and all but the first come back marked `cached`; those further apart find
+        the reply in the cache. Under a cap, all that is known of a sequence counts before any of it is asked.
 
         total: how many requests there will be, for the progress bar and the share of failures; taken from
             `requests` where it has a length.
@@ -95,7 +79,15 @@ class CachedLLM:
         """
         if total is None and isinstance(requests, Sized):
             total = len(requests)
+        if self._gate.capped and self.cache and isinstance(requests, Sequence):
+            self._gate.count(self.cache.get(self.key(request) for request in requests))
         return self._stream(((self.key(request), request) for request in requests), total)
+
+    def known(self, requests: Sequence[Request]) -> list[bool]:
+        """Which of these have their reply in the cache."""
+        keys = [self.key(request) for request in requests]
+        found = self.cache.get(keys) if self.cache else {}
+        return [key in found for key in keys]
 
     def key(self, request: Request) -> bytes:
         """The name of a request's reply in the cache."""
@@ -212,18 +204,6 @@ class _Work:
         )
 
 
-def _in_order(keys: Sequence[bytes], found: Mapping[bytes, Completion]) -> list[Completion]:
-    """One completion per key. A repeated fresh answer was paid once, so its later rows are `cached`."""
-    rows, seen = [], set()
-    for key in keys:
-        completion = found[key]
-        if key in seen and not completion.cached:
-            completion = completion.model_copy(update={"cached": True})
-        seen.add(key)
-        rows.append(completion)
-    return rows
-
-
 def wait_for(work: Coroutine[Any, Any, T]) -> T:
     """The result of `work` for code that is not async; works inside a running event loop (a notebook) too."""
     try:
@@ -234,9 +214,18 @@ def wait_for(work: Coroutine[Any, Any, T]) -> T:
         return thread.submit(asyncio.run, work).result()
 
 
+async def collect(llm: LLM, requests: Sequence[Request]) -> list[Completion]:
+    """One completion per request, in order; a row that fails carries its error. Raises: as the `stream` of `llm`."""
+    found: dict[int, Completion] = {}
+    async with aclosing(llm.stream(requests, len(requests))) as replies:
+        async for reply in replies:
+            found[reply.index] = reply.completion
+    return [found[row] for row in range(len(requests))]
+
+
 def complete(llm: LLM, requests: Sequence[Request]) -> list[Completion]:
-    """`llm.complete` for code that is not async."""
-    return wait_for(llm.complete(requests))
+    """`collect` for code that is not async."""
+    return wait_for(collect(llm, requests))
 
 
 def build_llm(

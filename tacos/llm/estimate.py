@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
-from tacos.llm.base import Completion, LLMSettings, Request
+from tacos.llm.base import Completion, Request
 from tacos.llm.cache import ReplyCache, request_key
+from tacos.llm.settings import LLMSettings
 from tacos.tracking import Usage
 
 BYTES_PER_TOKEN = 4.4

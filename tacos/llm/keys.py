@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tacos.errors import ConfigError
-from tacos.llm.base import LLMSettings
+from tacos.llm.settings import LLMSettings
 
 
 def read_key(settings: LLMSettings, environ: Mapping[str, str]) -> str | None:

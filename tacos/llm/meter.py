@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from tacos.llm.base import Completion, LLMSettings
+from tacos.llm.base import Completion
+from tacos.llm.settings import LLMSettings
 from tacos.progress import Heartbeat, duration, per_second
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import yaml
 from pydantic import Field
 
 from tacos.config import parse, read_yaml
-from tacos.llm.base import LLMSettings
+from tacos.llm.settings import LLMSettings
 from tacos.types import Record
 
 

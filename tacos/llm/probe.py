@@ -20,8 +20,9 @@ import orjson
 
 from tacos.errors import LLMError, nearest
 from tacos.llm.backends.openai import OpenAIBackend
-from tacos.llm.base import Completion, LLMSettings, Request, Sampling
+from tacos.llm.base import Completion, Request, Sampling
 from tacos.llm.client import wait_for
+from tacos.llm.settings import LLMSettings
 from tacos.types import Message, Record
 
 NEAR = 0.95

@@ -11,14 +11,13 @@ from an iterator, and their texts are in the reply cache alone.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from tacos.llm.backend import Reply
 from tacos.llm.base import LLM, Completion, Request
-from tacos.llm.client import CachedLLM, wait_for
+from tacos.llm.client import wait_for
 from tacos.llm.parse import ParseError
 
 T = TypeVar("T")
@@ -31,12 +30,17 @@ REMINDER = (
 class Read(Generic[T]):
     """What one row's reply said: `value`, or `error` with the reason there is none.
 
-    unread: the reply that could not be read; None where there was no reply.
+    reply: the one that could not be read; None where there was none.
     """
 
     value: T | None = None
     error: str | None = None
-    unread: str | None = None
+    reply: Completion | None = field(default=None, compare=False)
+
+    @property
+    def unread(self) -> str | None:
+        """The text that could not be read."""
+        return self.reply.text if self.reply else None
 
 
 def ask(
@@ -49,13 +53,41 @@ def ask(
 
     Raises: LLMError and SpendCapError as the client does.
     """
+    return _ask(llm, count, request_of, lambda reply: parse(reply.text or ""), reask)
+
+
+def last_replies(
+    llm: LLM, requests: Sequence[Request], problem_of: Callable[[Completion], str | None], reask: int = 1
+) -> list[Completion]:
+    """The last reply to each request, whole, for those who keep replies as they came and read them themselves.
+
+    problem_of: a reply with a text -> why it cannot be read, and is asked for again; None where it can.
+
+    Raises: as `ask`.
+    """
+
+    def parse(reply: Completion) -> Completion:
+        if problem := problem_of(reply):
+            raise ParseError(problem, reply.text or "")
+        return reply
+
+    read = _ask(llm, len(requests), requests.__getitem__, parse, reask)
+    return [row.value or row.reply or Completion(error=row.error) for row in read]
+
+
+def _ask(
+    llm: LLM,
+    count: int,
+    request_of: Callable[[int], Request],
+    parse: Callable[[Completion], T],
+    reask: int,
+) -> list[Read[T]]:
     read: dict[int, Read[T]] = {}
     rows: Sequence[int] = range(count)
     for tries in range(reask + 1):
-        wait_for(_round(llm, rows, request_of, parse, tries, read))
-        rows = [row for row in rows if read[row].unread is not None]
-        if not rows:
-            break
+        if rows:
+            wait_for(_round(llm, rows, request_of, parse, tries, read))
+        rows = [row for row in rows if read[row].reply is not None]
     return [read[row] for row in range(count)]
 
 
@@ -63,13 +95,13 @@ async def _round(
     llm: LLM,
     rows: Sequence[int],
     request_of: Callable[[int], Request],
-    parse: Callable[[str], T],
+    parse: Callable[[Completion], T],
     tries: int,
     read: dict[int, Read[T]],
 ) -> None:
     """tries: how often these rows were asked before."""
     requests = (again(request_of(row), tries) for row in rows)
-    async with aclosing(_replies(llm, requests, len(rows))) as replies:
+    async with aclosing(llm.stream(requests, len(rows))) as replies:
         async for reply in replies:
             read[rows[reply.index]] = _read(reply.completion, parse, tries + 1)
 
@@ -83,21 +115,11 @@ def again(request: Request, tries: int) -> Request:
     return request.model_copy(update={"messages": (*before, reminded), "repeat": request.repeat + tries})
 
 
-async def _replies(llm: LLM, requests: Iterable[Request], total: int) -> AsyncGenerator[Reply, None]:
-    if isinstance(llm, CachedLLM):
-        async with aclosing(llm.stream(requests, total)) as replies:
-            async for reply in replies:
-                yield reply
-        return
-    for index, completion in enumerate(await llm.complete(list(requests))):
-        yield Reply(index, completion)
-
-
-def _read(completion: Completion, parse: Callable[[str], T], asked: int) -> Read[T]:
+def _read(completion: Completion, parse: Callable[[Completion], T], asked: int) -> Read[T]:
     if completion.text is None:
         return Read(error=completion.error or "no reply")
     try:
-        return Read(value=parse(completion.text))
+        return Read(value=parse(completion))
     except ParseError as problem:
         often = f", asked {asked} times" if asked > 1 else ""
-        return Read(error=f"unreadable reply{often}: {problem}", unread=completion.text)
+        return Read(error=f"unreadable reply{often}: {problem}", reply=completion)

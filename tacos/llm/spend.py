@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tacos.llm.backend import prompt_tokens
-from tacos.llm.base import Completion, LLMSettings, Request
+from tacos.llm.base import Completion, Request
+from tacos.llm.settings import LLMSettings
 from tacos.tracking import Usage
 
 

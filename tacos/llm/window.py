@@ -15,8 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
-from tacos.llm.backend import Reply
-from tacos.llm.base import Completion, Request
+from tacos.llm.base import Completion, Reply, Request
 
 BLOCK = 256
 """Requests per look into the cache: a millisecond."""

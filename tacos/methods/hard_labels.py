@@ -25,9 +25,10 @@ from eval.generate.vllm import VLLMGenerator
 from eval.judge import Comparison, LLMJudge, LLMJudgeSettings, Verdict, judge_request, likeness
 from eval.pairwise.rules import Result, Rule, combine, outcome
 from tacos.errors import ConfigError
-from tacos.llm.backends.engine import VLLMEngine, release
+from tacos.llm.backends.engine import release
 from tacos.llm.base import Sampling
 from tacos.llm.estimate import Asked
+from tacos.llm.settings import VLLMEngine
 from tacos.part import Setup
 from tacos.prompts import load
 from tacos.scoring.learned import LearnedSettings

@@ -20,11 +20,12 @@ from pathlib import Path
 
 from tacos.errors import ConfigError, SpendCapError, TacosError, nearest
 from tacos.llm.backends.openai import OpenAIBackend
-from tacos.llm.base import LLM, LLMSettings
+from tacos.llm.base import LLM
 from tacos.llm.batch_files import BatchWriter, Exported, Import, RecordBackend, Sent, result_files
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM
 from tacos.llm.estimate import batch_cost, expected_usage
+from tacos.llm.settings import LLMSettings
 from tacos.pipeline.run import make_tools, stages_of
 from tacos.pipeline.settings import ExperimentSettings, ModelsSettings, SelectSettings
 from tacos.stage import ArtifactStore, Stage

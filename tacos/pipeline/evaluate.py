@@ -30,7 +30,7 @@ from eval.assets import Assets
 from eval.generate.answer_file import AnswerRun, answer_file
 from eval.generate.answers import Style, read_answers
 from eval.generate.backends import GenerateSettings, Generator, LLMGenerator, TransformersGenerator
-from eval.generate.vllm import VLLMEngine, VLLMGenerator
+from eval.generate.vllm import VLLMGenerator
 from eval.judge import LLMJudge, LLMJudgeSettings, PairJudge, ReferenceJudge
 from eval.mt_bench.files import Problem, write_pairs, write_single
 from eval.mt_bench.judging import JudgeSettings, by_question, judge_pairs, judge_single
@@ -43,6 +43,7 @@ from eval.pairwise.judging import ReviewRun, review
 from eval.questions import read_questions
 from tacos.errors import ConfigError, TacosError
 from tacos.llm.base import LLM
+from tacos.llm.settings import VLLMEngine
 from tacos.pipeline.settings import ModelsSettings
 from tacos.stage import Tools
 from tacos.store.files import write_json

@@ -15,8 +15,9 @@ from tacos.data.builtin.build import BuiltinSettings
 from tacos.data.dedup import DedupSettings
 from tacos.data.read import ReadSettings
 from tacos.errors import nearest
-from tacos.llm.base import LLMSettings, Sampling
+from tacos.llm.base import Sampling
 from tacos.llm.prices import price_tables, priced
+from tacos.llm.settings import LLMSettings
 from tacos.methods import METHODS, Choice, resolved
 from tacos.models.embedder import EmbedderSettings
 from tacos.tracking import TrackingSettings

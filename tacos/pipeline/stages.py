@@ -21,8 +21,8 @@ from eval.pairwise.rules import Judged, compare
 from tacos.data.read import read_pool
 from tacos.errors import ConfigError, PoolError
 from tacos.llm.backends import engine, ray
-from tacos.llm.base import LLMSettings
 from tacos.llm.estimate import Asked
+from tacos.llm.settings import LLMSettings
 from tacos.pipeline.pool import BUILTIN, questions_of, read_questions, reference_pool
 from tacos.pipeline.settings import TINY, BaseModelSettings, EvalSettings, ExperimentSettings, PoolSettings
 from tacos.prompts import load

@@ -24,10 +24,11 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from tacos.llm.asking import Asking
-from tacos.llm.base import LLM, LLMSettings, Request, Sampling
+from tacos.llm.base import LLM, Request, Sampling
 from tacos.llm.estimate import Asked
 from tacos.llm.parse import parse_pair_scores
 from tacos.llm.reading import ask
+from tacos.llm.settings import LLMSettings
 from tacos.part import Estimate, Scorer, Setup, scorer
 from tacos.scoring.learned import LearnedSettings
 from tacos.scoring.pairing import Pair, PairScores, make_pairs

@@ -22,11 +22,11 @@ from eval.alpaca_eval.judging import (
     share_of_a,
 )
 from tacos.errors import TacosError
-from tacos.llm.backend import Reply
 from tacos.llm.backends.scripted import ScriptedLLM
-from tacos.llm.base import Completion, LLMSettings, Request, Sampling
+from tacos.llm.base import Completion, Reply, Request, Sampling
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM
+from tacos.llm.settings import LLMSettings
 from tacos.prompts import fill, load
 from tacos.store.files import write_json
 from tacos.tracking import Ledger
@@ -56,7 +56,9 @@ def prefers_good(request: Request) -> str:
 class SureLLM(ScriptedLLM):
     """Prefers A with probability 0.8, whatever it sees."""
 
-    async def stream(self, requests: Iterable[Request]) -> AsyncGenerator[Reply, None]:
+    async def stream(
+        self, requests: Iterable[Request], total: int | None = None
+    ) -> AsyncGenerator[Reply, None]:
         async for reply in super().stream(requests):
             logprobs = {"A": math.log(0.72), "B": math.log(0.18), "The": math.log(0.1)}
             update = {"logprobs": logprobs if self.requests[-1].top_logprobs else None}
@@ -105,6 +107,16 @@ def test_a_refusing_or_failing_judge_leaves_a_missing_preference() -> None:
     assert found.rows[0].raw_completion == {"text": "I cannot compare these.", "logprobs": None}
     found = annotate(ScriptedLLM(lambda request: RuntimeError("overloaded")), OURS[:1], BASE)
     assert found.rows[0].preference is None and "overloaded" in (found.rows[0].error or "")
+
+
+def test_an_unreadable_verdict_is_asked_again_unless_upstream_s_way_is_wanted() -> None:
+    for reask in (0, 1):
+        judge = ScriptedLLM(lambda request: "B" if request.repeat else "Both are fine.")
+        settings = PreferenceSettings(reask=reask)
+        row = annotate(judge, OURS[:1], BASE, settings).rows[0]
+        assert judge.calls == 1 + reask and row.raw_completion is not None
+        assert (row.preference is not None) == bool(reask)
+        assert row.raw_completion["text"] == ("B" if reask else "Both are fine.")
 
 
 def test_rows_that_do_not_pair_are_counted() -> None:

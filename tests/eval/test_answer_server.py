@@ -20,12 +20,13 @@ from eval.generate.answer_file import AnswerRun, answer_file, what_is_owed
 from eval.generate.answering import row_seed
 from eval.generate.answers import BAD_ROW, StoredAnswer, answer_row, parse_answer, read_answers
 from eval.generate.backends import Ask, GenerateSettings, LLMGenerator, TransformersGenerator
-from eval.generate.vllm import VLLMEngine, VLLMGenerator
+from eval.generate.vllm import VLLMGenerator
 from tacos.data.rows import Row
 from tacos.errors import ConfigError, LLMError, SpendCapError, TacosError
 from tacos.llm.backends.engine import release
-from tacos.llm.base import Completion, LLMSettings
+from tacos.llm.base import Completion
 from tacos.llm.client import CachedLLM, build_llm
+from tacos.llm.settings import LLMSettings, VLLMEngine
 from tacos.tracking import Ledger
 from tacos.types import Answer, Question
 from tests.llm.helpers import client
@@ -321,7 +322,7 @@ from pathlib import Path
 from eval.generate.answer_file import answer_file
 from eval.generate.backends import GenerateSettings, LLMGenerator
 from eval.questions import read_questions
-from tacos.llm.base import LLMSettings
+from tacos.llm.settings import LLMSettings
 from tacos.llm.client import CachedLLM, build_llm
 from tacos.llm.backends.engine import release
 from tacos.tracking import Ledger

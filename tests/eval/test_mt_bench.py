@@ -17,9 +17,10 @@ from eval.questions import read_questions
 from eval.verdicts import FAILED
 from tacos.errors import ConfigError, LLMError, TacosError
 from tacos.llm.backends.scripted import ScriptedLLM
-from tacos.llm.base import LLMSettings
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM
+from tacos.llm.reading import REMINDER
+from tacos.llm.settings import LLMSettings
 from tacos.store.files import read_jsonl, write_jsonl
 from tacos.tracking import Ledger
 from tacos.types import Answer, Question
@@ -487,7 +488,8 @@ def test_single_judging_by_hand(prompts):
 
 def test_bad_replies_never_stop_the_rest(prompts, tmp_path):
     said = iter(["fine [[7]]", RuntimeError("boom"), "I refuse.", "draft [[3]] no: [[08]]"])
-    run = judge_single(ScriptedLLM(lambda request: next(said)), OURS, QUESTIONS, REFERENCES, prompts)
+    once = JudgeSettings(reask=0)
+    run = judge_single(ScriptedLLM(lambda request: next(said)), OURS, QUESTIONS, REFERENCES, prompts, once)
     assert [row.score for row in run.rows] == [7, None, None, 8]
     assert run.rows[1].judgment == FAILED and "boom" in run.rows[1].error
     assert run.rows[2].judgment == "I refuse."
@@ -496,6 +498,17 @@ def test_bad_replies_never_stop_the_rest(prompts, tmp_path):
     scores = score_single([tmp_path / "j.jsonl"], QUESTIONS)
     assert (scores.models["ours"].average, scores.models["ours"].unparsed) == (7.5, 2)
     assert "boom" in scores.problems[0].reason
+
+
+def test_an_unreadable_verdict_is_asked_again_and_the_last_reply_is_kept(prompts):
+    llm = ScriptedLLM(lambda request: "[[A]] and [[6]]" if request.repeat else "I refuse.")
+    single = judge_single(llm, OURS, QUESTIONS, REFERENCES, prompts)
+    assert {(row.score, row.judgment) for row in single.rows} == {(6, "[[A]] and [[6]]")}
+    pairs = judge_pairs(llm, OURS, OURS, QUESTIONS, REFERENCES, prompts)
+    assert {game.judgment for row in pairs.rows for game in row.games} == {"[[A]] and [[6]]"}
+    assert llm.calls == 2 * len(single.rows) + 4 * len(pairs.rows)
+    assert REMINDER in llm.requests[-1].messages[-1].content
+    assert all(REMINDER not in row.user_prompt for row in single.rows)
 
 
 def test_fastchat_parser_for_parity(prompts):

@@ -10,8 +10,9 @@ import pytest
 
 from eval.generate.answer_file import AnswerRun, answer_file
 from eval.generate.backends import GenerateSettings, Generator, TransformersGenerator
-from eval.generate.vllm import VLLMEngine, VLLMGenerator
+from eval.generate.vllm import VLLMGenerator
 from tacos.llm.backends.engine import release
+from tacos.llm.settings import VLLMEngine
 from tacos.types import Question
 from tests.llm.test_vllm import CPU, adapt
 

@@ -6,9 +6,10 @@ import os
 from collections.abc import AsyncGenerator, Iterable
 
 from tacos.errors import LLMError
-from tacos.llm.backend import Backend, Reply
+from tacos.llm.backend import Backend
 from tacos.llm.backends.scripted import ScriptedLLM
-from tacos.llm.base import Completion, LLMSettings, Request
+from tacos.llm.base import Completion, Reply, Request
+from tacos.llm.settings import LLMSettings
 
 
 def scripted(settings: LLMSettings, device: str) -> Backend:

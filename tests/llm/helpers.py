@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from tacos.llm.backends.openai import OpenAIBackend
-from tacos.llm.base import Completion, LLMSettings, Request, Sampling
+from tacos.llm.base import Completion, Request, Sampling
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM
+from tacos.llm.settings import LLMSettings
 from tacos.tracking import Ledger
 from tacos.types import Message
 

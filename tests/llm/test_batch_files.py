@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from tacos.errors import ConfigError, SpendCapError, TacosError
 from tacos.llm.backends.openai import OpenAIBackend
-from tacos.llm.base import Completion, LLMSettings
+from tacos.llm.base import Completion
 from tacos.llm.batch_files import BatchWriter, Import, Sent
 from tacos.llm.cache import ReplyCache, request_key
+from tacos.llm.settings import LLMSettings
 from tacos.pipeline.batch import Export, Imported, export, import_results
 from tacos.pipeline.run import select
 from tacos.pipeline.settings import ExperimentSettings, SelectSettings

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from tacos.errors import ConfigError, LLMError, SpendCapError
-from tacos.llm.backend import Reply
 from tacos.llm.backends.scripted import ScriptedLLM
-from tacos.llm.base import LLMSettings, Request
+from tacos.llm.base import Reply, Request
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM, build_llm, complete
+from tacos.llm.settings import LLMSettings
 from tacos.tracking import Ledger, Usage
 
 from .helpers import ask, asks, client, echoes, texts

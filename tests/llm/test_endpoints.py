@@ -15,9 +15,9 @@ from tacos.errors import ConfigError, LLMError
 from tacos.llm.backends.endpoints import Endpoint, Endpoints
 from tacos.llm.backends.openai import OpenAIBackend
 from tacos.llm.backends.wire import CallError
-from tacos.llm.base import LLMSettings
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM, complete
+from tacos.llm.settings import LLMSettings
 from tacos.tracking import Ledger
 
 from .helpers import asks, client, echoes, texts

@@ -13,10 +13,11 @@ from aiohttp import web
 from tacos.data.builtin.build import BuiltinSettings, build
 from tacos.data.read import read_pool
 from tacos.grouping.tagging import LLMTagger, TaggingSettings, tag_request
-from tacos.llm.base import Completion, LLMSettings, Sampling
+from tacos.llm.base import Completion, Sampling
 from tacos.llm.cache import ReplyCache, request_key
 from tacos.llm.client import build_llm
 from tacos.llm.estimate import ENOUGH, Asked, batch_cost, expected_usage
+from tacos.llm.settings import LLMSettings
 from tacos.models.embedder import packaged_minilm
 from tacos.tracking import Ledger, Usage
 from tacos.types import Pool

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tacos.llm.backends.openai import OpenAIBackend
-from tacos.llm.base import LLMSettings
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM, complete
+from tacos.llm.settings import LLMSettings
 from tacos.tracking import Ledger
 
 from .helpers import asks, client, echoes, texts

@@ -20,7 +20,8 @@ ROWS = 400
 RUN = """
 import asyncio, json, sys
 from pathlib import Path
-from tacos.llm.base import LLMSettings, Request
+from tacos.llm.base import Request
+from tacos.llm.settings import LLMSettings
 from tacos.llm.client import build_llm
 from tacos.tracking import Ledger
 from tacos.types import Message

@@ -12,8 +12,9 @@ import pytest
 from tacos.errors import ConfigError, LLMError
 from tacos.llm.backends.openai import OpenAIBackend
 from tacos.llm.backends.wire import CallError, excerpt, read_reply, retry_after
-from tacos.llm.base import LLMSettings, Sampling
+from tacos.llm.base import Sampling
 from tacos.llm.client import complete
+from tacos.llm.settings import LLMSettings
 from tacos.tracking import Ledger
 
 from .helpers import ask, asks, client, echoes, texts

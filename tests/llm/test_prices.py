@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tacos.errors import ConfigError
-from tacos.llm.base import LLMSettings
 from tacos.llm.client import build_llm
 from tacos.llm.prices import price_tables, priced
+from tacos.llm.settings import LLMSettings
 from tacos.pipeline.settings import SelectSettings
 from tacos.tracking import Ledger
 

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from tacos.doctor import llm_checks
 from tacos.errors import ConfigError, LLMError
-from tacos.llm.base import LLMSettings
 from tacos.llm.probe import Level, look, measure, recommended
+from tacos.llm.settings import LLMSettings
 
 from .helpers import asks
 from .server import Fault, FaultServer, dead_port

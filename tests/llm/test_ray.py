@@ -19,12 +19,12 @@ import pytest
 from tacos.errors import ConfigError, LLMError
 from tacos.grouping.tagging import LLMTagger
 from tacos.llm.backend import Backend
-from tacos.llm.backends.engine import VLLMEngine
 from tacos.llm.backends.ray import RayBackend, check, gpus, release, rotated, worker_settings
 from tacos.llm.backends.worker import Hello, Worker
-from tacos.llm.base import LLM, Completion, LLMSettings, RayActors
+from tacos.llm.base import LLM, Completion
 from tacos.llm.cache import ReplyCache
-from tacos.llm.client import CachedLLM, build_llm, complete
+from tacos.llm.client import CachedLLM, build_llm, collect, complete
+from tacos.llm.settings import LLMSettings, RayActors, VLLMEngine
 from tacos.scoring.comparative import LLMComparator
 from tacos.selection import Groups, Scores, Tags
 from tacos.tracking import Ledger
@@ -193,7 +193,7 @@ def test_two_models_at_once_take_turns_where_there_is_no_room_for_both(actors: N
     one, two = (over_ray(settings().model_copy(update={"model": name}), scripted) for name in "ab")
 
     async def both() -> list[list[Completion]]:
-        return await asyncio.gather(one.complete(asks(20)), two.complete(asks(20)))
+        return await asyncio.gather(collect(one, asks(20)), collect(two, asks(20)))
 
     assert all(completion.text for found in asyncio.run(both()) for completion in found)
 

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from eval.judge import Comparison, LLMJudge, LLMJudgeSettings
 from tacos.grouping.tagging import LLMTagger, TaggingSettings
 from tacos.llm.backends.scripted import ScriptedLLM
-from tacos.llm.base import LLMSettings, Request
+from tacos.llm.base import Request
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM
 from tacos.llm.parse import parse_score
 from tacos.llm.reading import REMINDER, Read, ask
+from tacos.llm.settings import LLMSettings
 from tacos.scoring.comparative import Comparative, LLMComparator
 from tacos.selection import Groups
 from tacos.tracking import Ledger

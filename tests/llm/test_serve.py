@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tacos.llm.base import LLMSettings, Sampling
+from tacos.llm.base import Sampling
 from tacos.llm.client import build_llm, complete
+from tacos.llm.settings import LLMSettings
 from tacos.tracking import Ledger
 
 from .helpers import ask, texts

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tacos.errors import SpendCapError
-from tacos.llm.base import Completion, LLMSettings, Sampling
+from tacos.llm.base import Completion, Sampling
 from tacos.llm.client import complete
+from tacos.llm.settings import LLMSettings
 from tacos.llm.spend import SpendGate, usage_of
 from tacos.tracking import Ledger, Usage
 

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from tacos import progress
 from tacos.errors import LLMError
-from tacos.llm.backend import Reply, in_parallel
+from tacos.llm.backend import in_parallel
 from tacos.llm.backends.scripted import ScriptedLLM
-from tacos.llm.base import Completion, LLMSettings, Request
+from tacos.llm.base import Completion, Reply, Request
 from tacos.llm.cache import ReplyCache
-from tacos.llm.client import CachedLLM, complete
+from tacos.llm.client import CachedLLM, collect, complete
 from tacos.llm.meter import Meter
+from tacos.llm.settings import LLMSettings
 from tacos.llm.window import BLOCK
 from tacos.tracking import Ledger
 
@@ -212,7 +213,7 @@ def test_two_streams_at_once_share_a_client(tmp_path: Path) -> None:
     llm.backend = Stuttering(echo)
 
     async def run() -> list[list[Completion]]:
-        return list(await asyncio.gather(llm.complete(asks(50)), llm.complete(asks(90)[40:])))
+        return list(await asyncio.gather(collect(llm, asks(50)), collect(llm, asks(90)[40:])))
 
     first, second = asyncio.run(run())
     assert [c.text for c in first + second] == [echo(r) for r in asks(50) + asks(90)[40:]]

@@ -8,8 +8,9 @@ import pytest
 
 from tacos.errors import TacosError
 from tacos.llm.backends.transformers import lay_out
-from tacos.llm.base import Completion, LLMSettings, Request, Sampling
+from tacos.llm.base import Completion, Request, Sampling
 from tacos.llm.client import build_llm, complete
+from tacos.llm.settings import LLMSettings
 from tacos.store.fingerprint import named_by_content
 from tacos.tracking import Ledger
 from tacos.types import Message

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from tacos.errors import LLMError
-from tacos.llm.backends.engine import VLLMEngine, release
+from tacos.llm.backends.engine import release
 from tacos.llm.backends.transformers import lay_out
 from tacos.llm.backends.vllm import VLLMBackend
-from tacos.llm.base import LLMSettings, Request, Sampling
+from tacos.llm.base import Request, Sampling
 from tacos.llm.client import CachedLLM, build_llm, complete
+from tacos.llm.settings import LLMSettings, VLLMEngine
 from tacos.tracking import Ledger
 
 from .helpers import ask, texts

@@ -12,9 +12,10 @@ import pytest
 from pydantic import ValidationError
 
 from tacos.errors import ConfigError, LLMError
-from tacos.llm.backends.engine import VLLMEngine, release, start_options
-from tacos.llm.base import LLMSettings, Request, Sampling
+from tacos.llm.backends.engine import release, start_options
+from tacos.llm.base import Request, Sampling
 from tacos.llm.client import build_llm, complete
+from tacos.llm.settings import LLMSettings, VLLMEngine
 from tacos.tracking import Ledger
 
 from .helpers import ask, texts

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from tacos.llm.backends.scripted import ScriptedLLM
-from tacos.llm.base import LLMSettings, Request
+from tacos.llm.base import Request
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM
+from tacos.llm.settings import LLMSettings
 from tacos.stage import Tools
 from tacos.tracking import Ledger
 from tests.conftest import LetterEmbedder

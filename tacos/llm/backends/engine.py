@@ -1,4 +1,4 @@
-"""The vLLM engine in this process (https://docs.vllm.ai): its settings, and the one engine that runs.
+"""The one vLLM engine that runs in this process (https://docs.vllm.ai).
 
 vLLM takes its share of the GPU when it starts and keeps it, so two engines do not fit beside each other. A process
 has one: `lent_engine` hands it to one user after the other, again to whoever asks for the same weights and options (a
@@ -22,38 +22,13 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from pydantic import Field
-
 from tacos.errors import ConfigError, LLMError
+from tacos.llm.settings import VLLMEngine
 from tacos.store.fingerprint import fingerprint, named_by_content
-from tacos.types import Record
 
 log = logging.getLogger(__name__)
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """What vLLM reserves room for; an adapter gets the next rank that is enough."""
-
-
-class VLLMEngine(Record):
-    """How the engine is run. Only `lora` changes what the model is; the rest is where and how fast, as the
-    flags of a server are."""
-
-    tensor_parallel_size: int = Field(1, ge=1)
-    """GPUs that share the weights."""
-    max_model_len: int | None = Field(None, ge=8)
-    """Context in tokens, prompt and reply together; None takes the model's."""
-    gpu_memory_utilization: float = Field(0.9, gt=0, le=1)
-    """Share of the GPU's memory for weights and key-value cache."""
-    max_num_seqs: int | None = Field(None, ge=1)
-    """Requests that run at once; None leaves it to vLLM, which knows the GPU."""
-    enforce_eager: bool = False
-    """No CUDA graphs: starts sooner, answers slower."""
-    lora: str | None = None
-    """A LoRA adapter on the model, by folder or hub id: a checkpoint that is judged without being merged."""
-
-    def named(self, model: str) -> str:
-        """The weights in cache keys, fingerprints and reports: the model, and the adapter where there is one."""
-        name = named_by_content(model)
-        return name if self.lora is None else f"{name}+{named_by_content(self.lora)}"
 
 
 _in_use = Lock()

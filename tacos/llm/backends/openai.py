@@ -21,11 +21,12 @@ import orjson
 from yarl import URL
 
 from tacos.errors import ConfigError, LLMError
-from tacos.llm.backend import Reply, in_parallel
+from tacos.llm.backend import in_parallel
 from tacos.llm.backends.deadlines import Deadlines
 from tacos.llm.backends.endpoints import Endpoint, Endpoints
 from tacos.llm.backends.wire import GATEWAY, CallError, read_failure, read_reply
-from tacos.llm.base import Completion, LLMSettings, Request
+from tacos.llm.base import Completion, Reply, Request
+from tacos.llm.settings import LLMSettings
 from tacos.store.fingerprint import named_by_content
 
 CONNECT_TIMEOUT_S = 15.0

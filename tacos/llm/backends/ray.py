@@ -32,10 +32,11 @@ from itertools import chain, islice
 from typing import Any
 
 from tacos.errors import ConfigError, LLMError
-from tacos.llm.backend import Backend, Reply
+from tacos.llm.backend import Backend
 from tacos.llm.backends.worker import Hello, News, Worker
-from tacos.llm.base import Completion, LLMSettings, RayActors, Request
+from tacos.llm.base import Completion, Reply, Request
 from tacos.llm.keys import read_key
+from tacos.llm.settings import LLMSettings, RayActors
 
 log = logging.getLogger(__name__)
 TRIES = 5

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
-from tacos.llm.backend import Reply, count_tokens, prompt_tokens
-from tacos.llm.base import Completion, Request
+from tacos.llm.backend import count_tokens, prompt_tokens
+from tacos.llm.base import Completion, Reply, Request
+from tacos.llm.settings import LLMSettings
 
 
 class ScriptedLLM:
@@ -16,6 +17,7 @@ class ScriptedLLM:
 
     def __init__(self, answer: Callable[[Request], str | Exception], model: str = "scripted"):
         self.model = model
+        self.settings = LLMSettings(model=model, backend="scripted")
         self.requests: list[Request] = []
         """Everything asked so far, in order."""
         self._answer = answer
@@ -24,13 +26,15 @@ class ScriptedLLM:
     def calls(self) -> int:
         return len(self.requests)
 
-    async def stream(self, requests: Iterable[Request]) -> AsyncGenerator[Reply, None]:
+    async def stream(
+        self, requests: Iterable[Request], total: int | None = None
+    ) -> AsyncGenerator[Reply, None]:
         for index, request in enumerate(requests):
             yield Reply(index, self._reply(request))
 
-    async def complete(self, requests: Sequence[Request]) -> list[Completion]:
-        """Answers in the order of `requests`."""
-        return [reply.completion async for reply in self.stream(requests)]
+    def known(self, requests: Sequence[Request]) -> list[bool]:
+        """None: there is no cache."""
+        return [False] * len(requests)
 
     def _reply(self, request: Request) -> Completion:
         self.requests.append(request)

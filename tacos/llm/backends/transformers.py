@@ -25,9 +25,9 @@ from itertools import groupby, islice
 from threading import Lock
 from typing import Any
 
-from tacos.llm.backend import Reply, clean_text
+from tacos.llm.backend import clean_text
 from tacos.llm.backends.sampling import RowSampler
-from tacos.llm.base import Completion, Request
+from tacos.llm.base import Completion, Reply, Request
 from tacos.llm.cache import request_key
 from tacos.models.device import pick_device
 from tacos.models.local import load_tokenizer, placed, weights

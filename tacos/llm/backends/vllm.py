@@ -24,11 +24,12 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from tacos.errors import LLMError
-from tacos.llm.backend import Reply, clean_text
+from tacos.llm.backend import clean_text
 from tacos.llm.backends.engine import import_vllm, lent_engine, lora_request, tokenizer_source
 from tacos.llm.backends.transformers import Row, encode_request
-from tacos.llm.base import Completion, LLMSettings, Request
+from tacos.llm.base import Completion, Reply, Request
 from tacos.llm.cache import request_key
+from tacos.llm.settings import LLMSettings
 from tacos.models.local import load_tokenizer
 
 T = TypeVar("T")

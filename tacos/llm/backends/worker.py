@@ -21,9 +21,10 @@ from dataclasses import dataclass
 from itertools import count
 
 from tacos.errors import LLMError, TacosError
-from tacos.llm.backend import Backend, Reply
-from tacos.llm.base import LLMSettings, Request
+from tacos.llm.backend import Backend
+from tacos.llm.base import Reply, Request
 from tacos.llm.keys import read_key
+from tacos.llm.settings import LLMSettings
 
 LINGER_S = 0.01
 """Replies travel together: one message per reply would cost more than the reply."""
