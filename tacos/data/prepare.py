@@ -1,24 +1,40 @@
-"""The clean pool that selection starts from: read, duplicates out, evaluation questions out."""
+"""The clean pool that selection starts from, in one place.
+
+    read        rows of the file, bad ones dropped                      (`read.py`)
+    dedup       exact and near duplicates dropped                       (`dedup.py`)
+    hold out    some rows set aside as test questions
+    decontaminate   rows that hold a test question dropped              (`decontaminate.py`)
+
+Every row of the file is in the pool or in `dropped` with its line and the reason; held-out rows too:
+
+    6 rows read = 2 in the pool + 1 "empty_response" + 1 "near_duplicate" + 1 "held_out" + 1 "contaminated"
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from tacos.data.decontaminate import contaminated
 from tacos.data.dedup import DedupSettings, duplicates
-from tacos.data.read import Dropped, ReadResult, ReadSettings, count_reasons, read_pool
+from tacos.data.read import Dropped, ReadResult, count_reasons
 from tacos.errors import PoolError
-from tacos.types import Pool
+from tacos.types import Pool, Question, Role, Sample
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The pool and every row left out on the way: `read == len(pool) + len(dropped)`."""
+    """The pool, its test questions, and every row left out on the way: `read == len(pool) + len(dropped)`.
+
+    dropped: by line.
+    """
 
     pool: Pool
     dropped: list[Dropped]
     read: int
+    questions: list[Question]
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -26,30 +42,62 @@ class Prepared:
         return count_reasons(self.dropped)
 
 
-def load_pool(
-    source: str,
-    settings: ReadSettings | None = None,
+def prepare(
+    read: ReadResult,
     dedup: DedupSettings | None = None,
-    questions: Sequence[str] = (),
+    questions: Sequence[Question] = (),
+    holdout: int = 0,
+    holdout_seed: int = 0,
+    decontaminate: bool = True,
 ) -> Prepared:
-    """`read_pool` and `prepare` in one. Raises: PoolError, see there."""
-    return prepare(read_pool(source, settings), dedup, questions)
+    """Drop duplicates, set `holdout` rows aside as further questions, drop rows that hold a question.
 
-
-def prepare(read: ReadResult, dedup: DedupSettings | None = None, questions: Sequence[str] = ()) -> Prepared:
-    """Drop duplicates, then rows that hold one of `questions`; order is kept.
+    Order is kept. decontaminate: False leaves rows that hold a question in the pool.
 
     Raises: PoolError when no row is left.
     """
-    unique = list(_duplicates(read, dedup or DedupSettings()))
-    gone = {row for row, _ in unique}
-    found = [pair for pair in _contaminated(read, questions) if pair[0] not in gone]
-    gone |= {row for row, _ in found}
-    kept = [row for row in range(len(read.pool)) if row not in gone]
-    prepared = Prepared(read.pool.take(kept), read.dropped + [d for _, d in unique + found], read.read)
-    if not kept:
+    gone = dict(_duplicates(read, dedup or DedupSettings()))
+    asked = list(questions)
+    if holdout:
+        held = held_out(_others(read, gone), holdout, holdout_seed)
+        asked += [question(read.pool[row]) for row in held]
+        gone |= {row: _dropped(read, row, "held_out", "set aside as a test question") for row in held}
+    if decontaminate:
+        gone |= _contaminated(read, _others(read, gone), asked)
+    dropped = sorted([*read.dropped, *gone.values()], key=lambda d: d.line)
+    prepared = Prepared(read.pool.take(_others(read, gone)), dropped, read.read, asked)
+    if not len(prepared.pool):
         raise PoolError(f"no row is left of {read.read} after cleaning: {prepared.reasons}")
     return prepared
+
+
+def held_out(rows: Sequence[int], n: int, seed: int) -> list[int]:
+    """`n` of the rows, drawn at random, ascending. Raises: PoolError when nothing would be left."""
+    if n >= len(rows):
+        raise PoolError(f"holdout {n:,} leaves nothing of {len(rows):,} samples: set pool.holdout lower")
+    drawn = np.random.default_rng(seed).permutation(len(rows))[:n]
+    return [rows[i] for i in sorted(drawn.tolist())]
+
+
+def question(sample: Sample) -> Question:
+    """A sample as a test question: its first user turn, with the first reply as reference.
+
+    A system message is left out: every model is asked the bare question.
+    """
+    return Question(
+        id=sample.id,
+        turns=(_first(sample, "user"),),
+        category=sample.source,
+        reference=_first(sample, "assistant"),
+    )
+
+
+def _first(sample: Sample, role: Role) -> str:
+    return next(m.content for m in sample.messages if m.role == role)
+
+
+def _others(read: ReadResult, gone: dict[int, Dropped]) -> list[int]:
+    return [row for row in range(len(read.pool)) if row not in gone]
 
 
 def _duplicates(read: ReadResult, settings: DedupSettings) -> Iterator[tuple[int, Dropped]]:
@@ -59,10 +107,14 @@ def _duplicates(read: ReadResult, settings: DedupSettings) -> Iterator[tuple[int
         yield d.row, _dropped(read, d.row, d.reason, detail, ids[d.of])
 
 
-def _contaminated(read: ReadResult, questions: Sequence[str]) -> Iterator[tuple[int, Dropped]]:
-    for c in contaminated(read.pool, questions):
-        detail = f"{c.how} as question {c.question}: {questions[c.question][:80]!r}"
-        yield c.row, _dropped(read, c.row, "contaminated", detail)
+def _contaminated(read: ReadResult, rows: list[int], questions: Sequence[Question]) -> dict[int, Dropped]:
+    asked = [(q.id, turn) for q in questions for turn in q.turns]
+    found = {}
+    for c in contaminated(read.pool.take(rows), [turn for _, turn in asked]):
+        id_, turn = asked[c.question]
+        detail = f"{c.how} as test question {id_}: {turn[:80]!r}"
+        found[rows[c.row]] = _dropped(read, rows[c.row], "contaminated", detail)
+    return found
 
 
 def _dropped(read: ReadResult, row: int, reason: str, detail: str, of: str | None = None) -> Dropped:

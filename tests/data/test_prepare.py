@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from tacos.data.decontaminate import contaminated
-from tacos.data.dedup import DedupSettings
-from tacos.data.prepare import load_pool
+from tacos.data.prepare import prepare
+from tacos.data.read import ReadResult, read_pool
 from tacos.errors import PoolError
-from tacos.types import Message, Pool, Sample, make_sample
+from tacos.types import Message, Pool, Question, Sample, make_sample
 
 RUN = "one two three four five six seven eight nine ten eleven twelve thirteen"
 
@@ -59,29 +60,78 @@ def write(path, rows) -> str:
     return str(path)
 
 
-def test_load_pool_accounts_for_every_row(tmp_path):
+LOVE = Question(id="q", turns=("Well?", "what is love"))
+
+
+def test_every_row_is_in_the_pool_or_dropped_with_its_line(tmp_path):
     long = " ".join(f"word{i}" for i in range(60))
     rows = [
         {"id": "a", "instruction": long, "output": "yes"},
-        {"id": "b", "instruction": long, "output": "Yes."},
+        {"id": "b", "instruction": long, "output": "yes"},
         {"id": "c", "instruction": long + " x", "output": "yes"},
         {"id": "d", "instruction": "What is love?", "output": "A feeling."},
         {"id": "e", "instruction": "Empty", "output": ""},
         {"id": "f", "instruction": "Fine?", "output": "Fine."},
     ]
-    prepared = load_pool(write(tmp_path / "p.jsonl", rows), questions=["what is love"])
+    prepared = prepare(read_pool(write(tmp_path / "p.jsonl", rows)), questions=[LOVE])
     assert prepared.pool.ids == ["a", "f"]
     assert prepared.read == 6 == len(prepared.pool) + len(prepared.dropped)
-    assert {(d.id, d.line, d.reason, d.of) for d in prepared.dropped} == {
+    assert [(d.id, d.line, d.reason, d.of) for d in prepared.dropped] == [
         ("b", 2, "exact_duplicate", "a"),
         ("c", 3, "near_duplicate", "a"),
         ("d", 4, "contaminated", None),
         ("e", 5, "empty_response", None),
-    }
+    ]
+    assert prepared.dropped[2].detail == "same_words as test question q: 'what is love'"
     assert sum(prepared.reasons.values()) == 4
+
+
+def conversation(id, *contents, system=None):
+    turns = [Message(role="assistant" if i % 2 else "user", content=text) for i, text in enumerate(contents)]
+    head = [Message(role="system", content=system)] if system else []
+    return Sample(id=id, messages=(*head, *turns))
+
+
+def result_of(*samples):
+    n = len(samples)
+    return ReadResult(Pool.from_samples(samples), [], n, np.arange(10, 10 + n), "messages")
+
+
+def test_held_out_rows_pair_the_first_turn_with_its_own_reply_and_keep_their_line():
+    read = result_of(
+        conversation("a", "One?", "First.", "Two?", "Second.", system="Be brief."),
+        conversation("b", "Q?", "A."),
+        conversation("c", "x", "y"),
+    )
+    everything = {"a": (("One?",), "First."), "b": (("Q?",), "A."), "c": (("x",), "y")}
+    prepared = prepare(read, holdout=2, holdout_seed=1)
+    asked = {q.id: (q.turns, q.reference) for q in prepared.questions}
+    assert len(prepared.pool) == 1 and len(asked) == 2 and "a" in asked
+    assert asked == {id_: everything[id_] for id_ in asked}
+    lines = {"a": 10, "b": 11, "c": 12}
+    assert [(d.id, d.line, d.reason) for d in prepared.dropped] == [
+        (i, lines[i], "held_out") for i in sorted(asked)
+    ]
+    assert prepare(read, holdout=2, holdout_seed=1).questions == prepared.questions
+
+
+def test_rows_that_hold_a_held_out_question_go_too_unless_asked_to_stay():
+    samples = [conversation(str(i), "What is love?", f"It is thing number {i}.") for i in range(4)]
+    samples.append(conversation("other", "What is war?", "Another thing."))
+    read = result_of(*samples)
+    prepared = prepare(read, holdout=1, holdout_seed=2)
+    assert prepared.questions[0].turns == ("What is love?",)
+    assert prepared.pool.ids == ["other"]
+    assert prepared.reasons == {"contaminated": 3, "held_out": 1}
+    assert len(prepare(read, holdout=1, holdout_seed=2, decontaminate=False).pool) == 4
+
+
+def test_a_holdout_that_leaves_nothing_names_the_setting():
+    with pytest.raises(PoolError, match=r"holdout 2 leaves nothing of 2 samples: set pool\.holdout lower"):
+        prepare(result_of(conversation("a", "x", "y"), conversation("b", "z", "w")), holdout=2)
 
 
 def test_nothing_left_is_an_error(tmp_path):
     path = write(tmp_path / "p.jsonl", [{"instruction": "What is love?", "output": "A feeling."}])
     with pytest.raises(PoolError, match="no row is left of 1"):
-        load_pool(path, dedup=DedupSettings(near=False), questions=["what is love"])
+        prepare(read_pool(path), questions=[LOVE])

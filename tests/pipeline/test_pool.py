@@ -1,4 +1,4 @@
-"""The load stage: test questions from files and from held-out rows, and sources that do not exist."""
+"""The load stage: what it leaves behind, test questions from files, and sources that do not exist."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 
 from tacos.errors import PoolError
-from tacos.pipeline.pool import hold_out, load_stage, read_questions
+from tacos.llm.backends.scripted import ScriptedLLM
+from tacos.pipeline.pool import load_stage, read_questions
 from tacos.pipeline.settings import PoolSettings
-from tacos.types import Message, Pool, Sample
+from tacos.stage import ArtifactStore
+from tacos.store.files import read_jsonl
+from tacos.types import Pool
+from tests.pipeline.helpers import reply, scripted_tools, write_pool
 
 
 def questions_file(folder: Path, *rows: Any, name: str = "questions.jsonl") -> Path:
@@ -19,28 +23,6 @@ def questions_file(folder: Path, *rows: Any, name: str = "questions.jsonl") -> P
     path = folder / name
     path.write_text("".join((r if isinstance(r, str) else json.dumps(r)) + "\n" for r in rows))
     return path
-
-
-def chat(id: str, *contents: str, system: str | None = None) -> Sample:
-    turns = [
-        Message(role="assistant" if i % 2 else "user", content=content) for i, content in enumerate(contents)
-    ]
-    head = [Message(role="system", content=system)] if system else []
-    return Sample(id=id, messages=(*head, *turns))
-
-
-def test_held_out_conversations_pair_the_first_turn_with_its_own_reply() -> None:
-    samples = [chat("a", "One?", "First.", "Two?", "Second.", system="Be brief."), chat("b", "Q?", "A.")]
-    pool, questions = hold_out(Pool.from_samples([*samples, chat("c", "x", "y")]), 2, seed=1)
-    asked = {q.id: (q.turns, q.reference) for q in questions}
-    everything = {
-        "a": (("One?",), "First."),
-        "b": (("Q?",), "A."),
-        "c": (("x",), "y"),
-    }
-    assert len(pool) == 1 and asked == {id_: everything[id_] for id_ in asked}
-    _, both = hold_out(Pool.from_samples([*samples, chat("c", "x", "y")]), 2, seed=1)
-    assert both == questions and "a" in asked
 
 
 def test_scalar_answers_are_text(tmp_path: Path) -> None:
@@ -91,3 +73,24 @@ def test_a_source_that_is_no_file_and_no_hub_id_fails_at_once(tmp_path: Path) ->
     with pytest.raises(PoolError, match="is a folder"):
         load_stage(PoolSettings(source=str(tmp_path)))
     assert load_stage(PoolSettings(source="tatsu-lab/alpaca")).settings["hub"] == "tatsu-lab/alpaca"
+
+
+def load(settings: PoolSettings, root: Path) -> Path:
+    return ArtifactStore(root / "artifacts").run(
+        load_stage(settings), scripted_tools(root / "r", ScriptedLLM(reply))
+    )
+
+
+def test_every_row_left_out_stands_in_the_file_with_its_line(tmp_path: Path) -> None:
+    pool = write_pool(tmp_path / "p.jsonl", 8)
+    questions = questions_file(tmp_path, {"question_id": "q7", "text": "tell me about cooking, number 5!"})
+    folder = load(PoolSettings(source=str(pool), questions=str(questions)), tmp_path)
+    (dropped,) = read_jsonl(folder / "dropped.jsonl")
+    assert (dropped["line"], dropped["reason"]) == (6, "contaminated")
+    assert dropped["detail"] == "same_words as test question q7: 'tell me about cooking, number 5!'"
+    folder = load(PoolSettings(source=str(pool), holdout=3), tmp_path)
+    held = list(read_jsonl(folder / "dropped.jsonl"))
+    asked = {row["id"] for row in read_jsonl(folder / "questions.jsonl")}
+    assert {row["id"] for row in held} == asked and len(asked) == 3
+    assert all(row["reason"] == "held_out" and row["line"] >= 1 for row in held)
+    assert len(Pool.read(folder / "pool.parquet")) == 5
