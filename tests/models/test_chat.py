@@ -28,7 +28,7 @@ LLAMA_3 = (
 UNK, BOS, EOS = SPECIAL = ["<unk>", "<s>", "</s>"]
 ENDS = (
     *("<|im_start|>", "<|im_end|>", "<|end|>", "<|endoftext|>", "<|end_of_turn|>", "<eoa>", "<sep>"),
-    *("### End", "<｜end▁of▁sentence｜>"),  # noqa: RUF001, DeepSeek's own
+    *("### End", "<｜end▁of▁sentence｜>"),
 )
 CORPUS = [
     "A chat. USER: Hi there ASSISTANT: Hello you. So long.\n\n### Assistant:\n\n\n   Hello\nHello[/INST]"
