@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from eval.measures import Measure
 from tacos.tracking import Usage
 from tacos.types import Record, Trained
 
@@ -27,7 +28,6 @@ class Audit(Record):
     """Mean response length in words."""
     word_histogram: dict[str, int]
     """Response lengths in words, "low-high" bin -> rows; the same bins for every arm."""
-    defect_rate: Interval | None = None
     defects: dict[str, int] | None = None
     """Defect kind -> rows."""
     skills: dict[str, int] | None = None
@@ -35,18 +35,28 @@ class Audit(Record):
     skills_total: int | None = None
 
 
-class Pairwise(Record):
-    """Win / tie / lose against the baseline arm of the same seed, both orders judged."""
+class RunMeasure(Record):
+    """One measure of one arm with one seed."""
 
-    opponent: str
-    win: int
-    tie: int
-    lose: int
-    unparsed: int
-    winning_score: Interval | None = None
-    """(win - lose) / n + 1, in [0, 2]; 1 is a draw. None where every question is unparsed."""
-    longer_wins: float | None = None
-    """Share of decided questions won by the longer answer."""
+    value: float | None
+    """The mean over questions or rows, or the run's one value; None where nothing could be read."""
+    interval: Interval | None = None
+    """None where nothing could be read, and for a measure of whole runs."""
+    unread: int = 0
+    """Questions whose value could not be read; in no figure."""
+    counts: dict[str, int] = Field(default_factory=dict)
+    """Level -> questions at it, such as {"win": 44, "tie": 15, "lose": 21}; empty without levels."""
+    beside: dict[str, float | None] = Field(default_factory=dict)
+    """Figures that help to judge it, such as {"longer_wins": 0.56}."""
+
+
+class ArmMeasure(Record):
+    """One measure of an arm over its seeds."""
+
+    interval: Interval | None
+    """None where no question could be read for every seed."""
+    gain: Interval | None = None
+    """Minus the baseline arm's, paired; None for the baseline and for measures without a difference."""
 
 
 class ArmRun(Record):
@@ -64,32 +74,34 @@ class ArmRun(Record):
     """Stage -> rows it could give no answer for (pairs for "compare", questions for "judge"); only
     stages that have some."""
     trained: Trained | None = None
-    heldout_loss: float | None = None
-    exact_match: Interval | None = None
-    pairwise: Pairwise | None = None
+    measures: dict[str, RunMeasure] = Field(default_factory=dict)
+    """By name, those that this run was examined by."""
 
 
 class ArmSummary(Record):
-    """An arm over all its seeds; intervals resample questions and seeds together, save where said.
+    """An arm over all its seeds.
 
-    Defect intervals resample distinct rows: a row that several seeds selected is one row, with the weight
-    of as many. They read the pool as a sample of rows, so an arm that takes all of it has an interval too.
+    Intervals of questions resample questions and seeds together, those of runs seeds alone. Intervals of rows
+    resample distinct rows: a row that several seeds selected is one row, with the weight of as many, and `n`
+    is the number of distinct rows (of a gain: in either arm). They read the pool as a sample of rows, so an
+    arm that takes all of it has an interval too.
     """
 
     arm: str
     method: str
     seeds: list[int]
-    defect_rate: Interval | None = None
-    """Over the rows of all seeds; `n` is the number of distinct rows."""
-    exact_match: Interval | None = None
-    heldout_loss: Interval | None = None
-    """Over seeds alone."""
-    winning_score: Interval | None = None
-    exact_match_gain: Interval | None = None
-    """Exact match minus the baseline arm's, paired by question and seed."""
-    defect_gain: Interval | None = None
-    """Defect rate minus the baseline arm's, paired where both hold a row; negative is better. `n` is the
-    number of distinct rows in either."""
+    measures: dict[str, ArmMeasure] = Field(default_factory=dict)
+    """By name, those that any of its runs was examined by."""
+
+    def interval(self, measure: str) -> Interval | None:
+        """The measure's value with its interval."""
+        found = self.measures.get(measure)
+        return found.interval if found else None
+
+    def gain(self, measure: str) -> Interval | None:
+        """The measure's difference from the baseline arm."""
+        found = self.measures.get(measure)
+        return found.gain if found else None
 
 
 class TagReport(Record):
@@ -120,6 +132,8 @@ class Results(Record):
     training_budget: str
     """In words, e.g. "60 steps of 600 loss tokens per arm"."""
     questions: int
+    measures: list[Measure]
+    """Those that any arm was examined by, the most important first."""
     runs: list[ArmRun]
     summary: list[ArmSummary]
     tags: list[TagReport]

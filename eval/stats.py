@@ -18,7 +18,7 @@ Selections of different seeds share rows, so their rows are no independent items
     and resamples xx, xy, yx, yy give 1, 2/3, 2/3, 0.
 
 Many arms against one baseline are `compare_arms`: each arm paired with the baseline by question, its
-p-value corrected for their number by Holm. Ratings over many models are in `eval.bradley_terry`.
+p-value corrected for their number by Holm. Ratings over many models are in `eval.ratings.bradley_terry`.
 """
 
 from __future__ import annotations
@@ -65,11 +65,6 @@ def bootstrap_mean(values: ArrayLike, seed: int = 0, resamples: int = RESAMPLES)
     """The mean of `values` (n,) and its interval. Raises: ValueError for none, or for a NaN."""
     items = _checked(values, 1)
     return _interval(items.mean(), _means(items[None, :], seed, resamples), items.size)
-
-
-def paired_difference(a: ArrayLike, b: ArrayLike, seed: int = 0, resamples: int = RESAMPLES) -> Difference:
-    """The mean of a - b, both (n,) over the same questions. Raises: ValueError where they do not pair."""
-    return crossed_difference([a], [b], seed, resamples)
 
 
 def crossed_mean(matrix: ArrayLike, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
@@ -168,21 +163,6 @@ def compare_models(
         return compare_arms(values, against, seed)
     except ValueError as error:
         raise TacosError(f"no comparison with {against!r}: {error}") from error
-
-
-def grouped_means(
-    values: Mapping[str, float], groups: Mapping[str, str], seed: int = 0
-) -> dict[str, Interval]:
-    """Group -> the mean of its questions' values, groups by name: per category, per set.
-
-    groups: question id -> group. Raises: ValueError for a question without a group, or a NaN.
-    """
-    members: dict[str, list[float]] = {}
-    for question, value in values.items():
-        if question not in groups:
-            raise ValueError(f"question {question!r} has a value and no group")
-        members.setdefault(groups[question], []).append(value)
-    return {group: bootstrap_mean(members[group], seed) for group in sorted(members)}
 
 
 def share(values: Sequence[bool]) -> float | None:

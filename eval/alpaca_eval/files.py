@@ -13,9 +13,7 @@ A list, an object with `data`, or one object per line. A file that was cut off k
 from __future__ import annotations
 
 import csv
-import json
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +23,7 @@ import numpy as np
 from eval.alpaca_eval.l1_logistic import Floats
 from eval.alpaca_eval.length_control import GAMED_WEIGHT, Rows
 from eval.assets import Assets
+from eval.json_rows import read_text, whole_rows
 from tacos.errors import TacosError
 
 DRAW = 1.5
@@ -213,45 +212,12 @@ def _length(output: Any) -> int | None:
 
 
 def _read_rows(path: Path) -> tuple[list[Any], list[str]]:
-    """(rows, problems). Raises: TacosError for a file that is absent or nothing of the kind."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise TacosError(f"cannot read {path}: {error.strerror or error}") from error
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError):
-        return _salvage(content.decode("utf-8", "replace"))
-    value = value.get("data", value) if isinstance(value, dict) else value
-    if isinstance(value, dict):
-        value = [value]  # one line of JSONL
-    if not isinstance(value, list):
-        raise TacosError(f"{path} is no list of rows but a {type(value).__name__}")
-    return value, []
-
-
-def _salvage(text: str) -> tuple[list[Any], list[str]]:
-    """Rows of JSONL, or the whole rows of a list that was cut off."""
-    if text.lstrip().startswith("["):
-        rows = list(_leading_rows(text))
-        return rows, [f"it is cut off or damaged after row {len(rows)}; the rest is lost"]
-    rows, problems = [], []
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            try:
-                rows.append(json.loads(line))
-            except (ValueError, RecursionError):
-                problems.append(f"line {number} is no JSON; it is left out")
+    """(rows, problems). Raises: TacosError for a file that is absent."""
+    rows: list[Any] = []
+    problems: list[str] = []
+    for line, value, error in whole_rows(read_text(path)):
+        if error is None:
+            rows.append(value)
+        else:
+            problems.append(f"line {line}, after row {len(rows)}: {error}; it is left out")
     return rows, problems
-
-
-def _leading_rows(text: str) -> Iterator[Any]:
-    decoder, at = json.JSONDecoder(), text.index("[") + 1
-    while at < len(text):
-        while at < len(text) and (text[at].isspace() or text[at] == ","):
-            at += 1
-        try:
-            value, at = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            return
-        yield value

@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -94,6 +94,8 @@ class AlpacaEvalScore(Record):
 
 class AlpacaEvalResult(Record):
     """Models in order of first appearance, and what could not be read of the files, in words."""
+
+    report: ClassVar[str] = "eval.alpaca_eval.report:ALPACA_EVAL"
 
     models: dict[str, AlpacaEvalScore]
     against: str | None = None

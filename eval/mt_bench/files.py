@@ -52,7 +52,7 @@ class Problem(Record):
         return f"{self.where}: {self.reason}"
 
 
-class Single(Record):
+class SingleJudgment(Record):
     """One rating of one turn."""
 
     question_id: str
@@ -71,7 +71,7 @@ class Single(Record):
     where: str = ""
 
 
-class Game(Record):
+class GameJudgment(Record):
     """One order of a pair."""
 
     winner: Winner | None
@@ -80,7 +80,7 @@ class Game(Record):
     error: str | None = None
 
 
-class Pair(Record):
+class PairJudgment(Record):
     """One turn of two models, judged in both orders; model_2 is shown first in game 2."""
 
     question_id: str
@@ -89,7 +89,7 @@ class Pair(Record):
     model_2: str
     judge: str
     prompt: str
-    games: tuple[Game, Game]
+    games: tuple[GameJudgment, GameJudgment]
     tstamp: float = 0.0
     where: str = ""
 
@@ -105,25 +105,25 @@ class _BadLineError(ValueError):
     """A line that cannot be used, and why."""
 
 
-def read_single(path: Path, read_by: ReadBy = "stored") -> Contents[Single]:
+def read_single(path: Path, read_by: ReadBy = "stored") -> Contents[SingleJudgment]:
     """Single judgments. Raises: PoolError when the file cannot be read at all."""
     return _read(path, lambda value, where: _single(value, where, read_by))
 
 
-def read_pairs(path: Path, read_by: ReadBy = "stored") -> Contents[Pair]:
+def read_pairs(path: Path, read_by: ReadBy = "stored") -> Contents[PairJudgment]:
     """Pair judgments. Raises: PoolError when the file cannot be read at all."""
     return _read(path, lambda value, where: _pair(value, where, read_by))
 
 
-def write_single(path: Path, rows: Iterable[Single]) -> None:
+def write_single(path: Path, rows: Iterable[SingleJudgment]) -> None:
     write_jsonl(path, (single_row(row) for row in rows))
 
 
-def write_pairs(path: Path, rows: Iterable[Pair]) -> None:
+def write_pairs(path: Path, rows: Iterable[PairJudgment]) -> None:
     write_jsonl(path, (pair_row(row) for row in rows))
 
 
-def single_row(row: Single) -> dict[str, Any]:
+def single_row(row: SingleJudgment) -> dict[str, Any]:
     """As FastChat writes it; "error" only where there is one."""
     return {
         "question_id": fastchat_id(row.question_id),
@@ -138,7 +138,7 @@ def single_row(row: Single) -> dict[str, Any]:
     }
 
 
-def pair_row(row: Pair) -> dict[str, Any]:
+def pair_row(row: PairJudgment) -> dict[str, Any]:
     """As FastChat writes it; "error" only where a game has one."""
     first, second = row.games
     errors = [f"game {i}: {game.error}" for i, game in enumerate(row.games, 1) if game.error]
@@ -177,13 +177,13 @@ def _read(path: Path, parse: Callable[[dict[str, Any], str], T]) -> Contents[T]:
     return Contents(rows, problems)
 
 
-def _single(value: dict[str, Any], where: str, read_by: ReadBy) -> Single:
+def _single(value: dict[str, Any], where: str, read_by: ReadBy) -> SingleJudgment:
     if "g1_winner" in value:
         raise _BadLineError("a pair judgment among single ones; score that file with --pair-judgments")
     judge, prompt = _judge(value)
     text = _text(value, "judgment", required=read_by != "stored")
     rating = _stored_rating(value, text) if read_by == "stored" else read_rating(text, read_by)
-    return Single(
+    return SingleJudgment(
         question_id=_id(value),
         turn=_turn(value),
         model=_name(value, "model"),
@@ -217,11 +217,11 @@ def _stored_error(value: dict[str, Any]) -> str | None:
     return why if isinstance(why, str) and why else None
 
 
-def _pair(value: dict[str, Any], where: str, read_by: ReadBy) -> Pair:
+def _pair(value: dict[str, Any], where: str, read_by: ReadBy) -> PairJudgment:
     if "model" in value and "g1_winner" not in value:
         raise _BadLineError("a single judgment among pairs; score that file with --judgments")
     judge, prompt = _judge(value)
-    return Pair(
+    return PairJudgment(
         question_id=_id(value),
         turn=_turn(value),
         model_1=_name(value, "model_1"),
@@ -234,7 +234,7 @@ def _pair(value: dict[str, Any], where: str, read_by: ReadBy) -> Pair:
     )
 
 
-def _game(value: dict[str, Any], number: int, read_by: ReadBy) -> Game:
+def _game(value: dict[str, Any], number: int, read_by: ReadBy) -> GameJudgment:
     text = _text(value, f"g{number}_judgment", required=read_by != "stored")
     prompt = _text(value, f"g{number}_user_prompt")
     if read_by != "stored":
@@ -245,13 +245,13 @@ def _game(value: dict[str, Any], number: int, read_by: ReadBy) -> Game:
     stored = value[key]
     winner: Winner | None = next((w for w in WINNERS[0].values() if w == stored), None)
     error = None if winner else _stored_error(value) or f"stored as {str(stored)[:40]!r}, no winner"
-    return Game(winner=winner, user_prompt=prompt, judgment=text, error=error)
+    return GameJudgment(winner=winner, user_prompt=prompt, judgment=text, error=error)
 
 
-def game(number: int, choice: Preference, user_prompt: str, reply: str) -> Game:
+def game(number: int, choice: Preference, user_prompt: str, reply: str) -> GameJudgment:
     """One order with its choice told as a model's name; number: 1 or 2."""
     winner = WINNERS[number - 1][choice.winner] if choice.winner else None
-    return Game(winner=winner, user_prompt=user_prompt, judgment=reply, error=choice.error)
+    return GameJudgment(winner=winner, user_prompt=user_prompt, judgment=reply, error=choice.error)
 
 
 def _id(value: dict[str, Any]) -> str:

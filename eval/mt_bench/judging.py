@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from eval.mt_bench.files import Game, Pair, Problem, Single, game
+from eval.mt_bench.files import GameJudgment, PairJudgment, Problem, SingleJudgment, game
 from eval.mt_bench.prompts import JudgePrompt, Kind, fill, pick
 from eval.mt_bench.score import NEED_REFERENCE
 from eval.verdicts import FAILED, Parser, Preference, Rating, read_choice, read_rating
@@ -38,7 +38,7 @@ Answers = Mapping[str, Answer]
 """Question id -> answer."""
 
 
-class JudgeSettings(Record):
+class MTBenchJudgeSettings(Record):
     """How the judge is asked and read; all of it changes the answer."""
 
     sampling: Sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=2048)
@@ -50,14 +50,14 @@ class JudgeSettings(Record):
 class SingleRun(NamedTuple):
     """What was judged, and what could not be."""
 
-    rows: list[Single]
+    rows: list[SingleJudgment]
     problems: list[Problem]
 
 
 class PairRun(NamedTuple):
     """What was judged, and what could not be."""
 
-    rows: list[Pair]
+    rows: list[PairJudgment]
     problems: list[Problem]
 
 
@@ -77,7 +77,7 @@ def judge_single(
     questions: Sequence[Question],
     references: Answers,
     prompts: Mapping[str, JudgePrompt],
-    settings: JudgeSettings | None = None,
+    settings: MTBenchJudgeSettings | None = None,
     clock: Clock = time.time,
 ) -> SingleRun:
     """Rate every turn of one model's answers; a row per turn, in the order of the questions.
@@ -86,7 +86,7 @@ def judge_single(
 
     Raises: ConfigError when a prompt is missing; LLMError when the endpoint fails as a whole.
     """
-    settings = settings or JudgeSettings()
+    settings = settings or MTBenchJudgeSettings()
     matches, problems = _matches("single", questions, [answers], references, prompts)
     texts = [fill(match.prompt, {**match.fields, **_shown(answers, match, "answer")}) for match in matches]
     requests = [_request(m.prompt, text, settings) for m, text in zip(matches, texts, strict=True)]
@@ -104,14 +104,14 @@ def judge_pairs(
     questions: Sequence[Question],
     references: Answers,
     prompts: Mapping[str, JudgePrompt],
-    settings: JudgeSettings | None = None,
+    settings: MTBenchJudgeSettings | None = None,
     clock: Clock = time.time,
 ) -> PairRun:
     """Compare every turn of two models' answers in both orders; a row per turn.
 
     Raises: ConfigError when a prompt is missing; LLMError when the endpoint fails as a whole.
     """
-    settings = settings or JudgeSettings()
+    settings = settings or MTBenchJudgeSettings()
     matches, problems = _matches("pair", questions, [answers_1, answers_2], references, prompts)
     games = [
         _shown_pair(m, a, b) for m in matches for a, b in ((answers_1, answers_2), (answers_2, answers_1))
@@ -192,16 +192,16 @@ def _numbered(name: str, turns: Sequence[str]) -> dict[str, str]:
     return {f"{name}_{number}": text for number, text in enumerate(turns, 1)}
 
 
-def _request(prompt: JudgePrompt, text: str, settings: JudgeSettings) -> Request:
+def _request(prompt: JudgePrompt, text: str, settings: MTBenchJudgeSettings) -> Request:
     system = (Message(role="system", content=prompt.system_prompt),) if prompt.system_prompt else ()
     return Request(messages=(*system, Message(role="user", content=text)), sampling=settings.sampling)
 
 
 def _single(
     answers: Answers, match: _Match, judge: str, text: str, reply: Completion, parser: Parser, now: float
-) -> Single:
+) -> SingleJudgment:
     rating = read_rating(reply.text, parser) if reply.text is not None else Rating(error=_failure(reply))
-    return Single(
+    return SingleJudgment(
         question_id=match.question.id,
         turn=match.turn,
         model=answers[match.question.id].model,
@@ -216,9 +216,14 @@ def _single(
 
 
 def _pair(
-    answers_1: Answers, answers_2: Answers, match: _Match, judge: str, games: tuple[Game, Game], now: float
-) -> Pair:
-    return Pair(
+    answers_1: Answers,
+    answers_2: Answers,
+    match: _Match,
+    judge: str,
+    games: tuple[GameJudgment, GameJudgment],
+    now: float,
+) -> PairJudgment:
+    return PairJudgment(
         question_id=match.question.id,
         turn=match.turn,
         model_1=answers_1[match.question.id].model,
@@ -230,7 +235,7 @@ def _pair(
     )
 
 
-def _game(number: int, text: str, reply: Completion, parser: Parser) -> Game:
+def _game(number: int, text: str, reply: Completion, parser: Parser) -> GameJudgment:
     if reply.text is None:
         return game(number, Preference(error=_failure(reply)), text, FAILED)
     return game(number, read_choice(reply.text, parser), text, reply.text)

@@ -19,10 +19,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
-from eval.bradley_terry import Game, Ratings, bradley_terry
-from eval.mt_bench.files import Pair, Problem, ReadBy, read_pairs
+from eval.mt_bench.files import PairJudgment, Problem, ReadBy, read_pairs
 from eval.mt_bench.score import (
     Filed,
     Slot,
@@ -32,13 +31,14 @@ from eval.mt_bench.score import (
     question_interval,
     slots_of,
 )
+from eval.ratings.bradley_terry import Game, Ratings, bradley_terry
 from eval.results import Interval
 from eval.stats import longer_wins, share
 from tacos.errors import TacosError
 from tacos.types import Question, Record
 
 Result = Literal["win", "tie", "lose"]
-Lengths = Callable[[Pair], tuple[int, int] | None]
+Lengths = Callable[[PairJudgment], tuple[int, int] | None]
 """Characters of model_1's and model_2's answer to a turn; None where they are not known."""
 POINTS: Mapping[Result, float] = {"win": 1.0, "tie": 0.5, "lose": 0.0}
 
@@ -51,7 +51,7 @@ class CategoryPairs(Record):
     lose: int
 
 
-class PairScore(Record):
+class ModelPairScore(Record):
     """Two models, from model_1's side. n = win + tie + lose; n + error + missing == expected."""
 
     model_1: str
@@ -81,10 +81,12 @@ class PairScore(Record):
     categories: dict[str, CategoryPairs]
 
 
-class PairScores(Record):
+class ModelPairScores(Record):
     """Every pair of models of some files."""
 
-    pairs: tuple[PairScore, ...]
+    report: ClassVar[str] = "eval.mt_bench.report_pairs:PAIRS"
+
+    pairs: tuple[ModelPairScore, ...]
     ratings: Ratings | None = None
     """Bradley-Terry over all pairs, a turn a game, where one judge compared three models or more."""
     read: int
@@ -98,7 +100,7 @@ def score_pairs(
     read_by: ReadBy = "stored",
     lengths: Lengths | None = None,
     seed: int = 0,
-) -> PairScores:
+) -> ModelPairScores:
     """Scores of every pair of models in `files`, which are read as one.
 
     Raises: PoolError when a file cannot be read; TacosError when there is no file, or no judgment in any.
@@ -115,7 +117,7 @@ def score_pairs(
     pairs = [
         _score(group, one, slots, measure, seed) for group, one in zip(groups.values(), filed, strict=True)
     ]
-    return PairScores(
+    return ModelPairScores(
         pairs=tuple(pairs),
         ratings=_ratings([row for one in filed for row in one.rows.values()], seed, problems),
         read=len(rows),
@@ -124,7 +126,7 @@ def score_pairs(
     )
 
 
-def _ratings(rows: Sequence[Pair], seed: int, problems: list[Problem]) -> Ratings | None:
+def _ratings(rows: Sequence[PairJudgment], seed: int, problems: list[Problem]) -> Ratings | None:
     games = [
         Game(question_id=row.question_id, model_1=row.model_1, model_2=row.model_2, result=result)
         for row in rows
@@ -140,7 +142,7 @@ def _ratings(rows: Sequence[Pair], seed: int, problems: list[Problem]) -> Rating
         return None
 
 
-def result_of(row: Pair) -> Result | None:
+def result_of(row: PairJudgment) -> Result | None:
     """Who wins the turn, from model_1's side; None where a game names no winner."""
     first, second = (game.winner for game in row.games)
     if first is None or second is None:
@@ -151,13 +153,17 @@ def result_of(row: Pair) -> Result | None:
 
 
 def _score(
-    rows: Sequence[Pair], filed: Filed[Pair], slots: Mapping[Slot, str], lengths: Lengths, seed: int
-) -> PairScore:
+    rows: Sequence[PairJudgment],
+    filed: Filed[PairJudgment],
+    slots: Mapping[Slot, str],
+    lengths: Lengths,
+    seed: int,
+) -> ModelPairScore:
     results = {slot: result for slot, row in filed.rows.items() if (result := result_of(row))}
     read = [filed.rows[slot] for slot in results]
     counts, n = Counter(results.values()), len(results)
     points = {slot: POINTS[result] for slot, result in results.items()}
-    return PairScore(
+    return ModelPairScore(
         model_1=rows[0].model_1,
         model_2=rows[0].model_2,
         judge=rows[0].judge,
@@ -182,12 +188,12 @@ def _score(
     )
 
 
-def _error(row: Pair) -> str | None:
+def _error(row: PairJudgment) -> str | None:
     errors = [f"game {i}: {game.error}" for i, game in enumerate(row.games, 1) if game.winner is None]
     return "; ".join(errors) or None
 
 
-def _first_position_rate(rows: Sequence[Pair]) -> float | None:
+def _first_position_rate(rows: Sequence[PairJudgment]) -> float | None:
     """Share of games with a winner that the answer shown first won."""
     firsts = [
         game.winner == shown_first

@@ -25,7 +25,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from eval.mt_bench.files import Pair
+from eval.mt_bench.files import PairJudgment
 from eval.mt_bench.pairs import Lengths
 from eval.mt_bench.score import NEED_REFERENCE
 from tacos.data.rows import read_rows
@@ -104,7 +104,7 @@ def take_apart(prompt: JudgePrompt, text: str) -> dict[str, str] | None:
 def lengths_from_prompts(prompts: Mapping[str, JudgePrompt]) -> Lengths:
     """Lengths of the two answers to a turn, in characters, out of the stored prompt of a row's first game."""
 
-    def lengths(row: Pair) -> tuple[int, int] | None:
+    def lengths(row: PairJudgment) -> tuple[int, int] | None:
         shown = take_apart(prompts[row.prompt], row.games[0].user_prompt) if row.prompt in prompts else None
         names = [f"answer_{side}" + ("" if row.turn == 1 else f"_{row.turn}") for side in "ab"]
         if shown is None or not all(name in shown for name in names):

@@ -25,11 +25,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import Field
 
-from eval.mt_bench.files import Problem, ReadBy, Single, read_single
+from eval.mt_bench.files import Problem, ReadBy, SingleJudgment, read_single
 from eval.results import Interval
 from eval.stats import ArmComparison, clustered_mean, compare_models
 from eval.verdicts import HIGH, LOW
@@ -96,6 +96,8 @@ class ModelScore(Record):
 
 class SingleScores(Record):
     """Every model of some files."""
+
+    report: ClassVar[str] = "eval.mt_bench.report:SINGLE"
 
     models: dict[str, ModelScore]
     against: str | None = None
@@ -179,7 +181,7 @@ def score_single(
     )
 
 
-def _by_question(filed: Filed[Single], slots: Mapping[Slot, str]) -> dict[str, float]:
+def _by_question(filed: Filed[SingleJudgment], slots: Mapping[Slot, str]) -> dict[str, float]:
     """Mean rating of each question of which every turn is rated."""
     turns: dict[str, list[float | None]] = defaultdict(list)
     for slot in slots:
@@ -244,7 +246,9 @@ def file_rows(
     return filed
 
 
-def _score(rows: Sequence[Single], filed: Filed[Single], slots: Mapping[Slot, str], seed: int) -> ModelScore:
+def _score(
+    rows: Sequence[SingleJudgment], filed: Filed[SingleJudgment], slots: Mapping[Slot, str], seed: int
+) -> ModelScore:
     scores = {slot: row.score for slot, row in filed.rows.items() if row.score is not None}
     whole = category_score(scores, slots)
     return ModelScore(

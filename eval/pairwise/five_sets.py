@@ -92,7 +92,7 @@ class Matched(Record):
 Fate = Literal["found", "duplicate", "unknown"]
 
 
-class Found(NamedTuple):
+class Taken(NamedTuple):
     """What became of a row: its question where it is found."""
 
     fate: Fate
@@ -112,18 +112,18 @@ class Matcher:
                 self._by_opening.setdefault(opening, []).append(question)
         self._used: set[str] = set()
 
-    def take(self, id_: str | None, text: str | None) -> Found:
+    def take(self, id_: str | None, text: str | None) -> Taken:
         """By text where the row has one, and by id among questions of the same text."""
         asked = self._asking(text) if text is not None else [q for q in [self._by_id.get(id_ or "")] if q]
         free = [question for question in asked if question.id not in self._used]
         if not free:
-            return Found("duplicate" if asked else "unknown")
+            return Taken("duplicate" if asked else "unknown")
         named = [question for question in asked if question.id == id_]
         if named and named[0] not in free:
-            return Found("duplicate")
+            return Taken("duplicate")
         question = (named or free)[0]
         self._used.add(question.id)
-        return Found("found", question)
+        return Taken("found", question)
 
     def _asking(self, text: str) -> list[Question]:
         """Questions of this text, else those it is the first part of: some files leave out the input."""

@@ -19,13 +19,14 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import Field
 
+from eval.json_rows import DECODER, read_text, whole_rows
 from eval.judge import Verdict
 from eval.pairwise.five_sets import SETS, BadRow, known_set, question_text, row_id
 from eval.pairwise.rules import Judged, Rule, Unparsed, combine
@@ -36,11 +37,7 @@ from tacos.types import Record
 LOW, HIGH = 0.0, 10.0
 UNREAD = (-1.0, -1.0)
 
-_DATA = re.compile(r'"data"\s*:\s*\[')
 _META = re.compile(r'"Meta_Info"\s*:\s*')
-_GAP = re.compile(r"[\s,]*")
-_DECODER = json.JSONDecoder(strict=False)
-_BROKEN = (ValueError, RecursionError)
 
 
 class Review(Record):
@@ -115,14 +112,11 @@ def read_reviews(path: Path, set_name: str | None = None) -> ReviewFile:
 
     Raises: TacosError naming the path when it holds no review.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError as error:
-        raise TacosError(f"cannot read {path}: {error.strerror or error}") from error
+    text = read_text(path)
     reviews: list[Review] = []
     bad: list[BadRow] = []
-    for line, value in _rows(text):
-        found = value if isinstance(value, BadRow) else _review(line, value)
+    for line, value, error in whole_rows(text):
+        found = BadRow(line=line, reason=error) if error else _review(line, value)
         if isinstance(found, Review):
             reviews.append(found)
         else:
@@ -147,55 +141,11 @@ def read_reviews(path: Path, set_name: str | None = None) -> ReviewFile:
     )
 
 
-def _rows(text: str) -> Iterator[tuple[int, Any]]:
-    """(line, row) of a list, of an object's `data`, or of lines; a row that is broken is a `BadRow`."""
-    start = text.lstrip()[:1]
-    opened = _DATA.search(text) if start == "{" else None
-    if start == "[":
-        yield from _items(text, text.index("[") + 1)
-    elif opened:
-        yield from _items(text, opened.end())
-    else:
-        yield from _lines(text)
-
-
-def _items(text: str, at: int) -> Iterator[tuple[int, Any]]:
-    """Items one by one up to the end of the list, or to where the file is broken off."""
-    line, seen = 1, 0
-    while True:
-        gap = _GAP.match(text, at)
-        at = gap.end() if gap else at
-        line, seen = line + text.count("\n", seen, at), at
-        if text.startswith("]", at):
-            return
-        try:
-            value, at = _DECODER.raw_decode(text, at)
-        except _BROKEN as error:
-            yield line, _torn(line, error)
-            return
-        yield line, value
-
-
-def _lines(text: str) -> Iterator[tuple[int, Any]]:
-    for line, row in enumerate(text.splitlines(), start=1):
-        if row.strip():
-            try:
-                yield line, json.loads(row)
-            except _BROKEN as error:
-                yield line, _torn(line, error)
-
-
-def _torn(line: int, error: Exception) -> BadRow:
-    """In a list, nothing after this row can be read either: where it ends is not known."""
-    what = error.msg if isinstance(error, json.JSONDecodeError) else type(error).__name__
-    return BadRow(line=line, reason=f"broken or cut off: {what}")
-
-
 def _meta(text: str) -> dict[str, Any]:
     found = _META.search(text)
     try:
-        meta = _DECODER.raw_decode(text, found.end())[0] if found else {}
-    except _BROKEN:
+        meta = DECODER.raw_decode(text, found.end())[0] if found else {}
+    except (ValueError, RecursionError):
         return {}
     return meta if isinstance(meta, dict) else {}
 

@@ -21,7 +21,7 @@ from typing import Literal
 
 from eval import stats
 from eval.judge import Comparison, PairJudge, Verdict
-from eval.results import Interval, Pairwise
+from eval.results import Interval
 from tacos.types import Record
 
 Result = Literal["win", "tie", "lose", "unparsed"]
@@ -141,17 +141,3 @@ def swap_consistency(judged: Sequence[Judged]) -> float | None:
         if j.order_1.parsed and j.order_2.parsed
     ]
     return stats.share(same)
-
-
-def summarise(judged: Sequence[Judged], opponent: str, seed: int = 0) -> Pairwise:
-    """What results.json holds of one comparison; without a single verdict it has no winning score."""
-    counts = tally(judged)
-    return Pairwise(
-        opponent=opponent,
-        win=counts.win,
-        tie=counts.tie,
-        lose=counts.lose,
-        unparsed=counts.unparsed,
-        winning_score=winning_score(judged, seed),
-        longer_wins=longer_wins(judged),
-    )

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from eval.pairwise.five_sets import SETS, Fate, Matcher, plain
 from eval.pairwise.reviews import Review, ReviewFile
@@ -39,7 +39,7 @@ SHOWN = 5
 """Bad rows spelled out in the notes of a set; all are counted."""
 
 
-class Score(Record):
+class PairwiseScore(Record):
     """A is answer 1's model: `win` counts its wins, and a winning score above 1 is A's favour."""
 
     win: int
@@ -92,7 +92,7 @@ class Score(Record):
         return flat | {"coverage": self.coverage, "complete": self.complete}
 
 
-class SetScore(Score):
+class SetScore(PairwiseScore):
     """One question set's score, and what there is to say about its files."""
 
     name: str
@@ -106,10 +106,12 @@ class SetScore(Score):
 class PairwiseScores(Record):
     """All sets, by name, and all their questions pooled."""
 
+    report: ClassVar[str] = "eval.pairwise.report:REVIEWS"
+
     rule: Rule
     unparsed_as: Unparsed
     sets: dict[str, SetScore]
-    pooled: Score
+    pooled: PairwiseScore
 
     @property
     def incomplete(self) -> list[str]:
@@ -257,13 +259,13 @@ def _figures(judged: Sequence[Judged], seed: int) -> dict[str, Any]:
     }
 
 
-def _pool(kept: Mapping[str, _Kept], sets: Mapping[str, SetScore], seed: int) -> Score:
+def _pool(kept: Mapping[str, _Kept], sets: Mapping[str, SetScore], seed: int) -> PairwiseScore:
     """Every question of every set weighs the same. By name, so that the order of files decides nothing."""
     scores = list(sets.values())
     expected = [score.expected for score in scores if score.expected is not None]
     missing = [score.missing for score in scores if score.missing is not None]
     known = len(expected) == len(scores)
-    return Score(
+    return PairwiseScore(
         **_figures([row for _, part in sorted(kept.items()) for row in part.judged], seed),
         duplicate=sum(score.duplicate for score in scores),
         unknown=sum(score.unknown for score in scores),

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from eval.report.tables import Cell, Column
+from eval.report.table import Cell, Column
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable

@@ -12,8 +12,11 @@ spread([58, 60, 61], count)         58 to 61      from the smallest to the large
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
+from eval.measures import Unit
 from eval.results import Interval
 
 UNKNOWN = "-"
@@ -56,13 +59,29 @@ def points(value: float | None) -> str:
 
 
 def score(value: float | None) -> str:
-    """A winning score in [0, 2]."""
+    """A grade or a score on a scale of its own."""
     return _written(value, ".2f")
+
+
+def score_difference(value: float | None) -> str:
+    return _written(value, "+.2f")
 
 
 def loss(value: float | None) -> str:
     """Nats per token."""
     return _written(value, ".3f")
+
+
+def loss_difference(value: float | None) -> str:
+    return _written(value, "+.3f")
+
+
+def mean_count(value: float | None) -> str:
+    return _written(value, ",.1f")
+
+
+def count_difference(value: float | None) -> str:
+    return _written(value, "+,.1f")
 
 
 def epochs(value: float | None) -> str:
@@ -131,3 +150,33 @@ def listing(names: Iterable[str]) -> str:
 
 def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a measure of one unit is written.
+
+    value: alone; inside: within brackets; difference: signed. noun: heads a column of values. difference_in: the unit
+    of a difference in words, or "". factor, axis, difference_axis: what a plot multiplies by, and the units it shows.
+    """
+
+    value: Format
+    inside: Format
+    difference: Format
+    noun: str
+    difference_in: str = ""
+    factor: float = 1.0
+    axis: str = ""
+    difference_axis: str = ""
+
+    def plain(self, value: float | None) -> str:
+        """A round number of this unit without its trailing zeros: 1 for a score of 1.00, 50% for a share."""
+        return re.sub(r"\.0+(?=\D*$)", "", self.value(value))
+
+
+UNITS: Mapping[Unit, Form] = {
+    "share": Form(percent, percent_number, points, "share", "points", 100.0, "%", "percentage points"),
+    "score": Form(score, score, score_difference, "score"),
+    "nats": Form(loss, loss, loss_difference, "loss", "nats", 1.0, "nats", "nats"),
+    "count": Form(mean_count, mean_count, count_difference, "count"),
+}

@@ -1,142 +1,135 @@
 """The plots of what the models learned and what was selected; `draw` makes every plot a run has data for.
 
-Plots about the pool's groups, tags and money are in `plots_pool.py`, the common look in `plot_style.py`.
+A measure with levels is drawn as stacked bars, another of the model that differs from the baseline as dots with
+whiskers. Plots about the pool's groups, tags and money are in `plots_pool.py`, the common look in `style.py`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 from matplotlib.axes import Axes
 
+from eval.measures import Measure
 from eval.report import format as fmt
 from eval.report import plots_pool as plots_pool
 from eval.report import style as look
+from eval.report.arms import Arm, ordered_arms
+from eval.report.stacked import Bar, stacked_bars
 from eval.report.style import Plot, arm_colours, name_rows, new_figure, styled
-from eval.report.tables import Arm, ordered_arms
-from eval.results import ArmRun, Audit, Interval, Results
+from eval.results import Audit, Interval, Results
 
 MAX_KINDS = 8
-VOTES = (("win", "#3b78b8"), ("tie", "#b9bdc6"), ("lose", "#dd8440"))
 
 
 def draw(results: Results) -> Iterator[Plot]:
     """Every plot this run has data for, in the order of the report."""
-    makers = (exact_match, votes, defects, plots_pool.skills, plots_pool.lengths, plots_pool.cost)
     with styled():
-        for make in makers:
+        for measure in results.measures:
+            if plot := measured(results, measure):
+                yield plot
+        for make in (defects, plots_pool.skills, plots_pool.lengths, plots_pool.cost):
             if plot := make(results):
                 yield plot
         yield from plots_pool.tags(results)
 
 
-def _whisker(axis: Axes, row: float, interval: Interval, colour: str) -> None:
-    axis.plot(
-        [interval.low * 100, interval.high * 100], [row, row], color=colour, lw=2.2, solid_capstyle="round"
-    )
-    axis.plot(interval.mean * 100, row, "o", color=colour, ms=7, mec=look.SURFACE, mew=1)
+def measured(results: Results, measure: Measure) -> Plot | None:
+    """None for a measure that no arm has a value of, and for one that has no drawing of its own."""
+    if measure.levels:
+        return levels(results, measure)
+    return dots(results, measure) if measure.about == "model" and measure.difference else None
 
 
-def exact_match(results: Results) -> Plot | None:
+def _whisker(axis: Axes, row: float, interval: Interval, factor: float, colour: str) -> None:
+    ends = [interval.low * factor, interval.high * factor]
+    axis.plot(ends, [row, row], color=colour, lw=2.2, solid_capstyle="round")
+    axis.plot(interval.mean * factor, row, "o", color=colour, ms=7, mec=look.SURFACE, mew=1)
+
+
+def dots(results: Results, measure: Measure) -> Plot | None:
     """Dots with whiskers beside the paired difference from the baseline."""
-    arms = [arm for arm in ordered_arms(results) if arm.summary.exact_match]
+    arms = [arm for arm in ordered_arms(results) if arm.summary.interval(measure.name)]
     if not arms:
         return None
-    gains = any(arm.summary.exact_match_gain and arm.trained for arm in arms)
-    options = {"sharey": True, "width_ratios": (1.25, 1)} if gains else {}
+    gains = any(arm.summary.gain(measure.name) and arm.trained for arm in arms)
+    options: dict[str, Any] = {"sharey": True, "width_ratios": (1.25, 1)} if gains else {}
     figure, axes = new_figure(1, 2 if gains else 1, 0.85 + 0.34 * len(arms), **options)
-    colours = arm_colours(results)
-    for row, arm in enumerate(arms):
-        _exact_row(axes[0], row, arm, colours[arm.summary.arm])
-        gain = arm.summary.exact_match_gain
-        if gain and arm.trained:  # an untrained model is so far off that it would flatten the rest
-            _whisker(axes[1], row, gain, colours[arm.summary.arm])
-    name_rows(axes[0], [look.literal(a.summary.arm) for a in arms])
-    axes[0].set_title("Exact match")
-    axes[0].set_xlabel("questions answered exactly, %")
-    axes[0].set_xlim(left=0)
-    _baseline_mark(axes[0], results)
+    _values(axes[0], results, measure, arms)
     if gains:
-        axes[1].axvline(0, color=look.BASELINE_COLOUR, lw=1, ls=(0, (4, 3)))
-        axes[1].set_title(f"Difference from {look.literal(results.baseline)}")
-        axes[1].set_xlabel("percentage points")
-        axes[1].spines["left"].set_visible(False)
+        _gains(axes[1], results, measure, arms)
     for axis in axes:
         axis.grid(axis="x")
     seeds = max(len(a.summary.seeds) for a in arms)
-    faint = (
-        "; faint points are single seeds"
-        if seeds > 1
-        else "; there is one seed, so they cover questions only"
-    )
-    caption = (
-        f"Dots are means, whiskers 95% intervals{faint}. A difference whose whisker touches zero is no claim."
-    )
-    return Plot("exact_match", "model", "Exact match per arm", caption, figure)
+    one = "; there is one seed, so they cover questions only"
+    faint = "; faint points are single seeds" if seeds > 1 else one
+    touching = " A difference whose whisker touches zero is no claim." if gains else ""
+    caption = f"Dots are means, whiskers 95% intervals{faint}.{touching} {measure.note}".strip()
+    return Plot(measure.name, "model", f"{_heading(measure)} per arm", caption, figure)
 
 
-def _exact_row(axis: Axes, row: int, arm: Arm, colour: str) -> None:
-    interval = arm.summary.exact_match
-    assert interval is not None
-    _whisker(axis, row, interval, colour)
-    seeds = [run.exact_match.mean * 100 for run in arm.runs if run.exact_match]
-    if len(seeds) > 1:
-        axis.plot(seeds, [row + 0.24] * len(seeds), "o", color=colour, ms=4, mew=0, alpha=0.45)
+def _heading(measure: Measure) -> str:
+    return measure.title[0].upper() + measure.title[1:]
 
 
-def _baseline_mark(axis: Axes, results: Results) -> None:
-    base = next((s.exact_match for s in results.summary if s.arm == results.baseline), None)
-    if base:
-        axis.axvline(base.mean * 100, color=look.BASELINE_COLOUR, lw=1, ls=(0, (4, 3)), zorder=0.5)
-
-
-def votes(results: Results) -> Plot | None:
-    """Wins, ties and losses against the baseline, as shares of all pairs with a verdict that could be read."""
-    arms = [arm for arm in ordered_arms(results) if any(_decided(run) for run in arm.runs)]
-    if not arms:
-        return None
-    figure, (axis,) = new_figure(1, 1, 0.95 + 0.34 * len(arms))
+def _values(axis: Axes, results: Results, measure: Measure, arms: list[Arm]) -> None:
+    form, colours = fmt.UNITS[measure.unit], arm_colours(results)
     for row, arm in enumerate(arms):
-        judged = [run.pairwise for run in arm.runs if run.pairwise]
-        _stack(axis, row, [(sum(getattr(p, name) for p in judged), colour) for name, colour in VOTES])
-        if interval := arm.summary.winning_score:
-            text = f"{fmt.score(interval.mean)} {fmt.bracket(interval, fmt.score)}"
-            axis.text(102, row, text, va="center", fontsize=8.5, color=look.INK)
+        interval, colour = arm.summary.interval(measure.name), colours[arm.summary.arm]
+        assert interval is not None
+        _whisker(axis, row, interval, form.factor, colour)
+        found = [run.measures[measure.name].value for run in arm.runs if measure.name in run.measures]
+        seeds = [value * form.factor for value in found if value is not None]
+        if len(seeds) > 1:
+            axis.plot(seeds, [row + 0.24] * len(seeds), "o", color=colour, ms=4, mew=0, alpha=0.45)
     name_rows(axis, [look.literal(a.summary.arm) for a in arms])
-    axis.set_xlim(0, 100)
-    axis.set_xlabel("share of judged pairs, %")
-    axis.axvline(50, color=look.INK, lw=0.8, ls=(0, (2, 3)))
-    axis.text(102, -0.62, "winning score", fontsize=8.5, color=look.MUTED, va="bottom")
-    handles = [axis.barh(0, 0, color=colour, label=name) for name, colour in VOTES]
-    axis.legend(
-        handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, handlelength=1, borderpad=0
-    )
-    base = look.literal(results.baseline)
-    caption = (
-        f"Pairs against {base}, each judged in both orders, over all seeds. The winning score is"
-        " (win - lose) / n + 1: 1 is a draw, 2 wins everything."
-    )
-    return Plot("win_tie_lose", "model", f"Win, tie and lose against {results.baseline}", caption, figure)
+    axis.set_title(_heading(measure))
+    axis.set_xlabel(", ".join(word for word in (measure.counted, form.axis) if word))
+    if measure.scale[0] == 0:
+        axis.set_xlim(left=0)
+    base = next((a.summary.interval(measure.name) for a in arms if a.summary.arm == results.baseline), None)
+    if base:
+        dashed: dict[str, Any] = {"color": look.BASELINE_COLOUR, "lw": 1, "ls": (0, (4, 3)), "zorder": 0.5}
+        axis.axvline(base.mean * form.factor, **dashed)
 
 
-def _decided(run: ArmRun) -> bool:
-    return run.pairwise is not None and run.pairwise.winning_score is not None
+def _gains(axis: Axes, results: Results, measure: Measure, arms: list[Arm]) -> None:
+    """An untrained model has no point: it is so far off that it would flatten the rest."""
+    form, colours = fmt.UNITS[measure.unit], arm_colours(results)
+    for row, arm in enumerate(arms):
+        gain = arm.summary.gain(measure.name)
+        if gain and arm.trained:
+            _whisker(axis, row, gain, form.factor, colours[arm.summary.arm])
+    axis.axvline(0, color=look.BASELINE_COLOUR, lw=1, ls=(0, (4, 3)))
+    axis.set_title(f"Difference from {look.literal(results.baseline)}")
+    axis.set_xlabel(form.difference_axis)
+    axis.spines["left"].set_visible(False)
 
 
-def _stack(axis: Axes, row: int, parts: Iterable[tuple[int, str]]) -> None:
-    """One bar of shares, with each count written where it fits."""
-    parts = list(parts)
-    total, left = sum(n for n, _ in parts) or 1, 0.0
-    for number, colour in parts:
-        share = 100 * number / total
-        axis.barh(row, share, left=left, height=0.66, color=colour, ec=look.SURFACE, lw=1)
-        if share >= 5:
-            ink = "#1d1f24" if colour == VOTES[1][1] else "#ffffff"
-            axis.text(
-                left + share / 2, row, fmt.count(number), ha="center", va="center", fontsize=8.5, color=ink
-            )
-        left += share
+def levels(results: Results, measure: Measure) -> Plot | None:
+    """How many questions went which way, over all seeds, as shares of those that could be read."""
+    names = [level.name for level in measure.levels]
+    bars = []
+    for arm in ordered_arms(results):
+        found = [run.measures[measure.name].counts for run in arm.runs if measure.name in run.measures]
+        sums = {name: sum(counts[name] for counts in found) for name in names}
+        if any(sums.values()):
+            bars.append(Bar(arm.summary.arm, sums, _written(measure, arm.summary.interval(measure.name))))
+    if not bars:
+        return None
+    against = f" against {results.baseline}" if measure.neutral is not None else ""
+    title = f"{fmt.listing(names).capitalize()}{against}"
+    versus = f",{look.literal(against)}" if against else ""
+    caption = f"Questions of all seeds{versus}. {measure.note}".strip()
+    figure = stacked_bars(bars, measure.title, "questions that could be read")
+    return Plot(measure.name, "model", title, caption, figure)
+
+
+def _written(measure: Measure, interval: Interval | None) -> str:
+    form = fmt.UNITS[measure.unit]
+    return f"{form.value(interval.mean)} {fmt.bracket(interval, form.inside)}" if interval else ""
 
 
 def defects(results: Results) -> Plot | None:

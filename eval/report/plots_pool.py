@@ -12,8 +12,8 @@ from matplotlib.patches import Patch, Rectangle
 
 from eval.report import format as fmt
 from eval.report import style as look
+from eval.report.arms import Arm, ordered_arms
 from eval.report.style import Plot, arm_colours, literal, name_rows, new_figure, shorten
-from eval.report.tables import Arm, ordered_arms
 from eval.results import Audit, Results, TagReport
 
 MAX_SKILLS, MAX_TAGS = 40, 12

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.ticker import PercentFormatter
 
+from eval.report.format import UNITS
 from eval.report.style import (
     ARM_COLOURS,
     BASELINE_COLOUR,
@@ -65,34 +66,40 @@ def hardness(scores: Mapping[str, np.ndarray]) -> Plot:
     return Plot("hardness", "rounds", "Hardness of the pool", caption, figure)
 
 
-def winning_by_size(finished: Sequence[Results], methods: Sequence[str] | None = None) -> Plot | None:
-    """The winning score against the share of the pool, one point per experiment and arm (IterSelectTune's figure 2).
+def measure_by_size(
+    finished: Sequence[Results], name: str, methods: Sequence[str] | None = None
+) -> Plot | None:
+    """A measure against the share of the pool, one point per experiment and arm (IterSelectTune's figure 2).
 
-    finished: experiments on one pool with one baseline and different budgets. None where no arm has a score.
+    finished: experiments on one pool with one baseline and different budgets. name: of the measure, such as
+    "winning_score". None where no arm has a value.
     """
+    measure = next((m for results in finished for m in results.measures if m.name == name), None)
     lines: dict[str, list[tuple[float, float, float, float]]] = {}
     for results in finished:
         share = results.budget / max(1, int(results.pool["rows"]))
         for arm in results.summary:
-            score = arm.winning_score
-            if score and (methods is None or arm.method in methods):
-                lines.setdefault(arm.arm, []).append((share, score.mean, score.low, score.high))
-    if not lines:
+            found = arm.interval(name)
+            if found and (methods is None or arm.method in methods):
+                lines.setdefault(arm.arm, []).append((share, found.mean, found.low, found.high))
+    if not lines or measure is None:
         return None
     with styled():
         figure, (axis,) = new_figure(1, 1, 3.0)
-        for number, (name, points) in enumerate(lines.items()):
+        for number, (own, points) in enumerate(lines.items()):
             share, mean, low, high = np.array(sorted(points)).T
             colour = ARM_COLOURS[number % len(ARM_COLOURS)]
             errors = np.maximum(0, np.array([mean - low, high - mean]))
             axis.errorbar(
-                share, mean, errors, marker="o", capsize=3, color=colour, lw=1.6, label=literal(name)
+                share, mean, errors, marker="o", capsize=3, color=colour, lw=1.6, label=literal(own)
             )
-        axis.axhline(1, color=BASELINE_COLOUR, lw=1, ls=(0, (4, 3)))
+        if measure.neutral is not None:
+            axis.axhline(measure.neutral, color=BASELINE_COLOUR, lw=1, ls=(0, (4, 3)))
         axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axis.set_xlabel("selected share of the pool")
-        axis.set_ylabel("winning score")
+        axis.set_ylabel(measure.title)
         axis.legend()
-    baseline = literal(finished[0].baseline)
-    caption = f"Against {baseline}; 1 is a draw. Whiskers are 95% intervals."
-    return Plot("winning_by_size", "rounds", "Winning score by size", caption, figure)
+    neutral = f"{UNITS[measure.unit].plain(measure.neutral)} is a draw with {literal(finished[0].baseline)}. "
+    caption = f"{neutral if measure.neutral is not None else ''}Whiskers are 95% intervals."
+    title = f"{measure.title[0].upper()}{measure.title[1:]} by size"
+    return Plot(f"{name}_by_size", "rounds", title, caption, figure)

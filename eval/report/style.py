@@ -82,6 +82,11 @@ def arm_colours(results: Results) -> dict[str, str]:
     return {results.baseline: BASELINE_COLOUR, **colours}
 
 
+def model_colours(names: Sequence[str]) -> dict[str, str]:
+    """A colour for each of the first models, in the order of the tables; the others have none."""
+    return dict(zip(names, ARM_COLOURS, strict=False))
+
+
 def new_figure(rows: int, columns: int, height: float, **options: Any) -> tuple[Figure, list[Axes]]:
     """A figure of the common width with its axes in reading order; height in inches."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained")

@@ -1,23 +1,20 @@
-"""What the numbers say, in plain English: the verdict, the headline, the parts, the warnings.
+"""The headline of an experiment in plain English, over the measures that it has.
 
-The headline speaks about one arm, the first one configured that selects and is not the baseline.
-It is chosen by its place and not by its result: the best of eight arms looks good by luck alone.
-An interval that covers "no difference" is worded as such, whichever way its mean points.
+It speaks about one arm, the first one configured that selects and is not the baseline. The arm is chosen by its
+place and not by its result: the best of eight arms looks good by luck alone. The verdict rests on the first
+measure that compares the arm with the baseline. An interval that covers "no difference" is worded as such,
+whichever way its mean points.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
 
+from eval.measures import Measure
 from eval.report import format as fmt
-from eval.results import ArmRun, ArmSummary, Interval, Results
-
-Verdict = Literal["better", "worse", "unclear"]
-TOLERANCE = 0.02
-"""Arms may differ by this share in loss tokens or steps and still count as equally trained."""
+from eval.report.claims import WORDS, Claim, Compared, compared
+from eval.report.notices import budget_warnings, is_untrained, runs_of, unread
+from eval.results import ArmSummary, Results
 
 
 @dataclass(frozen=True)
@@ -25,28 +22,9 @@ class Headline:
     """verdict: one line; paragraph: the leading arm; others: the other arms, "" when there are none."""
 
     verdict: str
-    tone: Verdict
+    tone: Claim
     paragraph: str
     others: str
-
-
-def judge(interval: Interval | None, neutral: float = 0.0, lower_is_better: bool = False) -> Verdict | None:
-    """Where an interval lies against `neutral`; None without one. Touching `neutral` is unclear."""
-    if interval is None or not (fmt.known(interval.low) and fmt.known(interval.high)):
-        return None
-    if interval.low <= neutral <= interval.high:
-        return "unclear"
-    return "better" if (interval.mean > neutral) != lower_is_better else "worse"
-
-
-def runs_of(results: Results, arm: str) -> list[ArmRun]:
-    return [run for run in results.runs if run.arm == arm]
-
-
-def is_untrained(results: Results, arm: str) -> bool:
-    """An arm that selects nothing, such as "zero-shot": the base model as it is."""
-    runs = runs_of(results, arm)
-    return bool(runs) and all(run.audit.rows == 0 for run in runs)
 
 
 def leading_arm(results: Results) -> ArmSummary | None:
@@ -62,27 +40,20 @@ def headline(results: Results) -> Headline:
     if lead is None:
         text = f"{results.baseline} is the only arm, so there is nothing to compare it with."
         return Headline("Nothing was compared.", "unclear", text, "")
-    base = next((s for s in results.summary if s.arm == results.baseline), None)
-    sentences = [_rows(results, lead), _defects(results, lead, base), *_learned(results, lead, base)]
+    sentences = [_rows(results, lead), *_selected(results, lead), *_learned(results, lead)]
     sentences += [_cost(results, lead), _caveats(results, lead)]
     verdict, tone = _verdict(results, lead)
     return Headline(verdict, tone, " ".join(s for s in sentences if s), _others(results, lead))
 
 
-def _measures(arm: ArmSummary) -> Iterable[tuple[str, Verdict | None]]:
-    yield "exact match", judge(arm.exact_match_gain)
-    yield "the judge's winning score", judge(arm.winning_score, neutral=1.0)
-    yield "defect rate", judge(arm.defect_gain, lower_is_better=True)
-
-
-def _verdict(results: Results, lead: ArmSummary) -> tuple[str, Verdict]:
-    """One line on the first measure there is: exact match, else the judge, else the defect rate."""
+def _verdict(results: Results, lead: ArmSummary) -> tuple[str, Claim]:
+    """One line on the first measure that compares."""
     name, base = lead.arm, results.baseline
-    for measure, verdict in _measures(lead):
-        if verdict == "unclear":
-            return f"No difference between {name} and {base} can be claimed on {measure}.", verdict
-        if verdict:
-            return f"{name} is {verdict} than {base} on {measure}.", verdict
+    for measure in results.measures:
+        if found := compared(measure, lead):
+            if found.claim == "unclear":
+                return f"No difference between {name} and {base} can be claimed on {measure.said}.", "unclear"
+            return f"{name} is {found.claim} than {base} on {measure.said}.", found.claim
     return _rows(results, lead), "unclear"
 
 
@@ -91,58 +62,60 @@ def _rows(results: Results, lead: ArmSummary) -> str:
     return f"{lead.arm} selected {rows} of {fmt.count(results.pool_audit.rows)} rows."
 
 
-def _against(means: tuple[Interval | None, Interval | None], gain: Interval, name: str) -> str:
-    """12.0% against 37.4% for random (difference -25.4 points, 95% interval [-29.0, -22.0])"""
-    mine, theirs = means
-    both = (
-        f"{fmt.percent(mine.mean)} against {fmt.percent(theirs.mean)} for {name} " if mine and theirs else ""
-    )
-    return f"{both}(difference {fmt.points(gain.mean)} points, 95% interval {fmt.bracket(gain, fmt.points)})"
+def _selected(results: Results, lead: ArmSummary) -> list[str]:
+    """What the measures of the selection say."""
+    measures = [m for m in results.measures if m.about == "selection"]
+    if results.pool_audit.defects is None:
+        return ["Which rows of this pool are defective is not known."]
+    found = [(m, how) for m in measures if (how := compared(m, lead))]
+    return [f"Its {_sentence(results, lead, m, how)}" for m, how in found]
 
 
-def _defects(results: Results, lead: ArmSummary, base: ArmSummary | None) -> str:
-    if lead.defect_gain is None:
-        return "" if lead.defect_rate else "Which rows of this pool are defective is not known."
-    verdict = judge(lead.defect_gain, lower_is_better=True)
-    end = {
-        "better": f"it holds fewer defects than {results.baseline}",
-        "worse": f"it holds more defects than {results.baseline}",
-        "unclear": "the interval covers zero, so no difference in defects can be claimed",
-    }[verdict or "unclear"]
-    pair = (lead.defect_rate, base.defect_rate if base else None)
-    return f"Its defect rate is {_against(pair, lead.defect_gain, results.baseline)}: {end}."
-
-
-def _learned(results: Results, lead: ArmSummary, base: ArmSummary | None) -> list[str]:
-    said = []
-    if gain := lead.exact_match_gain:
-        end = {
-            "better": f"the model trained on it answers better than {results.baseline}'s",
-            "worse": f"the model trained on it answers worse than {results.baseline}'s",
-            "unclear": "the interval covers zero, so no difference can be claimed",
-        }[judge(gain) or "unclear"]
-        pair = (lead.exact_match, base.exact_match if base else None)
-        seeds = fmt.plural(len(lead.seeds), "seed")
-        said.append(
-            f"After training, exact match is {_against(pair, gain, results.baseline)} over {seeds}: {end}."
-        )
-    if won := lead.winning_score:
-        end = {
-            "better": f"the judge prefers {lead.arm}",
-            "worse": f"the judge prefers {results.baseline}",
-            "unclear": "the interval covers 1, so the judge shows no preference",
-        }[judge(won, neutral=1.0) or "unclear"]
-        value = f"{fmt.score(won.mean)} {fmt.bracket(won, fmt.score)}"
-        said.append(f"The judge's winning score is {value}, where 1 is a draw: {end}.")
-    elif unread(results, lead.arm):
-        said.append(
-            "No question has a verdict that could be read for every seed, so there is no winning score."
-        )
+def _learned(results: Results, lead: ArmSummary) -> list[str]:
+    """What the measures of the model say, or why they say nothing."""
+    measures = [m for m in results.measures if m.about == "model" and m.compared]
+    said: list[str] = []
+    for measure in measures:
+        if found := compared(measure, lead):
+            sentence = _sentence(results, lead, measure, found)
+            starts_here = measure.difference and not said
+            said.append(f"After training, {sentence}" if starts_here else sentence[0].upper() + sentence[1:])
+        elif unread(results, lead.arm, measure):
+            said.append(f"No question could be read for every seed, so there is no {measure.title}.")
     if not any(run.trained for run in results.runs):
         said.append("Nothing was trained: this report tells what was selected, not what it is worth.")
     elif not said:
         said.append(f"No answers were compared with those of {results.baseline}.")
     return said
+
+
+def _sentence(results: Results, lead: ArmSummary, measure: Measure, found: Compared) -> str:
+    """exact match is 61.2% against 48.9% for random (difference ...) over 3 seeds: the model trained on it ..."""
+    names = {"arm": lead.arm, "baseline": results.baseline}
+    end = getattr(measure.wording, found.claim).format(**names)
+    form, where = fmt.UNITS[measure.unit], "zero"
+    if measure.difference:
+        value = _against(results, lead, measure, found)
+        seeds = f" over {fmt.plural(len(lead.seeds), 'seed')}" if measure.about == "model" else ""
+        said = f"{measure.said} is {value}{seeds}"
+    else:
+        where = form.plain(found.neutral)
+        value = f"{found.form(found.interval.mean)} {fmt.bracket(found.interval, found.form)}"
+        said = f"{measure.said} is {value}, where {where} is a draw"
+    return (
+        f"{said}: the interval covers {where}, so {end}." if found.claim == "unclear" else f"{said}: {end}."
+    )
+
+
+def _against(results: Results, lead: ArmSummary, measure: Measure, found: Compared) -> str:
+    """12.0% against 37.4% for random (difference -25.4 points, 95% interval [-29.0, -22.0])"""
+    form = fmt.UNITS[measure.unit]
+    base = next((s for s in results.summary if s.arm == results.baseline), None)
+    mine, theirs = lead.interval(measure.name), base and base.interval(measure.name)
+    both = f"{form.value(mine.mean)} against {form.value(theirs.mean)} for " if mine and theirs else ""
+    both += f"{results.baseline} " if both else ""
+    gap = f"{found.form(found.interval.mean)} {form.difference_in}".strip()
+    return f"{both}(difference {gap}, 95% interval {fmt.bracket(found.interval, found.form)})"
 
 
 def _cost(results: Results, lead: ArmSummary) -> str:
@@ -174,101 +147,24 @@ def _others(results: Results, lead: ArmSummary) -> str:
     skip = (lead.arm, results.baseline)
     rest = [s for s in results.summary if s.arm not in skip and not is_untrained(results, s.arm)]
     said = [_sorted_out(results, rest)] if rest else []
+    told = next((m for m in results.measures if m.about == "model" and m.difference), None)
     for arm in results.summary:
-        if is_untrained(results, arm.arm) and arm.exact_match:
-            said.append(f"Before any tuning ({arm.arm}) exact match is {fmt.percent(arm.exact_match.mean)}.")
+        if told and is_untrained(results, arm.arm) and (interval := arm.interval(told.name)):
+            value = fmt.UNITS[told.unit].value(interval.mean)
+            said.append(f"Before any tuning ({arm.arm}) {told.said} is {value}.")
     return " ".join(s for s in said if s)
 
 
 def _sorted_out(results: Results, rest: list[ArmSummary]) -> str:
-    """The other arms by how they compare with the baseline, on the first measure that they have."""
-    ways: list[tuple[str, Callable[[ArmSummary], Interval | None], float, bool, fmt.Format]] = [
-        ("exact match", lambda s: s.exact_match_gain, 0.0, False, fmt.points),
-        ("the judge's winning score", lambda s: s.winning_score, 1.0, False, fmt.score),
-        ("defect rate", lambda s: s.defect_gain, 0.0, True, fmt.points),
-    ]
-    for measure, get, neutral, lower, form in ways:
-        groups: dict[str, list[str]] = {"better": [], "worse": [], "unclear": []}
+    """The other arms by how they compare with the baseline, on the first measure that any of them has."""
+    for measure in results.measures:
+        groups: dict[Claim, list[str]] = {claim: [] for claim in WORDS}
         for arm in rest:
-            interval = get(arm)
-            if interval and (verdict := judge(interval, neutral, lower)):
-                groups[verdict].append(f"{arm.arm} ({form(interval.mean)})")
+            if found := compared(measure, arm):
+                groups[found.claim].append(f"{arm.arm} ({found.form(found.interval.mean)})")
         if any(groups.values()):
-            words = {"better": "better", "worse": "worse", "unclear": "no difference can be claimed for"}
-            found = [f"{words[v]}: {fmt.listing(names)}" for v, names in groups.items() if names]
+            words = WORDS | {"unclear": f"{WORDS['unclear']} for"}
+            said = [f"{words[claim]}: {fmt.listing(names)}" for claim, names in groups.items() if names]
             luck = " No interval is corrected for the number of arms compared." if len(rest) > 1 else ""
-            return f"The other arms against {results.baseline} on {measure}: {'; '.join(found)}.{luck}"
+            return f"The other arms against {results.baseline} on {measure.said}: {'; '.join(said)}.{luck}"
     return ""
-
-
-def part_kind(what: str) -> str:
-    """What played a part: an LLM, something embedded, or, where its name says neither, a given model."""
-    if "embedded" in what.lower():  # first, for "embedded, no LLM"
-        return "embedded"
-    return "LLM" if re.search(r"\bllms?\b", what, re.IGNORECASE) else "given"
-
-
-def parts_sentence(results: Results) -> str:
-    """Which parts were LLMs, said plainly; calls that were paid count even if no part admits to one."""
-    roles = [role for role, what in results.parts.items() if part_kind(what) == "LLM"]
-    usages = [results.total_usage, *(run.selection_usage for run in results.runs)]
-    if roles:
-        verb = "was an LLM" if len(roles) == 1 else "were LLMs"
-        return f"The {fmt.listing(roles)} {verb}; every other part ran without one."
-    if any(u.calls or u.cached_calls for u in usages):
-        return "LLMs were called, though no part below is named as one."
-    given = [f"{role} ({what})" for role, what in results.parts.items() if part_kind(what) == "given"]
-    if given:
-        return (
-            f"No LLM was called to tag, score or judge. Every part is embedded but the {fmt.listing(given)}."
-        )
-    return "No LLM was called: every part is embedded in tacos and ran on this machine."
-
-
-def unread(results: Results, arm: str) -> list[ArmRun]:
-    """The runs of an arm that were judged without one verdict that could be read."""
-    return [run for run in runs_of(results, arm) if run.pairwise and run.pairwise.winning_score is None]
-
-
-def row_warnings(results: Results) -> list[str]:
-    """What has no result: rows that a stage failed on, and comparisons of which no verdict could be read."""
-    lines = []
-    for arm in results.summary:
-        for run in unread(results, arm.arm):
-            count = run.pairwise.unparsed if run.pairwise else 0
-            lines.append(
-                f"{arm.arm}, seed {run.seed}, has no winning score: {fmt.plural(count, 'question')} unparsed"
-                " and none judged (the reasons are in reviews.jsonl of its judge folder)."
-            )
-    arms = [f"{arm.arm} ({found})" for arm in results.summary if (found := _failed(results, arm.arm))]
-    if arms:
-        lines.append(
-            "There are rows that a stage could give no answer for (pairs for compare, questions for judge):"
-            f" {fmt.listing(arms)}; no score is invented for them."
-        )
-    return lines
-
-
-def _failed(results: Results, arm: str) -> str:
-    """tag 12, compare 3 to 5: rows per seed."""
-    runs = runs_of(results, arm)
-    stages = dict.fromkeys(stage for run in runs for stage in run.failed)
-    return ", ".join(f"{s} {fmt.spread([run.failed.get(s, 0) for run in runs], fmt.count)}" for s in stages)
-
-
-def budget_warnings(results: Results) -> list[str]:
-    """A line for each of loss tokens, steps and template in which the trained arms differ too much."""
-    trained = [(f"{run.arm}, seed {run.seed}", run.trained) for run in results.runs if run.trained]
-    lines = []
-    for name in ("loss_tokens", "steps"):
-        values = sorted((getattr(t, name), label) for label, t in trained)
-        if values and values[-1][0] - values[0][0] > TOLERANCE * values[-1][0]:
-            (low, least), (high, most) = values[0], values[-1]
-            share = fmt.percent((high - low) / high)
-            lines.append(
-                f"The arms differ by {share} in {name.replace('_', ' ')}: {fmt.count(low)} ({least})"
-                f" to {fmt.count(high)} ({most})."
-            )
-    if len({t.template_hash for _, t in trained}) > 1:
-        lines.append("The arms were trained with different chat templates.")
-    return lines

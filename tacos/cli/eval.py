@@ -19,7 +19,7 @@ from tacos.errors import ConfigError, TacosError
 
 if TYPE_CHECKING:
     from eval.assets import Assets
-    from eval.mt_bench.pairs import Lengths, PairScores
+    from eval.mt_bench.pairs import Lengths, ModelPairScores
     from eval.mt_bench.score import SingleScores
     from eval.pairwise.reviews import ReviewFile
     from tacos.pipeline.evaluate import Evaluation
@@ -182,9 +182,9 @@ def judge_check(
     as_json: AsJson = False,
 ) -> None:
     """How far a judge can be trusted: accuracy, swap consistency and length bias on labelled pairs."""
-    from eval.judge_check import LongerJudge
-    from eval.judge_check import judge_check as check
-    from eval.labelled_pairs import read_labelled_pairs
+    from eval.judge_check.check import LongerJudge
+    from eval.judge_check.check import judge_check as check
+    from eval.judge_check.labelled_pairs import read_labelled_pairs
 
     labelled = read_labelled_pairs(pairs)
     asked = (
@@ -221,7 +221,7 @@ class Shown:
     def single(self, scores: SingleScores) -> None:
         self.finish("MT-Bench", [scores], {name: score.coverage for name, score in scores.models.items()})
 
-    def pairs(self, scores: PairScores) -> None:
+    def pairs(self, scores: ModelPairScores) -> None:
         rated = [scores.ratings] if scores.ratings else []
         coverage = {f"{pair.model_1} v {pair.model_2}": pair.coverage for pair in scores.pairs}
         self.finish("MT-Bench pairs", [scores, *rated], coverage)
@@ -247,17 +247,17 @@ class Shown:
 
     def write(self, title: str, scores: Sequence[Any]) -> Path:
         """Report, tables and plots into the folder, and to W&B."""
-        from eval.report.benchmark import to_tracker, write_bench_report
+        from eval.report.scores import track_scores, write_score_report
         from tacos.store.fingerprint import plain
         from tacos.tracking import Tracker, TrackingSettings
 
-        written = write_bench_report(self.folder, title, scores)
+        written = write_score_report(self.folder, title, scores)
         settings = self.run.settings if self.run else None
         tracking = settings.tracking if settings else TrackingSettings()
         config = {"benchmark": title, "settings": settings and plain(settings)}
         tracker = Tracker(tracking.project, self.folder.name, self.folder, config, tracking.mode, job="eval")
         try:
-            to_tracker(tracker, scores, written)
+            track_scores(tracker, scores, written)
         finally:
             tracker.finish()
         return written.html
@@ -267,7 +267,7 @@ def show(scores: Sequence[Any], report: Path | None) -> None:
     """Tables, then what could not be counted."""
     from rich.console import Console
 
-    from eval.report.benchmark import console_tables, problems_of
+    from eval.report.scores import console_tables, problems_of
 
     console = Console()
     for score in scores:

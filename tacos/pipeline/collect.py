@@ -6,20 +6,21 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from eval.pairwise.rules import points, summarise
-from eval.results import ArmRun, ArmSummary, Audit, Interval, Results, TagReport
-from eval.stats import bootstrap_mean, clustered_difference, clustered_mean, crossed_difference, crossed_mean
+from eval.benchmarks import benchmarks
+from eval.measures import Benchmark, Finished, Measure, Measured, Reading
+from eval.results import ArmRun, ArmSummary, Audit, Results, TagReport
+from eval.summary import arm_measure, run_measure
 from tacos.models.embedder import MINILM
 from tacos.pipeline.graph import ArmStages, Experiment
 from tacos.pipeline.pool import truth_of
 from tacos.pipeline.settings import TINY, ExperimentSettings
-from tacos.pipeline.stages import reviews_of
 from tacos.stage import ArtifactStore, Stage, git_commit, package_versions
 from tacos.store.files import read_jsonl
 from tacos.tracking import Usage
@@ -41,15 +42,12 @@ class Collector:
         self.load = store.folder(experiment.load)
         self.pool = Pool.read(self.load / "pool.parquet")
         self.truth = truth_of(self.load)
-        self.ids = {(a.arm, a.seed): self._selected(a) for a in experiment.arms}
-
-    def _selected(self, arm: ArmStages) -> list[str]:
-        if arm.select is None:
-            return []
-        return [row["id"] for row in read_jsonl(self.store.folder(arm.select) / "selection.jsonl")]
+        self.benchmarks = benchmarks()
 
     def results(self) -> Results:
         outcome = self.store.record(self.experiment.load).outcome
+        summaries = [self.summary(name) for name in self.settings.arms]
+        used = {name for found in summaries for name in found.measures}
         return Results(
             name=self.settings.name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -65,18 +63,42 @@ class Collector:
             budget=self.settings.budget,
             training_budget=training_budget(self.settings),
             questions=outcome.metrics["questions"],
+            measures=[m for b in self.benchmarks for m in b.measures if m.name in used],
             runs=[self.run(arm) for arm in self.experiment.arms],
-            summary=[self.summary(name) for name in self.settings.arms],
+            summary=summaries,
             tags=list(self.tags()),
             total_usage=self.used,
             versions=package_versions(),
             commit=git_commit(),
         )
 
+    @cached_property
+    def readings(self) -> dict[tuple[str, int, str], Reading]:
+        """By arm, seed and benchmark, what every run was examined by."""
+        return {
+            (arm.arm, arm.seed, benchmark.name): benchmark.read(self.finished(arm))
+            for arm in self.experiment.arms
+            for benchmark in self.benchmarks
+            if benchmark.stage in arm.stages()
+        }
+
+    def finished(self, arm: ArmStages) -> Finished:
+        stages = arm.stages()
+        return Finished(
+            folders={name: self.store.folder(stage) for name, stage in stages.items()},
+            metrics={name: self.store.record(stage).outcome.metrics for name, stage in stages.items()},
+            truth=self.truth,
+        )
+
     def run(self, arm: ArmStages) -> ArmRun:
-        folders = {name: self.store.folder(stage) for name, stage in arm.stages().items()}
-        answered = self.store.record(arm.answer).outcome.metrics if arm.answer else {}
-        matches = self.matches(arm)
+        folders = self.finished(arm).folders
+        ids = [row["id"] for row in read_jsonl(folders["select"] / "selection.jsonl")] if arm.select else []
+        examined = {
+            measure.name: run_measure(measure, reading)
+            for benchmark in self.benchmarks
+            if (reading := self.readings.get((arm.arm, arm.seed, benchmark.name)))
+            for measure in benchmark.measures
+        }
         return ArmRun(
             arm=arm.arm,
             method=arm.method,
@@ -84,67 +106,50 @@ class Collector:
             artifacts={
                 name: folder.relative_to(self.store.root).as_posix() for name, folder in folders.items()
             },
-            audit=audit(self.ids[arm.arm, arm.seed], self.pool, self.truth),
+            audit=audit(ids, self.pool, self.truth),
             selection_usage=self.selection_usage(arm.select),
             failed=failed_rows(arm, self.store),
             trained=read_trained(folders["train"]) if arm.train else None,
-            heldout_loss=answered.get("heldout_loss"),
-            exact_match=bootstrap_mean(matches) if matches else None,
-            pairwise=summarise(reviews_of(folders["judge"]), self.settings.baseline) if arm.judge else None,
+            measures={name: found for name, found in examined.items() if found},
         )
 
     def selection_usage(self, select: Stage | None) -> Usage:
         """What the selection rests on, as first paid; the pool itself costs every arm the same and is left out."""
         return sum((self.store.record(s).usage.as_first_paid() for s in selecting(select)), Usage())
 
-    def matches(self, arm: ArmStages) -> list[float]:
-        """1.0 or 0.0 per checkable question, in question order."""
-        if arm.answer is None:
-            return []
-        rows = read_jsonl(self.store.folder(arm.answer) / "matches.jsonl")
-        return [float(row["exact_match"]) for row in rows]
-
     def seeds(self, name: str) -> list[ArmStages]:
         return [arm for arm in self.experiment.arms if arm.arm == name]
 
     def summary(self, name: str) -> ArmSummary:
         arms, base = self.seeds(name), self.seeds(self.settings.baseline)
-        matches, base_matches = [[self.matches(a) for a in group] for group in (arms, base)]
-        defects, base_defects = self.defects(arms), self.defects(base)
-        # Zero-shot answers are one artifact for all seeds: one loss, not three equal ones with a sure mean.
-        answered = {a.answer.fingerprint: a.answer for a in arms if a.answer}.values()
-        losses = [self.store.record(stage).outcome.metrics["heldout_loss"] for stage in answered]
-        other = name != self.settings.baseline
+        examined = {
+            measure.name: arm_measure(
+                measure,
+                self.measured(arms, benchmark, measure),
+                self.measured(base, benchmark, measure) if name != self.settings.baseline else None,
+            )
+            for benchmark in self.benchmarks
+            for measure in benchmark.measures
+        }
         return ArmSummary(
             arm=name,
             method=self.settings.arms[name].method,
             seeds=[arm.seed for arm in arms],
-            defect_rate=clustered_mean(defects) if defects else None,
-            exact_match=crossed_mean(matches) if matches[0] else None,
-            heldout_loss=bootstrap_mean(losses) if losses and None not in losses else None,
-            winning_score=self.winning(arms),
-            exact_match_gain=crossed_difference(matches, base_matches).interval
-            if other and matches[0]
-            else None,
-            defect_gain=clustered_difference(defects, base_defects)
-            if other and defects and base_defects
-            else None,
+            measures={name: found for name, found in examined.items() if found},
         )
 
-    def defects(self, arms: Sequence[ArmStages]) -> list[dict[str, float]]:
-        """Per seed that selects anything, row id -> 1.0 for a defective row; empty where it is not known."""
-        if self.truth is None:
-            return []
-        selections = [self.ids[arm.arm, arm.seed] for arm in arms]
-        return [{i: float(self.truth[i].defect is not None) for i in ids} for ids in selections if ids]
-
-    def winning(self, arms: Sequence[ArmStages]) -> Interval | None:
-        """Over the questions that were parsed for every seed."""
-        reviews = [reviews_of(self.store.folder(arm.judge)) for arm in arms if arm.judge]
-        if not reviews:
-            return None
-        parsed = [i for i in range(len(reviews[0])) if all(r[i].result != "unparsed" for r in reviews)]
-        return crossed_mean([points([r[i] for i in parsed]) for r in reviews]) if parsed else None
+    def measured(
+        self, arms: Sequence[ArmStages], benchmark: Benchmark, measure: Measure
+    ) -> list[Measured | None]:
+        """Per seed. Zero-shot answers are one artifact for all seeds, so a measure over runs has one entry of them:
+        three equal ones would make a sure mean."""
+        found: dict[str, Measured | None] = {}
+        for arm in arms:
+            stage = arm.stages().get(benchmark.stage)
+            reading = self.readings.get((arm.arm, arm.seed, benchmark.name))
+            key = stage.fingerprint if stage and measure.items == "runs" else str(arm.seed)
+            found[key] = reading.values.get(measure.name) if reading else None
+        return list(found.values())
 
     def tags(self) -> list[TagReport]:
         """Of the first seed of every arm that tags."""
@@ -193,7 +198,6 @@ def audit(ids: Sequence[str], pool: Pool, truth: dict[str, Truth] | None) -> Aud
     if truth is not None and len(ids):
         rows = [truth[i] for i in ids]
         known = {
-            "defect_rate": bootstrap_mean([float(r.defect is not None) for r in rows]),
             "defects": dict(Counter(r.defect for r in rows if r.defect).most_common()),
             "skills": dict(Counter(r.skill for r in rows).most_common()),
             "skills_total": len({t.skill for t in truth.values()}),

@@ -33,8 +33,8 @@ from eval.generate.backends import GenerateSettings, Generator, LLMGenerator, Tr
 from eval.generate.vllm import VLLMGenerator
 from eval.judge import LLMJudge, LLMJudgeSettings, PairJudge, ReferenceJudge
 from eval.mt_bench.files import Problem, write_pairs, write_single
-from eval.mt_bench.judging import JudgeSettings, by_question, judge_pairs, judge_single
-from eval.mt_bench.pairs import PairScores, score_pairs
+from eval.mt_bench.judging import MTBenchJudgeSettings, by_question, judge_pairs, judge_single
+from eval.mt_bench.pairs import ModelPairScores, score_pairs
 from eval.mt_bench.prompts import JudgePrompt, lengths_from_prompts, read_prompts
 from eval.mt_bench.score import MAX_NEW_TOKENS, TEMPERATURES, SingleScores, score_single
 from eval.pairwise.five_sets import known_set
@@ -71,7 +71,7 @@ class EvaluateSettings(ModelsSettings):
     answering: AnsweringSettings = AnsweringSettings()
     judge: str = "judge"
     """Which of the configured `llms` judges; "reference" is the embedded one, for question sets and judge-check."""
-    mt_bench: JudgeSettings = JudgeSettings()
+    mt_bench: MTBenchJudgeSettings = MTBenchJudgeSettings()
     alpaca_eval: PreferenceSettings = PreferenceSettings()
     pairwise: LLMJudgeSettings = LLMJudgeSettings()
     seed: int = Field(0, ge=0)
@@ -127,7 +127,7 @@ class Evaluation:
         write_single(out / "judgments.jsonl", rows)
         return score_single([out / "judgments.jsonl"], bench.questions, against=against)
 
-    def compare_mt_bench(self, answers: Sequence[Path], out: Path) -> PairScores:
+    def compare_mt_bench(self, answers: Sequence[Path], out: Path) -> ModelPairScores:
         """Have every two models in `answers` compared in both orders; scores of `out/pair_judgments.jsonl`.
 
         Raises: TacosError unless there are two models.

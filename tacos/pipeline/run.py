@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -62,6 +61,7 @@ def run_experiment(settings: ExperimentSettings, retry_failed: bool = False) -> 
     Raises: TacosError for what went wrong, with finished stages kept.
     """
     from eval.report.experiment import write_report  # matplotlib, which a selection does without
+    from eval.report.track import track
 
     started, ledger = time.perf_counter(), Ledger()
     experiment = Experiment(settings)
@@ -121,36 +121,6 @@ def check_before_paying(experiment: Experiment, store: ArtifactStore) -> None:
             f"the reference judge needs references, and none of {len(questions)} test questions has one: "
             "set eval.judge.by=llm, or use pool.holdout"
         )
-
-
-def track(tracker: Tracker, results: Results, plots: Mapping[str, Path]) -> None:
-    """Tables, numbers and plots of the report, to W&B."""
-    rows = []
-    for s in results.summary:
-        row: dict[str, Any] = {"arm": s.arm, "method": s.method}
-        for field in ("defect_rate", "exact_match", "heldout_loss", "winning_score"):
-            interval = getattr(s, field)
-            row |= {field: interval and interval.mean, f"{field}_low": interval and interval.low}
-            row |= {f"{field}_high": interval and interval.high}
-        rows.append(row)
-        tracker.summary({f"{s.arm}/{k}": v for k, v in row.items() if isinstance(v, float)})
-    tracker.table("summary", rows)
-    tracker.table("runs", [flat(r) for r in results.runs])
-    for name, path in plots.items():
-        tracker.image(f"plots/{name}", path)
-    tracker.summary({f"usage/{k}": v for k, v in results.total_usage.model_dump().items()})
-
-
-def flat(record: Record, prefix: str = "") -> dict[str, Any]:
-    """A record as one row: numbers and text by dotted name, the rest as JSON."""
-    row: dict[str, Any] = {}
-    for key, value in record:
-        name = f"{prefix}{key}"
-        if isinstance(value, Record):
-            row |= flat(value, f"{name}.")
-        else:
-            row[name] = value if isinstance(value, int | float | str | None) else json.dumps(plain(value))
-    return row
 
 
 class PlannedStage(Record):

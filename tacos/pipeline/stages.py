@@ -17,7 +17,7 @@ from eval.judge import (
     ReferenceJudge,
     judge_request,
 )
-from eval.pairwise.rules import Judged, compare
+from eval.pairwise.rules import compare
 from tacos.data.read import read_pool
 from tacos.errors import ConfigError, PoolError
 from tacos.llm.backends import engine, ray
@@ -251,8 +251,3 @@ def comparisons(questions: list[Question], answers: Path, opponent: Path) -> lis
 def answers_of(folder: Path) -> dict[str, Answer]:
     rows = (Answer.model_validate(row) for row in read_jsonl(folder / "answers.jsonl"))
     return {row.question_id: row for row in rows}
-
-
-def reviews_of(folder: Path) -> list[Judged]:
-    rows = read_jsonl(folder / "reviews.jsonl")
-    return [Judged.model_validate({k: v for k, v in row.items() if k != "question_id"}) for row in rows]

@@ -6,7 +6,17 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from eval.results import ArmRun, ArmSummary, Audit, Interval, Pairwise, Results, TagReport
+from eval.benchmarks import benchmarks
+from eval.results import (
+    ArmMeasure,
+    ArmRun,
+    ArmSummary,
+    Audit,
+    Interval,
+    Results,
+    RunMeasure,
+    TagReport,
+)
 from tacos.tracking import Usage
 from tacos.types import Trained
 
@@ -106,6 +116,8 @@ def make_results(
     base = next(a for a in arms if a.name == "random")
     pool = _audit(rng, POOL_ROWS, 79, 0.371, truth)
     runs = [_run(rng, arm, seed, truth, training, pool) for arm in arms for seed in range(seeds)]
+    summary = [_summary(a, base, seeds, truth, training, half_width) for a in arms]
+    used = {name for s in summary for name in s.measures}
     if uneven:
         runs[0] = _heavier(runs[0])
     return Results(
@@ -123,8 +135,9 @@ def make_results(
         budget=BUDGET,
         training_budget="60 steps of 600 loss tokens per arm" if training else "no training",
         questions=QUESTIONS if training else 0,
+        measures=[m for b in benchmarks() for m in b.measures if m.name in used],
         runs=runs,
-        summary=[_summary(a, base, seeds, truth, training, half_width) for a in arms],
+        summary=summary,
         tags=[_tags("tacos"), _tags("tacos-llm", extra=900)] if tags else [],
         total_usage=sum((a.usage for a in arms), Usage(seconds=211.4)),
         versions={"tacos": "0.1.0", "torch": "2.9.1", "transformers": "5.1.0", "numpy": "2.3.4"},
@@ -168,7 +181,6 @@ def _audit(rng: random.Random, rows: int, words: float, defects: float, truth: b
     if truth and rows:
         skills = {s: n for s, n in _shares(rng, SKILLS, rows, 0.93 if rows == BUDGET else 1).items() if n}
         known = {
-            "defect_rate": rate(defects, 0.03, rows),
             "defects": _shares(rng, KINDS, round(rows * defects)),
             "skills": skills,
             "skills_total": len(SKILLS),
@@ -177,7 +189,7 @@ def _audit(rng: random.Random, rows: int, words: float, defects: float, truth: b
 
 
 def _run(rng: random.Random, arm: Arm, seed: int, truth: bool, training: bool, pool: Audit) -> ArmRun:
-    trained, judged = None, None
+    trained, measures = None, {}
     if training and arm.rows:
         trained = Trained(
             samples=arm.rows,
@@ -193,30 +205,34 @@ def _run(rng: random.Random, arm: Arm, seed: int, truth: bool, training: bool, p
     if training and arm.name != "random":
         win = round(QUESTIONS * min(0.9, max(0.02, 0.36 + 2.2 * (arm.exact_match - 0.489))))
         lose = round((QUESTIONS - win) * 0.55)
-        score = interval(1 + (win - lose) / QUESTIONS, 0.13, QUESTIONS)
-        judged = Pairwise(
-            opponent="random",
-            win=win,
-            tie=QUESTIONS - win - lose,
-            lose=lose,
-            unparsed=0,
-            winning_score=score,
-            longer_wins=0.56,
+        measures["winning_score"] = _of_run(
+            interval(1 + (win - lose) / QUESTIONS, 0.13, QUESTIONS),
+            counts={"win": win, "tie": QUESTIONS - win - lose, "lose": lose},
+            beside={"longer_wins": 0.56},
         )
     stages = ("pool", "embed", "tag", "score", "select", "train", "generate", "judge")
     exact = rate(arm.exact_match + rng.uniform(-0.025, 0.025), 0.06, QUESTIONS)
+    artifacts = {s: f"{s}/{rng.getrandbits(64):016x}" for s in (stages if training else stages[:5])}
+    audit = pool if arm.rows == pool.rows else _audit(rng, arm.rows, arm.words, arm.defect_rate, truth)
+    if training:
+        measures["heldout_loss"] = RunMeasure(value=arm.loss + rng.uniform(-0.02, 0.02))
+        measures["exact_match"] = _of_run(exact)
+    if truth and arm.rows:
+        measures["defect_rate"] = _of_run(rate(arm.defect_rate, 0.03, arm.rows))
     return ArmRun(
         arm=arm.name,
         method=arm.method,
         seed=seed,
-        artifacts={s: f"{s}/{rng.getrandbits(64):016x}" for s in (stages if training else stages[:5])},
-        audit=pool if arm.rows == pool.rows else _audit(rng, arm.rows, arm.words, arm.defect_rate, truth),
+        artifacts=artifacts,
+        audit=audit,
         selection_usage=arm.usage,
         trained=trained,
-        heldout_loss=arm.loss + rng.uniform(-0.02, 0.02) if training else None,
-        exact_match=exact if training else None,
-        pairwise=judged,
+        measures=measures,
     )
+
+
+def _of_run(value: Interval, **more: Any) -> RunMeasure:
+    return RunMeasure(value=value.mean, interval=value, **more)
 
 
 def _heavier(run: ArmRun) -> ArmRun:
@@ -227,20 +243,22 @@ def _heavier(run: ArmRun) -> ArmRun:
 
 def _summary(arm: Arm, base: Arm, seeds: int, truth: bool, training: bool, half: float) -> ArmSummary:
     other = arm.name != base.name
-    known = truth and arm.rows > 0
     n = QUESTIONS * seeds
     gain, score = arm.exact_match - base.exact_match, 1 + 2 * (arm.exact_match - base.exact_match)
-    return ArmSummary(
-        arm=arm.name,
-        method=arm.method,
-        seeds=list(range(seeds)),
-        defect_rate=rate(arm.defect_rate, 0.021, arm.rows * seeds) if known else None,
-        exact_match=rate(arm.exact_match, 0.041, n) if training else None,
-        heldout_loss=interval(arm.loss, 0.05, n) if training else None,
-        winning_score=interval(score, 0.09, n) if training and other else None,
-        exact_match_gain=interval(gain, half, n) if training and other else None,
-        defect_gain=interval(arm.defect_rate - base.defect_rate, 0.035, n) if known and other else None,
-    )
+    measures = {}
+    if training:
+        measures["exact_match"] = ArmMeasure(
+            interval=rate(arm.exact_match, 0.041, n), gain=interval(gain, half, n) if other else None
+        )
+        measures["heldout_loss"] = ArmMeasure(interval=interval(arm.loss, 0.05, n))
+    if training and other:
+        measures["winning_score"] = ArmMeasure(interval=interval(score, 0.09, n))
+    if truth and arm.rows:
+        fewer = interval(arm.defect_rate - base.defect_rate, 0.035, n)
+        measures["defect_rate"] = ArmMeasure(
+            interval=rate(arm.defect_rate, 0.021, arm.rows * seeds), gain=fewer if other else None
+        )
+    return ArmSummary(arm=arm.name, method=arm.method, seeds=list(range(seeds)), measures=measures)
 
 
 def _tags(arm: str, extra: int = 0) -> TagReport:

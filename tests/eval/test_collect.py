@@ -48,9 +48,9 @@ def selected(tmp_path_factory: pytest.TempPathFactory) -> Results:
 def test_rows_that_every_seed_selects_count_once(selected: Results) -> None:
     for summary in selected.summary:
         runs = [r for r in selected.runs if r.arm == summary.arm]
-        interval, single = summary.defect_rate, runs[0].audit.defect_rate
+        interval, single = summary.interval("defect_rate"), runs[0].measures["defect_rate"].interval
         assert interval is not None and single is not None
-        means = [r.audit.defect_rate.mean for r in runs if r.audit.defect_rate]
+        means = [r.measures["defect_rate"].value or 0.0 for r in runs]
         assert interval.mean == pytest.approx(sum(means) / 3)
         if summary.arm == "random":
             assert runs[0].audit.rows < interval.n < 3 * runs[0].audit.rows
@@ -61,10 +61,12 @@ def test_rows_that_every_seed_selects_count_once(selected: Results) -> None:
 
 def test_differences_are_over_the_rows_of_both_arms(selected: Results) -> None:
     arms = {s.arm: s for s in selected.summary}
-    gain, base = arms["longest"].defect_gain, arms["random"].defect_rate
-    assert gain is not None and base is not None and arms["longest"].defect_rate is not None
+    gain, base = arms["longest"].gain("defect_rate"), arms["random"].interval("defect_rate")
+    own = arms["longest"].interval("defect_rate")
+    assert gain is not None and base is not None and own is not None
+    assert arms["random"].gain("defect_rate") is None
     assert base.n < gain.n < base.n + 60
-    assert gain.mean == pytest.approx(arms["longest"].defect_rate.mean - base.mean)
+    assert gain.mean == pytest.approx(own.mean - base.mean)
 
 
 def stage(name: str, failed: int, **inputs: Stage) -> Stage:
@@ -103,8 +105,8 @@ def test_a_judge_that_cannot_be_read_leaves_a_report(tmp_path: Path, monkeypatch
         },
         eval={"generate": {"max_new_tokens": 4}},
     )
-    judged = results.runs[0].pairwise
-    assert judged is not None and judged.unparsed == 3 and judged.winning_score is None
-    assert results.runs[0].failed == {"judge": 3} and results.summary[0].winning_score is None
+    judged = results.runs[0].measures["winning_score"]
+    assert (judged.unread, judged.value, judged.interval) == (3, None, None)
+    assert results.runs[0].failed == {"judge": 3} and results.summary[0].interval("winning_score") is None
     report = (tmp_path / "runs" / "small" / "report.md").read_text()
-    assert "longest, seed 0, has no winning score: 3 questions unparsed" in report
+    assert "longest, seed 0, has no winning score: 3 questions unread" in report

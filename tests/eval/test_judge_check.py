@@ -8,15 +8,13 @@ from pathlib import Path
 import pytest
 
 from eval.judge import Comparison, LLMJudge, ReferenceJudge, Verdict
-from eval.judge_check import LongerJudge, ScoreJudge, judge_check
-from eval.labelled_pairs import (
+from eval.judge_check.check import LongerJudge, ScoreJudge, judge_check
+from eval.judge_check.labelled_pairs import (
     LabelledPair,
     LabelledPairs,
-    from_expert_pairs,
     read_labelled_pairs,
-    write_labelled_pairs,
 )
-from tacos.data.expert_pairs import ExpertPair, ExpertPairs, read_expert_pairs
+from tacos.data.expert_pairs import read_expert_pairs
 from tacos.errors import TacosError
 from tacos.llm.backends.scripted import ScriptedLLM
 
@@ -175,30 +173,20 @@ def test_labels_that_count_from_zero_are_refused(tmp_path):
         read_labelled_pairs(tmp_path / "absent.jsonl")
 
 
-def test_written_pairs_read_the_same(tmp_path):
-    pairs = labelled(pair(1, 1), pair(2, None), pair(3, 2).model_copy(update={"reference": "r"}))
-    write_labelled_pairs(tmp_path / "p.jsonl", pairs)
-    assert read_labelled_pairs(tmp_path / "p.jsonl").pairs == pairs.pairs
-
-
-def test_expert_pairs_are_placed_by_lot_and_identical_ones_tie():
-    experts = [
-        ExpertPair(id=f"e-{i}", instruction="q", input="i", revised=f"better {i}", original="worse")
-        for i in range(200)
-    ]
-    same = ExpertPair(id="e-same", instruction="q", revised="x", original="x")
-    pairs = from_expert_pairs(ExpertPairs(pairs=[*experts, same]), "e").pairs
-    assert pairs[-1].label is None and pairs[0].instruction == "q\n\ni"
-    for p in pairs[:-1]:
-        assert (p.output_1 if p.label == 1 else p.output_2).startswith("better")
-    assert 70 < sum(p.label == 1 for p in pairs) < 130
-    assert from_expert_pairs(ExpertPairs(pairs=experts), "e", seed=1).pairs != pairs[:-1]
-
-
 def test_longer_wins_on_the_released_expert_pairs(shared):
     """206 of 243 pairs that differ: 84.8% (83.3% with the 11 identical pairs as halves)."""
     expert = read_expert_pairs(shared / "data/expert_pairs/valid.csv")
-    report = judge_check(LongerJudge(), from_expert_pairs(expert, "valid"))
+    pairs = [
+        LabelledPair(
+            id=pair.id,
+            instruction=pair.prompt,
+            output_1=pair.revised,
+            output_2=pair.original,
+            label=None if pair.identical else 1,
+        )
+        for pair in expert.pairs
+    ]
+    report = judge_check(LongerJudge(), LabelledPairs(source="valid", pairs=pairs))
     assert (report.pairs, report.tied_labels, report.all.n) == (254, 11, 243)
     assert report.all.accuracy.mean == pytest.approx(206 / 243)
     assert report.all.accuracy.low < 0.83 and report.longer_baseline == report.all

@@ -9,7 +9,7 @@ import pytest
 
 from eval.generate.answers import read_answers
 from eval.mt_bench.files import read_pairs, read_single, write_pairs, write_single
-from eval.mt_bench.judging import JudgeSettings, by_question, judge_pairs, judge_single
+from eval.mt_bench.judging import MTBenchJudgeSettings, by_question, judge_pairs, judge_single
 from eval.mt_bench.pairs import score_pairs
 from eval.mt_bench.prompts import lengths_from_prompts, pick, prompt_name, read_prompts, take_apart
 from eval.mt_bench.score import CATEGORIES, NEED_REFERENCE, TEMPERATURES, score_single, slots_of
@@ -488,7 +488,7 @@ def test_single_judging_by_hand(prompts):
 
 def test_bad_replies_never_stop_the_rest(prompts, tmp_path):
     said = iter(["fine [[7]]", RuntimeError("boom"), "I refuse.", "draft [[3]] no: [[08]]"])
-    once = JudgeSettings(reask=0)
+    once = MTBenchJudgeSettings(reask=0)
     run = judge_single(ScriptedLLM(lambda request: next(said)), OURS, QUESTIONS, REFERENCES, prompts, once)
     assert [row.score for row in run.rows] == [7, None, None, 8]
     assert run.rows[1].judgment == FAILED and "boom" in run.rows[1].error
@@ -513,7 +513,7 @@ def test_an_unreadable_verdict_is_asked_again_and_the_last_reply_is_kept(prompts
 
 def test_fastchat_parser_for_parity(prompts):
     llm = ScriptedLLM(lambda request: "see [1], [[4]] or rather [[6]]")
-    settings = JudgeSettings(parser="fastchat")
+    settings = MTBenchJudgeSettings(parser="fastchat")
     run = judge_single(llm, OURS, QUESTIONS, REFERENCES, prompts, settings)
     assert {row.score for row in run.rows} == {4}
 

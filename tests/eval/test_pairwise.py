@@ -19,7 +19,6 @@ from eval.pairwise.rules import (
     compare,
     first_position_rate,
     longer_wins,
-    summarise,
     swap_consistency,
     tally,
     winning_score,
@@ -87,9 +86,9 @@ def test_tally_and_winning_score_by_hand():
 
 def test_nothing_judged_has_no_score_and_counts_the_unparsed():
     rows = [Judged(order_1=UNREAD, order_2=UNREAD, result="unparsed", length_a=1, length_b=2)]
-    summary = summarise(rows * 3, "random")
-    assert (summary.win, summary.tie, summary.lose, summary.unparsed) == (0, 0, 0, 3)
-    assert summary.winning_score is None and winning_score([]) is None
+    counts = tally(rows * 3)
+    assert (counts.win, counts.tie, counts.lose, counts.unparsed) == (0, 0, 0, 3)
+    assert winning_score(rows * 3) is None and winning_score([]) is None
 
 
 def test_longer_wins_by_hand():
@@ -144,10 +143,9 @@ def test_compare_with_the_reference_judge():
     rows = compare(ReferenceJudge(), ITEMS)
     assert [r.result for r in rows] == ["win", "lose", "tie", "unparsed"]
     assert [(r.length_a, r.length_b) for r in rows[:2]] == [(8, 8), (3, 4)]
-    summary = summarise(rows, "random")
-    assert (summary.win, summary.tie, summary.lose, summary.unparsed) == (1, 1, 1, 1)
-    assert summary.winning_score.mean == 1 and summary.opponent == "random"
-    assert summary.longer_wins == 1.0
+    counts, score = tally(rows), winning_score(rows)
+    assert (counts.win, counts.tie, counts.lose, counts.unparsed) == (1, 1, 1, 1)
+    assert score is not None and score.mean == 1 and longer_wins(rows) == 1.0
 
 
 def row(number: int, scores: object = "[9, 8]", reverse: object = "[7, 9]", **more: object) -> dict:

@@ -14,10 +14,14 @@ import pytest
 from rich.console import Console
 
 from eval.report import format as fmt
-from eval.report import tables as tables
-from eval.report.experiment import ReportPaths, console_table, load_results, markdown_table, write_report
-from eval.report.text import budget_warnings, headline, judge, parts_sentence, row_warnings
-from eval.results import Interval, Pairwise, Results
+from eval.report.arms import main_table
+from eval.report.claims import claim
+from eval.report.experiment import ReportPaths, console_table, load_results, write_report
+from eval.report.layout import to_markdown
+from eval.report.notices import budget_warnings, parts_sentence, row_warnings
+from eval.report.table import Cell, Table, pairs_table
+from eval.report.text import headline
+from eval.results import ArmMeasure, Interval, Results, RunMeasure
 from tacos.tracking import Usage
 from tests.eval.fixtures import ARMS, interval, make_results
 
@@ -62,12 +66,13 @@ def written(full: Results, tmp_path_factory: pytest.TempPathFactory) -> ReportPa
 def with_gain(mean: float, half: float, winning: float = 1.0, defect: float = 0.0, seeds: int = 3) -> Results:
     """A small experiment in which the leading arm's differences are the given ones."""
     results = make_results(arms=SMALL, seeds=seeds)
+    measures = results.summary[0].measures
     changed = {
-        "exact_match_gain": interval(mean, half, 120),
-        "winning_score": interval(winning, half, 120),
-        "defect_gain": interval(defect, half, 300),
+        "exact_match": measures["exact_match"].model_copy(update={"gain": interval(mean, half, 120)}),
+        "winning_score": ArmMeasure(interval=interval(winning, half, 120)),
+        "defect_rate": measures["defect_rate"].model_copy(update={"gain": interval(defect, half, 300)}),
     }
-    lead = results.summary[0].model_copy(update=changed)
+    lead = results.summary[0].model_copy(update={"measures": measures | changed})
     return results.model_copy(update={"summary": [lead, *results.summary[1:]]})
 
 
@@ -112,7 +117,7 @@ def test_html_has_every_section(written: ReportPaths) -> None:
 
 
 def test_plots_are_pictures_and_the_markdown_shows_each(written: ReportPaths) -> None:
-    names = {"exact_match", "win_tie_lose", "defects", "skills", "lengths", "cost", "tags_1", "tags_2"}
+    names = {"exact_match", "winning_score", "defects", "skills", "lengths", "cost", "tags_1", "tags_2"}
     assert set(written.plots) == names
     markdown = written.markdown.read_text()
     for name, path in written.plots.items():
@@ -150,19 +155,20 @@ def test_every_number_of_the_main_table_is_in_results_json(full: Results, writte
     """Votes are summed over seeds, prompt and completion tokens added; all else stands there as it is."""
     known = spellings(json.loads(written.results.read_text()))
     for arm in full.summary:
-        judged = [r.pairwise for r in full.runs if r.arm == arm.arm and r.pairwise]
-        known |= {fmt.count(sum(getattr(p, name) for p in judged)) for name in ("win", "tie", "lose")}
+        runs = [r.measures for r in full.runs if r.arm == arm.arm and "winning_score" in r.measures]
+        levels = ("win", "tie", "lose")
+        known |= {fmt.count(sum(m["winning_score"].counts[name] for m in runs)) for name in levels}
     known |= {
         fmt.count(u.prompt_tokens + u.completion_tokens) for u in (r.selection_usage for r in full.runs)
     }
-    for row in tables.main_table(full).rows:
+    for row in main_table(full).rows:
         for cell in row.cells[1:]:
             for number in re.findall(r"[+-]?\d[\d,.]*\d|\d", f"{cell.text} {cell.sub}"):
                 assert number in known, (row.arm, cell)
 
 
 def test_main_table_says_what_the_summary_says(full: Results) -> None:
-    table = tables.main_table(full)
+    table = main_table(full)
     assert [row.arm for row in table.rows][:2] == ["tacos-llm", "tacos"]  # best exact match first
     assert [row.arm for row in table.rows if row.marked] == ["random"]
     tacos = dict(zip([c.label for c in table.columns], table.rows[1].cells, strict=True))
@@ -191,7 +197,7 @@ def test_bare_run_leaves_sections_out(tmp_path: Path) -> None:
     assert said.verdict == "tacos selected 300 of 2,871 rows."
     assert "Nothing was trained" in said.paragraph and "defective is not known" in said.paragraph
     assert said.others == ""
-    labels = {column.label for column in tables.main_table(results).columns}
+    labels = {column.label for column in main_table(results).columns}
     assert not labels & {"defect rate", "exact match", "held-out loss", "winning score", "steps"}
 
 
@@ -270,17 +276,18 @@ def with_runs(results: Results, arm: str, **changed: Any) -> Results:
 
 
 def test_an_arm_without_a_readable_verdict_keeps_the_report(tmp_path: Path) -> None:
-    unread = Pairwise(opponent="random", win=0, tie=0, lose=0, unparsed=120)
-    results = with_runs(make_results(arms=SMALL, seeds=1), "tacos", pairwise=unread)
-    changed = {"winning_score": None, "exact_match_gain": None}
+    counts = {"win": 0, "tie": 0, "lose": 0}
+    unread = {"winning_score": RunMeasure(value=None, unread=120, counts=counts)}
+    results = with_runs(make_results(arms=SMALL, seeds=1), "tacos", measures=unread)
+    nothing = {"measures": {"winning_score": ArmMeasure(interval=None)}}
     results = results.model_copy(
-        update={"summary": [results.summary[0].model_copy(update=changed), *results.summary[1:]]}
+        update={"summary": [results.summary[0].model_copy(update=nothing), *results.summary[1:]]}
     )
     paths = write_report(results, tmp_path)
-    cells = cells_of(tables.main_table(results), "tacos")
+    cells = cells_of(main_table(results), "tacos")
     assert (cells["win / tie / lose"].text, cells["winning score"].text) == ("-", "-")
     for text in (paths.markdown.read_text(), paths.html.read_text()):
-        assert "tacos, seed 0, has no winning score: 120 questions unparsed and none judged" in text
+        assert "tacos, seed 0, has no winning score: 120 questions unread and none read" in text
     assert "so there is no winning score" in headline(results).paragraph
     assert load_results(paths.results) == results
 
@@ -309,8 +316,8 @@ def test_an_unknown_price_is_never_shown_as_free(tmp_path: Path) -> None:
     results = with_runs(make_results(arms=SMALL), "tacos", selection_usage=unpriced)
     results = with_runs(results, "car", selection_usage=Usage(calls=9, unpriced_calls=4, cost_usd=0.5))
     results = results.model_copy(update={"total_usage": unpriced})
-    table = tables.main_table(results)
-    assert cells_of(table, "tacos")["money"] == tables.Cell("-", "price unknown")
+    table = main_table(results)
+    assert cells_of(table, "tacos")["money"] == Cell("-", "price unknown")
     assert cells_of(table, "car")["money"].text == "$0.50 + unpriced"
     assert cells_of(table, "random")["money"].text == "$0"
     assert "9 paid LLM calls (price unknown)" in headline(results).paragraph
@@ -319,10 +326,10 @@ def test_an_unknown_price_is_never_shown_as_free(tmp_path: Path) -> None:
     assert "without prices in the config" in markdown
     for arm in ("random", "car"):
         results = with_runs(results, arm, selection_usage=unpriced)
-    assert "- (price unknown)" in markdown_table(tables.main_table(results))  # no column of dashes is dropped
+    assert "- (price unknown)" in to_markdown(main_table(results))  # no column of dashes is dropped
 
 
-def cells_of(table: tables.Table, arm: str) -> dict[str, tables.Cell]:
+def cells_of(table: Table, arm: str) -> dict[str, Cell]:
     row = next(row for row in table.rows if row.arm == arm)
     return dict(zip([c.label for c in table.columns], row.cells, strict=True))
 
@@ -343,7 +350,7 @@ def test_names_from_users_do_not_break_the_page(tmp_path: Path) -> None:
     paths = write_report(make_results(arms=(odd, *SMALL[1:])), tmp_path)
     assert "a&lt;b&gt;|$x$_y &amp; co" in paths.html.read_text()
     assert "<b>|" not in paths.html.read_text()
-    assert "a<b>\\|$x$_y & co" in paths.markdown.read_text()
+    assert r"a\<b\>\|\$x\$\_y & co" in paths.markdown.read_text()
 
 
 def test_console_table_keeps_every_digit_in_80_columns(full: Results) -> None:
@@ -353,12 +360,12 @@ def test_console_table_keeps_every_digit_in_80_columns(full: Results) -> None:
     assert "…" not in text and "[57.1, 65.3]" in text and "iterselecttune" in text and "baseline" in text
 
 
-def test_judge_at_the_edges() -> None:
-    assert judge(None) is None
-    assert judge(Interval(mean=0.1, low=0.0, high=0.2, n=9)) == "unclear"
-    assert judge(Interval(mean=-0.1, low=-0.2, high=-0.01, n=9), lower_is_better=True) == "better"
-    assert judge(Interval(mean=1.1, low=1.05, high=1.2, n=9), neutral=1.0) == "better"
-    assert judge(Interval(mean=float("nan"), low=float("nan"), high=float("nan"), n=0)) is None
+def test_claims_at_the_edges() -> None:
+    assert claim(None) is None
+    assert claim(Interval(mean=0.1, low=0.0, high=0.2, n=9)) == "unclear"
+    assert claim(Interval(mean=-0.1, low=-0.2, high=-0.01, n=9), lower_is_better=True) == "better"
+    assert claim(Interval(mean=1.1, low=1.05, high=1.2, n=9), neutral=1.0) == "better"
+    assert claim(Interval(mean=float("nan"), low=float("nan"), high=float("nan"), n=0)) is None
 
 
 def test_numbers_are_written_one_way() -> None:
@@ -386,5 +393,5 @@ def test_numbers_are_written_one_way() -> None:
 
 
 def test_markdown_cells_escape_pipes() -> None:
-    table = tables.pairs_table(("a", "b"), [("x|y", "1")])
-    assert markdown_table(table).splitlines()[-1] == "| x\\|y | 1 |"
+    table = pairs_table(("a", "b"), [("x|y", "1")])
+    assert to_markdown(table).splitlines()[-1] == "| x\\|y | 1 |"

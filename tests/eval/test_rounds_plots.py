@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.report.rounds import hard_shares, hardness, winning_by_size
+from eval.report.rounds import hard_shares, hardness, measure_by_size
 from eval.report.style import save_png
 from tests.eval.fixtures import make_results
 
@@ -29,16 +29,16 @@ def test_a_histogram_leaves_out_what_there_is_none_of(tmp_path: Path) -> None:
     assert save_png(plot, tmp_path).exists()
 
 
-def test_the_winning_score_against_size(tmp_path: Path) -> None:
+def test_a_measure_against_size(tmp_path: Path) -> None:
     small = make_results()
     large = small.model_copy(update={"budget": 2 * small.budget})
-    plot = winning_by_size([large, small])
+    plot = measure_by_size([large, small], "winning_score")
     assert plot is not None
-    names = {s.arm for s in small.summary if s.winning_score}
+    names = {s.arm for s in small.summary if s.interval("winning_score")}
     containers = plot.figure.axes[0].containers
     assert len(containers) == len(names)
     share = small.budget / small.pool["rows"]
     x = containers[0].lines[0].get_xdata()  # type: ignore[attr-defined]
     assert np.allclose(x, [share, 2 * share])
     assert save_png(plot, tmp_path).exists()
-    assert winning_by_size([small], methods=["nothing"]) is None
+    assert measure_by_size([small], "winning_score", methods=["nothing"]) is None

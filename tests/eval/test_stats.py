@@ -9,7 +9,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from eval import stats
-from eval.bradley_terry import Game, Ratings, bradley_terry
+from eval.ratings.bradley_terry import Game, Ratings, bradley_terry
 from eval.stats import (
     bootstrap_mean,
     clustered_difference,
@@ -17,9 +17,7 @@ from eval.stats import (
     compare_arms,
     crossed_difference,
     crossed_mean,
-    grouped_means,
     holm,
-    paired_difference,
 )
 from tacos.errors import TacosError
 
@@ -68,37 +66,40 @@ def test_the_interval_covers_the_truth():
     assert 0.88 < hits / 300 < 0.97  # skewed values: a percentile interval runs a little short of 0.95
 
 
-def test_paired_difference_beats_unpaired_noise():
+def one_seed(a, b, seed=0, resamples=2000):
+    """Paired by question alone."""
+    return crossed_difference([a], [b], seed, resamples)
+
+
+def test_a_paired_difference_beats_unpaired_noise():
     rng = np.random.default_rng(0)
     base = rng.normal(size=100)
-    result = paired_difference(base * 5 + 0.3 + rng.normal(scale=0.1, size=100), base * 5)
+    result = one_seed(base * 5 + 0.3 + rng.normal(scale=0.1, size=100), base * 5)
     assert result.interval.low > 0.2 and result.interval.high < 0.4 and result.interval.n == 100
     assert result.p_value == pytest.approx(1 / 2001)
 
 
 def test_p_value_of_no_difference():
-    assert paired_difference([1, 2, 3], [1, 2, 3]).p_value == 1.0
-    assert paired_difference([1, 0], [0, 1]).p_value == 1.0
+    assert one_seed([1, 2, 3], [1, 2, 3]).p_value == 1.0
+    assert one_seed([1, 0], [0, 1]).p_value == 1.0
 
 
 def test_p_value_is_near_the_t_test():
     rng = np.random.default_rng(3)
     gap = rng.normal(0.2, 1, size=80)
     expected = scipy_stats.ttest_1samp(gap, 0).pvalue
-    assert paired_difference(gap, np.zeros(80), resamples=20_000).p_value == pytest.approx(
-        expected, abs=0.015
-    )
+    assert one_seed(gap, np.zeros(80), resamples=20_000).p_value == pytest.approx(expected, abs=0.015)
 
 
 def test_p_values_are_uniform_under_the_null():
     rng = np.random.default_rng(0)
-    p = [paired_difference(rng.normal(size=40), np.zeros(40), t, 400).p_value for t in range(300)]
+    p = [one_seed(rng.normal(size=40), np.zeros(40), t, 400).p_value for t in range(300)]
     assert 0.02 < np.mean(np.array(p) < 0.05) < 0.09
 
 
 def test_unequal_shapes_do_not_pair():
     with pytest.raises(ValueError, match="cannot pair"):
-        paired_difference([1, 2], [1, 2, 3])
+        one_seed([1, 2], [1, 2, 3])
 
 
 def test_one_seed_is_the_bootstrap_over_items():
@@ -207,7 +208,7 @@ def test_arms_against_a_baseline_by_hand():
     found = compare_arms({"better": better, "base": base, "alike": alike}, "base")
     assert list(found) == ["better", "alike"]
     order = sorted(base)
-    single = [paired_difference([arm[q] for q in order], [base[q] for q in order]) for arm in (better, alike)]
+    single = [one_seed([arm[q] for q in order], [base[q] for q in order]) for arm in (better, alike)]
     assert [c.difference for c in found.values()] == [s.interval for s in single]
     assert [c.p_holm for c in found.values()] == holm([s.p_value for s in single])
     assert found["better"].p_holm == pytest.approx(2 / 2001) and found["alike"].p_value > 0.05
@@ -242,14 +243,6 @@ def test_arms_that_cannot_be_compared(arms, complaint):
 
 def test_a_baseline_alone_compares_nothing():
     assert compare_arms({"b": {"x": 1}}, "b") == {}
-
-
-def test_means_by_group():
-    found = grouped_means({"1": 1, "2": 3, "3": 5}, {"1": "maths", "2": "maths", "3": "art"})
-    assert {name: (i.mean, i.n) for name, i in found.items()} == {"art": (5, 1), "maths": (2, 2)}
-    assert list(found) == ["art", "maths"]
-    with pytest.raises(ValueError, match="no group"):
-        grouped_means({"1": 1}, {})
 
 
 def games(model_1: str, model_2: str, results: str) -> list[Game]:

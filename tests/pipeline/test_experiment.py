@@ -73,9 +73,10 @@ def results(finished: Path) -> Results:
 def test_every_arm_and_seed_is_in_the_results(results: Results) -> None:
     assert [(r.arm, r.seed) for r in results.runs] == [(a, s) for s in (0, 1) for a in SETTINGS["arms"]]
     for r in results.runs:
-        assert r.exact_match is not None and r.exact_match.n == 40
-        assert r.heldout_loss is not None and r.heldout_loss > 0
-        assert (r.pairwise is None) == (r.arm == "random")
+        exact, loss = r.measures["exact_match"], r.measures["heldout_loss"]
+        assert exact.interval is not None and exact.interval.n == 40 and exact.value == exact.interval.mean
+        assert loss.value is not None and loss.value > 0
+        assert ("winning_score" in r.measures) == (r.arm != "random")
         assert (r.trained is None) == (r.arm == "zero-shot")
     assert [s.arm for s in results.summary] == list(SETTINGS["arms"])
 
@@ -115,7 +116,7 @@ def test_everything_goes_to_wandb_too(finished: Path) -> None:
     tracked = {run["name"]: run for run in runs(finished / "runs" / "small")}
     whole = tracked["small"]
     assert whole["config"]["train"]["loss_tokens_per_step"]
-    assert {"tacos/exact_match", "usage/calls"} <= set(whole["summary"])
+    assert {"tacos/exact_match", "tacos/defect_rate_gain", "usage/calls"} <= set(whole["summary"])
     logged = set().union(*whole["history"])
     assert {"train/tacos/seed0/seconds", "summary/_type", "plots/exact_match/_type"} <= logged
     one = tracked["small/tacos-seed0"]
@@ -127,8 +128,7 @@ def test_numbers_come_from_the_files(finished: Path, results: Results) -> None:
     for r in results.runs:
         rows = (finished / "artifacts" / r.artifacts["answer"] / "matches.jsonl").read_text().splitlines()
         matches = [json.loads(row)["exact_match"] for row in rows]
-        assert r.exact_match is not None
-        assert r.exact_match.mean == pytest.approx(sum(matches) / len(matches))
+        assert r.measures["exact_match"].value == pytest.approx(sum(matches) / len(matches))
 
 
 def test_a_second_run_works_nothing_anew(finished: Path) -> None:
@@ -175,10 +175,11 @@ def test_a_pool_from_a_file_holds_out_its_own_questions(tmp_path: Path) -> None:
     results = Results.model_validate_json((tmp_path / "r" / "small" / "results.json").read_text())
     assert (results.pool["read"], results.pool["rows"], results.questions) == (40, 34, 6)
     for arm in results.runs:
-        assert arm.audit.defect_rate is None and arm.exact_match is None
-        assert arm.heldout_loss is not None
-    judged = results.runs[1].pairwise
-    assert judged is not None and judged.win + judged.tie + judged.lose + judged.unparsed == 6
+        assert not {"defect_rate", "exact_match"} & set(arm.measures)
+        assert arm.measures["heldout_loss"].value is not None
+    assert [m.name for m in results.measures] == ["heldout_loss", "winning_score"]
+    judged = results.runs[1].measures["winning_score"]
+    assert sum(judged.counts.values()) + judged.unread == 6
     held = {row["id"] for row in read_jsonl(next((tmp_path / "a" / "load").glob("*/questions.jsonl")))}
     for selection in (tmp_path / "a" / "select").glob("*/selection.jsonl"):
         assert not held & {row["id"] for row in read_jsonl(selection)}

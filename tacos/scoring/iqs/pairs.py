@@ -3,7 +3,7 @@
     CSV          src,pos,neg                                     CaR's files, see `tacos.data.expert_pairs`
     JSON, JSONL  instruction, input?, <better>, <worse>           better: pos, chosen, revised
                                                                  worse: neg, rejected, original
-    JSON, JSONL  instruction, input?, output_1, output_2, label  labels as in `eval.labelled_pairs`
+    JSON, JSONL  instruction, input?, output_1, output_2, label  labels as in `eval.judge_check.labelled_pairs`
 
 JSON may be gzip'ed or Parquet. A labelled tie is no pair and is counted as `ties`. A pair whose sides are the
 same text once cleaned stays, counted as `identical`: no scorer can be right about it, and it is one half.

@@ -6,28 +6,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from eval.report import format as fmt
-from eval.report.bench.table import (
-    BIAS_NOTE,
-    BenchTable,
-    Bias,
-    Coverage,
-    Entry,
-    Kind,
-    Spec,
-    bias,
-    build,
-    counts,
-    numbers,
-    texts,
-    with_interval,
-)
-from eval.report.tables import Column
+from eval.report.coverage import Coverage
+from eval.report.score_report import BIAS_NOTE, Bias, ScoreReport, bias
+from eval.report.table import Column, Entry, Spec, Table, build, counts, numbers, texts, with_interval
 
 if TYPE_CHECKING:
-    from eval.mt_bench.pairs import CategoryPairs, PairScore, PairScores
+    from eval.mt_bench.pairs import CategoryPairs, ModelPairScore, ModelPairScores
+    from eval.report.style import Plot
 
 
-def pair_names(scores: PairScores) -> list[str]:
+def pair_names(scores: ModelPairScores) -> list[str]:
     """A name for each pair; the judge is in it where a pair has several."""
     names = [f"{p.model_1} vs {p.model_2}" for p in scores.pairs]
     return [
@@ -36,8 +24,8 @@ def pair_names(scores: PairScores) -> list[str]:
     ]
 
 
-def _entries(scores: PairScores) -> list[Entry[PairScore]]:
-    def covered(name: str, p: PairScore) -> Coverage:
+def _entries(scores: ModelPairScores) -> list[Entry[ModelPairScore]]:
+    def covered(name: str, p: ModelPairScore) -> Coverage:
         counted = (p.n, p.expected, p.error, p.missing, p.duplicate, p.unknown)
         return Coverage("MT-Bench pairs", name, "turns", *counted)
 
@@ -45,14 +33,14 @@ def _entries(scores: PairScores) -> list[Entry[PairScore]]:
     return [Entry(name, pair, covered(name, pair)) for name, pair in named]
 
 
-def _bias(pair: PairScore) -> Bias:
+def _bias(pair: ModelPairScore) -> Bias:
     return pair.longer_wins, pair.swap_consistency, pair.first_position_rate
 
 
-def pair_table(scores: PairScores) -> BenchTable:
+def pair_table(scores: ModelPairScores) -> Table:
     """One row per pair of models."""
     votes = "turns"
-    specs: list[Spec[PairScore]] = [
+    specs: list[Spec[ModelPairScore]] = [
         (Column("win", votes), counts(lambda p: p.win)),
         (Column("tie", votes), counts(lambda p: p.tie)),
         (Column("lose", votes), counts(lambda p: p.lose)),
@@ -71,7 +59,7 @@ def pair_table(scores: PairScores) -> BenchTable:
     return build("mt_bench_pairs", "MT-Bench, pairs of models", note, "pair", _entries(scores), specs)
 
 
-def category_table(scores: PairScores) -> BenchTable:
+def category_table(scores: ModelPairScores) -> Table:
     """One row per pair and category; the pair is named where there are several."""
     entries = [
         Entry(category, (pair.name, counted))
@@ -100,11 +88,11 @@ def category_table(scores: PairScores) -> BenchTable:
     return build("mt_bench_pairs_categories", "MT-Bench, pairs by category", note, "category", entries, specs)
 
 
-def tables(scores: PairScores) -> list[BenchTable]:
+def tables(scores: ModelPairScores) -> list[Table]:
     return [pair_table(scores), category_table(scores)]
 
 
-def problems(scores: PairScores) -> list[str]:
+def problems(scores: ModelPairScores) -> list[str]:
     named = zip(pair_names(scores), scores.pairs, strict=True)
     missing = [
         f"{name}: {fmt.plural(p.missing, 'turn')} without a judgment" for name, p in named if p.missing
@@ -112,7 +100,7 @@ def problems(scores: PairScores) -> list[str]:
     return [*missing, *map(str, scores.problems)]
 
 
-def headline(scores: PairScores) -> str:
+def headline(scores: ModelPairScores) -> str:
     judged = [pair for pair in scores.pairs if pair.win_rate_adjusted is not None]
     if not judged:
         return "No pair of games could be read, so there is no win rate."
@@ -129,10 +117,34 @@ def headline(scores: PairScores) -> str:
     return f"The judge prefers {winner} to {loser} on MT-Bench ({whose}{rate})."
 
 
-def figures(scores: PairScores) -> Mapping[str, float | None]:
+def figures(scores: ModelPairScores) -> Mapping[str, float | None]:
     keys = ("win_rate_adjusted", "win", "tie", "lose", "n", "expected", "error")
     named = zip(pair_names(scores), scores.pairs, strict=True)
     return {f"{name}/{key}": getattr(pair, key) for name, pair in named for key in keys}
 
 
-PAIRS: Kind[PairScores] = Kind("mt_bench_pairs", tables, problems, headline, figures)
+def plots(scores: ModelPairScores) -> list[Plot]:
+    """Win, tie and lose; pairs without a judged turn have no bar."""
+    from eval.report.stacked import Bar, stacked_bars  # matplotlib, which a terminal's table does without
+    from eval.report.style import Plot, abridge
+
+    bars = []
+    for name, p in zip(pair_names(scores), scores.pairs, strict=True):
+        if p.n:
+            lacks = "" if p.complete else f" ({p.n} of {p.expected})"
+            rate = f"{fmt.percent(p.win_rate_adjusted)} {fmt.bracket(p.ci, fmt.percent_number)}".strip()
+            votes = {"win": p.win, "tie": p.tie, "lose": p.lose}
+            bars.append(Bar(abridge(name, 84 - len(lacks)) + lacks, votes, rate))
+    if not bars:
+        return []
+    caption = (
+        "Turns that the first model won, tied and lost; a win needs both orders. Win rate: ties one half; in"
+        " brackets its 95% interval."
+    )
+    title, figure = "MT-Bench, win, tie and lose per pair", stacked_bars(bars, "win rate", "what was judged")
+    return [Plot("mt_bench_pairs", "mt_bench_pairs", title, caption, figure)]
+
+
+PAIRS: ScoreReport[ModelPairScores] = ScoreReport(
+    "mt_bench_pairs", tables, problems, headline, figures, plots
+)

@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from eval.report import format as fmt
-from eval.report.bench.table import BenchTable, Entry, Figure, Spec, build, counts, mean, numbers
-from eval.report.tables import WORDS, Cell, Column
-from eval.report.text import Verdict
+from eval.report.claims import WORDS, Claim
+from eval.report.table import Cell, Column, Entry, Spec, Table, build, counts, mean, numbers
 
 if TYPE_CHECKING:
     from eval.stats import ArmComparison
@@ -23,12 +22,12 @@ if TYPE_CHECKING:
 LEVEL = 0.05
 
 
-def arm_tables(
+def comparison_tables(
     name: str, measure: str, form: fmt.Format, baseline: str | None, arms: Mapping[str, ArmComparison]
-) -> list[BenchTable]:
+) -> list[Table]:
     """One table with each arm's difference from the baseline, or none where nothing is compared.
 
-    name: of the benchmark's files; measure: what is subtracted, with its unit; form: writes a difference.
+    name: opens the names of its files; measure: what is subtracted, with its unit; form: writes a difference.
     """
     if baseline is None or not arms:
         return []
@@ -59,5 +58,5 @@ def _p_text(value: float | None) -> str:
 
 def _verdict(arm: ArmComparison) -> Cell:
     gain = arm.difference.mean
-    found: Verdict = "unclear" if arm.p_holm >= LEVEL or not gain else "better" if gain > 0 else "worse"
-    return Figure(WORDS[found], tone=found, raw=WORDS[found])
+    found: Claim = "unclear" if arm.p_holm >= LEVEL or not gain else "better" if gain > 0 else "worse"
+    return Cell(WORDS[found], tone=found, raw=WORDS[found])

@@ -6,24 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from eval.report import format as fmt
-from eval.report.bench.arms import arm_tables
-from eval.report.bench.table import (
-    BenchTable,
-    Coverage,
-    Entry,
-    Kind,
-    Spec,
-    best_first,
-    build,
-    counts,
-    numbers,
-    texts,
-    with_error,
-)
-from eval.report.tables import Column
+from eval.report.comparisons import comparison_tables
+from eval.report.coverage import Coverage
+from eval.report.score_report import ScoreReport, best_first
+from eval.report.table import Column, Entry, Spec, Table, build, counts, numbers, texts, with_error
 
 if TYPE_CHECKING:
     from eval.alpaca_eval.score import AlpacaEvalResult, AlpacaEvalScore
+    from eval.report.style import Plot
 
 
 def _main_rate(score: AlpacaEvalScore) -> float | None:
@@ -43,7 +33,7 @@ def ranked(result: AlpacaEvalResult) -> list[Entry[AlpacaEvalScore]]:
     return best_first(entries, _main_rate)
 
 
-def model_table(result: AlpacaEvalResult) -> BenchTable:
+def model_table(result: AlpacaEvalResult) -> Table:
     """One row per model."""
     rate = "win rate, %"
     specs: list[Spec[AlpacaEvalScore]] = [
@@ -76,11 +66,11 @@ def _note(result: AlpacaEvalResult) -> str:
     )
 
 
-def tables(result: AlpacaEvalResult) -> list[BenchTable]:
+def tables(result: AlpacaEvalResult) -> list[Table]:
     measure = "Mean preference, in percentage points"
     return [
         model_table(result),
-        *arm_tables("alpaca_eval", measure, "{:+.1f}".format, result.against, result.comparisons),
+        *comparison_tables("alpaca_eval", measure, "{:+.1f}".format, result.against, result.comparisons),
     ]
 
 
@@ -126,4 +116,13 @@ def figures(result: AlpacaEvalResult) -> Mapping[str, float | None]:
     return {f"{name}/{key}": getattr(s, key) for name, s in result.models.items() for key in keys}
 
 
-ALPACA_EVAL: Kind[AlpacaEvalResult] = Kind("alpaca_eval", tables, problems, headline, figures)
+def plots(result: AlpacaEvalResult) -> list[Plot]:
+    from eval.alpaca_eval.plot import length_controlled  # matplotlib, which a terminal's table does without
+
+    plot = length_controlled(result)
+    return [plot] if plot else []
+
+
+ALPACA_EVAL: ScoreReport[AlpacaEvalResult] = ScoreReport(
+    "alpaca_eval", tables, problems, headline, figures, plots
+)

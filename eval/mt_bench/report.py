@@ -7,25 +7,26 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from eval.report import format as fmt
-from eval.report.bench.arms import arm_tables
-from eval.report.bench.table import (
-    BenchTable,
-    Coverage,
+from eval.report.comparisons import comparison_tables
+from eval.report.coverage import Coverage
+from eval.report.score_report import ScoreReport, best_first
+from eval.report.table import (
+    NOTHING,
+    Cell,
+    Column,
     Entry,
-    Figure,
-    Kind,
     Spec,
-    best_first,
+    Table,
     build,
     counts,
     numbers,
     texts,
     with_interval,
 )
-from eval.report.tables import NOTHING, Cell, Column
 
 if TYPE_CHECKING:  # a table is laid out without the modules that compute its scores
     from eval.mt_bench.score import CategoryScore, ModelScore, SingleScores
+    from eval.report.style import Plot
 
 
 def ranked(scores: SingleScores) -> list[Entry[ModelScore]]:
@@ -39,7 +40,7 @@ def ranked(scores: SingleScores) -> list[Entry[ModelScore]]:
     return best_first(entries, lambda s: s.average)
 
 
-def model_table(scores: SingleScores) -> BenchTable:
+def model_table(scores: SingleScores) -> Table:
     """One row per model."""
     rating = "rating, 1-10"
     specs: list[Spec[ModelScore]] = [
@@ -56,7 +57,7 @@ def model_table(scores: SingleScores) -> BenchTable:
     return build("mt_bench", "MT-Bench", note, "model", ranked(scores), specs)
 
 
-def category_table(scores: SingleScores) -> BenchTable:
+def category_table(scores: SingleScores) -> Table:
     """One row per model, one column per category."""
     names = list(dict.fromkeys(name for score in scores.models.values() for name in score.categories))
 
@@ -76,12 +77,12 @@ def _category(score: CategoryScore | None) -> Cell:
     lacks = f"{score.judged} of {score.expected}" if score.judged < score.expected else ""
     more = (("judged", score.judged), ("expected", score.expected))
     raw = score.average if fmt.known(score.average) else None
-    return Figure(fmt.score(score.average), lacks, "worse" if lacks else None, raw, more)
+    return Cell(fmt.score(score.average), lacks, "worse" if lacks else None, raw, more)
 
 
-def tables(scores: SingleScores) -> list[BenchTable]:
+def tables(scores: SingleScores) -> list[Table]:
     measure = "Mean rating of a question, 1-10"
-    against = arm_tables("mt_bench", measure, "{:+.2f}".format, scores.against, scores.comparisons)
+    against = comparison_tables("mt_bench", measure, "{:+.2f}".format, scores.against, scores.comparisons)
     return [model_table(scores), category_table(scores), *against]
 
 
@@ -112,4 +113,11 @@ def figures(scores: SingleScores) -> Mapping[str, float | None]:
     return {f"{name}/{key}": getattr(s, key) for name, s in scores.models.items() for key in names}
 
 
-SINGLE: Kind[SingleScores] = Kind("mt_bench", tables, problems, headline, figures)
+def plots(scores: SingleScores) -> list[Plot]:
+    from eval.mt_bench.radar import radar  # matplotlib, which a terminal's table does without
+
+    plot = radar(scores)
+    return [plot] if plot else []
+
+
+SINGLE: ScoreReport[SingleScores] = ScoreReport("mt_bench", tables, problems, headline, figures, plots)

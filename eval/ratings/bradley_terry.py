@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -47,7 +47,7 @@ class Game(Record):
     result: Literal["win", "tie", "lose"]
 
 
-class Rating(Record):
+class Strength(Record):
     """One model's strength."""
 
     model: str
@@ -60,8 +60,10 @@ class Rating(Record):
 class Ratings(Record):
     """All models, the strongest first."""
 
+    report: ClassVar[str] = "eval.ratings.report:RATINGS"
+
     anchor: str
-    ratings: list[Rating]
+    ratings: list[Strength]
     questions: int
     games: int
     ridge: float
@@ -215,7 +217,7 @@ def _ratings(
             mean=float(fitted[i]), low=float(low[i]), high=float(high[i]), n=len({g.question_id for g in own})
         )
         elo = ELO_ANCHOR + ELO * interval.mean
-        rated.append(Rating(model=model, rating=interval, elo=elo, games=len(own)))
+        rated.append(Strength(model=model, rating=interval, elo=elo, games=len(own)))
     return Ratings(
         anchor=anchor,
         ratings=sorted(rated, key=lambda rating: -rating.rating.mean),

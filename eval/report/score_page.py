@@ -11,12 +11,9 @@ from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from typing import Any
 
-from eval.report.bench.layout import escape_markdown, to_markdown
-from eval.report.bench.plots import model_colours
-from eval.report.bench.table import BenchTable
-from eval.report.experiment import drawn_parts, environment
-from eval.report.style import Plot
-from eval.report.tables import NOTHING, Table
+from eval.report.page import drawn_parts, environment
+from eval.report.style import Plot, model_colours
+from eval.report.table import NOTHING, Table
 
 MOST_WARNINGS, MOST_PROBLEMS = 10, 50
 """Lines spelled out; the rest are counted."""
@@ -27,20 +24,20 @@ class Section:
     """What a page shows of one score."""
 
     headline: str
-    tables: Sequence[BenchTable]
+    tables: Sequence[Table]
     plots: Sequence[Plot]
     problems: Sequence[str]
 
     @property
     def colours(self) -> dict[str, str]:
         """Of the models that a plot shows, in the order of the main table."""
-        rows = chain.from_iterable(bench.table.rows for bench in self.tables)
+        rows = chain.from_iterable(table.rows for table in self.tables)
         return model_colours(list(dict.fromkeys(row.arm for row in rows if row.arm)))
 
 
-def without_constants(bench: BenchTable) -> BenchTable:
+def without_constants(table: Table) -> Table:
     """A judge that is the same in every row is named in the note and takes no column."""
-    table, told, keep = bench.table, [], []
+    told, keep = [], []
     for i, column in enumerate(table.columns):
         values = {row.cells[i].text for row in table.rows if row.cells[i] != NOTHING}
         if len(values) == 1 and not column.numeric and not column.brief:
@@ -49,25 +46,24 @@ def without_constants(bench: BenchTable) -> BenchTable:
             keep.append(i)
     columns = tuple(table.columns[i] for i in keep)
     rows = tuple(replace(row, cells=tuple(row.cells[i] for i in keep)) for row in table.rows)
-    return replace(bench, note=bench.note + "".join(told), table=Table(columns, rows))
+    return replace(table, columns=columns, rows=rows, note=table.note + "".join(told))
 
 
 def page(title: str, sections: Sequence[Section], html: bool) -> str:
     """The whole report. The Markdown names its plots as files under plots/, the HTML holds them."""
     made = environment(html)
-    made.filters |= {"escaped": escape_markdown, "rows": to_markdown}
     words = _words(title, sections)
     if not html:
-        return made.get_template("bench.md.j2").render(words)
+        return made.get_template("scores.md.j2").render(words)
     drawn = [plot for section in sections for plot in section.plots]
-    return made.get_template("bench.html.j2").render(words, **drawn_parts(drawn))
+    return made.get_template("scores.html.j2").render(words, **drawn_parts(drawn))
 
 
 def _words(title: str, sections: Sequence[Section]) -> dict[str, Any]:
-    warnings = [line for section in sections for bench in section.tables for line in bench.warnings]
+    warnings = [line for section in sections for table in section.tables for line in table.warnings]
     # in turn, so that a section with many problems does not push out those of the others
     problems = [line for lines in zip_longest(*(s.problems for s in sections)) for line in lines if line]
-    shown = [replace(s, tables=[without_constants(bench) for bench in s.tables]) for s in sections]
+    shown = [replace(s, tables=[without_constants(table) for table in s.tables]) for s in sections]
     return {
         "title": title,
         "tone": "worse" if warnings else "unclear",

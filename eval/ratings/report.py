@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from eval.report import format as fmt
-from eval.report.bench.table import BenchTable, Entry, Kind, Spec, build, counts, mean, texts
-from eval.report.tables import Column
+from eval.report.score_report import ScoreReport
+from eval.report.table import Column, Entry, Spec, Table, build, counts, mean, texts
 
 if TYPE_CHECKING:
-    from eval.bradley_terry import Rating, Ratings
+    from eval.ratings.bradley_terry import Ratings, Strength
 
 
-def rating_table(ratings: Ratings) -> BenchTable:
+def rating_table(ratings: Ratings) -> Table:
     """One row per model, the strongest first."""
     free = set(ratings.unbounded)
-    specs: list[Spec[Rating]] = [
+    specs: list[Spec[Strength]] = [
         (Column("Elo"), counts(lambda r: r.elo)),
         (Column("log-odds"), lambda r: mean(r.rating, fmt.score)),
         (Column("games"), counts(lambda r: r.games)),
@@ -59,4 +59,6 @@ def figures(ratings: Ratings) -> Mapping[str, float | None]:
     return found
 
 
-RATINGS: Kind[Ratings] = Kind("ratings", lambda ratings: [rating_table(ratings)], problems, headline, figures)
+RATINGS: ScoreReport[Ratings] = ScoreReport(
+    "ratings", lambda ratings: [rating_table(ratings)], problems, headline, figures
+)

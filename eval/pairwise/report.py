@@ -6,25 +6,15 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from eval.report import format as fmt
-from eval.report.bench.table import (
-    BIAS_NOTE,
-    BenchTable,
-    Bias,
-    Coverage,
-    Entry,
-    Kind,
-    Spec,
-    bias,
-    build,
-    counts,
-    mean,
-    texts,
-)
-from eval.report.tables import Column
-from eval.report.text import judge
+from eval.report.claims import claim
+from eval.report.coverage import Coverage
+from eval.report.score_report import BIAS_NOTE, Bias, ScoreReport, bias
+from eval.report.table import Column, Entry, Spec, Table, build, counts, mean, texts
 
 if TYPE_CHECKING:
-    from eval.pairwise.score import PairwiseScores, Score
+    from eval.pairwise.score import PairwiseScore, PairwiseScores
+    from eval.report.stacked import Bar
+    from eval.report.style import Plot
 
 POOLED = "pooled"
 UNREAD = {
@@ -33,20 +23,20 @@ UNREAD = {
 }
 
 
-def _named(scores: PairwiseScores) -> list[tuple[str, Score]]:
+def _named(scores: PairwiseScores) -> list[tuple[str, PairwiseScore]]:
     return [*scores.sets.items(), (POOLED, scores.pooled)]
 
 
-def set_table(scores: PairwiseScores) -> BenchTable:
+def set_table(scores: PairwiseScores) -> Table:
     """One row per question set, all of them pooled last."""
 
-    def covered(name: str, s: Score) -> Coverage:
+    def covered(name: str, s: PairwiseScore) -> Coverage:
         counted = (s.n, s.expected, s.unparsed, s.missing, s.duplicate, s.unknown, s.bad)
         return Coverage("Two-order reviews", name, "questions", *counted)
 
     entries = [Entry(name, s, covered(name, s), marked=s is scores.pooled) for name, s in _named(scores)]
     votes = "questions"
-    specs: list[Spec[Score]] = [
+    specs: list[Spec[PairwiseScore]] = [
         (Column("win", votes), counts(lambda s: s.win)),
         (Column("tie", votes), counts(lambda s: s.tie)),
         (Column("lose", votes), counts(lambda s: s.lose)),
@@ -66,11 +56,11 @@ def set_table(scores: PairwiseScores) -> BenchTable:
     return build("reviews", f"Two-order reviews, {scores.rule} rule", note, "set", entries, specs)
 
 
-def _bias(score: Score) -> Bias:
+def _bias(score: PairwiseScore) -> Bias:
     return score.longer_wins, score.swap_consistency, score.first_position
 
 
-def _of_set(name: str) -> Callable[[Score], str | None]:
+def _of_set(name: str) -> Callable[[PairwiseScore], str | None]:
     return lambda score: getattr(score, name, None)  # the pooled row is of no one pair of models
 
 
@@ -100,9 +90,9 @@ def headline(scores: PairwiseScores) -> str:
     where = f"over {fmt.listing(scores.sets)}"
     score = f"winning score {fmt.score(interval.mean)} {fmt.bracket(interval, fmt.score)}".strip()
     preferred = {"better": f"{first} to {second}", "worse": f"{second} to {first}"}
-    verdict = judge(interval, 1.0) if interval.n > 1 else None
-    if verdict in preferred:
-        return f"The judge prefers {preferred[verdict]} {where} ({first}'s {score})."
+    found = claim(interval, 1.0) if interval.n > 1 else None
+    if found in preferred:
+        return f"The judge prefers {preferred[found]} {where} ({first}'s {score})."
     return f"No preference between {first} and {second} can be claimed {where} ({score})."
 
 
@@ -114,6 +104,36 @@ def figures(scores: PairwiseScores) -> Mapping[str, float | None]:
     return found
 
 
-REVIEWS: Kind[PairwiseScores] = Kind(
-    "reviews", lambda scores: [set_table(scores)], problems, headline, figures
+def plots(scores: PairwiseScores) -> list[Plot]:
+    """Win, tie and lose per set, pooled last; sets without a scored question have no bar."""
+    from eval.report.stacked import stacked_bars  # matplotlib, which a terminal's table does without
+    from eval.report.style import Plot
+
+    bars = [_bar(name, score) for name, score in scores.sets.items() if score.n]
+    if not bars:
+        return []
+    bars.append(_bar(POOLED, scores.pooled, pooled=True))
+    first, second = sides(scores)
+    caption = (
+        f"Questions that {first} against {second} won, tied and lost, both orders combined by the {scores.rule} rule."
+        " Winning score: (win - lose) / n + 1, 1 is a draw; in brackets its 95% interval."
+    )
+    figure = stacked_bars(bars, "winning score", "what was judged")
+    return [Plot("review_votes", "reviews", "Win, tie and lose per set", caption, figure)]
+
+
+def _bar(name: str, score: PairwiseScore, pooled: bool = False) -> Bar:
+    from eval.report.stacked import Bar
+    from eval.report.style import shorten
+
+    expected = "?" if score.expected is None else score.expected
+    lacks = "" if score.complete and score.expected is not None else f" ({score.n} of {expected})"
+    won = score.winning_score
+    value = f"{fmt.score(won.mean)} {fmt.bracket(won, fmt.score)}".strip() if won else ""
+    votes = {"win": score.win, "tie": score.tie, "lose": score.lose}
+    return Bar(shorten(name) + lacks, votes, value, pooled)
+
+
+REVIEWS: ScoreReport[PairwiseScores] = ScoreReport(
+    "reviews", lambda scores: [set_table(scores)], problems, headline, figures, plots
 )

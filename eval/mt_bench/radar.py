@@ -1,10 +1,6 @@
-"""Plots of benchmark scores: MT-Bench by category, length-controlled against raw win rates; votes in `votes.py`.
+"""MT-Bench by category: one line per model, a corner per category, ratings 0-10 from the centre.
 
-    radar        one line per model, a corner per category, ratings 0-10 from the centre
-    alpaca_eval  a point above the diagonal gains from length control, one below it had won by length
-
-Every number in a plot is one of the scores' own; what is not judged leaves a gap and is named in the legend
-or the label. The look is that of an experiment's report (`style.py`).
+Every number is one of the scores' own; what is not judged leaves a gap and is named in the legend.
 """
 
 from __future__ import annotations
@@ -12,49 +8,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.projections.polar import PolarAxes
 
-from eval.alpaca_eval.score import AlpacaEvalResult, AlpacaEvalScore
-from eval.mt_bench.pairs import PairScores
+from eval.mt_bench.report import ranked
 from eval.mt_bench.score import CATEGORIES, ModelScore, SingleScores
-from eval.pairwise.score import PairwiseScores
 from eval.report import format as fmt
 from eval.report import style as look
-from eval.report.bench.labels import POINT, place_labels
-from eval.report.bench.mt_bench import ranked
-from eval.report.bench.votes import pair_votes, review_votes
-from eval.report.style import Plot, new_figure, styled
+from eval.report.style import Plot, model_colours, styled
 
 MOST_LINES = len(look.ARM_COLOURS)
 """Models in one radar; more could not be told apart."""
 MOST_FILLED = 3
 """Areas on each other that can still be seen."""
-MOST_LABELS = 20
-"""Names in one scatter."""
 SHORT = 30
 """Letters of a name that leaves room for another beside it in a legend."""
-
-
-def draw(score: object) -> list[Plot]:
-    """Every plot that a score has data for."""
-    plot: Plot | None = None
-    match score:
-        case SingleScores():
-            plot = radar(score)
-        case PairScores():
-            plot = pair_votes(score)
-        case AlpacaEvalResult():
-            plot = length_controlled(score)
-        case PairwiseScores():
-            plot = review_votes(score)
-    return [plot] if plot else []
-
-
-def model_colours(names: Sequence[str]) -> dict[str, str]:
-    """A colour for each of the first models, in the order of the tables; the others have none."""
-    return dict(zip(names, look.ARM_COLOURS, strict=False))
 
 
 def rated_models(scores: SingleScores) -> dict[str, ModelScore]:
@@ -130,64 +98,3 @@ def _round_values(names: Sequence[str], score: ModelScore) -> list[float]:
 def _legend_name(model: str, score: ModelScore) -> str:
     lacks = "" if score.complete else f" ({score.judged} of {score.expected})"
     return look.literal(f"{look.abridge(model, 64)}  {fmt.score(score.average)}{lacks}")
-
-
-def length_controlled(result: AlpacaEvalResult) -> Plot | None:
-    """AlpacaEval 2: each model's length-controlled win rate over its raw one, with standard errors."""
-    found = {n: s for n, s in result.models.items() if _both(s)}
-    if not found:
-        return None
-    x = [s.win_rate or 0.0 for s in found.values()]
-    y = [s.length_controlled_winrate or 0.0 for s in found.values()]
-    with styled():
-        figure, (axis,) = new_figure(1, 1, 5.4)
-        low, high = _window([*x, *y])
-        axis.plot([low, high], [low, high], color=look.BASELINE_COLOUR, lw=1, ls=(0, (4, 3)), zorder=0.5)
-        for raw, controlled, score in zip(x, y, found.values(), strict=True):
-            _point(axis, raw, controlled, score)
-        axis.set_xlim(low, high)
-        axis.set_ylim(low, high)
-        axis.set_aspect("equal")
-        axis.grid()
-        axis.set_xlabel("raw win rate, %")
-        axis.set_ylabel("length-controlled win rate, %", color=look.MUTED)
-        axis.tick_params(axis="y", labelcolor=look.MUTED, labelsize=8.5)
-        shown = sorted(range(len(x)), key=lambda i: -y[i])[:MOST_LABELS]
-        names = {i: _scatter_name(name, s) for i, (name, s) in enumerate(found.items()) if i in set(shown)}
-        sides = {i: 180 if y[i] > x[i] else 0 for i in names}  # away from the diagonal
-        place_labels(axis, list(zip(x, y, strict=True)), names, sides)
-    caption = (
-        "Above the dashed line a model gains from length control, below it part of its wins were longer answers."
-        " Whiskers: one standard error."
-    )
-    caption += (
-        " Hollow points: not all questions judged." if any(s.coverage < 1 for s in found.values()) else ""
-    )
-    caption += f" The {MOST_LABELS} best are named." if len(found) > MOST_LABELS else ""
-    title = "Length-controlled and raw win rate"
-    return Plot("alpaca_eval", "alpaca_eval", title, caption, figure)
-
-
-def _both(score: AlpacaEvalScore) -> bool:
-    return fmt.known(score.win_rate) and fmt.known(score.length_controlled_winrate)
-
-
-def _scatter_name(name: str, score: AlpacaEvalScore) -> str:
-    lacks = "" if score.coverage >= 1 else f" ({score.n} of {score.expected})"
-    return look.literal(look.abridge(name, 34) + lacks)
-
-
-def _window(values: Sequence[float]) -> tuple[float, float]:
-    """Limits with room for labels, at least 20 points apart and never far outside 0-100."""
-    low, high = min(values), max(values)
-    room = max(0.18 * (high - low), (20 - (high - low)) / 2, 2.0)
-    return max(low - room, -3.0), min(high + room, 103.0)
-
-
-def _point(axis: Axes, x: float, y: float, score: AlpacaEvalScore) -> None:
-    colour = look.ARM_COLOURS[0]
-    face = colour if score.coverage >= 1 else look.SURFACE
-    axis.errorbar(
-        x, y, xerr=score.standard_error, yerr=score.lc_standard_error, color=colour, elinewidth=1, alpha=0.45
-    )
-    axis.plot(x, y, "o", ms=POINT, color=colour, mfc=face, mec=colour, mew=1.2)

@@ -6,30 +6,18 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from eval.report import format as fmt
-from eval.report.bench.table import (
-    BIAS_NOTE,
-    BenchTable,
-    Bias,
-    Coverage,
-    Entry,
-    Kind,
-    Spec,
-    bias,
-    build,
-    counts,
-    mean,
-    texts,
-)
-from eval.report.tables import Column
+from eval.report.coverage import Coverage
+from eval.report.score_report import BIAS_NOTE, Bias, ScoreReport, bias
+from eval.report.table import Column, Entry, Spec, Table, build, counts, mean, texts
 
 if TYPE_CHECKING:
-    from eval.judge_check import JudgeReport, Rates
+    from eval.judge_check.check import JudgeReport, Rates
 
 BASELINE = "longer wins"
 ALL, MATCHED = "all", "length-matched"
 
 
-def judge_table(report: JudgeReport) -> BenchTable:
+def judge_table(report: JudgeReport) -> Table:
     """Judge and baseline on all pairs, and on the length-matched ones where there are any."""
     rows = (
         (report.judge, ALL, report.all, report.duplicate, report.bad, False),
@@ -106,6 +94,6 @@ def figures(report: JudgeReport) -> Mapping[str, float | None]:
     }
 
 
-JUDGE: Kind[JudgeReport] = Kind(
+JUDGE: ScoreReport[JudgeReport] = ScoreReport(
     "judge_check", lambda report: [judge_table(report)], problems, headline, figures
 )

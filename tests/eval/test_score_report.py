@@ -13,31 +13,29 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.image
-import numpy as np
 import pytest
 from rich.console import Console
 
 from eval.alpaca_eval.score import AlpacaEvalResult, AlpacaEvalScore
-from eval.bradley_terry import Rating, Ratings
-from eval.judge_check import JudgeReport, Rates
+from eval.judge_check.check import JudgeReport, Rates
 from eval.mt_bench.files import Problem
-from eval.mt_bench.pairs import CategoryPairs, PairScore, PairScores
+from eval.mt_bench.pairs import CategoryPairs, ModelPairScore, ModelPairScores
 from eval.mt_bench.score import CategoryScore, ModelScore, SingleScores
-from eval.pairwise.score import PairwiseScores, Score, SetScore
-from eval.report.bench.labels import Space
-from eval.report.bench.layout import escape_latex, escape_markdown, records, to_csv, to_latex, to_markdown
-from eval.report.bench.page import MOST_PROBLEMS
-from eval.report.bench.table import BenchTable, Coverage
-from eval.report.benchmark import (
-    KINDS,
-    BenchPaths,
+from eval.pairwise.score import PairwiseScore, PairwiseScores, SetScore
+from eval.ratings.bradley_terry import Ratings, Strength
+from eval.report.coverage import Coverage
+from eval.report.layout import escape_latex, escape_markdown, records, to_csv, to_latex, to_markdown
+from eval.report.score_page import MOST_PROBLEMS
+from eval.report.scores import (
+    ScorePaths,
     console_tables,
-    plots_of,
     problems_of,
-    tables_of,
-    to_tracker,
-    write_bench_report,
+    report_of,
+    track_scores,
+    write_score_report,
 )
+from eval.report.style import Plot
+from eval.report.table import Table
 from eval.results import Interval
 from eval.stats import ArmComparison
 from tacos.tracking import Tracker
@@ -89,7 +87,7 @@ def two_models() -> SingleScores:
     return scores.model_copy(update={"against": "m_1", "comparisons": {"m_2": arm}})
 
 
-def pair(name: str = "m_1", **changed: Any) -> PairScore:
+def pair(name: str = "m_1", **changed: Any) -> ModelPairScore:
     values: dict[str, Any] = {
         "model_1": name,
         "model_2": "base",
@@ -116,11 +114,11 @@ def pair(name: str = "m_1", **changed: Any) -> PairScore:
             "stem": CategoryPairs(win=0, tie=0, lose=0),
         },
     }
-    return PairScore(**values | changed)
+    return ModelPairScore(**values | changed)
 
 
-def pairs(*found: PairScore) -> PairScores:
-    return PairScores(pairs=found or (pair(),), read=160, bad_lines=0, problems=())
+def pairs(*found: ModelPairScore) -> ModelPairScores:
+    return ModelPairScores(pairs=found or (pair(),), read=160, bad_lines=0, problems=())
 
 
 def alpaca(**changed: Any) -> AlpacaEvalScore:
@@ -148,7 +146,7 @@ def alpaca(**changed: Any) -> AlpacaEvalScore:
     return AlpacaEvalScore(**values | changed)
 
 
-def reviewed(cls: type[Score], win: int, tie: int, lose: int, **changed: Any) -> Any:
+def reviewed(cls: type[PairwiseScore], win: int, tie: int, lose: int, **changed: Any) -> Any:
     n = win + tie + lose
     values: dict[str, Any] = {
         "win": win,
@@ -187,7 +185,7 @@ def reviews() -> PairwiseScores:
             notes=["2 orders unparsed: refusal"],
         ),
     }
-    pooled = reviewed(Score, 129, 51, 78, unparsed=2, expected=260)
+    pooled = reviewed(PairwiseScore, 129, 51, 78, unparsed=2, expected=260)
     return PairwiseScores(rule="lenient", unparsed_as="count", sets=sets, pooled=pooled)
 
 
@@ -223,7 +221,8 @@ def judged() -> JudgeReport:
 def ratings() -> Ratings:
     strengths = {"b": 0.5, "a": 0.0}
     rows = [
-        Rating(model=m, rating=interval(r, 0.2), elo=1000 + 173.7 * r, games=40) for m, r in strengths.items()
+        Strength(model=m, rating=interval(r, 0.2), elo=1000 + 173.7 * r, games=40)
+        for m, r in strengths.items()
     ]
     return Ratings(anchor="a", ratings=rows, questions=80, games=40, ridge=0.01, unbounded=["b"], left_out=3)
 
@@ -238,15 +237,24 @@ def every_kind() -> list[Any]:
     return [two_models(), pairs(), result, reviews(), judged(), ratings()]
 
 
-def cell(bench: BenchTable, row: str, label: str) -> Any:
-    place = [c.label for c in bench.table.columns].index(label)
-    return next(r for r in bench.table.rows if r.cells[0].text == row).cells[place]
+def cell(table: Table, row: str, label: str) -> Any:
+    place = [c.label for c in table.columns].index(label)
+    return next(r for r in table.rows if r.cells[0].text == row).cells[place]
 
 
-def test_every_kind_is_known() -> None:
-    assert {type(score).__name__ for score in every_kind()} == set(KINDS)
-    with pytest.raises(TypeError, match="no report of a dict; there are those of SingleScores"):
-        tables_of({})  # type: ignore[arg-type]
+def tables_of(score: Any) -> list[Table]:
+    return report_of(score).tables(score)
+
+
+def plots_of(score: Any) -> list[Plot]:
+    return report_of(score).plots(score)
+
+
+def test_a_score_names_its_own_report() -> None:
+    names = [report_of(score).name for score in every_kind()]
+    assert names == ["mt_bench", "mt_bench_pairs", "alpaca_eval", "reviews", "judge_check", "ratings"]
+    with pytest.raises(TypeError, match="no report of a dict: its class names none under `report`"):
+        report_of({})
 
 
 def test_markdown_as_written_by_hand() -> None:
@@ -254,7 +262,7 @@ def test_markdown_as_written_by_hand() -> None:
     head = (
         "| model | average | turn 1 | turn 2 | judge | judged | expected | unparsed | missing | duplicate |"
     )
-    lines = to_markdown(main.table).splitlines()
+    lines = to_markdown(main).splitlines()
     assert lines[0] == head + " unknown | share judged |"
     assert lines[1].startswith("| --- | ---: | ---: | ---: | --- | ---: |")
     assert lines[2] == "| m_1 | 6.08 [5.58, 6.58] | 6.08 | 6.08 | gpt-4 | 4 | 4 | 0 | 0 | 0 | 0 | 100.0% |"
@@ -264,7 +272,7 @@ def test_markdown_as_written_by_hand() -> None:
 
 
 def test_csv_keeps_every_digit_and_reads_back() -> None:
-    table = tables_of(two_models())[0].table
+    table = tables_of(two_models())[0]
     rows = list(csv.DictReader(io.StringIO(to_csv(table))))
     assert [row["model"] for row in rows] == ["m_1", "m_2"]
     assert float(rows[1]["average"]) == 5.474842767295598
@@ -295,31 +303,31 @@ def test_names_are_escaped_everywhere(tmp_path: Path) -> None:
     )
     scores = single(**{ODD: rated(7.0, judged=3), "plain": rated(5.0)})
     main = tables_of(scores)[0]
-    markdown = to_markdown(main.table)
+    markdown = to_markdown(main)
     assert r"| a\|b_c%\[d\]\<b\>\$&\#{e}\\f (incomplete) | 7.00" in markdown
     cells = {len(re.findall(r"(?<!\\)\|", line)) for line in markdown.splitlines()}
-    assert cells == {len(main.table.columns) + 1}
+    assert cells == {len(main.columns) + 1}
     assert r"a\textbar{}b\_c\%{[}d{]}\textless{}b\textgreater{}\$\&\#\{e\}\textbackslash{}f" in to_latex(main)
-    written = write_bench_report(tmp_path, ODD, [scores])
+    written = write_score_report(tmp_path, ODD, [scores])
     html = written.html.read_text()
     assert "a|b_c%[d]&lt;b&gt;$&amp;#{e}\\f" in html and "<b>$" not in html
     assert json.loads(written.scores.read_text())["scores"][0]["models"][ODD]["average"] == 7.0
-    (record, _) = csv.DictReader(io.StringIO(to_csv(main.table)))
+    (record, _) = csv.DictReader(io.StringIO(to_csv(main)))
     assert record["model"] == ODD
 
 
 def test_nothing_known_is_a_dash_and_never_zero() -> None:
     scores = single(m=rated(None, judged=0, unparsed=4))
     main, categories = tables_of(scores)
-    assert [c.label for c in main.table.columns][:2] == ["model", "judge"]  # no column of dashes
+    assert [c.label for c in main.columns][:2] == ["model", "judge"]  # no column of dashes
     assert cell(categories, "m", "math").text == "-" and cell(categories, "m", "math").sub == "0 of 4"
-    assert records(categories.table)[0]["math"] is None
+    assert records(categories)[0]["math"] is None
     assert plots_of(scores) == []
     both = tables_of(single(m=rated(None, judged=0, unparsed=4), n=rated(8.0)))[0]
-    assert [row.cells[0].text for row in both.table.rows] == ["n", "m"]  # without a value last
-    assert cell(both, "m", "average").text == "-" and ",,," in to_csv(both.table)
+    assert [row.cells[0].text for row in both.rows] == ["n", "m"]  # without a value last
+    assert cell(both, "m", "average").text == "-" and ",,," in to_csv(both)
     nan = tables_of(single(m=rated(8.0, turn_2=math.nan), n=rated(7.0)))[0]
-    assert cell(nan, "m", "turn 2").text == "-" and records(nan.table)[0]["turn 2"] is None
+    assert cell(nan, "m", "turn 2").text == "-" and records(nan)[0]["turn 2"] is None
 
 
 def test_coverage_in_words_and_completeness() -> None:
@@ -358,15 +366,15 @@ def test_arms_say_what_their_p_values_allow() -> None:
 
 def test_pairs_are_told_apart_by_judge_and_categories_have_no_invented_rate() -> None:
     table, categories = tables_of(pairs(pair(), pair(judge="other")))
-    assert [row.cells[0].text for row in table.table.rows] == ["m_1 vs base [gpt-4]", "m_1 vs base [other]"]
+    assert [row.cells[0].text for row in table.rows] == ["m_1 vs base [gpt-4]", "m_1 vs base [other]"]
     assert cell(categories, "math", "win rate").text == "50.0%"
     assert cell(categories, "stem", "win rate").text == "-"
-    assert "longer wins" not in [c.label for c in table.table.columns]  # no lengths are known
+    assert "longer wins" not in [c.label for c in table.columns]  # no lengths are known
 
 
 def test_a_judge_without_length_matched_pairs_has_no_row_of_them() -> None:
     (table,) = tables_of(judged())
-    assert [row.cells[0].text for row in table.table.rows] == ["scorer", "longer wins"]
+    assert [row.cells[0].text for row in table.rows] == ["scorer", "longer wins"]
     assert "3 of 60 pairs are labelled a tie" in table.note
     assert cell(table, "scorer", "bad rows").text == "2"
 
@@ -412,14 +420,14 @@ def test_a_judge_without_length_matched_pairs_has_no_row_of_them() -> None:
     ],
 )
 def test_headlines_claim_what_the_intervals_allow(score: Any, said: str) -> None:
-    assert KINDS[type(score).__name__].headline(score) == said
+    assert report_of(score).headline(score) == said
 
 
 def test_a_set_that_ties_or_cannot_be_read_is_no_preference() -> None:
-    headline = KINDS["PairwiseScores"].headline
-    pool = reviewed(Score, 50, 10, 49)
+    headline = report_of(reviews()).headline
+    pool = reviewed(PairwiseScore, 50, 10, 49)
     assert headline(reviews().model_copy(update={"pooled": pool})).startswith("No preference between m and")
-    pool = reviewed(Score, 0, 0, 0, unparsed=9)
+    pool = reviewed(PairwiseScore, 0, 0, 0, unparsed=9)
     assert headline(reviews().model_copy(update={"pooled": pool})).startswith("No review could be read")
 
 
@@ -478,7 +486,7 @@ def test_long_names_fold_and_numbers_do_not() -> None:
 
 def test_the_terminal_needs_nothing_that_draws() -> None:
     code = (
-        "import sys, eval.report.benchmark;"
+        "import sys, eval.report.scores;"
         "heavy = ('matplotlib', 'pandas', 'sklearn', 'scipy', 'wandb', 'jinja2', 'rich', 'eval.judge_check');"
         "print([m for m in heavy if m in sys.modules])"
     )
@@ -487,11 +495,11 @@ def test_the_terminal_needs_nothing_that_draws() -> None:
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> BenchPaths:
-    return write_bench_report(tmp_path_factory.mktemp("bench"), "All of them", every_kind())
+def written(tmp_path_factory: pytest.TempPathFactory) -> ScorePaths:
+    return write_score_report(tmp_path_factory.mktemp("scores"), "All of them", every_kind())
 
 
-def test_every_kind_of_score_is_written(written: BenchPaths) -> None:
+def test_every_kind_of_score_is_written(written: ScorePaths) -> None:
     names = {
         "mt_bench",
         "mt_bench_categories",
@@ -512,7 +520,7 @@ def test_every_kind_of_score_is_written(written: BenchPaths) -> None:
     assert kinds == ["mt_bench", "mt_bench_pairs", "alpaca_eval", "reviews", "judge_check", "ratings"]
 
 
-def test_pictures_show_something(written: BenchPaths) -> None:
+def test_pictures_show_something(written: ScorePaths) -> None:
     assert set(written.plots) == {"mt_bench_radar", "mt_bench_pairs", "alpaca_eval", "review_votes"}
     for path in written.plots.values():
         pixels = matplotlib.image.imread(path)[..., :3]
@@ -521,7 +529,7 @@ def test_pictures_show_something(written: BenchPaths) -> None:
         assert (pixels.min(axis=2) < 0.9).mean() > 0.005
 
 
-def test_the_page_stands_alone(written: BenchPaths) -> None:
+def test_the_page_stands_alone(written: ScorePaths) -> None:
     html = written.html.read_text()
     page = Page(html)
     assert "script" not in page.tags and "img" not in page.tags and "link" not in page.tags
@@ -533,7 +541,7 @@ def test_the_page_stands_alone(written: BenchPaths) -> None:
     assert html.index("m_1 has the best MT-Bench average") < warned < html.index("<h2>")
 
 
-def test_the_markdown_shows_tables_plots_and_problems(written: BenchPaths) -> None:
+def test_the_markdown_shows_tables_plots_and_problems(written: ScorePaths) -> None:
     text = written.markdown.read_text()
     for name in written.plots:
         assert f"](plots/{name}.png)" in text
@@ -548,13 +556,13 @@ def test_the_markdown_shows_tables_plots_and_problems(written: BenchPaths) -> No
 def test_many_problems_are_counted(tmp_path: Path) -> None:
     problems = tuple(Problem(where=f"f line {i}", reason="bad") for i in range(MOST_PROBLEMS + 7))
     scores = two_models().model_copy(update={"problems": problems})
-    text = write_bench_report(tmp_path, "Many", [scores]).html.read_text()
+    text = write_score_report(tmp_path, "Many", [scores]).html.read_text()
     assert f"f line {MOST_PROBLEMS - 1}: bad" in text and f"f line {MOST_PROBLEMS}: bad" not in text
     assert "<li>and 7 more</li>" in text
 
 
 def test_two_scores_of_one_kind_keep_their_own_files(tmp_path: Path) -> None:
-    written = write_bench_report(tmp_path, "Twice", [single(a=rated(7.0)), single(b=rated(5.0))])
+    written = write_score_report(tmp_path, "Twice", [single(a=rated(7.0)), single(b=rated(5.0))])
     assert set(written.tables) == {"mt_bench", "mt_bench_categories", "mt_bench_2", "mt_bench_categories_2"}
     assert set(written.plots) == {"mt_bench_radar", "mt_bench_radar_2"}
     assert "b,5.0" in (tmp_path / "tables" / "mt_bench_2.csv").read_text()
@@ -566,25 +574,13 @@ def test_more_models_than_colours_still_make_a_page(tmp_path: Path) -> None:
     scores = single(**{f"model-{i}": rated(1 + i / 2) for i in range(12)})
     (radar,) = plots_of(scores)
     assert "The 8 best of 12 models are drawn." in radar.caption
-    html = write_bench_report(tmp_path, "Twelve", [scores]).html.read_text()
+    html = write_score_report(tmp_path, "Twelve", [scores]).html.read_text()
     assert html.count('class="chip"') == 16  # in two tables
 
 
-def test_names_in_a_scatter_hide_no_other() -> None:
-    from matplotlib.transforms import Bbox
-
-    dots = [Bbox.from_bounds(x - 4, 96, 8, 8) for x in range(100, 160, 10)]
-    space = Space(Bbox.from_bounds(0, 0, 400, 400), 1.0, dots)
-    for x in range(100, 160, 10):
-        space.place(np.array([x, 100.0]), 60, 10, 0)
-    for number, name in enumerate(space.names):
-        assert not any(name.overlaps(other) for other in space.names[number + 1 :])
-        assert not any(name.overlaps(dot) for dot in dots)
-
-
-def test_tables_pictures_and_figures_reach_the_tracker(tmp_path: Path, written: BenchPaths) -> None:
-    tracker = Tracker("tests", "bench", tmp_path, {}, "offline", job="eval")
-    to_tracker(tracker, every_kind(), written)
+def test_tables_pictures_and_figures_reach_the_tracker(tmp_path: Path, written: ScorePaths) -> None:
+    tracker = Tracker("tests", "scores", tmp_path, {}, "offline", job="eval")
+    track_scores(tracker, every_kind(), written)
     tracker.finish()
     (run,) = runs(tmp_path)
     logged: dict[str, Any] = {}
@@ -611,9 +607,9 @@ def test_published_judgments_make_a_report(shared: Path, tmp_path: Path) -> None
     scores = score_single(sorted(folder.glob("mt_bench_single_*.jsonl")))
     both = score_pairs(sorted(folder.glob("mt_bench_pair_*.jsonl")))
     main = tables_of(scores)[0]
-    assert [round(float(row["average"]), 6) for row in records(main.table)] == [6.0825, 5.474843]  # type: ignore[arg-type]
+    assert [round(float(row["average"]), 6) for row in records(main)] == [6.0825, 5.474843]  # type: ignore[arg-type]
     assert len(main.warnings) == 1 and "159 of 160 turns judged (1 unparsed)" in main.warnings[0]
-    (row,) = records(tables_of(both)[0].table)
+    (row,) = records(tables_of(both)[0])
     assert (row["win"], row["tie"], row["lose"], row["win rate"]) == (48, 83, 29, 0.559375)
-    written = write_bench_report(tmp_path, "Published", [scores, both])
+    written = write_score_report(tmp_path, "Published", [scores, both])
     assert set(written.plots) == {"mt_bench_radar", "mt_bench_pairs"}

@@ -14,15 +14,15 @@ import io
 import re
 from collections.abc import Sequence
 
-from eval.report.bench.table import BenchTable, Figure, Raw
-from eval.report.tables import NOTHING, Cell, Table
+from eval.report import format as fmt
+from eval.report.table import Cell, Raw, Table
 
 
 def records(table: Table) -> list[dict[str, Raw]]:
     """Rows as plain values, unrounded; an interval in columns of its own: "average", "average low", ..."""
     heads = _unique_heads(table)
     more = [
-        list(dict.fromkeys(key for row in table.rows for key, _ in getattr(row.cells[i], "more", ())))
+        list(dict.fromkeys(key for row in table.rows for key, _ in row.cells[i].more))
         for i in range(len(heads))
     ]
     found = []
@@ -30,16 +30,15 @@ def records(table: Table) -> list[dict[str, Raw]]:
         record: dict[str, Raw] = {}
         for head, cell, keys in zip(heads, row.cells, more, strict=True):
             record[head] = _raw(cell)
-            beside = dict(getattr(cell, "more", ()))
+            beside = dict(cell.more)
             record |= {f"{head} {key}": beside.get(key) for key in keys}
         found.append(record)
     return found
 
 
 def _raw(cell: Cell) -> Raw:
-    if isinstance(cell, Figure):
-        return cell.raw
-    return None if cell == NOTHING else cell.text
+    """The number where there is one, else what is read, else nothing."""
+    return cell.text if cell.raw is None and cell.text != fmt.UNKNOWN else cell.raw
 
 
 def _unique_heads(table: Table) -> list[str]:
@@ -110,12 +109,11 @@ def escape_latex(text: str) -> str:
     return written.replace("--", "-{}-").replace("--", "-{}-")
 
 
-def to_latex(bench: BenchTable) -> str:
+def to_latex(table: Table) -> str:
     r"""A booktabs tabular; title and note stand before it as comments, for a caption."""
-    table = bench.table
     lines = [
         f"% {' '.join(text.split())}"
-        for text in (bench.title, bench.note, r"needs \usepackage{booktabs}")
+        for text in (table.title, table.note, r"needs \usepackage{booktabs}")
         if text
     ]
     lines += [

@@ -22,10 +22,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from eval.judge import Comparison, PairJudge, Verdict
-from eval.labelled_pairs import LabelledPair, LabelledPairs
+from eval.judge_check.labelled_pairs import LabelledPair, LabelledPairs
 from eval.pairwise.rules import Judged, Rule, compare, first_position_rate, longer_wins, swap_consistency
 from eval.results import Interval
 from eval.stats import bootstrap_mean
@@ -55,6 +55,8 @@ class Rates(Record):
 
 class JudgeReport(Record):
     """A judge beside the baseline, on all pairs and on the length-matched ones."""
+
+    report: ClassVar[str] = "eval.judge_check.report:JUDGE"
 
     judge: str
     source: str

@@ -10,17 +10,14 @@ since they may as well count outputs from 0, which would turn every verdict roun
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from eval.pairwise.five_sets import BadRow
-from tacos.data.expert_pairs import ExpertPair, ExpertPairs
 from tacos.data.rows import read_rows
 from tacos.errors import TacosError
-from tacos.store.files import write_jsonl
 from tacos.types import Record
 
 MATCHED = 0.2
@@ -126,29 +123,4 @@ def _pair(line: int, row: Any) -> LabelledPair | str:
         output_2=row["output_2"],
         label=LABELS[label],
         reference=reference if isinstance(reference, str) else None,
-    )
-
-
-def write_labelled_pairs(path: Path, labelled: LabelledPairs) -> None:
-    """Write the pairs as they are read; a tie is 0."""
-    rows = (pair.model_dump(exclude_none=True) | {"label": pair.label or 0} for pair in labelled.pairs)
-    write_jsonl(path, rows)
-
-
-def from_expert_pairs(expert: ExpertPairs, source: str, seed: int = 0) -> LabelledPairs:
-    """Expert pairs as labelled pairs: the revision is the better output, in a place drawn for each id.
-
-    A pair that is the same text twice after cleaning is labelled a tie, since nothing in it can be judged.
-    (CaR counts it one half, which on the validation pairs makes 83.3% of the 84.8% for "longer wins".)
-    """
-    bad = [BadRow(line=row.line, reason=row.reason) for row in expert.bad]
-    return LabelledPairs(source=source, pairs=[_expert(pair, seed) for pair in expert.pairs], bad=bad)
-
-
-def _expert(pair: ExpertPair, seed: int) -> LabelledPair:
-    first = random.Random(f"{seed}/{pair.id}").random() < 0.5
-    outputs = (pair.revised, pair.original) if first else (pair.original, pair.revised)
-    label = None if pair.identical else 1 if first else 2
-    return LabelledPair(
-        id=pair.id, instruction=pair.prompt, output_1=outputs[0], output_2=outputs[1], label=label
     )

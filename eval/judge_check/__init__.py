@@ -1,0 +1,1 @@
+"""How far a judge can be trusted: labelled pairs, the check, its report."""

@@ -1,0 +1,139 @@
+"""Measures: what a benchmark tells of an arm, as data.
+
+A benchmark reads the finished folders of one arm with one seed and gives a value per question, or one value for
+the run where there is none per question:
+
+    {"exact_match": {"q1": 1.0, "q2": 0.0}, "heldout_loss": 2.31}
+
+A question whose value cannot be read is absent and counted under `unread`; it is never 0. Statistics
+(`eval.summary`), tables, sentences, plots and Weights & Biases go through the measures that are there. What they
+need to know of one, its words among it, stands in its `Measure`; none of them knows a benchmark by name.
+
+To add a benchmark, write a module with a `BENCHMARK` and add its line to `eval/benchmarks.py`. The whole of one:
+
+    def read(finished: Finished) -> Reading:
+        rows = read_jsonl(finished.folders["answer"] / "answers.jsonl")
+        return Reading({"words": {r["question_id"]: float(len(r["turns"][-1].split())) for r in rows}})
+
+    WORDS = Measure(name="words", title="words", heading="answers", unit="count", better="lower")
+    BENCHMARK = Benchmark("words", stage="answer", measures=(WORDS,), read=read)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from tacos.types import Record, Truth
+
+Unit = Literal["share", "score", "nats", "count"]
+Better = Literal["higher", "lower"]
+Items = Literal["questions", "rows", "runs"]
+
+
+class Wording(Record):
+    """How a sentence ends, by what the interval allows; {arm} and {baseline} stand for their names."""
+
+    better: str = "{arm} does better than {baseline}"
+    worse: str = "{arm} does worse than {baseline}"
+    unclear: str = "no difference can be claimed"
+    """Follows "the interval covers zero, so ..."."""
+
+
+class Level(Record):
+    """A name for one of the few values that a question can have, such as "win" for 2."""
+
+    name: str
+    value: float
+
+
+class Measure(Record):
+    """One figure of an arm: what it is, how it is written, and what may be said of it."""
+
+    name: str
+    """Its key in results.json and its plot's file: letters, digits, underscore."""
+    title: str
+    """Heads its column: "winning score"."""
+    phrase: str = ""
+    """What a sentence calls it, "the judge's winning score"; the title where empty."""
+    counted: str = ""
+    """What is counted, for an axis: "questions answered exactly"."""
+    note: str = ""
+    """What a reader of its plot has to know."""
+    heading: str
+    """Stands over its columns and those of its neighbours with the same one; {baseline} is replaced."""
+    about: Literal["selection", "model"] = "model"
+    """What it judges: the rows that were taken, or the model that was trained on them."""
+    unit: Unit
+    better: Better = "higher"
+    scale: tuple[float | None, float | None] = (None, None)
+    """Its ends, where it has any."""
+    items: Items = "questions"
+    """What a value belongs to: questions, which are the same for every arm and seed; rows of the pool, of which
+    every selection has its own; or a whole run."""
+    neutral: float | None = None
+    """The value of an arm that is as good as the baseline, for a measure that compares with it by itself."""
+    difference: bool = False
+    """Whether its difference from the baseline is shown, paired by question and seed, or by row."""
+    levels: tuple[Level, ...] = ()
+    """All values that a question can have, the best first; they are counted and drawn as stacked bars."""
+    brief: bool = True
+    """Whether it stands in the terminal's table."""
+    reasons: str = ""
+    """Where it says why values could not be read: "reviews.jsonl of its judge folder"."""
+    wording: Wording = Wording()
+
+    @property
+    def said(self) -> str:
+        """Its name in a sentence."""
+        return self.phrase or self.title
+
+    @property
+    def compared(self) -> bool:
+        """Whether it says anything of an arm against the baseline."""
+        return self.difference or self.neutral is not None
+
+
+Measured = Mapping[str, float] | float
+"""Of one run: question or row id -> value, or one value for the run."""
+Values = Mapping[str, Measured]
+"""By measure; one that the run was not examined by is absent, one of which nothing could be read is empty."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What is on disk of one arm with one seed.
+
+    folders: stage -> its folder, of the stages that this arm has ("select", "train", "answer", "judge").
+    metrics: stage -> the numbers in its done record.
+    truth: row id -> what is known of it; None for a pool of which nothing is known.
+    """
+
+    folders: Mapping[str, Path]
+    metrics: Mapping[str, Mapping[str, Any]]
+    truth: Mapping[str, Truth] | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a benchmark read of one run.
+
+    unread: measure -> questions whose value could not be read.
+    beside: measure -> figures that help to judge it, such as {"longer_wins": 0.56}.
+    """
+
+    values: Values
+    unread: Mapping[str, int] = field(default_factory=dict)
+    beside: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """stage: the one whose folder the values come from; an arm without it has none."""
+
+    name: str
+    stage: str
+    measures: tuple[Measure, ...]
+    read: Callable[[Finished], Reading]

@@ -1,1 +1,0 @@
-"""Reports of benchmark scores: a module for each kind of score, and what they share."""

@@ -1,0 +1,45 @@
+"""What an interval allows one to claim of an arm against the baseline.
+
+interval [+0.02, +0.09]   better     (worse where lower is better)
+interval [-0.01, +0.09]   unclear, whichever way its mean points; so is one that touches the neutral value
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from eval.measures import Measure
+from eval.report import format as fmt
+from eval.results import ArmSummary, Interval
+
+Claim = Literal["better", "worse", "unclear"]
+WORDS: dict[Claim, str] = {"better": "better", "worse": "worse", "unclear": "no difference can be claimed"}
+
+
+class Compared(NamedTuple):
+    """An arm against the baseline by one measure: its difference where there is one, else its value beside the
+    measure's neutral one. form: how that is written."""
+
+    interval: Interval
+    neutral: float
+    claim: Claim
+    form: fmt.Format
+
+
+def claim(interval: Interval | None, neutral: float = 0.0, lower_is_better: bool = False) -> Claim | None:
+    """Where an interval lies against `neutral`; None without one. Touching `neutral` is unclear."""
+    if interval is None or not (fmt.known(interval.low) and fmt.known(interval.high)):
+        return None
+    if interval.low <= neutral <= interval.high:
+        return "unclear"
+    return "better" if (interval.mean > neutral) != lower_is_better else "worse"
+
+
+def compared(measure: Measure, arm: ArmSummary) -> Compared | None:
+    """None where the arm has nothing to compare by this measure."""
+    unit = fmt.UNITS[measure.unit]
+    interval, neutral, form = arm.gain(measure.name), 0.0, unit.difference
+    if not measure.difference:
+        interval, neutral, form = arm.interval(measure.name), measure.neutral or 0.0, unit.value
+    found = claim(interval, neutral, measure.better == "lower") if measure.compared else None
+    return Compared(interval, neutral, found, form) if interval and found else None

@@ -1,0 +1,97 @@
+"""What a report must say beside its numbers: what ran without an LLM, what has no result, what is not equal."""
+
+from __future__ import annotations
+
+import re
+
+from eval.measures import Measure
+from eval.report import format as fmt
+from eval.results import ArmRun, Results
+
+TOLERANCE = 0.02
+"""Arms may differ by this share in loss tokens or steps and still count as equally trained."""
+
+
+def runs_of(results: Results, arm: str) -> list[ArmRun]:
+    return [run for run in results.runs if run.arm == arm]
+
+
+def is_untrained(results: Results, arm: str) -> bool:
+    """An arm that selects nothing, such as "zero-shot": the base model as it is."""
+    runs = runs_of(results, arm)
+    return bool(runs) and all(run.audit.rows == 0 for run in runs)
+
+
+def part_kind(what: str) -> str:
+    """What played a part: an LLM, something embedded, or, where its name says neither, a given model."""
+    if "embedded" in what.lower():  # first, for "embedded, no LLM"
+        return "embedded"
+    return "LLM" if re.search(r"\bllms?\b", what, re.IGNORECASE) else "given"
+
+
+def parts_sentence(results: Results) -> str:
+    """Which parts were LLMs, said plainly; calls that were paid count even if no part admits to one."""
+    roles = [role for role, what in results.parts.items() if part_kind(what) == "LLM"]
+    usages = [results.total_usage, *(run.selection_usage for run in results.runs)]
+    if roles:
+        verb = "was an LLM" if len(roles) == 1 else "were LLMs"
+        return f"The {fmt.listing(roles)} {verb}; every other part ran without one."
+    if any(u.calls or u.cached_calls for u in usages):
+        return "LLMs were called, though no part below is named as one."
+    given = [f"{role} ({what})" for role, what in results.parts.items() if part_kind(what) == "given"]
+    if given:
+        return (
+            f"No LLM was called to tag, score or judge. Every part is embedded but the {fmt.listing(given)}."
+        )
+    return "No LLM was called: every part is embedded in tacos and ran on this machine."
+
+
+def unread(results: Results, arm: str, measure: Measure) -> list[ArmRun]:
+    """The runs of an arm that were examined by a measure without one value that could be read."""
+    found = ((run, run.measures.get(measure.name)) for run in runs_of(results, arm))
+    return [run for run, of_run in found if of_run and of_run.value is None]
+
+
+def row_warnings(results: Results) -> list[str]:
+    """What has no result: rows that a stage failed on, and measures of which no value could be read."""
+    lines = []
+    for measure in results.measures:
+        reasons = f" (the reasons are in {measure.reasons})" if measure.reasons else ""
+        for arm in results.summary:
+            for run in unread(results, arm.arm, measure):
+                count = fmt.plural(run.measures[measure.name].unread, "question")
+                lines.append(
+                    f"{arm.arm}, seed {run.seed}, has no {measure.title}: {count} unread and none read{reasons}."
+                )
+    arms = [f"{arm.arm} ({found})" for arm in results.summary if (found := _failed(results, arm.arm))]
+    if arms:
+        lines.append(
+            "There are rows that a stage could give no answer for (pairs for compare, questions for judge):"
+            f" {fmt.listing(arms)}; no score is invented for them."
+        )
+    return lines
+
+
+def _failed(results: Results, arm: str) -> str:
+    """tag 12, compare 3 to 5: rows per seed."""
+    runs = runs_of(results, arm)
+    stages = dict.fromkeys(stage for run in runs for stage in run.failed)
+    return ", ".join(f"{s} {fmt.spread([run.failed.get(s, 0) for run in runs], fmt.count)}" for s in stages)
+
+
+def budget_warnings(results: Results) -> list[str]:
+    """A line for each of loss tokens, steps and template in which the trained arms differ too much."""
+    trained = [(f"{run.arm}, seed {run.seed}", run.trained) for run in results.runs if run.trained]
+    lines = []
+    for name in ("loss_tokens", "steps"):
+        values = sorted((getattr(t, name), label) for label, t in trained)
+        if values and values[-1][0] - values[0][0] > TOLERANCE * values[-1][0]:
+            (low, least), (high, most) = values[0], values[-1]
+            share = fmt.percent((high - low) / high)
+            lines.append(
+                f"The arms differ by {share} in {name.replace('_', ' ')}: {fmt.count(low)} ({least})"
+                f" to {fmt.count(high)} ({most})."
+            )
+    if len({t.template_hash for _, t in trained}) > 1:
+        lines.append("The arms were trained with different chat templates.")
+    return lines

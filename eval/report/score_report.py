@@ -1,0 +1,67 @@
+"""What a report says of one kind of benchmark score; each benchmark has its own beside it.
+
+A class of scores names its report, `report: ClassVar[str] = "eval.mt_bench.report:SINGLE"`, as text, so that
+computing a score imports nothing that shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from eval.report import format as fmt
+from eval.report.table import Column, Entry, Spec, Table, numbers
+
+if TYPE_CHECKING:
+    from eval.report.style import Plot
+
+T = TypeVar("T")
+
+
+def no_plots(score: object) -> list[Plot]:
+    return []
+
+
+@dataclass(frozen=True)
+class ScoreReport(Generic[T]):
+    """name: opens the names of its figures, "mt_bench/m_1/average"; tables: the main one first; problems: what could
+    not be counted, or not as usual, and why; headline: the result in one sentence; figures: the numbers worth
+    following over runs, None where not known; plots: all that the score has data for.
+    """
+
+    name: str
+    tables: Callable[[T], list[Table]]
+    problems: Callable[[T], list[str]]
+    headline: Callable[[T], str]
+    figures: Callable[[T], Mapping[str, float | None]]
+    plots: Callable[[T], list[Plot]] = no_plots
+
+
+def best_first(entries: Sequence[Entry[T]], value: Callable[[T], float | None]) -> list[Entry[T]]:
+    """Those without a value last; equal ones in the order given."""
+
+    def key(entry: Entry[T]) -> tuple[bool, float]:
+        number = value(entry.item)
+        return number is None, -(number or 0.0)
+
+    return sorted(entries, key=key)
+
+
+Bias = tuple[float | None, float | None, float | None]
+"""How often the longer answer won, both orders agreed, and the first position won; shares."""
+BIAS_NOTE = (
+    "Longer wins: share of decided comparisons that went to the longer answer. Swap consistency: share in which"
+    " both orders say the same. First position wins: 50% is no bias."
+)
+
+
+def bias(get: Callable[[T], Bias]) -> list[Spec[T]]:
+    """Columns of what may explain a win rate, always beside it."""
+    labels = ("longer wins", "swap consistency", "first position wins")
+
+    def column(number: int) -> Spec[T]:
+        head = Column(labels[number], "how the judge decided", brief=not number)
+        return head, numbers(fmt.percent, lambda item: get(item)[number])
+
+    return [column(number) for number in range(len(labels))]

@@ -1,0 +1,159 @@
+"""Measures as data: what a run and an arm get of each kind, and a benchmark that is nobody's name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from eval.benchmarks import BENCHMARKS, benchmarks
+from eval.measures import Level, Measure, Measured, Reading
+from eval.report.arms import gains_table, main_table, ordered_arms
+from eval.report.claims import compared
+from eval.report.experiment import load_results, write_report
+from eval.report.text import headline
+from eval.results import ArmMeasure, ArmSummary, Interval, Results
+from eval.stats import bootstrap_mean, clustered_difference, crossed_difference, crossed_mean
+from eval.summary import arm_measure, run_measure
+from tests.eval.fixtures import ARMS, interval, make_results
+from tests.eval.test_collect import run
+from tests.pipeline.helpers import write_pool
+
+
+def measure(**changed: object) -> Measure:
+    given: dict[str, object] = {"name": "m", "title": "m", "heading": "model", "unit": "share"}
+    return Measure.model_validate(given | changed)
+
+
+def test_a_run_has_its_mean_its_levels_and_what_was_not_read() -> None:
+    levels = (Level(name="win", value=2.0), Level(name="tie", value=1.0), Level(name="lose", value=0.0))
+    reading = Reading({"m": {"a": 2.0, "b": 2.0, "c": 1.0, "d": 0.0}}, {"m": 3}, {"m": {"longer_wins": 0.5}})
+    found = run_measure(measure(levels=levels), reading)
+    assert found is not None and (found.value, found.unread) == (1.25, 3)
+    assert found.interval == bootstrap_mean([2, 2, 1, 0])
+    assert found.counts == {"win": 2, "tie": 1, "lose": 1} and found.beside == {"longer_wins": 0.5}
+
+
+def test_nothing_read_is_no_value_and_not_examined_is_no_measure() -> None:
+    unread = run_measure(measure(), Reading({"m": {}}, {"m": 2}))
+    assert unread is not None and (unread.value, unread.interval, unread.unread) == (None, None, 2)
+    assert run_measure(measure(), Reading({})) is None
+    assert arm_measure(measure(), [None, None]) is None
+    assert arm_measure(measure(), [{}, {"a": 1.0}]) == ArmMeasure(interval=None)
+
+
+def test_questions_are_those_that_every_seed_has() -> None:
+    """b is unread for the second seed; the order is the first seed's, since resampling draws by place."""
+    own: list[Measured | None] = [{"a": 1.0, "b": 1.0, "c": 0.0}, {"c": 1.0, "a": 1.0}]
+    found = arm_measure(measure(), own)
+    assert found is not None and found.interval == crossed_mean([[1, 0], [1, 1]]) and found.gain is None
+
+
+def test_a_difference_is_paired_by_question_and_seed() -> None:
+    own: list[Measured | None] = [{"a": 1.0, "b": 1.0}, {"a": 0.0, "b": 1.0}]
+    base: list[Measured | None] = [{"b": 0.0, "a": 1.0}, {"a": 0.0, "b": 1.0, "c": 1.0}]
+    found = arm_measure(measure(difference=True), own, base)
+    assert found is not None and found.gain is not None
+    assert found.gain == crossed_difference([[1, 1], [0, 1]], [[1, 0], [0, 1]]).interval
+    assert found.gain.mean == 0.25
+    assert (arm_measure(measure(), own, base) or found).gain is None  # where none is to be shown
+
+
+def test_rows_are_clustered_and_runs_have_one_value() -> None:
+    own: list[Measured | None] = [{"x": 1.0, "y": 0.0}, {"x": 1.0}]
+    rows = arm_measure(measure(items="rows", difference=True), own, [{"z": 0.0}])
+    assert rows is not None and rows.interval is not None and rows.interval.mean == pytest.approx(2 / 3)
+    assert rows.gain == clustered_difference([{"x": 1.0, "y": 0.0}, {"x": 1.0}], [{"z": 0.0}])
+    runs = measure(items="runs")
+    assert arm_measure(runs, [1.0, 2.0]) == ArmMeasure(interval=bootstrap_mean([1.0, 2.0]))
+    assert arm_measure(runs, [1.0, None]) == ArmMeasure(interval=None)
+    assert run_measure(runs, Reading({"m": 1.5})).value == 1.5  # type: ignore[union-attr]
+
+
+def summary(value: Interval | None, gain: Interval | None = None) -> ArmSummary:
+    return ArmSummary(arm="a", method="a", seeds=[0], measures={"m": ArmMeasure(interval=value, gain=gain)})
+
+
+def test_a_measure_says_by_what_it_compares() -> None:
+    high, low = interval(1.2, 0.1, 9), interval(-0.2, 0.1, 9)
+    found = compared(measure(difference=True, better="lower"), summary(high, low))
+    assert found is not None and (found.claim, found.neutral, found.interval) == ("better", 0.0, low)
+    found = compared(measure(neutral=1.0, unit="score"), summary(high))
+    assert found is not None and (found.claim, found.neutral, found.form(1.2)) == ("better", 1.0, "1.20")
+    assert compared(measure(), summary(high)) is None  # compares nothing
+    assert compared(measure(difference=True), summary(high)) is None  # has no difference
+
+
+def with_measure(added: Measure, values: dict[str, tuple[Interval, Interval | None]]) -> Results:
+    """The made-up experiment with one measure, which no module of the project knows."""
+    results = make_results(arms=tuple(a for a in ARMS if a.name in values))
+    arms = []
+    for arm in results.summary:
+        value, gain = values[arm.arm]
+        found = {added.name: ArmMeasure(interval=value, gain=gain)}
+        arms.append(arm.model_copy(update={"measures": found}))
+    runs = [r.model_copy(update={"measures": {}}) for r in results.runs]
+    return results.model_copy(update={"measures": [added], "summary": arms, "runs": runs})
+
+
+def test_a_report_of_a_measure_that_nobody_knows(tmp_path: Path) -> None:
+    toxic = measure(
+        name="toxic",
+        title="toxicity",
+        counted="toxic answers",
+        better="lower",
+        difference=True,
+        heading="safety",
+    )
+    values = {
+        "tacos": (interval(0.1, 0.02, 40), interval(-0.2, 0.05, 40)),
+        "random": (interval(0.3, 0.02, 40), None),
+        "car": (interval(0.2, 0.02, 40), interval(-0.1, 0.2, 40)),
+    }
+    results = with_measure(toxic, values)
+    said = headline(results)
+    assert said.verdict == "tacos is better than random on toxicity."
+    assert (
+        "After training, toxicity is 10.0% against 30.0% for random (difference -20.0 points, 95% interval"
+        " [-25.0, -15.0]) over 3 seeds: tacos does better than random." in said.paragraph
+    )
+    assert "no difference can be claimed for: car (-10.0)" in said.others
+    assert [arm.summary.arm for arm in ordered_arms(results)] == ["tacos", "car", "random"]
+    assert [c.group for c in main_table(results).columns if c.label == "toxicity"] == ["safety"]
+    assert [c.group for c in gains_table(results).columns[1:]] == ["toxicity, points"] * 2
+    written = write_report(results, tmp_path)
+    assert "toxic" in written.plots and "toxic answers, %" in written.html.read_text()
+    assert load_results(written.results) == results
+
+
+def test_adding_a_benchmark_is_a_module_and_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BENCHMARKS, "characters", "tests.eval.toy_benchmark")
+    results = run(
+        tmp_path,
+        pool={"source": str(write_pool(tmp_path / "pool.jsonl", 40)), "holdout": 3},
+        arms={name: {"method": name} for name in ("longest", "random")},
+        budget=10,
+        base={"tiny": {"vocab_size": 400, "hidden": 32, "layers": 1, "heads": 2, "steps": 2, "block": 64}},
+        train={
+            "lr": 1e-3,
+            "budget": "loss_tokens",
+            "steps": 1,
+            "loss_tokens_per_step": 200,
+            "max_length": 64,
+        },
+        eval={"generate": {"max_new_tokens": 4}},
+    )
+    assert [m.name for m in results.measures] == ["heldout_loss", "winning_score", "characters"]
+    arms = {arm.arm: arm for arm in results.summary}
+    own, base = (arms[name].interval("characters") for name in ("longest", "random"))
+    gain = arms["longest"].gain("characters")
+    assert own and base and gain and own.n == 3 and gain.mean == pytest.approx(own.mean - base.mean)
+    report = (tmp_path / "runs" / "small" / "report.md").read_text()
+    assert "| characters |" in report and "The length of the answers is" in report
+    assert (tmp_path / "runs" / "small" / "plots" / "characters.png").exists()
+
+
+def test_measures_have_names_of_their_own() -> None:
+    names = [measure.name for benchmark in benchmarks() for measure in benchmark.measures]
+    assert len(names) == len(set(names))
+    assert [benchmark.name for benchmark in benchmarks()] == list(BENCHMARKS)
