@@ -75,6 +75,6 @@ class TopAndBest(Allocator):
         if len(best) > budget:
             raise BudgetError(
                 f"the best of {len(set(best.values())):,} clusters are {len(best):,} rows, above the budget "
-                f"{budget:,}: ask for more rows, or for fewer clusters by group.k"
+                f"{budget:,}: ask for more rows, or for fewer groups (group.k; group.clustering.k of tags)"
             )
         return int(np.searchsorted(sizes, budget, side="right")) - 1

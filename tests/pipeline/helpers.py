@@ -23,6 +23,7 @@ def write_pool(path: Path, n: int = 24) -> Path:
     """Alpaca rows over four topics; a later row of a topic has a longer answer."""
     rows = [
         {
+            "source": f"set {i % 3}",
             "instruction": f"Tell me about {TOPICS[i % 4]} number {i}",
             "input": "",
             "output": f"Here is what I know of {TOPICS[i % 4]}: "
@@ -39,12 +40,15 @@ def reply(request: Request) -> str:
 
 
 def reply_to(text: str) -> str:
-    """Tags by topic; in a comparison the longer response scores higher."""
+    """Tags by topic; compared or rated, a longer response scores higher."""
     if "<response_1>" in text:
         first, second = re.findall(r"<response_[12]>\n(.*?)\n</response_[12]>", text, re.DOTALL)
         return json.dumps(
             {"feedback": "ok", "score_1": min(100, len(first)), "score_2": min(100, len(second))}
         )
+    if "<response>" in text:
+        (response,) = re.findall(r"<response>\n(.*?)\n</response>", text, re.DOTALL)
+        return json.dumps({"feedback": "ok", "score": min(100, len(response))})
     topic = next(t for t in TOPICS if t in text.rsplit("<prompt>", 1)[1])
     return f'```json\n[{{"tag": "{topic.title()}", "explanation": "asks for it"}}]\n```'
 

@@ -1,0 +1,109 @@
+"""What a user gives in place of having it made fits the pool, or the message says where it does not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tacos.errors import ConfigError, PoolError
+from tacos.given import named, read_given_groups, read_given_scores, read_given_vectors
+from tacos.types import Pool, make_sample
+
+POOL = Pool.from_samples(make_sample(f"Ask {i}", f"Say {i}", id=f"r{i}") for i in range(4))
+
+
+def lines(path: Path, *rows: dict[str, Any]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_scores_by_id_in_any_order_with_reasons_for_what_is_missing(tmp_path: Path) -> None:
+    path = lines(
+        tmp_path / "s.jsonl",
+        {"id": "r2", "value": 7},
+        {"id": "r0", "value": -1.5},
+        {"id": "r3", "value": None, "error": "unreadable"},
+        {"id": "stranger", "value": 1},
+    )
+    scores = read_given_scores(path, POOL)
+    assert np.array_equal(scores.values, [-1.5, np.nan, 7, np.nan], equal_nan=True)
+    assert scores.errors == {1: "not in s.jsonl", 3: "unreadable"} and scores.failed == 1
+
+
+def test_a_number_that_pandas_left_out_is_missing(tmp_path: Path) -> None:
+    table = {"id": ["r0", "r1"], "value": pa.array([1.0, float("nan")])}
+    pq.write_table(pa.table(table), tmp_path / "s.parquet")
+    scores = read_given_scores(tmp_path / "s.parquet", POOL)
+    assert scores.scored == 1 and "no value" in scores.errors[1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"id": "r0", "value": 1}, {"id": "r0", "value": 2}], r"line 2: id 'r0' stands there a second time"),
+        ([{"id": "r0", "value": "high"}], r"line 1: value 'high' is not a finite number"),
+        ([{"id": "r0", "value": True}], r"value True is not a finite number"),
+        ([{"id": "r0", "score": 1}], r"line 1: a row needs `id` and `value`"),
+        ([{"id": "x", "value": 1}], r"names none of the pool's 4 ids, such as 'r0'"),
+    ],
+)
+def test_scores_that_do_not_fit(rows: list[dict[str, Any]], message: str, tmp_path: Path) -> None:
+    with pytest.raises(PoolError, match=message):
+        read_given_scores(lines(tmp_path / "s.jsonl", *rows), POOL)
+
+
+def test_groups_by_id_a_row_in_several_or_none(tmp_path: Path) -> None:
+    path = lines(
+        tmp_path / "g.jsonl",
+        {"id": "r2", "group": "b"},
+        {"id": "r0", "group": ["a", "b"]},
+        {"id": "r3", "group": 7},
+    )
+    groups = read_given_groups(path, POOL)
+    assert dict(zip(groups.labels, [m.tolist() for m in groups.members], strict=True)) == {
+        "b": [0, 2],
+        "a": [0],
+        "7": [3],
+    }
+
+
+def test_vectors_by_position_or_by_id(tmp_path: Path) -> None:
+    vectors = np.arange(8, dtype=np.float32).reshape(4, 2)
+    np.save(tmp_path / "v.npy", vectors)
+    order = [2, 0, 3, 1]
+    table = {"id": [POOL.ids[i] for i in order], "vector": [vectors[i].tolist() for i in order]}
+    pq.write_table(pa.table(table), tmp_path / "v.parquet")
+    for name in ("v.npy", "v.parquet"):
+        assert np.array_equal(read_given_vectors(tmp_path / name, POOL), vectors)
+
+
+def test_vectors_that_do_not_fit(tmp_path: Path) -> None:
+    np.save(tmp_path / "short.npy", np.zeros((3, 2)))
+    with pytest.raises(PoolError, match=r"3 vectors, and the clean pool has 4 rows"):
+        read_given_vectors(tmp_path / "short.npy", POOL)
+    np.save(tmp_path / "flat.npy", np.zeros(4))
+    with pytest.raises(PoolError, match=r"shape \(4,\)"):
+        read_given_vectors(tmp_path / "flat.npy", POOL)
+    np.save(tmp_path / "nan.npy", np.full((4, 2), np.nan))
+    with pytest.raises(PoolError, match="not finite"):
+        read_given_vectors(tmp_path / "nan.npy", POOL)
+    np.save(tmp_path / "objects.npy", np.array([{"a": 1}] * 4, dtype=object), allow_pickle=True)
+    with pytest.raises(PoolError, match=r"is not a \.npy file of numbers"):
+        read_given_vectors(tmp_path / "objects.npy", POOL)
+    pq.write_table(pa.table({"id": ["r0"], "vector": [[1.0]]}), tmp_path / "one.parquet")
+    with pytest.raises(PoolError, match=r"lacks 3 of 4 rows, the first 'r1'"):
+        read_given_vectors(tmp_path / "one.parquet", POOL)
+
+
+def test_a_file_is_named_by_its_content_and_must_be_there(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_text("same")
+    assert named(str(tmp_path / "a"), "score.path") == named(str(tmp_path / "b"), "score.path")
+    with pytest.raises(ConfigError, match=r"score\.path: there is no file"):
+        named(str(tmp_path / "none"), "score.path")
