@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eval.measures import Benchmark, Finished, Measure, Reading, Wording
+from eval.measures import Benchmark, Finished, Measure, RunValues, Wording
 from tacos.store.files import read_jsonl
 
 DEFECT_RATE = Measure(
@@ -24,13 +24,13 @@ DEFECT_RATE = Measure(
 )
 
 
-def read(finished: Finished) -> Reading:
+def read(finished: Finished) -> RunValues:
     """1.0 for a defective row, 0.0 for a good one, in the order of the selection."""
     if finished.truth is None:
-        return Reading({})
+        return RunValues({})
     ids = [row["id"] for row in read_jsonl(finished.folders["select"] / "selection.jsonl")]
     spoiled = {i: float(finished.truth[i].defect is not None) for i in ids}
-    return Reading({DEFECT_RATE.name: spoiled} if spoiled else {})
+    return RunValues({DEFECT_RATE.name: spoiled} if spoiled else {})
 
 
 BENCHMARK = Benchmark("defects", stage="select", measures=(DEFECT_RATE,), read=read)

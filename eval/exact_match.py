@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eval.measures import Benchmark, Finished, Measure, Reading, Wording
+from eval.measures import Benchmark, Finished, Measure, RunValues, Wording
 from tacos.store.files import read_jsonl
 
 EXACT_MATCH = Measure(
@@ -20,11 +20,11 @@ EXACT_MATCH = Measure(
 )
 
 
-def read(finished: Finished) -> Reading:
+def read(finished: Finished) -> RunValues:
     """1.0 or 0.0 per question that can be checked, in question order; no value where none can."""
     rows = read_jsonl(finished.folders["answer"] / "matches.jsonl")
     matches = {row["question_id"]: float(row["exact_match"]) for row in rows}
-    return Reading({EXACT_MATCH.name: matches} if matches else {})
+    return RunValues({EXACT_MATCH.name: matches} if matches else {})
 
 
 BENCHMARK = Benchmark("exact_match", stage="answer", measures=(EXACT_MATCH,), read=read)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eval.measures import Benchmark, Finished, Measure, Reading
+from eval.measures import Benchmark, Finished, Measure, RunValues
 
 HELDOUT_LOSS = Measure(
     name="heldout_loss",
@@ -17,10 +17,10 @@ HELDOUT_LOSS = Measure(
 )
 
 
-def read(finished: Finished) -> Reading:
+def read(finished: Finished) -> RunValues:
     """One value per run; none where no question has a reference."""
     loss = finished.metrics["answer"].get("heldout_loss")
-    return Reading({} if loss is None else {HELDOUT_LOSS.name: loss})
+    return RunValues({} if loss is None else {HELDOUT_LOSS.name: loss})
 
 
 BENCHMARK = Benchmark("heldout_loss", stage="answer", measures=(HELDOUT_LOSS,), read=read)

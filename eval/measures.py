@@ -11,9 +11,9 @@ need to know of one, its words among it, stands in its `Measure`; none of them k
 
 To add a benchmark, write a module with a `BENCHMARK` and add its line to `eval/benchmarks.py`. The whole of one:
 
-    def read(finished: Finished) -> Reading:
+    def read(finished: Finished) -> RunValues:
         rows = read_jsonl(finished.folders["answer"] / "answers.jsonl")
-        return Reading({"words": {r["question_id"]: float(len(r["turns"][-1].split())) for r in rows}})
+        return RunValues({"words": {r["question_id"]: float(len(r["turns"][-1].split())) for r in rows}})
 
     WORDS = Measure(name="words", title="words", heading="answers", unit="count", better="lower")
     BENCHMARK = Benchmark("words", stage="answer", measures=(WORDS,), read=read)
@@ -42,7 +42,7 @@ class Wording(Record):
     """Follows "the interval covers zero, so ..."."""
 
 
-class Level(Record):
+class NamedValue(Record):
     """A name for one of the few values that a question can have, such as "win" for 2."""
 
     name: str
@@ -77,7 +77,7 @@ class Measure(Record):
     """The value of an arm that is as good as the baseline, for a measure that compares with it by itself."""
     difference: bool = False
     """Whether its difference from the baseline is shown, paired by question and seed, or by row."""
-    levels: tuple[Level, ...] = ()
+    levels: tuple[NamedValue, ...] = ()
     """All values that a question can have, the best first; they are counted and drawn as stacked bars."""
     brief: bool = True
     """Whether it stands in the terminal's table."""
@@ -117,7 +117,7 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class Reading:
+class RunValues:
     """What a benchmark read of one run.
 
     unread: measure -> questions whose value could not be read.
@@ -136,4 +136,4 @@ class Benchmark:
     name: str
     stage: str
     measures: tuple[Measure, ...]
-    read: Callable[[Finished], Reading]
+    read: Callable[[Finished], RunValues]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from eval.measures import Measure, Measured, Reading
+from eval.measures import Measure, Measured, RunValues
 from eval.results import ArmMeasure, Interval, RunMeasure
 from eval.stats import (
     bootstrap_mean,
@@ -25,7 +25,7 @@ from eval.stats import (
 Items = Mapping[str, float]
 
 
-def run_measure(measure: Measure, reading: Reading) -> RunMeasure | None:
+def run_measure(measure: Measure, reading: RunValues) -> RunMeasure | None:
     """None where the run was not examined by this measure."""
     measured = reading.values.get(measure.name)
     if measured is None:

@@ -9,6 +9,10 @@ liblinear's `L1R_LR`, with liblinear's stopping rules, constants and order of co
 at the same point short of the optimum as scikit-learn's LogisticRegression(solver="liblinear") does.
 AlpacaEval's published figures were made by that; `length_control.py` says why it matters.
 
+Why not scikit-learn's own: importing `sklearn.linear_model` alone takes 1.0 s or more (1.0 s on 2026-11-21; a
+whole process with it 1.9 to 3.1 s on a busy machine on 2026-11-25), this module with numpy 0.2 to 0.3 s; and the
+command scores a model in 0.3 s (`scripts/bench/alpaca_eval.py`).
+
 Difference: liblinear takes whole labels, so a fractional one is entered as two rows, a win of weight
 w y and a loss of weight w (1 - y). Both have the same features, and here they are one row. With few
 features the quadratic model is a small matrix, and coordinate descent on it is plain Python.

@@ -129,15 +129,7 @@ def judge_check(
         raise TacosError(
             f"{labelled.source} labels no pair: every label is a tie, so there is nothing to check"
         )
-    items = [
-        Comparison(
-            question=pair.instruction,
-            answer_1=pair.output_1,
-            answer_2=pair.output_2,
-            reference=pair.reference,
-        )
-        for pair in pairs
-    ]
+    items = [pair.shown for pair in pairs]
     judged, longer = compare(judge, items, rule), compare(LongerJudge(), items, rule)
     matched = [number for number, pair in enumerate(pairs) if pair.matched]
 
@@ -158,10 +150,13 @@ def judge_check(
         longer_baseline=rates(longer, whole),
         longer_baseline_matched=rates(longer, matched),
         label_longer=_label_longer(pairs),
-        errors=dict(
-            Counter(v.error for j in judged for v in (j.order_1, j.order_2) if v.error).most_common()
-        ),
+        errors=_errors(judged),
     )
+
+
+def _errors(judged: Sequence[Judged]) -> dict[str, int]:
+    """Why orders could not be read -> how many, the most common first."""
+    return dict(Counter(v.error for j in judged for v in (j.order_1, j.order_2) if v.error).most_common())
 
 
 def _rates(pairs: Sequence[LabelledPair], judged: Sequence[Judged], seed: int) -> Rates:

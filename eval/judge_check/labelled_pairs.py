@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import Field
 
+from eval.judge import Comparison
 from eval.pairwise.five_sets import BadRow
 from tacos.data.rows import read_rows
 from tacos.errors import TacosError
@@ -54,6 +55,16 @@ class LabelledPair(Record):
         """The outputs are of nearly the same length."""
         lengths = len(self.output_1), len(self.output_2)
         return max(lengths) - min(lengths) <= MATCHED * max(lengths)
+
+    @property
+    def shown(self) -> Comparison:
+        """As a judge sees it."""
+        return Comparison(
+            question=self.instruction,
+            answer_1=self.output_1,
+            answer_2=self.output_2,
+            reference=self.reference,
+        )
 
 
 class LabelledPairs(Record):

@@ -1,4 +1,4 @@
-"""FastChat's judgments, in and out: ratings of single answers, and pairs judged in both orders.
+"""FastChat's judgments, as read: ratings of single answers, and pairs judged in both orders.
 
 One JSON object on each line (https://github.com/lm-sys/FastChat, fastchat/llm_judge):
 
@@ -9,22 +9,20 @@ One JSON object on each line (https://github.com/lm-sys/FastChat, fastchat/llm_j
 
 A line that cannot be used is a `Problem` with its line number and reason, and the rest is read. FastChat
 marks an unread rating by -1 and a call that failed by the reply "$ERROR$"; both are written so that its
-scripts can read our files, with our reason beside them under "error". Stored numbers are taken as they
+scripts can read our files (`write.py`), with our reason beside them under "error". Stored numbers are taken as they
 stand from 1 to 10, and so is a 0 that the judge did write (GPT-4 now and then does, and published averages
 hold it); any other is no score.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, TypeGuard, TypeVar
 
-from eval.generate.answers import fastchat_id
 from eval.verdicts import HIGH, LOW, Choice, Preference, Rating, read_choice, read_rating
 from tacos.data.rows import read_rows
 from tacos.errors import TacosError
-from tacos.store.files import write_jsonl
 from tacos.types import Record
 
 T = TypeVar("T")
@@ -113,50 +111,6 @@ def read_single(path: Path, read_by: ReadBy = "stored") -> Contents[SingleJudgme
 def read_pairs(path: Path, read_by: ReadBy = "stored") -> Contents[PairJudgment]:
     """Pair judgments. Raises: PoolError when the file cannot be read at all."""
     return _read(path, lambda value, where: _pair(value, where, read_by))
-
-
-def write_single(path: Path, rows: Iterable[SingleJudgment]) -> None:
-    write_jsonl(path, (single_row(row) for row in rows))
-
-
-def write_pairs(path: Path, rows: Iterable[PairJudgment]) -> None:
-    write_jsonl(path, (pair_row(row) for row in rows))
-
-
-def single_row(row: SingleJudgment) -> dict[str, Any]:
-    """As FastChat writes it; "error" only where there is one."""
-    return {
-        "question_id": fastchat_id(row.question_id),
-        "model": row.model,
-        "judge": [row.judge, row.prompt],
-        "user_prompt": row.user_prompt,
-        "judgment": row.judgment,
-        "score": UNREAD if row.score is None else _plain(row.score),
-        "turn": row.turn,
-        "tstamp": row.tstamp,
-        **({"error": row.error} if row.error else {}),
-    }
-
-
-def pair_row(row: PairJudgment) -> dict[str, Any]:
-    """As FastChat writes it; "error" only where a game has one."""
-    first, second = row.games
-    errors = [f"game {i}: {game.error}" for i, game in enumerate(row.games, 1) if game.error]
-    return {
-        "question_id": fastchat_id(row.question_id),
-        "model_1": row.model_1,
-        "model_2": row.model_2,
-        "g1_winner": first.winner or "error",
-        "g2_winner": second.winner or "error",
-        "judge": [row.judge, row.prompt],
-        "g1_user_prompt": first.user_prompt,
-        "g1_judgment": first.judgment,
-        "g2_user_prompt": second.user_prompt,
-        "g2_judgment": second.judgment,
-        "turn": row.turn,
-        "tstamp": row.tstamp,
-        **({"error": "; ".join(errors)} if errors else {}),
-    }
 
 
 def _read(path: Path, parse: Callable[[dict[str, Any], str], T]) -> Contents[T]:
@@ -302,7 +256,3 @@ def _seconds(value: dict[str, Any]) -> float:
 def _is_number(value: Any) -> TypeGuard[int | float]:
     """A number that is worth the name: no NaN, no infinity, no integer of a thousand digits."""
     return isinstance(value, int | float) and not isinstance(value, bool) and -1e15 < value < 1e15
-
-
-def _plain(score: float) -> float | int:
-    return int(score) if score == int(score) else score

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eval.measures import Benchmark, Finished, Level, Measure, Reading, Wording
+from eval.measures import Benchmark, Finished, Measure, NamedValue, RunValues, Wording
 from eval.pairwise.rules import SIGN, Judged, longer_wins
 from tacos.store.files import read_jsonl
 
@@ -24,7 +24,7 @@ WINNING_SCORE = Measure(
     unit="score",
     scale=(0.0, 2.0),
     neutral=1.0,
-    levels=tuple(Level(name=name, value=1.0 + sign) for name, sign in SIGN.items()),
+    levels=tuple(NamedValue(name=name, value=1.0 + sign) for name, sign in SIGN.items()),
     reasons="reviews.jsonl of its judge folder",
     wording=Wording(
         better="the judge prefers {arm}",
@@ -43,11 +43,11 @@ def read_judged(folder: Path) -> dict[str, Judged]:
     }
 
 
-def read(finished: Finished) -> Reading:
+def read(finished: Finished) -> RunValues:
     """Per question whose verdicts could be read: 2 won, 1 tied, 0 lost."""
     judged = read_judged(finished.folders["judge"])
     points = {id_: 1.0 + SIGN[j.result] for id_, j in judged.items() if j.result != "unparsed"}
-    return Reading(
+    return RunValues(
         {WINNING_SCORE.name: points},
         unread={WINNING_SCORE.name: len(judged) - len(points)},
         beside={WINNING_SCORE.name: {"longer_wins": longer_wins(list(judged.values()))}},

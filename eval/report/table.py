@@ -27,6 +27,7 @@ Raw = str | float | int | bool | None
 COVERAGE = "coverage"
 """The group of the columns that say how much was judged."""
 INCOMPLETE = "incomplete"
+WORSE: Claim = "worse"
 
 
 @dataclass(frozen=True)
@@ -131,9 +132,6 @@ def build(
     return Table(heads, tuple(rows), name, title, note, coverage)
 
 
-WORSE: Claim = "worse"
-
-
 def _covered(entries: Sequence[Entry[T]]) -> list[tuple[Column, list[Cell]]]:
     found = [entry.coverage for entry in entries if entry.coverage]
     if len(found) < len(entries):
@@ -214,7 +212,7 @@ def over_seeds(values: Iterable[float | None], form: fmt.Format) -> Cell:
     return Cell(fmt.spread(present, form), raw=sum(present) / len(present), more=more)
 
 
-def pairs_table(labels: tuple[str, str], pairs: Iterable[tuple[str, str]], numeric: bool = True) -> Table:
+def pairs_table(labels: tuple[str, str], pairs: Iterable[tuple[str, str]]) -> Table:
     """Two columns: a name and its value."""
-    columns = (Column(labels[0], numeric=False), Column(labels[1], numeric=numeric))
+    columns = (Column(labels[0], numeric=False), Column(labels[1]))
     return Table(columns, tuple(TableRow((Cell(a), Cell(b))) for a, b in pairs))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from eval.benchmarks import benchmarks
-from eval.measures import Benchmark, Finished, Measure, Measured, Reading
+from eval.measures import Benchmark, Finished, Measure, Measured, RunValues
 from eval.results import ArmRun, ArmSummary, Audit, Results, TagReport
 from eval.summary import arm_measure, run_measure
 from tacos.models.embedder import MINILM
@@ -73,7 +73,7 @@ class Collector:
         )
 
     @cached_property
-    def readings(self) -> dict[tuple[str, int, str], Reading]:
+    def readings(self) -> dict[tuple[str, int, str], RunValues]:
         """By arm, seed and benchmark, what every run was examined by."""
         return {
             (arm.arm, arm.seed, benchmark.name): benchmark.read(self.finished(arm))

@@ -32,11 +32,12 @@ from eval.generate.answers import Style, read_answers
 from eval.generate.backends import GenerateSettings, Generator, LLMGenerator, TransformersGenerator
 from eval.generate.vllm import VLLMGenerator
 from eval.judge import LLMJudge, LLMJudgeSettings, PairJudge, ReferenceJudge
-from eval.mt_bench.files import Problem, write_pairs, write_single
+from eval.mt_bench.files import Problem
 from eval.mt_bench.judging import MTBenchJudgeSettings, by_question, judge_pairs, judge_single
 from eval.mt_bench.pairs import ModelPairScores, score_pairs
 from eval.mt_bench.prompts import JudgePrompt, lengths_from_prompts, read_prompts
 from eval.mt_bench.score import MAX_NEW_TOKENS, TEMPERATURES, SingleScores, score_single
+from eval.mt_bench.write import write_pairs, write_single
 from eval.pairwise.five_sets import known_set
 from eval.pairwise.five_sets import read_outputs as read_set_outputs
 from eval.pairwise.judging import ReviewRun, review

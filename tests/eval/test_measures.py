@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from eval.benchmarks import BENCHMARKS, benchmarks
-from eval.measures import Level, Measure, Measured, Reading
+from eval.measures import Measure, Measured, NamedValue, RunValues
 from eval.report.arms import gains_table, main_table, ordered_arms
 from eval.report.claims import compared
 from eval.report.experiment import load_results, write_report
@@ -26,8 +26,14 @@ def measure(**changed: object) -> Measure:
 
 
 def test_a_run_has_its_mean_its_levels_and_what_was_not_read() -> None:
-    levels = (Level(name="win", value=2.0), Level(name="tie", value=1.0), Level(name="lose", value=0.0))
-    reading = Reading({"m": {"a": 2.0, "b": 2.0, "c": 1.0, "d": 0.0}}, {"m": 3}, {"m": {"longer_wins": 0.5}})
+    levels = (
+        NamedValue(name="win", value=2.0),
+        NamedValue(name="tie", value=1.0),
+        NamedValue(name="lose", value=0.0),
+    )
+    reading = RunValues(
+        {"m": {"a": 2.0, "b": 2.0, "c": 1.0, "d": 0.0}}, {"m": 3}, {"m": {"longer_wins": 0.5}}
+    )
     found = run_measure(measure(levels=levels), reading)
     assert found is not None and (found.value, found.unread) == (1.25, 3)
     assert found.interval == bootstrap_mean([2, 2, 1, 0])
@@ -35,9 +41,9 @@ def test_a_run_has_its_mean_its_levels_and_what_was_not_read() -> None:
 
 
 def test_nothing_read_is_no_value_and_not_examined_is_no_measure() -> None:
-    unread = run_measure(measure(), Reading({"m": {}}, {"m": 2}))
+    unread = run_measure(measure(), RunValues({"m": {}}, {"m": 2}))
     assert unread is not None and (unread.value, unread.interval, unread.unread) == (None, None, 2)
-    assert run_measure(measure(), Reading({})) is None
+    assert run_measure(measure(), RunValues({})) is None
     assert arm_measure(measure(), [None, None]) is None
     assert arm_measure(measure(), [{}, {"a": 1.0}]) == ArmMeasure(interval=None)
 
@@ -67,7 +73,7 @@ def test_rows_are_clustered_and_runs_have_one_value() -> None:
     runs = measure(items="runs")
     assert arm_measure(runs, [1.0, 2.0]) == ArmMeasure(interval=bootstrap_mean([1.0, 2.0]))
     assert arm_measure(runs, [1.0, None]) == ArmMeasure(interval=None)
-    assert run_measure(runs, Reading({"m": 1.5})).value == 1.5  # type: ignore[union-attr]
+    assert run_measure(runs, RunValues({"m": 1.5})).value == 1.5  # type: ignore[union-attr]
 
 
 def summary(value: Interval | None, gain: Interval | None = None) -> ArmSummary:

@@ -8,11 +8,12 @@ from collections import Counter
 import pytest
 
 from eval.generate.answers import read_answers
-from eval.mt_bench.files import read_pairs, read_single, write_pairs, write_single
+from eval.mt_bench.files import read_pairs, read_single
 from eval.mt_bench.judging import MTBenchJudgeSettings, by_question, judge_pairs, judge_single
 from eval.mt_bench.pairs import score_pairs
 from eval.mt_bench.prompts import lengths_from_prompts, pick, prompt_name, read_prompts, take_apart
 from eval.mt_bench.score import CATEGORIES, NEED_REFERENCE, TEMPERATURES, score_single, slots_of
+from eval.mt_bench.write import write_pairs, write_single
 from eval.questions import read_questions
 from eval.verdicts import FAILED
 from tacos.errors import ConfigError, LLMError, TacosError

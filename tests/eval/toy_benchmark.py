@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eval.measures import Benchmark, Finished, Measure, Reading
+from eval.measures import Benchmark, Finished, Measure, RunValues
 from tacos.store.files import read_jsonl
 
 LENGTH = Measure(
@@ -17,9 +17,9 @@ LENGTH = Measure(
 )
 
 
-def read(finished: Finished) -> Reading:
+def read(finished: Finished) -> RunValues:
     rows = read_jsonl(finished.folders["answer"] / "answers.jsonl")
-    return Reading({"characters": {row["question_id"]: float(len(row["turns"][-1])) for row in rows}})
+    return RunValues({"characters": {row["question_id"]: float(len(row["turns"][-1])) for row in rows}})
 
 
 BENCHMARK = Benchmark("characters", stage="answer", measures=(LENGTH,), read=read)
