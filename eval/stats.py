@@ -57,7 +57,7 @@ class ArmComparison(Record):
     """Questions that only one of the two has; they are in no figure."""
 
 
-Values = Mapping[str, float | Sequence[float]]
+QuestionValues = Mapping[str, float | Sequence[float]]
 """Question id -> its value, or one value per seed."""
 
 
@@ -124,7 +124,7 @@ def clustered_difference(
 
 
 def compare_arms(
-    arms: Mapping[str, Values], baseline: str, seed: int = 0, resamples: int = RESAMPLES
+    arms: Mapping[str, QuestionValues], baseline: str, seed: int = 0, resamples: int = RESAMPLES
 ) -> dict[str, ArmComparison]:
     """Every other arm minus the baseline, paired by question, in the order given.
 
@@ -192,7 +192,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected.tolist()
 
 
-def _paired(name: str, arm: Values, base: Values) -> tuple[np.ndarray, np.ndarray]:
+def _paired(name: str, arm: QuestionValues, base: QuestionValues) -> tuple[np.ndarray, np.ndarray]:
     """(seeds, questions) of both arms, over the questions they share, sorted so that order decides nothing."""
     shared = sorted(arm.keys() & base.keys())
     if not shared:
