@@ -19,7 +19,7 @@ LAYERS = (
     ("tacos.given",),
     ("tacos.models",),
     ("tacos.llm",),
-    ("tacos.part",),
+    ("tacos.part", "tacos.answering"),
     ("tacos.grouping", "tacos.scoring", "tacos.allocation", "train", "eval"),
     ("tacos.methods",),
     ("tacos.pipeline", "tacos.doctor"),

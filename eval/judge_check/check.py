@@ -1,6 +1,6 @@
 """How far a judge can be trusted: its accuracy on pairs whose better answer is known.
 
-Every pair is judged in both orders. The two orders combine as in `eval.pairwise.rules`; the labelled answer
+Every pair is judged in both orders. The two orders combine as in `tacos.answering.orders`; the labelled answer
 winning is 1, losing 0, a tie one half:
 
     label  order 1 (shown 1, 2)  order 2 (shown 2, 1)  combined   points
@@ -24,11 +24,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from eval.judge import Comparison, PairJudge, Verdict
 from eval.judge_check.labelled_pairs import LabelledPair, LabelledPairs
-from eval.pairwise.rules import Judged, Rule, compare, first_position_rate, longer_wins, swap_consistency
+from eval.pairwise.rules import first_position_rate, longer_wins, swap_consistency
 from eval.results import Interval
 from eval.stats import bootstrap_mean
+from tacos.answering.judge import Comparison, PairJudge, Verdict
+from tacos.answering.orders import Judged, Rule, compare
 from tacos.errors import TacosError
 from tacos.types import Record
 

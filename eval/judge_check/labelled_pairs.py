@@ -15,8 +15,8 @@ from typing import Any
 
 from pydantic import Field
 
-from eval.judge import Comparison
 from eval.pairwise.five_sets import BadRow
+from tacos.answering.judge import Comparison
 from tacos.data.rows import read_rows
 from tacos.errors import TacosError
 from tacos.types import Record

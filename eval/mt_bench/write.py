@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from eval.generate.answers import fastchat_id
 from eval.mt_bench.files import UNREAD, PairJudgment, SingleJudgment
+from tacos.answering.answers import fastchat_id
 from tacos.store.files import write_jsonl
 
 

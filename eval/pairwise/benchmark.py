@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from eval.measures import Benchmark, Finished, Measure, NamedValue, RunValues, Wording
-from eval.pairwise.rules import SIGN, Judged, longer_wins
+from eval.pairwise.rules import longer_wins
+from tacos.answering.orders import SIGN, Judged
 from tacos.store.files import read_jsonl
 
 WINNING_SCORE = Measure(

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eval.judge import Comparison, PairJudge
 from eval.pairwise.five_sets import Matched, OutputFile, match
 from eval.pairwise.reviews import Review, ReviewFile
-from eval.pairwise.rules import compare
+from tacos.answering.judge import Comparison, PairJudge
+from tacos.answering.orders import compare
 from tacos.errors import TacosError
 from tacos.types import Question, Record
 

@@ -27,9 +27,9 @@ import numpy as np
 from pydantic import Field
 
 from eval.json_rows import DECODER, read_text, whole_rows
-from eval.judge import Verdict
 from eval.pairwise.five_sets import SETS, BadRow, known_set, question_text, row_id
-from eval.pairwise.rules import Judged, Rule, Unparsed, combine
+from tacos.answering.judge import Verdict
+from tacos.answering.orders import Judged, Rule, Unparsed, combine
 from tacos.errors import TacosError
 from tacos.store.files import write_json
 from tacos.types import Record

@@ -21,17 +21,9 @@ from typing import Any, ClassVar
 
 from eval.pairwise.five_sets import SETS, Fate, Matcher, plain
 from eval.pairwise.reviews import Review, ReviewFile
-from eval.pairwise.rules import (
-    Judged,
-    Rule,
-    Unparsed,
-    first_position_rate,
-    longer_wins,
-    swap_consistency,
-    tally,
-    winning_score,
-)
+from eval.pairwise.rules import first_position_rate, longer_wins, swap_consistency, tally, winning_score
 from eval.results import Interval
+from tacos.answering.orders import Judged, Rule, Unparsed
 from tacos.errors import TacosError
 from tacos.types import Question, Record
 

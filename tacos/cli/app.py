@@ -155,8 +155,8 @@ def generate(
     as_json: AsJson = False,
 ) -> None:
     """Answer a file of questions with a model; goes on where an earlier run stopped."""
-    from eval.generate.backends import GenerateSettings
     from eval.questions import read_questions
+    from tacos.answering.candidate import GenerateSettings
     from tacos.cli.eval import evaluation
     from tacos.store.files import refuse_input_as_output
 

@@ -32,7 +32,7 @@ from tacos.llm.spend import SpendGate, usage_of
 from tacos.llm.window import Window
 from tacos.tracking import Ledger, Usage
 
-__all__ = ["CachedLLM", "build_llm", "collect", "complete", "wait_for"]
+__all__ = ["CachedLLM", "build_llm", "collect", "complete", "make_backend", "wait_for"]
 T = TypeVar("T")
 BOOKED = 64
 """Completions per entry in the ledger: adding one up alone takes as long as keying a request."""
@@ -243,16 +243,17 @@ def build_llm(
             f"max_cost_usd of {settings.model!r} needs price_per_million_input and "
             "price_per_million_output; set both, or cap tokens with max_tokens_total"
         )
-    backend = _backend(settings, device)
+    backend = make_backend(settings, device)
     cache = ReplyCache(cache_path) if cache_path else None
     return CachedLLM(backend, cache, ledger, settings, progress=sys.stderr.isatty())
 
 
-def _backend(settings: LLMSettings, device: str) -> Backend:
+def make_backend(settings: LLMSettings, device: str = "auto") -> Backend:
+    """What answers, without a client around it. Raises: ConfigError for settings that cannot work."""
     if settings.ray is not None:
         from tacos.llm.backends.ray import RayBackend
 
-        return RayBackend(settings, device, make=_backend)
+        return RayBackend(settings, device, make=make_backend)
     if settings.backend == "openai":
         from tacos.llm.backends.openai import OpenAIBackend
 
@@ -260,9 +261,7 @@ def _backend(settings: LLMSettings, device: str) -> Backend:
     if settings.backend == "transformers":
         from tacos.llm.backends.transformers import TransformersBackend
 
-        return TransformersBackend(
-            settings.model, batch_size=settings.concurrency, device=device, dtype=settings.dtype
-        )
+        return TransformersBackend(settings, device)
     if settings.backend == "vllm":
         from tacos.llm.backends.vllm import VLLMBackend
 

@@ -56,7 +56,8 @@ class RayActors(Record):
 class LLMSettings(Record):
     """One named model under `llms.<name>`.
 
-    Only `model` and `structured` are identity; everything else is how and where it is run.
+    `model`, `template`, `overflow` with `max_prompt`, `engine.lora` and `structured` are identity; everything else is
+    how and where it is run.
     """
 
     backend: Literal["openai", "transformers", "vllm", "scripted"] = "openai"
@@ -83,6 +84,13 @@ class LLMSettings(Record):
     dtype: str = "auto"
     """Of weights in this process (transformers, vllm): "bfloat16", "float16", "float32"; auto is that of the
     files, or float32 where the device has no such numbers of its own."""
+    template: str = "auto"
+    """Chat template of weights in this process: "auto" is the tokenizer's own, or "plain" where it has none; a name
+    takes its place, as in training (`tacos.models.chat.ensure_template`)."""
+    overflow: Literal["refuse", "cut"] = "refuse"
+    """A prompt that weights in this process cannot hold is an error of its row, or loses its oldest tokens."""
+    max_prompt: int | None = Field(None, ge=8)
+    """Tokens from which a prompt is refused or cut; None leaves it to the model's context."""
     engine: VLLMEngine = VLLMEngine()
     """How `backend: vllm` is run."""
     ray: RayActors | None = None
@@ -101,9 +109,14 @@ class LLMSettings(Record):
     """Hard cap on prompt plus completion tokens, counted in the same way."""
 
     @model_validator(mode="after")
-    def _engine_is_used(self) -> LLMSettings:
+    def _is_used(self) -> LLMSettings:
         if self.backend != "vllm" and self.engine != VLLMEngine():
             raise ValueError(f"engine is for backend: vllm, and the backend is {self.backend}")
+        laid_out = (self.template, self.overflow, self.max_prompt)
+        if self.backend == "openai" and laid_out != ("auto", "refuse", None):
+            raise ValueError(
+                "template, overflow and max_prompt are for weights in this process; a server lays its prompts out"
+            )
         return self
 
     @model_validator(mode="after")
@@ -134,7 +147,17 @@ class LLMSettings(Record):
 
     def identity(self) -> dict[str, Any]:
         """What of these settings changes an answer."""
-        return {"model": self.engine.named(self.model), "structured": self.structured}
+        return {"model": self.named(), "structured": self.structured}
+
+    def named(self) -> str:
+        """The weights in cache keys, fingerprints and reports, with what else makes another model of them: an
+        adapter, a template in place of their own, prompts that lose their oldest tokens."""
+        parts = [self.engine.named(self.model)]
+        if self.template != "auto":
+            parts.append(f"template {self.template}")
+        if self.overflow == "cut":
+            parts.append("prompts cut" if self.max_prompt is None else f"prompts cut at {self.max_prompt}")
+        return ", ".join(parts)
 
     def price(self, prompt_tokens: int, completion_tokens: int) -> float:
         """USD for these tokens; 0.0 where the price is unknown."""

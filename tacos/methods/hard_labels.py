@@ -19,11 +19,10 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from pydantic import Field
 
-from eval.generate.answer_file import answer_file
-from eval.generate.backends import GenerateSettings, Generator, LLMGenerator, TransformersGenerator
-from eval.generate.vllm import VLLMGenerator
-from eval.judge import Comparison, LLMJudge, LLMJudgeSettings, Verdict, judge_request, likeness
-from eval.pairwise.rules import Result, Rule, combine, outcome
+from tacos.answering.answer_file import answer_file
+from tacos.answering.candidate import Candidate, GenerateSettings, in_process, served
+from tacos.answering.judge import Comparison, LLMJudge, LLMJudgeSettings, Verdict, judge_request, likeness
+from tacos.answering.orders import Result, Rule, combine, outcome
 from tacos.errors import ConfigError
 from tacos.llm.backends.engine import release
 from tacos.llm.base import Sampling
@@ -166,19 +165,18 @@ class Labeller:
         asked = [
             Question(id=id_, turns=(prompt,)) for id_, prompt in zip(batch.ids, batch.prompts, strict=True)
         ]
-        generator = self._generator(job)
-        run = answer_file(generator, asked, job.out / "answers.jsonl", self.model, self.setup.seed)
+        out = job.out / "answers.jsonl"
+        run = answer_file(self._candidate(job), asked, out, self.model, self.setup.seed)
         return {answer.question_id: answer.turns[0] for answer in run.answers}
 
-    def _generator(self, job: Job) -> Generator:
+    def _candidate(self, job: Job) -> Candidate:
         base = self.base
         if base.by == "llm":
-            return LLMGenerator(job.tools.llm(base.llm), base.generate)
+            return served(job.tools.llm(base.llm), base.generate)
         model = str(job.inputs["base"] / "model") if "base" in job.inputs else self.model
-        if base.by == "vllm":
-            return VLLMGenerator(model, base.generate, base.engine)
-        release()  # an engine that judged the round before gives its memory back
-        return TransformersGenerator(model, base.generate, job.tools.device)
+        if base.by == "transformers":
+            release()  # an engine that judged the round before gives its memory back
+        return in_process(model, base.generate, job.tools.device, base.by, base.engine)
 
     def _judge(self, job: Job, pool: Pool) -> _Judge:
         judge, seed = self.judge, self.setup.seed

@@ -27,11 +27,6 @@ from eval.alpaca_eval.join import Join
 from eval.alpaca_eval.judging import PreferenceSettings, annotate
 from eval.alpaca_eval.score import AlpacaEvalResult, score_files
 from eval.assets import Assets
-from eval.generate.answer_file import AnswerRun, answer_file
-from eval.generate.answers import Style, read_answers
-from eval.generate.backends import GenerateSettings, Generator, LLMGenerator, TransformersGenerator
-from eval.generate.vllm import VLLMGenerator
-from eval.judge import LLMJudge, LLMJudgeSettings, PairJudge, ReferenceJudge
 from eval.mt_bench.files import Problem
 from eval.mt_bench.judging import MTBenchJudgeSettings, by_question, judge_pairs, judge_single
 from eval.mt_bench.pairs import ModelPairScores, score_pairs
@@ -42,6 +37,10 @@ from eval.pairwise.five_sets import known_set
 from eval.pairwise.five_sets import read_outputs as read_set_outputs
 from eval.pairwise.judging import ReviewRun, review
 from eval.questions import read_questions
+from tacos.answering.answer_file import AnswerRun, answer_file
+from tacos.answering.answers import Style, read_answers
+from tacos.answering.candidate import Candidate, GenerateSettings, in_process, served
+from tacos.answering.judge import LLMJudge, LLMJudgeSettings, PairJudge, ReferenceJudge
 from tacos.errors import ConfigError, TacosError
 from tacos.llm.base import LLM
 from tacos.llm.settings import VLLMEngine
@@ -216,7 +215,7 @@ class Evaluation:
         replace: bool = False,
     ) -> AnswerRun:
         """Answers in the file `out`. Raises: TacosError when the model answered none."""
-        who = self.generator(model, self.settings.answering.generate or how)
+        who = self.candidate(model, self.settings.answering.generate or how)
         made = answer_file(who, questions, out, name, self.settings.seed, style, replace)
         for id_, why in made.failed.items():
             log.warning("question %s has no answer: %s", id_, why)
@@ -231,13 +230,11 @@ class Evaluation:
         self.answer(model, name, questions, how, out / "answers.jsonl")
         return out / "answers.jsonl"
 
-    def generator(self, model: str, asked: GenerateSettings) -> Generator:
+    def candidate(self, model: str, asked: GenerateSettings) -> Candidate:
         how = self.settings.answering
         if how.by == "llm":
-            return LLMGenerator(self.llm(model), asked)
-        if how.by == "vllm":
-            return VLLMGenerator(model, asked, how.engine)
-        return TransformersGenerator(model, asked, how.device)
+            return served(self.llm(model), asked)
+        return in_process(model, asked, how.device, how.by, how.engine)
 
     def pair_judge(self) -> PairJudge:
         if self.settings.judge == "reference":

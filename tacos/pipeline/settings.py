@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from eval.generate.answering import GenerateSettings
+from tacos.answering.candidate import GenerateSettings
 from tacos.config import parse
 from tacos.data.builtin.build import BuiltinSettings
 from tacos.data.dedup import DedupSettings

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eval.generate.answering import generate, heldout_loss
-from eval.judge import (
+from tacos.answering.asking import generate
+from tacos.answering.candidate import in_process
+from tacos.answering.heldout import heldout_loss
+from tacos.answering.judge import (
     Comparison,
     LLMJudge,
     LLMJudgeSettings,
@@ -17,7 +19,7 @@ from eval.judge import (
     ReferenceJudge,
     judge_request,
 )
-from eval.pairwise.rules import compare
+from tacos.answering.orders import compare
 from tacos.data.read import read_pool
 from tacos.errors import ConfigError, PoolError
 from tacos.llm.backends import engine, ray
@@ -135,7 +137,7 @@ def answer_stage(
         folder = str(job.inputs["model"] / "model") if isinstance(model, Stage) else model
         device = job.tools.device
         name = Path(folder).parent.name if isinstance(model, Stage) else model
-        answers = generate(folder, questions, asked, name, seed, device)
+        answers = generate(in_process(folder, asked, device), questions, name, seed)
         matches = match_answers(questions, answers)
         write_jsonl(job.out / "answers.jsonl", (a.model_dump() for a in answers))
         write_jsonl(

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from eval.judge import ReferenceJudge, Verdict
 from eval.results import Results
+from tacos.answering.judge import ReferenceJudge, Verdict
 from tacos.config import parse
 from tacos.pipeline.collect import failed_rows
 from tacos.pipeline.graph import ArmStages

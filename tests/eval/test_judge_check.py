@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from eval.judge import Comparison, LLMJudge, ReferenceJudge, Verdict
 from eval.judge_check.check import LongerJudge, ScoreJudge, judge_check
 from eval.judge_check.labelled_pairs import (
     LabelledPair,
     LabelledPairs,
     read_labelled_pairs,
 )
+from tacos.answering.judge import Comparison, LLMJudge, ReferenceJudge, Verdict
 from tacos.data.expert_pairs import read_expert_pairs
 from tacos.errors import TacosError
 from tacos.llm.backends.scripted import ScriptedLLM

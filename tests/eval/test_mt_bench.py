@@ -7,7 +7,6 @@ from collections import Counter
 
 import pytest
 
-from eval.generate.answers import read_answers
 from eval.mt_bench.files import read_pairs, read_single
 from eval.mt_bench.judging import MTBenchJudgeSettings, by_question, judge_pairs, judge_single
 from eval.mt_bench.pairs import score_pairs
@@ -16,6 +15,7 @@ from eval.mt_bench.score import CATEGORIES, NEED_REFERENCE, TEMPERATURES, score_
 from eval.mt_bench.write import write_pairs, write_single
 from eval.questions import read_questions
 from eval.verdicts import FAILED
+from tacos.answering.answers import read_answers
 from tacos.errors import ConfigError, LLMError, TacosError
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.cache import ReplyCache

@@ -9,14 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.judge import Comparison, LLMJudge, ReferenceJudge, Verdict
 from eval.pairwise.five_sets import SETS, OutputFile, known_set, match, read_outputs
 from eval.pairwise.judging import review
 from eval.pairwise.reviews import ReviewFile, read_reviews, write_reviews
 from eval.pairwise.rules import (
-    Judged,
-    combine,
-    compare,
     first_position_rate,
     longer_wins,
     swap_consistency,
@@ -25,6 +21,8 @@ from eval.pairwise.rules import (
 )
 from eval.pairwise.score import score_reviews
 from eval.questions import read_questions
+from tacos.answering.judge import Comparison, LLMJudge, ReferenceJudge, Verdict
+from tacos.answering.orders import Judged, combine, compare
 from tacos.errors import TacosError
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.types import Question

@@ -7,7 +7,7 @@ from string import Template
 
 import pytest
 
-from eval.judge import Comparison, LLMJudgeSettings, judge_request
+from tacos.answering.judge import Comparison, LLMJudgeSettings, judge_request
 from tacos.errors import ConfigError
 from tacos.grouping.tagging import TaggingSettings, tag_request
 from tacos.llm.base import Request

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.judge import Comparison, LLMJudge, LLMJudgeSettings
+from tacos.answering.judge import Comparison, LLMJudge, LLMJudgeSettings
 from tacos.grouping.tagging import LLMTagger, TaggingSettings
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.base import Request

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from tacos.errors import TacosError
-from tacos.llm.backends.transformers import lay_out
 from tacos.llm.base import Completion, Request, Sampling
 from tacos.llm.client import build_llm, complete
 from tacos.llm.settings import LLMSettings
+from tacos.models.chat import ensure_template, prompt_ids
 from tacos.store.fingerprint import named_by_content
 from tacos.tracking import Ledger
 from tacos.types import Message
@@ -21,9 +23,9 @@ from .helpers import ask, texts
 torch = pytest.importorskip("torch")
 
 
-def run(model: Path, requests: list[Request], batch_size: int = 4) -> list[Completion]:
+def run(model: Path, requests: list[Request], batch_size: int = 4, **changes: Any) -> list[Completion]:
     settings = LLMSettings(
-        backend="transformers", model=str(model), concurrency=batch_size, max_failed_share=1.0
+        backend="transformers", model=str(model), concurrency=batch_size, max_failed_share=1.0, **changes
     )
     return complete(build_llm(settings, Ledger(), None, device="cpu"), requests)
 
@@ -54,8 +56,7 @@ def test_greedy_is_the_models_own_argmax(tiny_model: Path) -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     model = AutoModelForCausalLM.from_pretrained(tiny_model)
-    text, _ = lay_out(tokenizer, [Message(role="user", content="the fox")])
-    tokens = tokenizer(text, return_tensors="pt", add_special_tokens=False)["input_ids"]
+    tokens = torch.tensor([prompt_ids(tokenizer, [Message(role="user", content="the fox")])])
     expected = str(tokenizer.decode(model(tokens).logits[0, -1].argmax()))
     (got,) = run(tiny_model, [ask("the fox", sampling=Sampling(max_tokens=1))])
     assert got.text == expected.strip()
@@ -68,21 +69,52 @@ def test_a_prompt_longer_than_the_context_is_its_rows_error(tiny_model: Path) ->
     assert short.text is not None
 
 
+def test_a_long_prompt_is_refused_or_loses_its_oldest_tokens(
+    tiny_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = ask("x " * 40, sampling=Sampling(max_tokens=4))
+    (refused,) = run(tiny_model, [request], max_prompt=16)
+    assert "max_prompt is 16" in (refused.error or "") and not caplog.text
+    (cut,) = run(tiny_model, [request], max_prompt=16, overflow="cut")
+    assert cut.prompt_tokens == 16 and "1 of 1 prompts are over 16 tokens" in caplog.text
+    (whole,) = run(tiny_model, [ask("x" * 1000)], overflow="cut")
+    assert whole.prompt_tokens == 255
+
+
+def test_what_makes_other_replies_is_another_model(tiny_model: Path) -> None:
+    def named(**changes: Any) -> str:
+        return LLMSettings(backend="transformers", model=str(tiny_model), **changes).named()
+
+    changes: list[dict[str, Any]] = [
+        {},
+        {"template": "plain"},
+        {"overflow": "cut"},
+        {"overflow": "cut", "max_prompt": 64},
+    ]
+    assert len({named(**change) for change in changes}) == 4
+    assert named(max_prompt=64) == named()  # refused or not: the replies are the same
+    with pytest.raises(ValidationError, match="a server lays its prompts out"):
+        LLMSettings(model="m", template="plain")
+
+
 def test_a_reply_ends_with_the_context(tiny_model: Path) -> None:
     (reply,) = run(tiny_model, [ask("x" * 200)])
     assert reply.text is not None and reply.prompt_tokens + reply.completion_tokens <= 256
 
 
-def test_a_tokenizer_without_a_template_gets_the_plain_layout(tiny_model: Path) -> None:
-    from transformers import AutoTokenizer
+def test_a_tokenizer_without_a_template_gets_the_plain_layout(tiny_model: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     tokenizer.chat_template = None
     messages = [Message(role="system", content="Be brief."), Message(role="user", content="Hi")]
-    assert lay_out(tokenizer, messages) == (
-        "### System:\nBe brief.\n\n### User:\nHi\n\n### Assistant:\n",
-        True,
-    )
+    tokenizer.save_pretrained(bare := tmp_path / "bare")
+    AutoModelForCausalLM.from_pretrained(tiny_model).save_pretrained(bare)
+    ensure_template(tokenizer)
+    laid_out = tokenizer.decode(prompt_ids(tokenizer, messages))
+    assert laid_out == "<s>### System:\nBe brief.\n\n### User:\nHi\n\n### Assistant:\n"
+    (reply,) = run(bare, [Request(messages=tuple(messages), sampling=Sampling(max_tokens=1))])
+    assert reply.prompt_tokens == len(prompt_ids(tokenizer, messages))
 
 
 def test_a_retrained_folder_is_another_model(tiny_model: Path, tmp_path: Path) -> None:

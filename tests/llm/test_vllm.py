@@ -15,11 +15,11 @@ import pytest
 
 from tacos.errors import LLMError
 from tacos.llm.backends.engine import release
-from tacos.llm.backends.transformers import lay_out
 from tacos.llm.backends.vllm import VLLMBackend
 from tacos.llm.base import Request, Sampling
 from tacos.llm.client import CachedLLM, build_llm, complete
 from tacos.llm.settings import LLMSettings, VLLMEngine
+from tacos.models.chat import prompt_ids
 from tacos.tracking import Ledger
 
 from .helpers import ask, texts
@@ -127,7 +127,7 @@ def test_a_reply_ends_with_the_context(taught_model: Path) -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(taught_model)
     text = "x " * 500
-    room = 1024 - len(tokenizer(lay_out(tokenizer, ask(text).messages)[0])["input_ids"])
+    room = 1024 - len(prompt_ids(tokenizer, ask(text).messages))
     hot = Sampling(temperature=2.0, max_tokens=4096)
     (reply,) = complete(client(taught_model), [ask(text, sampling=hot)])
     assert reply.text is not None and 1 <= reply.completion_tokens <= room
@@ -140,7 +140,7 @@ def test_log_probabilities_are_the_models(taught_model: Path) -> None:
     request = ask("the fox", sampling=Sampling(max_tokens=1), top_logprobs=3)
     (reply,) = complete(client(taught_model), [request])
     tokenizer, model = (kind.from_pretrained(taught_model) for kind in (AutoTokenizer, AutoModelForCausalLM))
-    tokens = tokenizer(lay_out(tokenizer, request.messages)[0], return_tensors="pt")["input_ids"]
+    tokens = torch.tensor([prompt_ids(tokenizer, request.messages)])
     likeliest = torch.log_softmax(model(tokens).logits[0, -1], -1).topk(3)
     expected = {
         tokenizer.decode(i): v for i, v in zip(likeliest.indices, likeliest.values.tolist(), strict=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
-from eval.judge import Comparison, LLMJudge, LLMJudgeSettings, Verdict, judge_request
+from tacos.answering.judge import Comparison, LLMJudge, LLMJudgeSettings, Verdict, judge_request
 from tacos.grouping.tagging import LLMTagger, TaggingSettings, tag_request
 from tacos.llm.base import LLM, Sampling
 from tacos.scoring.comparative import Comparative, LLMComparator, compare_request

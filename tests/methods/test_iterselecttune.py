@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from eval.generate.backends import GenerateSettings
+from tacos.answering.candidate import GenerateSettings
 from tacos.config import parse
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.base import Request

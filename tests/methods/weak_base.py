@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.generate.answering import generate
-from eval.generate.backends import GenerateSettings
+from tacos.answering.asking import generate
+from tacos.answering.candidate import GenerateSettings, in_process
 from tacos.data.builtin.build import BuiltinPool, BuiltinSettings, build
 from tacos.data.builtin.defects import sentence
 from tacos.data.builtin.skills import SKILLS, fill
@@ -55,7 +55,7 @@ def full_labelling(pool: Pool, made: BuiltinPool, base: Path, settings: Generate
     """What the method never sees, (n,) bool: the response at hand is right, and the base model is not."""
     truth = {t.id: t.answer for t in made.truth}
     questions = [Question(id=sample.id, turns=(sample.prompt,)) for sample in pool]
-    answers = generate(str(base), questions, settings, "weak", device="cpu")
+    answers = generate(in_process(str(base), settings, "cpu"), questions, "weak")
     triples = zip(pool.ids, pool.responses, answers, strict=True)
     return np.array(
         [exact_match(r, truth[i]) and not exact_match(a.turns[0], truth[i]) for i, r, a in triples]

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from eval.generate.answering import heldout_loss
+from tacos.answering.heldout import heldout_loss
 from tacos.errors import ConfigError, TacosError
 from tacos.store.fingerprint import plain
 from tests.train.helpers import SETTINGS, losses, train, training

@@ -9,7 +9,7 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from eval.generate.answering import heldout_loss
+from tacos.answering.heldout import heldout_loss
 from tacos.types import Pool
 from tests.train.helpers import losses, train
 from train.data import IGNORED, micro_batches, prepare, training_rows

@@ -10,7 +10,7 @@ from filelock import FileLock
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
-from eval.generate.answering import heldout_loss
+from tacos.answering.heldout import heldout_loss
 from tacos.errors import ConfigError, PoolError, TacosError
 from tacos.models.chat import template_hash
 from tacos.types import Pool, make_sample

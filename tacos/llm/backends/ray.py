@@ -79,7 +79,7 @@ class RayBackend:
         self.settings = settings
         self.device = device
         self.make = make
-        self.model = settings.engine.named(settings.model)
+        self.model = settings.named()
 
     async def stream(self, requests: Iterable[Request]) -> AsyncGenerator[Reply, None]:
         """See `Backend.stream`.

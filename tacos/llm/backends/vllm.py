@@ -1,8 +1,8 @@
 """vLLM in this process: no server to start, and the engine is never idle while there is work.
 
-Prompts are laid out and encoded as by `tacos.llm.backends.transformers`, which gives the same greedy replies on the
-same weights. The engine is fed continuously: up to twice as many requests as it runs at once are in it, a new one is
-taken for each that is answered, and each reply goes to the cache at once, so a killed run loses only those.
+Prompts are laid out as by `tacos.llm.backends.transformers` (`prompts.py`), which gives the same greedy replies on
+the same weights. The engine is fed continuously: up to twice as many requests as it runs at once are in it, a new one
+is taken for each that is answered, and each reply goes to the cache at once, so a killed run loses only those.
 
     max_num_seqs 256, 52,000 requests: 512 are taken; a reply arrives and is stored; request 513 is taken; ...
 
@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 from tacos.errors import LLMError
 from tacos.llm.backend import clean_text
 from tacos.llm.backends.engine import import_vllm, lent_engine, lora_request, tokenizer_source
-from tacos.llm.backends.transformers import Row, encode_request
+from tacos.llm.backends.prompts import Prompts, Row, closing_token
 from tacos.llm.base import Completion, Reply, Request
 from tacos.llm.cache import request_key
 from tacos.llm.settings import LLMSettings
@@ -47,7 +47,7 @@ class VLLMBackend:
 
     def __init__(self, settings: LLMSettings):
         self.settings = settings
-        self.model = settings.engine.named(settings.model)
+        self.model = settings.named()
         self._tokenizer: Any = None
 
     async def stream(self, requests: Iterable[Request]) -> AsyncGenerator[Reply, None]:
@@ -70,13 +70,15 @@ class VLLMBackend:
             while flight.rows:
                 for reply in await _in_thread(flight.step):
                     yield reply
+            flight.prompts.say()
 
     def _board(self, stack: ExitStack) -> _Flight:
         """Borrow the engine for as long as the stack is open."""
         chosen = self.settings.engine
         llm = stack.enter_context(lent_engine(self.settings.model, self.settings.dtype, chosen))
         if self._tokenizer is None:
-            self._tokenizer = load_tokenizer(tokenizer_source(self.settings.model, chosen))
+            source = tokenizer_source(self.settings.model, chosen)
+            self._tokenizer = load_tokenizer(source, self.settings.template)
         flight = _Flight(llm, self._tokenizer, self)
         stack.callback(flight.abort)
         return flight
@@ -97,10 +99,11 @@ class _Flight:
 
     def __init__(self, llm: Any, tokenizer: Any, backend: VLLMBackend):
         self.engine = llm.llm_engine
-        self.tokenizer = tokenizer
         self.backend = backend
+        self.stops = closing_token(tokenizer)
         self.lora = lora_request(backend.settings.engine)
-        self.context = int(self.engine.model_config.max_model_len)
+        context = int(self.engine.model_config.max_model_len)
+        self.prompts = Prompts(tokenizer, backend.settings, context)
         self.limit = AHEAD * int(self.engine.vllm_config.scheduler_config.max_num_seqs)
         self.rows: dict[str, Row] = {}
 
@@ -110,7 +113,7 @@ class _Flight:
 
     def add(self, index: int, request: Request) -> Reply | None:
         """Hand one to the engine; a reply at once for one that it refuses."""
-        row = encode_request(self.tokenizer, self.context, index, request)
+        row = self.prompts.row(index, request)
         if isinstance(row, Reply):
             return row
         name = f"tacos-{id(self)}-{index}"
@@ -152,6 +155,7 @@ class _Flight:
             temperature=sampling.temperature,
             top_p=sampling.top_p if drawn else 1.0,
             max_tokens=row.limit,
+            stop_token_ids=self.stops,
             seed=row_seed(self.backend.model, request) if drawn else None,
             logprobs=request.top_logprobs,
             structured_outputs=None if schema is None else kinds.StructuredOutputsParams(json=schema),

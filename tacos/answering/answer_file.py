@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from eval.generate.answering import answer, asks_behind
-from eval.generate.answers import BAD_ROW, StoredAnswer, Style, answer_row, bad_reason, parse_answer
-from eval.generate.backends import Generator
+from tacos.answering.answers import BAD_ROW, StoredAnswer, Style, answer_row, bad_reason, parse_answer
+from tacos.answering.asking import answer, requests_behind
+from tacos.answering.candidate import Candidate
 from tacos.data.rows import read_rows
 from tacos.errors import TacosError
 from tacos.store.files import cannot_write, write_jsonl
@@ -57,7 +57,7 @@ class AnswerRun(Record):
 
 
 def answer_file(
-    generator: Generator,
+    candidate: Candidate,
     questions: Sequence[Question],
     out: Path,
     model_name: str,
@@ -73,7 +73,7 @@ def answer_file(
     Raises: TacosError when two questions share an id, `out` holds lines that do not belong or cannot be written, or
         nothing can be asked at all; the answers so far are then in `out`.
     """
-    owed = what_is_owed(generator, questions, seed)
+    owed = what_is_owed(candidate, questions, seed)
     found = find(out, owed)
     if found.other and not replace:
         raise TacosError(_refusal(out, found))
@@ -81,9 +81,9 @@ def answer_file(
     book.keep(found.rows)
     left = [question for question in questions if question.id not in found.rows]
     if found.rows:
-        _recall(generator, [question for question in questions if question.id in found.rows], found, seed)
+        _recall(candidate, [question for question in questions if question.id in found.rows], found, seed)
         log.info("%s holds %d of %d answers, %d are asked", out, len(found.rows), len(owed), len(left))
-    failed = _fill(book, generator, left, seed)
+    failed = _fill(book, candidate, left, seed)
     answers = tuple(row.answer for row in book.in_order())
     return AnswerRun(
         answers=answers,
@@ -104,7 +104,7 @@ class Owed(NamedTuple):
     turns: int
 
 
-def what_is_owed(generator: Generator, questions: Sequence[Question], seed: int) -> dict[str, Owed]:
+def what_is_owed(candidate: Candidate, questions: Sequence[Question], seed: int) -> dict[str, Owed]:
     """By question id. A greedy answer does not depend on the seed.
 
     Raises: TacosError when two questions share an id.
@@ -113,10 +113,10 @@ def what_is_owed(generator: Generator, questions: Sequence[Question], seed: int)
     if len(counts) < len(questions):
         twice = next(id_ for id_, count in counts.items() if count > 1)
         raise TacosError(f"question id {twice!r} stands for {counts[twice]} questions; give each its own")
-    identity = generator.identity()
+    identity = candidate.identity
     made = {}
     for question in questions:
-        temperature = generator.settings.temperature_of(question.category)
+        temperature = candidate.settings.temperature_of(question.category)
         drawn = [seed, question.id] if temperature > 0 else None
         name = fingerprint([identity, temperature, drawn, question.turns])
         made[question.id] = Owed(name, len(question.turns))
@@ -225,17 +225,17 @@ class _Book:
         write_jsonl(self.out, (answer_row(row, self.style) for row in self.in_order()))
 
 
-def _recall(generator: Generator, kept: Sequence[Question], found: Found, seed: int) -> None:
+def _recall(candidate: Candidate, kept: Sequence[Question], found: Found, seed: int) -> None:
     """A cap holds for all answers of a run, those it finds done too."""
-    settings = generator.settings
-    asks = [asks_behind(settings, question, found.rows[question.id].answer.turns, seed) for question in kept]
-    generator.recall([ask for turns in asks for ask in turns])
+    answered = [(question, found.rows[question.id].answer.turns) for question in kept]
+    requests = [requests_behind(candidate, question, turns, seed) for question, turns in answered]
+    candidate.count_again([request for behind in requests for request in behind])
 
 
-def _fill(book: _Book, generator: Generator, left: Sequence[Question], seed: int) -> dict[str, str]:
+def _fill(book: _Book, candidate: Candidate, left: Sequence[Question], seed: int) -> dict[str, str]:
     """Ask what is left; returns question id -> why there is no answer."""
     failed: dict[str, str] = {}
-    for replied in answer(generator, left, seed):
+    for replied in answer(candidate, left, seed):
         id_ = left[replied.index].id
         if replied.error is None:
             book.add(id_, replied.turns)

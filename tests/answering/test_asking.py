@@ -6,11 +6,14 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from eval.generate.answering import conversation, generate, row_seed
-from eval.generate.backends import GenerateSettings, cut, load, pad_left
-from eval.generate.heldout import heldout_loss
+from tacos.answering.asking import conversation, generate, row_seed
+from tacos.answering.candidate import GenerateSettings, in_process, served
+from tacos.answering.heldout import heldout_loss
 from tacos.errors import TacosError
+from tacos.llm.backends.scripted import ScriptedLLM
+from tacos.llm.backends.transformers import pad_left
 from tacos.models.chat import encode
+from tacos.models.local import load_lm
 from tacos.types import Pool, Question, make_sample
 
 TINY = {"vocab_size": 400, "hidden": 32, "layers": 1, "heads": 2, "steps": 60, "batch_size": 4, "block": 64}
@@ -30,27 +33,24 @@ def model_dir(tmp_path_factory):
 
 
 def test_batches_do_not_change_greedy_answers(model_dir):
-    one, eight = (
-        generate(model_dir, QUESTIONS * 3, GenerateSettings(batch_size=size, max_new_tokens=12), "m")
-        for size in (1, 8)
-    )
+    settings = (GenerateSettings(batch_size=size, max_new_tokens=12) for size in (1, 8))
+    one, eight = (generate(in_process(model_dir, how), QUESTIONS * 3, "m") for how in settings)
     assert one == eight
     assert [a.question_id for a in one] == [q.id for q in QUESTIONS * 3]
     assert [len(a.turns) for a in one[:4]] == [1, 1, 2, 1]
 
 
-def test_sampling_is_seeded(model_dir):
-    settings = GenerateSettings(temperature=1.0, max_new_tokens=12)
-    a, b, c = (generate(model_dir, QUESTIONS, settings, "m", seed=seed) for seed in (1, 1, 2))
-    assert a == b != c
+def test_sampling_is_seeded_and_greedy_answers_are_not(model_dir):
+    for temperature in (0.0, 1.0):
+        settings = GenerateSettings(temperature=temperature, max_new_tokens=12)
+        a, b, c = (generate(in_process(model_dir, settings), QUESTIONS, "m", seed=seed) for seed in (1, 1, 2))
+        assert a == b and (b == c) == (temperature == 0)
 
 
 def test_batches_do_not_change_sampled_answers(model_dir):
     asked = [Question(id=f"{k}-{q.id}", turns=q.turns) for k in range(3) for q in QUESTIONS]
-    three, eight = (
-        generate(model_dir, asked, GenerateSettings(temperature=0.7, batch_size=size, max_new_tokens=12), "m")
-        for size in (3, 8)
-    )
+    settings = (GenerateSettings(temperature=0.7, batch_size=n, max_new_tokens=12) for n in (3, 8))
+    three, eight = (generate(in_process(model_dir, how), asked, "m") for how in settings)
     assert three == eight
     alike = {a.turns for a in three if a.question_id.endswith("-1")}
     assert len(alike) > 1  # the same question under another id draws anew
@@ -60,7 +60,7 @@ def test_each_category_has_its_own_temperature(model_dir):
     asked = [Question(id=q.id, turns=q.turns, category=c) for c in "xy" for q in QUESTIONS]
 
     def turns(**settings):
-        made = generate(model_dir, asked, GenerateSettings(max_new_tokens=12, **settings), "m")
+        made = generate(in_process(model_dir, GenerateSettings(max_new_tokens=12, **settings)), asked, "m")
         return [a.turns for a in made]
 
     greedy, drawn = turns(), turns(temperature=1.0)
@@ -68,11 +68,6 @@ def test_each_category_has_its_own_temperature(model_dir):
     assert mixed == greedy[:4] + drawn[4:] and drawn[4:] != greedy[4:]
     with pytest.raises(ValidationError):
         GenerateSettings(temperatures={"y": -1.0})
-
-
-def test_long_prompts_lose_their_oldest_tokens_and_that_is_said(caplog):
-    assert cut([[1, 2, 3], [4]], 2) == [[2, 3], [4]]
-    assert "1 of 2 prompts are over 2 tokens" in caplog.text
 
 
 def test_every_reply_has_its_own_seed():
@@ -97,7 +92,8 @@ def test_padding_goes_left():
 
 def test_heldout_loss_is_the_mean_over_assistant_tokens(model_dir):
     pool = Pool.from_samples([make_sample("Hi", "Paris."), make_sample("What?", "One two three four five.")])
-    model, tokenizer = load(model_dir, "auto", "auto", "cpu")
+    lm = load_lm(model_dir, device="cpu")
+    model, tokenizer = lm.model, lm.tokenizer
     total, count = 0.0, 0
     for sample in pool:
         e = encode(tokenizer, sample.messages, 64)
@@ -109,8 +105,18 @@ def test_heldout_loss_is_the_mean_over_assistant_tokens(model_dir):
     assert math.isfinite(heldout_loss(model_dir, pool, 64, budget=1))
 
 
+def test_a_question_without_an_answer_is_an_error_where_all_are_needed():
+    def refuses(request):
+        return ValueError("no") if "France" in request.messages[-1].content else "yes"
+
+    with pytest.raises(
+        TacosError, match=r"m gave no answer to 1 of 4 questions, the first 1 \(turn 1: Value"
+    ):
+        generate(served(ScriptedLLM(refuses), GenerateSettings()), QUESTIONS, "m")
+
+
 def test_nothing_to_score_or_load_is_an_error(model_dir):
     with pytest.raises(TacosError, match="none of 1 samples"):
         heldout_loss(model_dir, Pool.from_samples([make_sample("why? " * 50, "So.")]), 8)
     with pytest.raises(TacosError, match="no/such-model"):
-        generate("no/such-model", QUESTIONS, GenerateSettings(), "m")
+        generate(in_process("no/such-model", GenerateSettings()), QUESTIONS, "m")

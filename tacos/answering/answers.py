@@ -4,7 +4,7 @@
     {"question_id": 81, "answer_id": "9f...", "model_id": "tiny",
      "choices": [{"index": 0, "turns": ["...", "..."]}], "tstamp": 1720000000.0}                   FastChat's
 
-The fingerprint names what an answer was made from (`eval.generate.answer_file`). FastChat gives every answer a random
+The fingerprint names what an answer was made from (`tacos.answering.answer_file`). FastChat gives every answer a random
 `answer_id`; here it is the fingerprint. Of several choices the first is read, as FastChat's judge does.
 """
 

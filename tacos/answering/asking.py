@@ -20,23 +20,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from eval.generate.backends import Ask, GenerateSettings, Generator, TransformersGenerator, batches
-from eval.generate.heldout import heldout_loss
+from tacos.answering.candidate import Candidate
+from tacos.errors import TacosError
 from tacos.llm.backend import clean_text
+from tacos.llm.base import Request
+from tacos.llm.client import complete
 from tacos.progress import track
 from tacos.store.fingerprint import fingerprint
 from tacos.types import Answer, Message, Question
-
-__all__ = [
-    "GenerateSettings",
-    "Replied",
-    "answer",
-    "asks_behind",
-    "conversation",
-    "generate",
-    "heldout_loss",
-    "row_seed",
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,43 +40,43 @@ class Replied:
 
 
 def generate(
-    model_dir: str,
-    questions: Sequence[Question],
-    settings: GenerateSettings,
-    model_name: str,
-    seed: int = 0,
-    device: str = "auto",
+    candidate: Candidate, questions: Sequence[Question], model_name: str, seed: int = 0
 ) -> list[Answer]:
-    """One answer per question, in their order, by a transformers model in this process.
+    """One answer per question, in their order.
 
-    Raises: TacosError when the model cannot be loaded.
+    Raises: TacosError when nothing can be asked, or a question has no answer.
     """
-    generator = TransformersGenerator(model_dir, settings, device)
-    replied = sorted(answer(generator, questions, seed), key=lambda reply: reply.index)
+    replied = sorted(answer(candidate, questions, seed), key=lambda reply: reply.index)
+    if failed := [reply for reply in replied if reply.error is not None]:
+        first = failed[0]
+        raise TacosError(
+            f"{model_name} gave no answer to {len(failed)} of {len(questions)} questions, the first "
+            f"{questions[first.index].id} ({first.error}); run again when the cause is gone"
+        )
     return [
         Answer(question_id=question.id, model=model_name, turns=reply.turns)
         for question, reply in zip(questions, replied, strict=True)
     ]
 
 
-def answer(generator: Generator, questions: Sequence[Question], seed: int = 0) -> Iterator[Replied]:
+def answer(candidate: Candidate, questions: Sequence[Question], seed: int = 0) -> Iterator[Replied]:
     """What becomes of every question, block by block as they are finished, so not in their order.
 
     Raises: TacosError when nothing can be asked at all.
     """
-    settings = generator.settings
+    settings, size = candidate.settings, candidate.block
 
     def place(i: int) -> tuple[float, int]:
         return settings.temperature_of(questions[i].category), -sum(map(len, questions[i].turns))
 
-    blocks = batches(sorted(range(len(questions)), key=place), generator.block)
-    shown = track(blocks, "answering") if generator.silent else blocks
-    for block in shown:
-        yield from _ask_block(generator, questions, block, seed)
+    order = sorted(range(len(questions)), key=place)
+    blocks = [order[start : start + size] for start in range(0, len(order), size)]
+    for block in track(blocks, "answering") if candidate.quiet else blocks:
+        yield from _ask_block(candidate, questions, block, seed)
 
 
 def _ask_block(
-    generator: Generator, questions: Sequence[Question], block: Sequence[int], seed: int
+    candidate: Candidate, questions: Sequence[Question], block: Sequence[int], seed: int
 ) -> list[Replied]:
     """block: places of questions. One without a reply is not asked its later turns."""
     replies: dict[int, list[str]] = {i: [] for i in block}
@@ -94,26 +85,25 @@ def _ask_block(
         asked = [i for i in block if len(questions[i].turns) > turn and i not in errors]
         if not asked:
             break
-        asks = [_ask(generator.settings, questions[i], replies[i], seed) for i in asked]
-        for i, completion in zip(asked, generator.reply(asks), strict=True):
+        requests = [_request(candidate, questions[i], replies[i], seed) for i in asked]
+        for i, completion in zip(asked, complete(candidate.llm, requests), strict=True):
             if completion.text is None:
                 errors[i] = f"turn {turn + 1}: {completion.error or 'no reply'}"
             else:
-                replies[i].append(clean_text(completion.text))
+                replies[i].append(clean_text(completion.text).strip())
     return [Replied(i, tuple(replies[i]), errors.get(i)) for i in block]
 
 
-def asks_behind(settings: GenerateSettings, question: Question, turns: Sequence[str], seed: int) -> list[Ask]:
+def requests_behind(
+    candidate: Candidate, question: Question, turns: Sequence[str], seed: int
+) -> list[Request]:
     """The requests that a finished answer came from."""
-    return [_ask(settings, question, turns[:turn], seed) for turn in range(len(turns))]
+    return [_request(candidate, question, turns[:turn], seed) for turn in range(len(turns))]
 
 
-def _ask(settings: GenerateSettings, question: Question, replies: Sequence[str], seed: int) -> Ask:
-    return Ask(
-        messages=tuple(conversation(question, replies)),
-        temperature=settings.temperature_of(question.category),
-        seed=row_seed(seed, question.id, len(replies)),
-    )
+def _request(candidate: Candidate, question: Question, replies: Sequence[str], seed: int) -> Request:
+    messages = conversation(question, replies)
+    return candidate.request(messages, question.category, row_seed(seed, question.id, len(replies)))
 
 
 def row_seed(seed: int, question_id: str, turn: int) -> int:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from eval.generate.answer_file import AnswerRun, answer_file
-from eval.generate.backends import GenerateSettings, Generator, TransformersGenerator
-from eval.generate.vllm import VLLMGenerator
+from tacos.answering.answer_file import AnswerRun, answer_file
+from tacos.answering.candidate import Candidate, GenerateSettings, in_process
 from tacos.llm.backends.engine import release
 from tacos.llm.settings import VLLMEngine
 from tacos.types import Question
@@ -43,22 +42,26 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_llama.taught(tmp_path_factory.mktemp("models") / "taught", work.lessons())
 
 
-def answers(generator: Generator, out: Path, questions: list[Question] = QUESTIONS) -> AnswerRun:
-    return answer_file(generator, questions, out, "m", 0)
+def by_vllm(model: Path, settings: GenerateSettings = GREEDY, engine: VLLMEngine = EAGER) -> Candidate:
+    return in_process(str(model), settings, by="vllm", engine=engine)
+
+
+def answers(candidate: Candidate, out: Path, questions: list[Question] = QUESTIONS) -> AnswerRun:
+    return answer_file(candidate, questions, out, "m", 0)
 
 
 def test_greedy_answers_are_those_of_transformers(model: Path, tmp_path: Path) -> None:
-    ours = answers(VLLMGenerator(str(model), GREEDY, EAGER), tmp_path / "vllm.jsonl")
-    theirs = answers(TransformersGenerator(str(model), GREEDY, "cpu"), tmp_path / "transformers.jsonl")
+    ours = answers(by_vllm(model), tmp_path / "vllm.jsonl")
+    theirs = answers(in_process(str(model), GREEDY, "cpu"), tmp_path / "transformers.jsonl")
     assert [a.turns for a in ours.answers] == [a.turns for a in theirs.answers]
     assert len(ours.answers) == 24 and not ours.failed
 
 
 def test_sampled_answers_do_not_depend_on_those_beside_them(model: Path, tmp_path: Path) -> None:
     hot = GREEDY.model_copy(update={"temperature": 1.0})
-    generator = VLLMGenerator(str(model), hot, EAGER)
-    all_of_them = answers(generator, tmp_path / "all.jsonl").answers
-    one = answers(generator, tmp_path / "one.jsonl", QUESTIONS[5:6]).answers
+    candidate = by_vllm(model, hot)
+    all_of_them = answers(candidate, tmp_path / "all.jsonl").answers
+    one = answers(candidate, tmp_path / "one.jsonl", QUESTIONS[5:6]).answers
     assert one[0].turns == all_of_them[5].turns
     assert len({answer.turns for answer in all_of_them}) > 12
 
@@ -66,11 +69,9 @@ def test_sampled_answers_do_not_depend_on_those_beside_them(model: Path, tmp_pat
 def test_a_checkpoint_as_an_adapter_answers_as_if_merged(model: Path, tmp_path: Path) -> None:
     adapter, merged = adapt(model, tmp_path)
     lora = EAGER.model_copy(update={"lora": str(adapter)})
-    adapted = VLLMGenerator(str(model), GREEDY, lora)
-    plain = VLLMGenerator(str(model), GREEDY, EAGER)
-    assert (
-        adapted.identity() != plain.identity() == {**adapted.identity(), "model": plain.identity()["model"]}
-    )
+    adapted = by_vllm(model, GREEDY, lora)
+    plain = by_vllm(model)
+    assert adapted.identity != plain.identity == {**adapted.identity, "model": plain.identity["model"]}
     ours = answers(adapted, tmp_path / "adapter.jsonl")
-    theirs = answers(TransformersGenerator(str(merged), GREEDY, "cpu"), tmp_path / "merged.jsonl")
+    theirs = answers(in_process(str(merged), GREEDY, "cpu"), tmp_path / "merged.jsonl")
     assert [a.turns for a in ours.answers] == [a.turns for a in theirs.answers]

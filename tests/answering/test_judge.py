@@ -6,7 +6,15 @@ import json
 
 import pytest
 
-from eval.judge import Comparison, LLMJudge, LLMJudgeSettings, ReferenceJudge, grade, judge_request, likeness
+from tacos.answering.judge import (
+    Comparison,
+    LLMJudge,
+    LLMJudgeSettings,
+    ReferenceJudge,
+    grade,
+    judge_request,
+    likeness,
+)
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.base import Sampling
 

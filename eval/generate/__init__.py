@@ -1,1 +1,0 @@
-"""Answers to questions: with transformers, vLLM, or a server; held-out loss."""
