@@ -13,7 +13,9 @@ deadlines.py     one time limit for many calls
 wire.py          what a server sends back, read
 transformers.py  a model in this process
 vllm.py          the same by vLLM
+prompts.py       a request laid out, for the two above
 ray.py           any of these on many machines
+ray_cluster.py   connecting to them, and actors between two streams
 worker.py        what each of them runs
 engine.py        the one vLLM engine of a process
 sampling.py      seeded draws, row by row, for transformers.py

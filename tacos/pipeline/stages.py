@@ -22,7 +22,7 @@ from tacos.answering.judge import (
 from tacos.answering.orders import compare
 from tacos.data.read import read_pool
 from tacos.errors import ConfigError, PoolError
-from tacos.llm.backends import engine, ray
+from tacos.llm.backends import engine, ray_cluster
 from tacos.llm.estimate import Asked
 from tacos.llm.settings import LLMSettings
 from tacos.pipeline.pool import BUILTIN, questions_of, read_questions, reference_pool
@@ -82,7 +82,7 @@ def train_stage(
         data = job.inputs["selection"] / "selection.jsonl"
         rows = len(read_selection(data))
         engine.release()  # what scored or judged gives the memory back
-        ray.release()
+        ray_cluster.release()
         trained = fine_tune(
             TrainRun(
                 data=str(data),

@@ -19,8 +19,9 @@ import pytest
 from tacos.errors import ConfigError, LLMError
 from tacos.grouping.tagging import LLMTagger
 from tacos.llm.backend import Backend
-from tacos.llm.backends.ray import RayBackend, check, gpus, release, rotated, worker_settings
-from tacos.llm.backends.worker import Hello, Worker
+from tacos.llm.backends.ray import RayBackend
+from tacos.llm.backends.ray_cluster import check, gpus, release, rotated, worker_settings
+from tacos.llm.backends.worker import ActorStarted, Worker
 from tacos.llm.base import LLM, Completion
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM, build_llm, collect, complete
@@ -244,14 +245,14 @@ def test_ray_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_actor_must_be_what_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = settings()
-    check(Hello("far", "m", keyed=False), chosen, "m")
+    check(ActorStarted("far", "m", keyed=False), chosen, "m")
     with pytest.raises(ConfigError, match=r"'far' .* api_key_file k cannot be read"):
-        check(Hello("far", error="api_key_file k cannot be read"), chosen, "m")
+        check(ActorStarted("far", error="api_key_file k cannot be read"), chosen, "m")
     with pytest.raises(ConfigError, match="has local@2 as 'm', and this one local@1"):
-        check(Hello("far", "local@2", keyed=True), chosen, "local@1")
+        check(ActorStarted("far", "local@2", keyed=True), chosen, "local@1")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-canary")
     with pytest.raises(ConfigError, match="OPENAI_API_KEY is set here and not on machine 'far'") as caught:
-        check(Hello("far", "m", keyed=False), chosen, "m")
+        check(ActorStarted("far", "m", keyed=False), chosen, "m")
     assert "canary" not in str(caught.value)
 
 

@@ -60,28 +60,28 @@ class VLLMBackend:
         if first is None:
             return
         with ExitStack() as stack:
-            flight = await _in_thread(lambda: self._board(stack))
+            running = await _in_thread(lambda: self._borrow_engine(stack))
             for index, request in chain([first], source):
-                if refused := flight.add(index, request):
+                if refused := running.add(index, request):
                     yield refused
-                while flight.full:
-                    for reply in await _in_thread(flight.step):
+                while running.full:
+                    for reply in await _in_thread(running.step):
                         yield reply
-            while flight.rows:
-                for reply in await _in_thread(flight.step):
+            while running.rows:
+                for reply in await _in_thread(running.step):
                     yield reply
-            flight.prompts.say()
+            running.prompts.say()
 
-    def _board(self, stack: ExitStack) -> _Flight:
+    def _borrow_engine(self, stack: ExitStack) -> _Running:
         """Borrow the engine for as long as the stack is open."""
         chosen = self.settings.engine
         llm = stack.enter_context(lent_engine(self.settings.model, self.settings.dtype, chosen))
         if self._tokenizer is None:
             source = tokenizer_source(self.settings.model, chosen)
             self._tokenizer = load_tokenizer(source, self.settings.template)
-        flight = _Flight(llm, self._tokenizer, self)
-        stack.callback(flight.abort)
-        return flight
+        running = _Running(llm, self._tokenizer, self)
+        stack.callback(running.abort)
+        return running
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
@@ -94,7 +94,7 @@ async def _in_thread(work: Callable[[], T]) -> T:
         raise
 
 
-class _Flight:
+class _Running:
     """Requests in the engine during one `stream`. rows: request id -> its row."""
 
     def __init__(self, llm: Any, tokenizer: Any, backend: VLLMBackend):

@@ -34,7 +34,7 @@ up, and starts again with the next request."""
 
 
 @dataclass(frozen=True, slots=True)
-class Hello:
+class ActorStarted:
     """node: name of the machine. model: the weights it would answer with. keyed: whether it has the API key.
 
     error: why it cannot work.
@@ -47,7 +47,7 @@ class Hello:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class Exchanged:
     """replies: by the driver's numbers. waiting: requests in the inbox. failed: why the backend gave up."""
 
     replies: list[Reply]
@@ -74,22 +74,22 @@ class Worker:
         self._outbox: list[Reply] = []
         self._more = False
         """Whether the driver has more to give."""
-        self._hungry = False
+        self._starved = False
         """Whether the backend waits for a request."""
         self._failed: Exception | None = None
 
-    def start(self) -> Hello:
+    def start(self) -> ActorStarted:
         """Make the backend. What is wrong with this machine is told and not raised."""
         node = socket.gethostname()
         try:
             backend = self.make(self.settings, self.device)
             keyed = bool(read_key(self.settings, os.environ))
         except TacosError as error:
-            return Hello(node, error=str(error))
+            return ActorStarted(node, error=str(error))
         threading.Thread(target=self._work, args=(backend,), daemon=True).start()
-        return Hello(node, backend.model, keyed)
+        return ActorStarted(node, backend.model, keyed)
 
-    def exchange(self, given: Sequence[tuple[int, Request]], more: bool) -> News:
+    def exchange(self, given: Sequence[tuple[int, Request]], more: bool) -> Exchanged:
         """Take requests, and wait for replies or for the inbox to run low. more: whether others will follow."""
         with self._changed:
             self._inbox.extend(given)
@@ -100,11 +100,11 @@ class Worker:
             replies, self._outbox = self._outbox, []
             if self._failed is not None and not isinstance(self._failed, TacosError):
                 raise self._failed
-            return News(replies, len(self._inbox), None if self._failed is None else str(self._failed))
+            return Exchanged(replies, len(self._inbox), None if self._failed is None else str(self._failed))
 
     @property
     def _wants_more(self) -> bool:
-        return self._more and (self._hungry or len(self._inbox) <= self.low)
+        return self._more and (self._starved or len(self._inbox) <= self.low)
 
     def _work(self, backend: Backend) -> None:
         """One stream of the backend after the other, each as long as there are requests."""
@@ -133,10 +133,10 @@ class Worker:
         for own in count():
             with self._changed:
                 if not self._inbox and self._more:
-                    self._hungry = True
+                    self._starved = True
                     self._changed.notify_all()
                     self._changed.wait_for(lambda: self._inbox or not self._more, PATIENCE_S)
-                    self._hungry = False
+                    self._starved = False
                 if not self._inbox:
                     return
                 numbers[own], request = self._inbox.popleft()
