@@ -2,7 +2,7 @@
 
 `LLMJudge` asks a model (LLM-as-a-judge, arXiv 2306.05685). `ReferenceJudge` needs none: it is the
 embedded default and compares each answer with the reference. Both see one order at a time; asking
-both orders is `pairwise.compare`'s work.
+both orders is `orders.compare`'s work.
 
     reference  "The sum of 3 and 4 is 7."   answer  "7"
     reply      "It is 7."                 -> 10 (gives the answer)

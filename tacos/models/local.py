@@ -51,7 +51,8 @@ class LocalModel:
     @property
     def context(self) -> int | None:
         """Tokens that the model can hold, prompt and reply together; None where its config does not say."""
-        known = getattr(self.model.config, "max_position_embeddings", None)
+        text: Any = self.model.config.get_text_config()
+        known = getattr(text, "max_position_embeddings", None)
         return int(known) if known else None
 
 
