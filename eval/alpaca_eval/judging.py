@@ -9,7 +9,12 @@ log-probabilities of the two verdicts, 1 for the baseline to 2 for the model:
     model shown second, log P(A) = -0.22, log P(B) = -1.61   ->  1 + 0.20 / (0.80 + 0.20) = 1.20
 
 A judge that gives no log-probabilities decides in whole: 1 or 2, by the letter it writes. Equal answers are
-1.5 without a call. A verdict that stays unreadable is a missing preference, with its reason.
+1.5 without a call. A verdict that cannot be read is asked for once more, and is then a missing preference, with its
+reason.
+
+Log-probabilities are those of the verdict's own token, behind any reasoning, and count only where A and B together
+have `least_mass` of the probability there: a judge that begins with "<think>" or "**" has said nothing yet, though both
+letters are among its alternatives.
 
 Differences: the prompt is our own, with the letters A and B, so **figures by it are not leaderboard
 figures**, whichever model judges; compare them with each other only. The order is drawn from the
@@ -22,15 +27,16 @@ import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
 from eval.alpaca_eval.files import DRAW, normal
 from tacos.errors import TacosError
 from tacos.llm.base import LLM, Completion, Request, Sampling
-from tacos.llm.reading import last_replies
+from tacos.llm.parse import ParseError
+from tacos.llm.reading import CutOffError, Read, ask_replies, said
 from tacos.prompts import fill
 from tacos.types import Message, Record
 
@@ -46,6 +52,8 @@ class PreferenceSettings(Record):
     sampling: Sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=1)
     top_logprobs: int | None = Field(5, ge=2, le=20)
     """Alternatives of the verdict to ask for; None for a server that refuses to be asked."""
+    least_mass: float = Field(0.5, ge=0, le=1)
+    """Probability that A and B need together; below it the judge was about to say something else."""
     reask: int = Field(1, ge=0, le=5)
     """Times an unreadable verdict is asked for again, each a call that is paid; upstream asks once: 0."""
     seed: int = 0
@@ -65,7 +73,8 @@ class AnnotationRow(Record):
     preference: float | None
     """1 for the baseline to 2 for the model; None where there is no verdict."""
     raw_completion: dict[str, Any] | None = None
-    """The judge's reply as it came: text, and log-probabilities of the first token where it gives them."""
+    """The judge's reply as it came: text, why it ended, and log-probabilities of the verdict's token where it gives
+    them."""
     model_first: bool | None = None
     """The model's answer was shown as A; None where nothing was asked."""
     error: str | None = None
@@ -73,13 +82,15 @@ class AnnotationRow(Record):
 
 
 class Annotated(Record):
-    """Rows in the order of the outputs. `duplicate` rows repeat a model's question, `unknown` ones have no
-    baseline answer: neither is judged. `missing` counts questions a model gives no row for, over all models."""
+    """Rows in the order of the outputs. By model: `duplicate` rows repeat a question, `unknown` ones have no baseline
+    answer, and neither is judged; `missing` counts questions without a row, `same` answers that equal the
+    baseline's."""
 
     rows: tuple[AnnotationRow, ...]
-    duplicate: int
-    unknown: int
-    missing: int
+    duplicate: dict[str, int]
+    unknown: dict[str, int]
+    missing: dict[str, int]
+    same: dict[str, int]
 
 
 def annotate(
@@ -100,8 +111,8 @@ def annotate(
     asked = [place for place, (own, other) in enumerate(pairs) if _needs_judging(own, other)]
     orders = {place: model_first(pairs[place][0]["instruction"], chosen.seed) for place in asked}
     requests = [_request(*pairs[place], orders[place], chosen) for place in asked]
-    made = last_replies(llm, requests, lambda reply: read_verdict(reply, True)[1], chosen.reask)
-    replies = dict(zip(asked, made, strict=True))
+    heard = ask_replies(llm, len(asked), requests.__getitem__, _heard(chosen.least_mass), chosen.reask)
+    replies = dict(zip(asked, heard, strict=True))
     annotator = f"{chosen.prompt}/{llm.model}"
     rows = tuple(
         _row(own, other, annotator, replies.get(place), orders.get(place))
@@ -116,24 +127,46 @@ def model_first(instruction: str, seed: int = 0) -> bool:
     return bool(digest[0] & 1)
 
 
-def read_verdict(completion: Completion, first: bool) -> tuple[float | None, str | None]:
-    """(preference, None), or (None, why there is none). first: the model's answer was shown as A.
+class _Verdict(NamedTuple):
+    """A reply, whole, and the share of the probability that it gives to A."""
 
-    Log-probabilities decide where they hold a verdict and the judge wrote a word at most: those of the
-    first token say nothing about a verdict that comes after an argument. Else the last line that is a
-    letter decides.
+    reply: Completion
+    share: float
+
+
+def _heard(least_mass: float) -> Callable[[Completion, Request], _Verdict]:
+    return lambda reply, request: _Verdict(reply, read_share(reply, request, least_mass))
+
+
+def read_share(reply: Completion, request: Request, least_mass: float = 0.5) -> float:
+    """P(A) / (P(A) + P(B)), or 1 or 0 by the letter that the judge wrote.
+
+    Log-probabilities decide where the judge wrote a word at most: those of an argument's first token say nothing about
+    the verdict at its end, which is the last line that is a letter.
+
+    Raises: ParseError when there is no verdict.
     """
-    if completion.text is None:
-        return None, completion.error or "no reply"
-    terse = len(completion.text.split()) <= 1
-    share = share_of_a(completion.logprobs or {}) if terse else None
-    if share is None:
-        lines = completion.text.splitlines()
-        letter = next((match[1] for line in reversed(lines) if (match := _LETTER.fullmatch(line))), None)
-        if letter is None:
-            return None, f"unread: neither A nor B in {completion.text[:40]!r}"
-        share = float(letter == "A")
-    return 1 + (share if first else 1 - share), None
+    text = said(reply, request)
+    lines = text.splitlines()
+    letter = next((match[1] for line in reversed(lines) if (match := _LETTER.fullmatch(line))), None)
+    terse = len(text.split()) <= 1
+    if reply.cut and not terse:
+        raise CutOffError("its argument is cut off at the token limit (raise sampling.max_tokens)", text)
+    if letter is None:
+        raise ParseError("neither A nor B", text)
+    if not terse or not reply.logprobs:
+        return float(letter == "A")
+    share, mass = share_of_a(reply.logprobs), mass_of_verdicts(reply.logprobs)
+    if share is None or mass < least_mass:
+        raise ParseError(f"A and B have {mass:.2g} of the probability, less than {least_mass:g}", text)
+    return share
+
+
+def mass_of_verdicts(logprobs: Mapping[str, float]) -> float:
+    """P(A) + P(B)."""
+    return sum(
+        math.exp(min(v, 0.0)) for token, v in logprobs.items() if _verdict_of(token) and not math.isnan(v)
+    )
 
 
 def share_of_a(logprobs: Mapping[str, float]) -> float | None:
@@ -161,36 +194,41 @@ def _needs_judging(own: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return own.get("output") is not None and own["output"] != other["output"]
 
 
+Pairs = list[tuple[Mapping[str, Any], Mapping[str, Any]]]
+"""(own row, baseline's row) of every answer."""
+
+
 def _pair(
     outputs: Sequence[Mapping[str, Any]], baseline: Sequence[Mapping[str, Any]]
-) -> tuple[list[tuple[Mapping[str, Any], Mapping[str, Any]]], dict[str, int]]:
-    """((own row, baseline's row), ...) and the counts of `Annotated`.
-
-    An instruction that the baseline repeats is matched in the order of rows.
-    """
+) -> tuple[Pairs, dict[str, dict[str, int]]]:
+    """The pairs and the counts of `Annotated`. An instruction that the baseline repeats is matched in the order of
+    rows."""
     answers: dict[str, list[Mapping[str, Any]]] = {}
     for row in baseline:
         answers.setdefault(normal(row["instruction"]), []).append(row)
-    pairs, used = [], Counter[tuple[str, str]]()
-    duplicate = unknown = 0
-    models = set()
+    pairs: Pairs = []
+    used, paired = Counter[tuple[str, str]](), Counter[str]()
+    duplicate, unknown, same = Counter[str](), Counter[str](), Counter[str]()
     for row in outputs:
         if not isinstance(row.get("instruction"), str) or not isinstance(row.get("output"), str | None):
             raise TacosError(
                 f"an outputs row needs `instruction` and `output` as text; found {str(row)[:80]}"
             )
         key, model = normal(row["instruction"]), str(row.get("generator") or "model")
-        models.add(model)
         turn = used[model, key]
+        paired[model] += 0
         if key not in answers:
-            unknown += 1
+            unknown[model] += 1
         elif turn >= len(answers[key]):
-            duplicate += 1
+            duplicate[model] += 1
         else:
             used[model, key] += 1
+            paired[model] += 1
+            same[model] += row["output"] == answers[key][turn]["output"]
             pairs.append((row, answers[key][turn]))
-    missing = len(baseline) * len(models) - len(pairs)
-    return pairs, {"duplicate": duplicate, "unknown": unknown, "missing": missing}
+    missing = {model: len(baseline) - count for model, count in paired.items()}
+    counts = {"duplicate": duplicate, "unknown": unknown, "missing": missing, "same": same}
+    return pairs, {name: {model: n for model, n in by.items() if n} for name, by in counts.items()}
 
 
 def _request(
@@ -202,6 +240,7 @@ def _request(
         messages=(Message(role="user", content=prompt),),
         sampling=settings.sampling,
         top_logprobs=settings.top_logprobs,
+        may_be_cut=True,  # a verdict of one token ends where it is allowed to
     )
 
 
@@ -209,13 +248,15 @@ def _row(
     own: Mapping[str, Any],
     other: Mapping[str, Any],
     annotator: str,
-    reply: Completion | None,
+    read: Read[_Verdict] | None,
     first: bool | None,
 ) -> AnnotationRow:
     preference: float | None
     error: str | None
-    if reply is not None and first is not None:
-        preference, error = read_verdict(reply, first)
+    if read is not None and read.value is not None:
+        preference, error = 1 + (read.value.share if first else 1 - read.value.share), None
+    elif read is not None:
+        preference, error = None, f"unread: {read.reason}" if read.reason else read.error
     elif own.get("output") is None:
         preference, error = None, "the model gave no answer"
     else:
@@ -229,11 +270,14 @@ def _row(
         generator_2=str(own.get("generator") or "model"),
         annotator=annotator,
         preference=preference,
-        raw_completion=_raw(reply),
+        raw_completion=_raw(read),
         model_first=first,
         error=error,
     )
 
 
-def _raw(reply: Completion | None) -> dict[str, Any] | None:
-    return None if reply is None or reply.text is None else {"text": reply.text, "logprobs": reply.logprobs}
+def _raw(read: Read[_Verdict] | None) -> dict[str, Any] | None:
+    reply = (read.value.reply if read.value else read.reply) if read else None
+    if reply is None:
+        return None
+    return {"text": reply.text, "finish_reason": reply.finish_reason, "logprobs": reply.logprobs}

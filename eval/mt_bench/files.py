@@ -20,9 +20,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, TypeGuard, TypeVar
 
-from eval.verdicts import HIGH, LOW, Choice, Preference, Rating, read_choice, read_rating
+from eval.verdicts import HIGH, LOW, Choice, Parser, Preference, Rating, read_choice, read_rating
 from tacos.data.rows import read_rows
 from tacos.errors import TacosError
+from tacos.llm.base import CUT
 from tacos.types import Record
 
 T = TypeVar("T")
@@ -65,6 +66,8 @@ class SingleJudgment(Record):
     score: float | None
     error: str | None = None
     """Why there is no score."""
+    finish_reason: str | None = None
+    """Why the reply ended, where the server said ("length": it was cut off)."""
     tstamp: float = 0.0
     where: str = ""
 
@@ -76,6 +79,8 @@ class GameJudgment(Record):
     user_prompt: str
     judgment: str
     error: str | None = None
+    finish_reason: str | None = None
+    """As in `SingleJudgment`."""
 
 
 class PairJudgment(Record):
@@ -136,7 +141,8 @@ def _single(value: dict[str, Any], where: str, read_by: ReadBy) -> SingleJudgmen
         raise _BadLineError("a pair judgment among single ones; score that file with --pair-judgments")
     judge, prompt = _judge(value)
     text = _text(value, "judgment", required=read_by != "stored")
-    rating = _stored_rating(value, text) if read_by == "stored" else read_rating(text, read_by)
+    finish = _finish_reason(value, "finish_reason")
+    rating = _stored_rating(value, text) if read_by == "stored" else _read_anew(text, finish, read_by)
     return SingleJudgment(
         question_id=_id(value),
         turn=_turn(value),
@@ -147,9 +153,19 @@ def _single(value: dict[str, Any], where: str, read_by: ReadBy) -> SingleJudgmen
         judgment=text,
         score=rating.score,
         error=rating.error,
+        finish_reason=finish,
         tstamp=_seconds(value),
         where=where,
     )
+
+
+def _read_anew(text: str, finish: str | None, parser: Parser) -> Rating:
+    return Rating(error="cut off at the token limit") if finish in CUT else read_rating(text, parser)
+
+
+def _finish_reason(value: dict[str, Any], key: str) -> str | None:
+    found = value.get(key)
+    return found if isinstance(found, str) and found else None
 
 
 def _stored_rating(value: dict[str, Any], text: str) -> Rating:
@@ -191,21 +207,31 @@ def _pair(value: dict[str, Any], where: str, read_by: ReadBy) -> PairJudgment:
 def _game(value: dict[str, Any], number: int, read_by: ReadBy) -> GameJudgment:
     text = _text(value, f"g{number}_judgment", required=read_by != "stored")
     prompt = _text(value, f"g{number}_user_prompt")
+    finish = _finish_reason(value, f"g{number}_finish_reason")
     if read_by != "stored":
-        return game(number, read_choice(text, read_by), prompt, text)
+        cut = Preference(error="cut off at the token limit") if finish in CUT else None
+        return game(number, cut or read_choice(text, read_by), prompt, text, finish)
     key = f"g{number}_winner"
     if key not in value:
         raise _BadLineError(f"no {key}")
     stored = value[key]
     winner: Winner | None = next((w for w in WINNERS[0].values() if w == stored), None)
     error = None if winner else _stored_error(value) or f"stored as {str(stored)[:40]!r}, no winner"
-    return GameJudgment(winner=winner, user_prompt=prompt, judgment=text, error=error)
+    return GameJudgment(winner=winner, user_prompt=prompt, judgment=text, error=error, finish_reason=finish)
 
 
-def game(number: int, choice: Preference, user_prompt: str, reply: str) -> GameJudgment:
+def game(
+    number: int, choice: Preference, user_prompt: str, reply: str, finish_reason: str | None = None
+) -> GameJudgment:
     """One order with its choice told as a model's name; number: 1 or 2."""
     winner = WINNERS[number - 1][choice.winner] if choice.winner else None
-    return GameJudgment(winner=winner, user_prompt=user_prompt, judgment=reply, error=choice.error)
+    return GameJudgment(
+        winner=winner,
+        user_prompt=user_prompt,
+        judgment=reply,
+        error=choice.error,
+        finish_reason=finish_reason,
+    )
 
 
 def _id(value: dict[str, Any]) -> str:

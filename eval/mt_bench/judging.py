@@ -8,9 +8,10 @@ judge's name and prompt. Through a client with a cache (`tacos.llm.client`) a st
     question 81, turn 1, reply "Well told. Rating: [[7]]"
     -> {"question_id": 81, "judge": ["gpt-4", "single-v1"], "judgment": "Well ...", "score": 7, "turn": 1, ...}
 
-A call that failed, or a verdict that cannot be read, is a row without a score and with its reason. A question
-without an answer, or without the reference that its prompt needs, is no row but a `Problem`: nothing was judged.
-An empty answer is judged as it stands.
+A call that failed, or a verdict that cannot be read (the token limit cut it off, say), is a row without a score and
+with its reason. A question without an answer, or without the reference that its prompt needs, is no row but a
+`Problem`: nothing was judged. So is FastChat's mark of an answer that failed, "$ERROR$". An empty answer is judged as
+it stands.
 
 Where we differ: a verdict that cannot be read is asked for again, with a reminder (`reask: 0` does not), and of
 its replies the last is kept; verdicts are read by `eval.verdicts`' own reader unless `parser="fastchat"`; and the
@@ -21,18 +22,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import Field
 
 from eval.mt_bench.files import GameJudgment, PairJudgment, Problem, SingleJudgment, game
 from eval.mt_bench.prompts import JudgePrompt, Kind, fill, pick
 from eval.mt_bench.score import NEED_REFERENCE
-from eval.verdicts import FAILED, Parser, Preference, Rating, read_choice, read_rating
+from eval.verdicts import FAILED, Parser, Preference, read_choice, read_rating
 from tacos.llm.base import LLM, Completion, Request, Sampling
-from tacos.llm.reading import last_replies
+from tacos.llm.parse import ParseError
+from tacos.llm.reading import Read, ask_replies, said
 from tacos.types import Answer, Message, Question, Record
 
+T = TypeVar("T")
 Clock = Callable[[], float]
 Answers = Mapping[str, Answer]
 """Question id -> answer."""
@@ -90,10 +93,9 @@ def judge_single(
     matches, problems = _matches("single", questions, [answers], references, prompts)
     texts = [fill(match.prompt, {**match.fields, **_shown(answers, match, "answer")}) for match in matches]
     requests = [_request(m.prompt, text, settings) for m, text in zip(matches, texts, strict=True)]
-    parser = settings.parser
-    replies = last_replies(llm, requests, lambda r: read_rating(r.text or "", parser).error, settings.reask)
-    judged = zip(matches, texts, replies, strict=True)
-    rows = [_single(answers, match, llm.model, text, reply, parser, clock()) for match, text, reply in judged]
+    heard = ask_replies(llm, len(requests), requests.__getitem__, _rated(settings.parser), settings.reask)
+    judged = zip(matches, texts, heard, strict=True)
+    rows = [_single(answers, match, llm.model, text, read, clock()) for match, text, read in judged]
     return SingleRun(rows, problems)
 
 
@@ -116,11 +118,10 @@ def judge_pairs(
     games = [
         _shown_pair(m, a, b) for m in matches for a, b in ((answers_1, answers_2), (answers_2, answers_1))
     ]
-    requests, parser = [_request(prompt, text, settings) for prompt, text in games], settings.parser
-    replies = last_replies(llm, requests, lambda r: read_choice(r.text or "", parser).error, settings.reask)
+    requests = [_request(prompt, text, settings) for prompt, text in games]
+    heard = ask_replies(llm, len(requests), requests.__getitem__, _preferred(settings.parser), settings.reask)
     played = [
-        _game(1 + i % 2, text, reply, parser)
-        for i, ((_, text), reply) in enumerate(zip(games, replies, strict=True))
+        _game(1 + i % 2, text, read) for i, ((_, text), read) in enumerate(zip(games, heard, strict=True))
     ]
     both = zip(matches, played[::2], played[1::2], strict=True)
     rows = [_pair(answers_1, answers_2, m, llm.model, (one, two), clock()) for m, one, two in both]
@@ -162,6 +163,8 @@ def _unjudgeable(question: Question, turn: int, sides: Sequence[Answers], refere
     for number, answers in enumerate(sides, 1):
         if question.id not in answers or len(answers[question.id].turns) < turn:
             return f"model {number} of {len(sides)} gave no answer"
+        if any(said.strip() == FAILED for said in answers[question.id].turns[:turn]):
+            return f"model {number} of {len(sides)} failed to answer ({FAILED})"
     given = references[question.id].turns if question.id in references else ()
     if question.category in NEED_REFERENCE and len(given) < turn:
         return f"no reference answer, which {question.category} needs"
@@ -197,10 +200,37 @@ def _request(prompt: JudgePrompt, text: str, settings: MTBenchJudgeSettings) -> 
     return Request(messages=(*system, Message(role="user", content=text)), sampling=settings.sampling)
 
 
+class _Heard(NamedTuple, Generic[T]):
+    """A reply, whole, and what it says."""
+
+    reply: Completion
+    verdict: T
+
+
+def _rated(parser: Parser) -> Callable[[Completion, Request], _Heard[float]]:
+    def rate(reply: Completion, request: Request) -> _Heard[float]:
+        rating = read_rating(said(reply, request), parser)
+        if rating.score is None:
+            raise ParseError(rating.error or "unread", reply.text or "")
+        return _Heard(reply, rating.score)
+
+    return rate
+
+
+def _preferred(parser: Parser) -> Callable[[Completion, Request], _Heard[Preference]]:
+    def prefer(reply: Completion, request: Request) -> _Heard[Preference]:
+        preference = read_choice(said(reply, request), parser)
+        if preference.winner is None:
+            raise ParseError(preference.error or "unread", reply.text or "")
+        return _Heard(reply, preference)
+
+    return prefer
+
+
 def _single(
-    answers: Answers, match: _Match, judge: str, text: str, reply: Completion, parser: Parser, now: float
+    answers: Answers, match: _Match, judge: str, text: str, read: Read[_Heard[float]], now: float
 ) -> SingleJudgment:
-    rating = read_rating(reply.text, parser) if reply.text is not None else Rating(error=_failure(reply))
+    reply = _reply(read)
     return SingleJudgment(
         question_id=match.question.id,
         turn=match.turn,
@@ -208,9 +238,10 @@ def _single(
         judge=judge,
         prompt=match.prompt.name,
         user_prompt=text,
-        judgment=FAILED if reply.text is None else reply.text,
-        score=rating.score,
-        error=rating.error,
+        judgment=_judgment(reply),
+        score=None if read.value is None else read.value.verdict,
+        error=_why(read),
+        finish_reason=reply.finish_reason if reply else None,
         tstamp=now,
     )
 
@@ -235,19 +266,31 @@ def _pair(
     )
 
 
-def _game(number: int, text: str, reply: Completion, parser: Parser) -> GameJudgment:
-    if reply.text is None:
-        return game(number, Preference(error=_failure(reply)), text, FAILED)
-    return game(number, read_choice(reply.text, parser), text, reply.text)
+def _game(number: int, text: str, read: Read[_Heard[Preference]]) -> GameJudgment:
+    choice = Preference(error=_why(read)) if read.value is None else read.value.verdict
+    reply = _reply(read)
+    return game(number, choice, text, _judgment(reply), reply.finish_reason if reply else None)
 
 
-def _failure(reply: Completion) -> str:
-    return f"the call failed: {reply.error or 'no reason given'}"
+def _reply(read: Read[_Heard[Any]]) -> Completion | None:
+    return read.reply if read.value is None else read.value.reply
+
+
+def _judgment(reply: Completion | None) -> str:
+    """The reply, verbatim; FastChat's mark where there is none."""
+    return FAILED if reply is None or reply.text is None else reply.text
+
+
+def _why(read: Read[_Heard[Any]]) -> str | None:
+    """Why there is no verdict."""
+    if read.value is not None:
+        return None
+    return read.reason or f"the call failed: {read.error or 'no reason given'}"
 
 
 def by_question(answers: Sequence[Answer]) -> dict[str, dict[str, Answer]]:
-    """Model -> question id -> answer."""
+    """Model -> question id -> answer; of two answers to a question the first."""
     models: dict[str, dict[str, Answer]] = {}
     for answer in answers:
-        models.setdefault(answer.model, {})[answer.question_id] = answer
+        models.setdefault(answer.model, {}).setdefault(answer.question_id, answer)
     return models

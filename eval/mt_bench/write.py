@@ -8,6 +8,7 @@ from typing import Any
 
 from eval.mt_bench.files import UNREAD, PairJudgment, SingleJudgment
 from tacos.answering.answers import fastchat_id
+from tacos.llm.base import CUT
 from tacos.store.files import write_jsonl
 
 
@@ -20,7 +21,7 @@ def write_pairs(path: Path, rows: Iterable[PairJudgment]) -> None:
 
 
 def single_row(row: SingleJudgment) -> dict[str, Any]:
-    """As FastChat writes it; "error" only where there is one."""
+    """As FastChat writes it; "error" only where there is one, "finish_reason" only of a reply that was cut off."""
     return {
         "question_id": fastchat_id(row.question_id),
         "model": row.model,
@@ -31,11 +32,12 @@ def single_row(row: SingleJudgment) -> dict[str, Any]:
         "turn": row.turn,
         "tstamp": row.tstamp,
         **({"error": row.error} if row.error else {}),
+        **({"finish_reason": row.finish_reason} if row.finish_reason in CUT else {}),
     }
 
 
 def pair_row(row: PairJudgment) -> dict[str, Any]:
-    """As FastChat writes it; "error" only where a game has one."""
+    """As FastChat writes it; "error" only where a game has one, "g1_finish_reason" only of a reply that was cut off."""
     first, second = row.games
     errors = [f"game {i}: {game.error}" for i, game in enumerate(row.games, 1) if game.error]
     return {
@@ -52,6 +54,11 @@ def pair_row(row: PairJudgment) -> dict[str, Any]:
         "turn": row.turn,
         "tstamp": row.tstamp,
         **({"error": "; ".join(errors)} if errors else {}),
+        **{
+            f"g{i}_finish_reason": game.finish_reason
+            for i, game in enumerate(row.games, 1)
+            if game.finish_reason in CUT
+        },
     }
 
 

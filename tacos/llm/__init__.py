@@ -8,9 +8,14 @@ failures.py      when too many fail
 meter.py         a progress bar, or lines in the log
 backend.py       what a backend implements, and running calls in parallel
 openai.py        any server with OpenAI's chat completions
+outgoing.py      what it is sent: body, URL, headers
+wire.py          what it sends back, read
+decode.py        JSON as servers write it
+call_errors.py   calls that brought nothing: in whose words, whether to try again
+hints.py         the setting that helps
+network.py       proxies and certificates
 endpoints.py     which server is next: load, 429s, servers that are gone
 deadlines.py     one time limit for many calls
-wire.py          what a server sends back, read
 transformers.py  a model in this process
 vllm.py          the same by vLLM
 prompts.py       a request laid out, for the two above
@@ -25,6 +30,8 @@ spend.py         what was used, and the hard cap
 estimate.py      what a stage will use, before it is paid
 prices.py        dated prices, of prices.yaml and of the user's own file
 keys.py          where the API key comes from
+reasoning.py     what a model says, apart from what it thinks aloud
+verdict.py       which of the verdicts in a reply is the verdict
 parse.py         scores and tags out of a reply
 reading.py       asking until a reply can be read
 batch_files.py   calls as files for half the price, and their results

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import Field
 
+from tacos.llm.reasoning import spoken
 from tacos.types import Message, Record
 
 if TYPE_CHECKING:
@@ -21,10 +22,20 @@ if TYPE_CHECKING:
 class Sampling(Record):
     """How tokens are drawn; part of the cache key."""
 
-    temperature: float = Field(0.0, ge=0)
-    top_p: float = Field(1.0, gt=0, le=1)
+    temperature: float | None = Field(0.0, ge=0)
+    """None leaves it to the server, for models that refuse the parameter; a model in this process then takes 1."""
+    top_p: float | None = Field(1.0, gt=0, le=1)
+    """None as for `temperature`."""
     max_tokens: int = Field(1024, ge=1)
     """Upper limit on the reply, in tokens."""
+
+    @property
+    def drawn(self) -> tuple[float, float]:
+        """(temperature, top-p) for a model in this process."""
+        return (
+            1.0 if self.temperature is None else self.temperature,
+            1.0 if self.top_p is None else self.top_p,
+        )
 
 
 class Request(Record):
@@ -36,7 +47,14 @@ class Request(Record):
     """Structured output where the server has it; the reply is parsed tolerantly either way."""
     repeat: int = 0
     top_logprobs: int | None = Field(None, ge=1, le=20)
-    """How many alternatives of the first token to ask for, each with its log-probability; None for none."""
+    """How many alternatives of the answer's first token to ask for, each with its log-probability; None for none."""
+    may_be_cut: bool = False
+    """A reply that ends at `max_tokens` is an answer all the same: a candidate's text, or a verdict of one token. No
+    part of the cache key."""
+
+
+CUT = frozenset(("length", "max_tokens", "max_output_tokens", "model_length"))
+"""What servers say of a reply that ended at the token limit."""
 
 
 class Completion(Record):
@@ -44,12 +62,31 @@ class Completion(Record):
 
     text: str | None = None
     error: str | None = None
+    """Why there is no text, in the server's words where it gave any."""
+    finish_reason: str | None = None
+    """Why the reply ended, in the server's word: "stop", "length" (cut off at the token limit), ...; None where the
+    backend does not say."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached: bool = False
     logprobs: dict[str, float] | None = None
-    """The first token's alternatives with their log-probabilities, at most 0, where they were asked for and
-    the backend gives them."""
+    """Alternatives of the answer's first token (the one behind any reasoning) with their log-probabilities, at most 0,
+    where they were asked for and the backend gives them."""
+
+    @property
+    def cut(self) -> bool:
+        """Whether the token limit ended it: what it would have said next is not known."""
+        return self.finish_reason in CUT
+
+    def is_answer_to(self, request: Request) -> bool:
+        """Whether to keep it in the cache and not ask again.
+
+        An empty reply is none, and a cut one only where the request takes it and its own limit cut it: another
+        server, or the same one after a change of its settings, would go on.
+        """
+        if self.text is None or not spoken(self.text).text.strip():
+            return False
+        return not self.cut or (request.may_be_cut and self.completion_tokens >= request.sampling.max_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +102,8 @@ class LLM(Protocol):
 
     model: str
     settings: LLMSettings
+    retry_unread: bool
+    """Replies of an earlier run that cannot be read are forgotten and asked for anew."""
 
     def stream(self, requests: Iterable[Request], total: int | None = None) -> AsyncGenerator[Reply, None]:
         """One reply per request, in the order they arrive; a row that fails carries its error.
@@ -77,4 +116,8 @@ class LLM(Protocol):
 
     def known(self, requests: Sequence[Request]) -> list[bool]:
         """Which of these are answered already, so that asking again costs nothing."""
+        ...
+
+    def forget(self, requests: Iterable[Request]) -> None:
+        """Ask and pay for these again, when they come."""
         ...

@@ -20,8 +20,10 @@ from typing import BinaryIO, NamedTuple
 import orjson
 
 from tacos.errors import ConfigError, TacosError
+from tacos.llm.backends.call_errors import CallError, Sender, excerpt_of
+from tacos.llm.backends.decode import loads
 from tacos.llm.backends.openai import OpenAIBackend
-from tacos.llm.backends.wire import CallError, excerpt, read_reply
+from tacos.llm.backends.wire import read_reply
 from tacos.llm.base import Completion, Reply, Request
 from tacos.llm.cache import ReplyCache, request_key
 from tacos.store.files import cannot_write
@@ -35,6 +37,7 @@ MAX_REASONS = 1000
 BLOCK = 500
 """Replies kept in one commit."""
 URL = "/v1/chat/completions"
+_BATCH = Sender(blot=str, key_source="the key of the batch", url="the server of the batch", outage_s=0.0)
 
 
 class Exported(Exception):  # noqa: N818, it is no error
@@ -123,9 +126,10 @@ class RecordBackend:
 
     async def stream(self, requests: Iterable[Request]) -> AsyncGenerator[Reply, None]:
         """Raises: Exported, after the last request, where there was one."""
-        structured, count = self._backend.settings.structured, 0
+        settings, count = self._backend.settings, 0
         for request in requests:
-            self._writer.add(request_key(self.model, request, structured), self._backend.body(request))
+            key = request_key(self.model, request, settings.structured, settings.altered)
+            self._writer.add(key, self._backend.body(request))
             yield Reply(count, Completion(error="written to a batch file"))
             count += 1
         if count:
@@ -197,11 +201,12 @@ def read_results(path: Path, sent: Sent) -> Iterator[Result]:
     """Rows of a result or error file; a call that failed is a completion with its error. Raises: TacosError."""
     for _, line in _lines(path):
         try:
-            row = orjson.loads(line)
-            key = bytes.fromhex(row["custom_id"])
-        except orjson.JSONDecodeError:
+            row = loads(line)
+        except ValueError:
             yield Result(problem="unreadable")
             continue
+        try:
+            key = bytes.fromhex(row["custom_id"])
         except (ValueError, KeyError, TypeError):
             yield Result(problem="unknown")
             continue
@@ -214,12 +219,15 @@ def _completion(row: Mapping[str, object], request: Request) -> Completion:
     status = response.get("status_code") if isinstance(response, dict) else None
     if status == 200 and body is not None:
         try:
-            return read_reply(orjson.dumps(body), request)
+            completion = read_reply(orjson.dumps(body), request, _BATCH)
         except CallError as failure:
             return Completion(error=str(failure))
+        if completion.is_answer_to(request):
+            return completion
+        return Completion(error="cut off at the token limit" if completion.cut else "an empty reply")
     if isinstance(error, dict):
-        return Completion(error=excerpt(orjson.dumps({"error": error})))
-    return Completion(error=f"HTTP {status}: {excerpt(orjson.dumps(body))}")
+        return Completion(error=excerpt_of({"error": error}))
+    return Completion(error=f"HTTP {status}: {excerpt_of(body)}")
 
 
 class Import:

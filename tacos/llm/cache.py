@@ -1,8 +1,9 @@
 """Paid replies, kept in one SQLite file.
 
 The key covers what makes the answer: model, messages, sampling, the JSON schema that was sent, the
-repeat index, and how many log-probabilities were asked for, if any. Endpoint, timeouts and concurrency
-are left out. Errors never enter.
+repeat index, how many log-probabilities were asked for, if any, and settings that change what a server is
+sent. Endpoint, timeouts and concurrency are left out. Errors never enter, nor do replies that are empty
+(`Completion.is_answer_to`); those that an older version left in the file are not found.
 
 Every reply is committed as it arrives: in WAL mode that takes no fsync, and it survives a SIGKILL.
 """
@@ -16,7 +17,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from json.encoder import encode_basestring
 from math import isfinite
@@ -39,15 +40,22 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS replies (
     key BLOB NOT NULL, text TEXT NOT NULL,
     prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, created REAL NOT NULL,
-    logprobs TEXT
+    logprobs TEXT, finish_reason TEXT
 );
 CREATE UNIQUE INDEX IF NOT EXISTS replies_by_key ON replies (key);
 """
-_INSERT = "INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?)"
+_ADDED = ("logprobs", "finish_reason")
+"""Columns that files of older versions lack."""
 
 
-def request_key(model: str, request: Request, structured: bool = False) -> bytes:
-    """32 bytes naming a question. The schema counts only where it is sent (`structured`)."""
+def request_key(
+    model: str, request: Request, structured: bool = False, altered: Mapping[str, Any] | None = None
+) -> bytes:
+    """32 bytes naming a question. The schema counts only where it is sent (`structured`).
+
+    altered: what else a server is told, or told otherwise (`LLMSettings.altered`).
+    """
     schema = request.json_schema if structured else None
     messages = ",".join(
         f'{{"content":{encode_basestring(message.content)},"role":"{message.role}"}}'
@@ -55,6 +63,7 @@ def request_key(model: str, request: Request, structured: bool = False) -> bytes
     )
     # Only where it is asked for: replies paid before there were log-probabilities keep their keys.
     last = "" if request.top_logprobs is None else f",{request.top_logprobs}"
+    last += f",{_canonical(altered)}" if altered else ""
     text = (
         f"[{encode_basestring(model)},[{messages}],{_sampling_text(request.sampling)},"
         f"{'null' if schema is None else _canonical(schema)},{request.repeat}{last}]"
@@ -68,7 +77,7 @@ def _canonical(value: Any) -> str:
 
 
 def _sampling_text(sampling: Sampling) -> str:
-    if not isfinite(sampling.temperature):
+    if sampling.temperature is None or sampling.top_p is None or not isfinite(sampling.temperature):
         return _canonical(sampling)
     temperature, top_p = float.__repr__(sampling.temperature), float.__repr__(sampling.top_p)
     return f'{{"max_tokens":{sampling.max_tokens},"temperature":{temperature},"top_p":{top_p}}}'
@@ -117,6 +126,12 @@ class ReplyCache:
         with self._lock:
             self._guarded(lambda db: _insert_many(db, rows))
 
+    def drop(self, keys: Iterable[bytes]) -> None:
+        """Forget replies."""
+        rows = [(key,) for key in keys]
+        with self._lock:
+            self._guarded(lambda db: db.executemany("DELETE FROM replies WHERE key = ?", rows))
+
     def close(self) -> None:
         with self._lock:
             if self._db:
@@ -148,7 +163,7 @@ class ReplyCache:
             _use_wal(self._db)
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
-            _add_logprobs(self._db)
+            _add_columns(self._db)
         return self._db
 
     def _set_aside(self, error: sqlite3.Error) -> None:
@@ -184,27 +199,32 @@ def _use_wal(db: sqlite3.Connection) -> None:
             time.sleep(0.01)
 
 
-def _add_logprobs(db: sqlite3.Connection) -> None:
-    """A file written before replies had log-probabilities gets the column."""
-    if any(row[1] == b"logprobs" for row in db.execute("PRAGMA table_info(replies)")):
-        return
-    try:
-        db.execute("ALTER TABLE replies ADD COLUMN logprobs TEXT")
-    except sqlite3.OperationalError as error:
-        if "duplicate column" not in str(error):  # another process was faster
-            raise
+def _add_columns(db: sqlite3.Connection) -> None:
+    """A file of an older version gets the columns it lacks: what was paid for stays."""
+    known = {row[1].decode() for row in db.execute("PRAGMA table_info(replies)")}
+    for column in _ADDED:
+        if column in known:
+            continue
+        try:
+            db.execute(f"ALTER TABLE replies ADD COLUMN {column} TEXT")
+        except sqlite3.OperationalError as error:
+            if "duplicate column" not in str(error):  # another process was faster
+                raise
 
 
 def _select(db: sqlite3.Connection, keys: Sequence[bytes]) -> Iterator[tuple[bytes, Completion]]:
     rest = iter(keys)
     while chunk := list(islice(rest, _LOOKUP)):
         marks = ",".join("?" * len(chunk))
-        columns = "key, text, prompt_tokens, completion_tokens, logprobs"
+        columns = "key, text, prompt_tokens, completion_tokens, logprobs, finish_reason"
         query = f"SELECT {columns} FROM replies WHERE key IN ({marks})"
-        for key, text, sent, got, logprobs in db.execute(query, chunk):
+        for key, text, sent, got, logprobs, finish in db.execute(query, chunk):
+            if not text.strip():  # of a version that kept empty replies
+                continue
             try:
                 reply = Completion(
                     text=text.decode(),
+                    finish_reason=finish.decode() if finish else None,
                     prompt_tokens=sent,
                     completion_tokens=got,
                     cached=True,
@@ -220,7 +240,8 @@ def _row(key: bytes, reply: Completion) -> tuple[Any, ...]:
     if reply.text is None:
         raise ValueError("errors are never cached")
     logprobs = None if reply.logprobs is None else json.dumps(reply.logprobs)
-    return key, reply.text, reply.prompt_tokens, reply.completion_tokens, time.time(), logprobs
+    tokens = reply.prompt_tokens, reply.completion_tokens
+    return key, reply.text, *tokens, time.time(), logprobs, reply.finish_reason
 
 
 def _insert_many(db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -59,6 +59,8 @@ class CachedLLM:
         self.ledger = ledger
         self.settings = settings
         self.progress = progress
+        self.retry_unread = False
+        """Ask anew for replies from the cache that cannot be read."""
         self._gate = SpendGate(settings)
 
     def stream(self, requests: Iterable[Request], total: int | None = None) -> AsyncGenerator[Reply, None]:
@@ -91,7 +93,12 @@ class CachedLLM:
 
     def key(self, request: Request) -> bytes:
         """The name of a request's reply in the cache."""
-        return request_key(self.model, request, self.settings.structured)
+        return request_key(self.model, request, self.settings.structured, self.settings.altered)
+
+    def forget(self, requests: Iterable[Request]) -> None:
+        """Take the replies to `requests` out of the cache, to be asked and paid for again."""
+        if self.cache:
+            self.cache.drop(self.key(request) for request in requests)
 
     async def _stream(
         self, pairs: Iterable[tuple[bytes, Request]], total: int | None
@@ -181,7 +188,7 @@ class _Work:
             number += 1
 
     def _keep(self, key: bytes, request: Request, completion: Completion) -> None:
-        if self.llm.cache and completion.text is not None:
+        if self.llm.cache and completion.is_answer_to(request):
             self.llm.cache.put(key, completion)
         self.gate.settle(key, request, completion)
         self.failures.record(completion)

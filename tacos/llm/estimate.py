@@ -115,7 +115,9 @@ def _looked_up(
     model = settings.identity()["model"]
     source = iter(requests)
     while block := list(islice(source, BLOCK)):
-        keyed = {request_key(model, request, settings.structured): request for request in block}
+        keyed = {
+            request_key(model, request, settings.structured, settings.altered): request for request in block
+        }
         known = cache.get(keyed)
         for key, request in keyed.items():
             yield _Found(request, known.get(key))

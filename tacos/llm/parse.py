@@ -1,8 +1,8 @@
 """Reading verdicts out of whatever a model writes.
 
 A model asked for JSON wraps it in fences, argues first, changes its mind, or writes "Score: 85/100".
-The last well-formed verdict wins, because drafts come first. What is off the scale or unreadable
-raises `ParseError`: a missing score is missing, never 0 and never a default.
+The last well-formed verdict wins, because drafts come first, and examples are none (`verdict.py`). What is off the
+scale or unreadable raises `ParseError`: a missing score is missing, never 0 and never a default.
 
     'Both fine.\\n```json\\n{"feedback": "...", "score_1": 70, "score_2": 85}\\n```'  ->  (70.0, 85.0)
 """
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from tacos.llm.backend import clean_text
+from tacos.llm.verdict import SCALE, the_verdict, undecided
 from tacos.types import Record
 
 MAX_OPENERS = 5000
@@ -26,13 +27,10 @@ _NOT_PLAIN = re.compile(r"[^a-z0-9]")
 _COMMA = re.compile(r",(?=\s*[}\]])")
 
 # A number that ends there: not the "1" of "1,000", the "7" of "7-8" or the "4" of "4x".
-_NUMBER = (
-    r"(-?[0-9]{1,9}(?:\.[0-9]{1,9})?)(?![0-9a-zA-Z]|[.,][0-9]|\s*[-\u2013\u2014]\s*[0-9])"
-    r"(?:\s*(?:/|out of)\s*([0-9]{1,9}(?:\.0+)?)(?![0-9]))?"
-)
+_NUMBER = rf"(-?[0-9]{{1,9}}(?:\.[0-9]{{1,9}})?)(?![0-9a-zA-Z]|[.,][0-9]|\s*[-\u2013\u2014]\s*[0-9])(?:\s*\]\])?{SCALE}"
 _IS = r"[\"'`*_\s]*(?:\bis\b\s*:?|[:=])[\"'`*_\s\[]*"
 _VALUE = re.compile(rf"\s*{_NUMBER}\s*%?\s*", re.IGNORECASE)
-_ALONE = r"\[\[\s*(?=[0-9.\-]+\s*(?:/\s*[0-9]+\s*)?\]\])"
+_ALONE = r"\[\[\s*(?=[0-9.\-]+\s*(?:(?:/|out of)\s*[0-9]+\s*)?\]\])"
 _SINGLE = re.compile(rf"(?:\b(?:score|rating){_IS}|{_ALONE}){_NUMBER}", re.IGNORECASE)
 _BETWEEN = r"(?:(?!score[\s_]*1)[\s\S]){0,400}?"
 _PAIR = re.compile(rf"\bscore[\s_]*1{_IS}{_NUMBER}{_BETWEEN}\bscore[\s_]*2{_IS}{_NUMBER}", re.IGNORECASE)
@@ -63,8 +61,9 @@ class _Span(NamedTuple):
 
 
 class _Verdict(NamedTuple):
-    """Raw values of a verdict, and where it ends."""
+    """Raw values of a verdict, and where it stands."""
 
+    start: int
     end: int
     values: tuple[Any, ...]
 
@@ -120,10 +119,15 @@ def _last_verdict(text: str, names: tuple[str, ...], pattern: re.Pattern[str]) -
     verdicts = [v for span in spans if (v := _verdict_in(span, names))]
     objects = [span for span in spans if any(_records(span.value))]  # "[[5]]" is prose
     for match in pattern.finditer(_without(text.translate(_QUOTES), objects)):
-        verdicts.append(_Verdict(match.end(), _numbers(match)))
+        verdicts.append(_Verdict(match.start(1), match.end(), _numbers(match)))
     if not verdicts:
         return _bare_numbers(text, len(names))
-    return max(verdicts, key=lambda verdict: verdict.end).values
+    verdicts.sort(key=lambda verdict: verdict.end)
+    chosen = the_verdict(text, verdicts)
+    other = undecided(text, verdicts, chosen)
+    if other is not None and other.values != chosen.values:
+        raise ParseError("undecided between two scores", text)
+    return chosen.values
 
 
 def _verdict_in(span: _Span, names: tuple[str, ...]) -> _Verdict | None:
@@ -131,7 +135,7 @@ def _verdict_in(span: _Span, names: tuple[str, ...]) -> _Verdict | None:
     found = None
     for record in _records(span.value):
         if all(name in record for name in names):
-            found = _Verdict(span.end, tuple(record[name] for name in names))
+            found = _Verdict(span.start, span.end, tuple(record[name] for name in names))
     return found
 
 

@@ -16,10 +16,12 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle
 
 import aiohttp
-import orjson
 
 from tacos.errors import LLMError, nearest
-from tacos.llm.backends.openai import OpenAIBackend
+from tacos.llm.backends.decode import loads
+from tacos.llm.backends.network import route_to
+from tacos.llm.backends.openai import OpenAIBackend, new_session, proxied
+from tacos.llm.backends.outgoing import call_url
 from tacos.llm.base import Completion, Request, Sampling
 from tacos.llm.client import wait_for
 from tacos.llm.settings import LLMSettings
@@ -146,7 +148,7 @@ def look(settings: LLMSettings, api_key: str | None) -> list[Look]:
 
 async def _look(settings: LLMSettings, endpoint: str, api_key: str | None) -> Look:
     try:
-        listed = await _models(endpoint, api_key)
+        listed = await _models(settings, endpoint, api_key)
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         why = "no answer" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
         blotted = why.replace(api_key, "[key]") if api_key else why
@@ -162,20 +164,19 @@ async def _look(settings: LLMSettings, endpoint: str, api_key: str | None) -> Lo
     return Look(endpoint=endpoint, ok=True, detail=f"{known}, answered a call")
 
 
-async def _models(endpoint: str, api_key: str | None) -> list[str] | None:
+async def _models(settings: LLMSettings, endpoint: str, api_key: str | None) -> list[str] | None:
     """Names of `GET /models`; None from a server that does not tell."""
-    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-    timeout = aiohttp.ClientTimeout(total=LOOK_S)
+    url = call_url(endpoint, "/models", settings)
     async with (
-        aiohttp.ClientSession(headers=headers, timeout=timeout) as session,
-        session.get(f"{endpoint}/models", allow_redirects=False) as response,
+        new_session(settings, api_key or "", LOOK_S) as session,
+        session.get(url, allow_redirects=False, **proxied(route_to(url))) as response,
     ):
         body = await response.read()
         if response.status != 200:
             return None
     try:
-        return [str(row["id"]) for row in orjson.loads(body)["data"]] or None
-    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return [str(row["id"]) for row in loads(body)["data"]] or None
+    except (ValueError, KeyError, TypeError):
         return None
 
 

@@ -3,6 +3,11 @@
     row 7   "Sure, I can help with that!"     unreadable: asked again, with a reminder and `repeat` 1
             [{"tag": "cooking", ...}]         read; two calls were paid
     row 9   unreadable twice                  recorded: "unreadable reply, asked 2 times: no tags in ..."
+    row 11  "<think>Perhaps [[3]]. But"       cut off at the token limit: recorded, and not asked again, since the
+                                              same limit would cut the next one too
+
+What a model thinks aloud is never parsed (`reasoning.py`), and of a reply that was cut off only a first line that is
+nothing but numbers, which such prompts ask for.
 
 The reminder stands at the end of the prompt, so that all before it is found in a server's prefix cache, and at
 temperature 0 the second reply is not the first one over again. Only what was read is held: a million rows are asked
@@ -11,31 +16,41 @@ from an iterator, and their texts are in the reply cache alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from tacos.llm.base import LLM, Completion, Request
 from tacos.llm.client import wait_for
 from tacos.llm.parse import ParseError
+from tacos.llm.reasoning import spoken
 
 T = TypeVar("T")
 REMINDER = (
     "Keep exactly to the form of reply that is asked for above: a reply in any other form cannot be read."
 )
+_NUMBERS_FIRST = re.compile(r"\s*([-0-9.,/ \t]*[0-9][-0-9.,/ \t]*)\r?\n")
+
+
+class CutOffError(ParseError):
+    """A reply that the token limit ended before there was a verdict."""
 
 
 @dataclass(frozen=True, slots=True)
 class Read(Generic[T]):
     """What one row's reply said: `value`, or `error` with the reason there is none.
 
-    reply: the one that could not be read; None where there was none.
+    reason: the reader's own, without the reply. reply: the one that could not be read. Both None where there was none.
     """
 
     value: T | None = None
     error: str | None = None
+    reason: str | None = None
     reply: Completion | None = field(default=None, compare=False)
+    final: bool = False
+    """Asking again would bring the same: it was cut off."""
 
     @property
     def unread(self) -> str | None:
@@ -48,62 +63,97 @@ def ask(
 ) -> list[Read[T]]:
     """One answer per row, in order.
 
-    request_of: row -> its request; asked for when it is sent. parse: raises ParseError for what it cannot read.
-    reask: times an unreadable reply is asked for again; each is a call like any other, counted and cached.
+    request_of: row -> its request; asked for when it is sent. parse: gets the reply without its reasoning, and raises
+    ParseError for what it cannot read. reask: times an unreadable reply is asked for again; each is a call like any
+    other, counted and cached.
 
     Raises: LLMError and SpendCapError as the client does.
     """
-    return _ask(llm, count, request_of, lambda reply: parse(reply.text or ""), reask)
+    return ask_replies(llm, count, request_of, lambda reply, request: parse(said(reply, request)), reask)
 
 
-def last_replies(
-    llm: LLM, requests: Sequence[Request], problem_of: Callable[[Completion], str | None], reask: int = 1
-) -> list[Completion]:
-    """The last reply to each request, whole, for those who keep replies as they came and read them themselves.
-
-    problem_of: a reply with a text -> why it cannot be read, and is asked for again; None where it can.
-
-    Raises: as `ask`.
-    """
-
-    def parse(reply: Completion) -> Completion:
-        if problem := problem_of(reply):
-            raise ParseError(problem, reply.text or "")
-        return reply
-
-    read = _ask(llm, len(requests), requests.__getitem__, parse, reask)
-    return [row.value or row.reply or Completion(error=row.error) for row in read]
-
-
-def _ask(
+def ask_replies(
     llm: LLM,
     count: int,
     request_of: Callable[[int], Request],
-    parse: Callable[[Completion], T],
-    reask: int,
+    read: Callable[[Completion, Request], T],
+    reask: int = 1,
 ) -> list[Read[T]]:
-    read: dict[int, Read[T]] = {}
-    rows: Sequence[int] = range(count)
+    """As `ask`, where the reader wants the whole completion; it gets only those that have a text."""
+    found: dict[int, Read[T]] = {}
+    _rounds(llm, range(count), request_of, read, reask, found)
+    if llm.retry_unread:
+        stale = [row for row in range(count) if (reply := found[row].reply) and reply.cached]
+        llm.forget(again(request_of(row), tries) for row in stale for tries in range(reask + 1))
+        _rounds(llm, stale, request_of, read, reask, found)
+    return [found[row] for row in range(count)]
+
+
+def said(completion: Completion, request: Request) -> str:
+    """The reply without its reasoning, where all of it is there.
+
+    Raises: ParseError where nothing is, CutOffError where the token limit ended it.
+    """
+    text = completion.text or ""
+    found = spoken(text)
+    limit = f"at the token limit (raise sampling.max_tokens above {request.sampling.max_tokens})"
+    if found.unfinished and completion.cut:
+        raise CutOffError(f"cut off in its reasoning {limit}", text)
+    if found.unfinished:
+        raise ParseError("ends in its reasoning", text)
+    if completion.cut and not request.may_be_cut:
+        if match := _NUMBERS_FIRST.match(found.text):
+            return match[1]
+        raise CutOffError(f"cut off {limit}" if found.text.strip() else f"nothing {limit}", text)
+    if not found.text.strip():
+        raise ParseError("nothing but reasoning" if found.reasoned else "an empty reply", text)
+    return found.text
+
+
+def _rounds(
+    llm: LLM,
+    rows: Sequence[int],
+    request_of: Callable[[int], Request],
+    read: Callable[[Completion, Request], T],
+    reask: int,
+    found: dict[int, Read[T]],
+) -> None:
+    """Ask, and ask again for what is unreadable; what comes of it goes into `found`."""
     for tries in range(reask + 1):
-        if rows:
-            wait_for(_round(llm, rows, request_of, parse, tries, read))
-        rows = [row for row in rows if read[row].reply is not None]
-    return [read[row] for row in range(count)]
+        if not rows:
+            return
+        wait_for(_round(llm, rows, request_of, read, tries, found))
+        rows = [row for row in rows if found[row].reply and not found[row].final]
 
 
 async def _round(
     llm: LLM,
     rows: Sequence[int],
     request_of: Callable[[int], Request],
-    parse: Callable[[Completion], T],
+    read: Callable[[Completion, Request], T],
     tries: int,
-    read: dict[int, Read[T]],
+    found: dict[int, Read[T]],
 ) -> None:
     """tries: how often these rows were asked before."""
-    requests = (again(request_of(row), tries) for row in rows)
-    async with aclosing(llm.stream(requests, len(rows))) as replies:
+    waiting: dict[int, Request] = {}
+
+    def requests() -> Iterator[Request]:
+        for place, row in enumerate(rows):
+            waiting[place] = again(request_of(row), tries)
+            yield waiting[place]
+
+    async with aclosing(llm.stream(requests(), len(rows))) as replies:
         async for reply in replies:
-            read[rows[reply.index]] = _read(reply.completion, parse, tries + 1)
+            row, request = rows[reply.index], waiting.pop(reply.index)
+            found[row] = _or_earlier(_read(reply.completion, request, read, tries + 1), found.get(row))
+
+
+def _or_earlier(now: Read[T], earlier: Read[T] | None) -> Read[T]:
+    """The reply that could not be read says more than a call that failed after it."""
+    if earlier is None or now.value is not None or now.reply is not None:
+        return now
+    then = f"; asked again: {now.error}"
+    return replace(earlier, error=f"{earlier.error}{then}", reason=f"{earlier.reason}{then}")
 
 
 def again(request: Request, tries: int) -> Request:
@@ -115,11 +165,18 @@ def again(request: Request, tries: int) -> Request:
     return request.model_copy(update={"messages": (*before, reminded), "repeat": request.repeat + tries})
 
 
-def _read(completion: Completion, parse: Callable[[Completion], T], asked: int) -> Read[T]:
+def _read(
+    completion: Completion, request: Request, read: Callable[[Completion, Request], T], asked: int
+) -> Read[T]:
     if completion.text is None:
         return Read(error=completion.error or "no reply")
     try:
-        return Read(value=parse(completion))
+        return Read(value=read(completion, request))
     except ParseError as problem:
         often = f", asked {asked} times" if asked > 1 else ""
-        return Read(error=f"unreadable reply{often}: {problem}", reply=completion)
+        return Read(
+            error=f"unreadable reply{often}: {problem}",
+            reason=problem.reason + often,
+            reply=completion,
+            final=isinstance(problem, CutOffError),
+        )

@@ -5,6 +5,7 @@ Where a model runs is told apart from what it answers: `LLMSettings.identity` is
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -53,23 +54,54 @@ class RayActors(Record):
     """Wait at most this long for a first actor: a cluster may have to grow for it."""
 
 
+WHOLE_PATHS = ("/chat/completions", "/completions", "/responses", "/embeddings")
+_SECRET = re.compile(
+    r"authoriz|api[-_]?key|^key$|token|secret|password|passwd|cookie|signature|^sig$|credential|subscription",
+    re.IGNORECASE,
+)
+"""Names of headers and parameters that carry keys."""
+
+
+def _query_of(url: str) -> list[str]:
+    """Names of the parameters behind a URL."""
+    return [part.partition("=")[0] for part in url.partition("?")[2].split("&") if part]
+
+
 class LLMSettings(Record):
     """One named model under `llms.<name>`.
 
-    `model`, `template`, `overflow` with `max_prompt`, `engine.lora` and `structured` are identity; everything else is
-    how and where it is run.
+    `model`, `template`, `overflow` with `max_prompt`, `engine.lora`, `structured` and what `altered` names are
+    identity; everything else is how and where it is run.
     """
 
     backend: Literal["openai", "transformers", "vllm", "scripted"] = "openai"
     model: str
     """Model name at the endpoint, a hub id, or a local folder."""
     endpoint: str | tuple[str, ...] = "https://api.openai.com/v1"
-    """Base URL of an OpenAI-compatible server; `/chat/completions` is appended. A list names servers of the
-    same model: each call goes to the one with the fewest in flight, and one that is gone is left out."""
+    """Base URL of an OpenAI-compatible server; `/chat/completions` is appended, and `?api-version=...` stays behind
+    it. A list names servers of the same model: each call goes to the one with the fewest in flight, and one that is
+    gone is left out."""
     api_key_env: str = "OPENAI_API_KEY"
     """Name of the environment variable that holds the key; unset means no key is sent."""
     api_key_file: str | None = None
     """A file that holds the key and nothing else; where it is set, the variable is not looked at."""
+    api_key_header: str | None = None
+    """Header that carries the key. None is "Authorization", as a bearer token, and "api-key" for a deployment on
+    Azure; any other gets the bare key."""
+    preset: Literal["chat", "reasoning"] = "chat"
+    """Which parameters are sent. "reasoning" is for the o-series, gpt-5 and the like: `max_completion_tokens` in place
+    of `max_tokens`, and neither temperature nor top_p, which they refuse."""
+    max_completion_tokens: int | None = Field(None, ge=1)
+    """Limit on reasoning and reply together, sent in place of every stage's `max_tokens`, which leaves a reasoning
+    model no room."""
+    fold_system: bool = False
+    """Put system text at the head of the first user turn, for models that refuse the role."""
+    extra_body: dict[str, Any] = Field(default_factory=dict)
+    """Further parameters of the request, such as {reasoning_effort: low}; null leaves out one that would be sent."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Further HTTP headers; none that hold keys, since settings are written beside results."""
+    query: dict[str, str] = Field(default_factory=dict)
+    """Parameters behind the URL, such as {api-version: 2024-10-21}; no keys either."""
     structured: bool = False
     """Send JSON schemas as `response_format` (vLLM and OpenAI understand them)."""
     concurrency: int = Field(32, ge=1)
@@ -124,11 +156,36 @@ class LLMSettings(Record):
         """Settings are written beside results and logged; the message repeats nothing of what was given."""
         if not self.api_key_env.isidentifier():
             raise ValueError("api_key_env is the name of an environment variable, not the key itself")
-        if any("@" in url.partition("://")[2].partition("/")[0] or "?" in url for url in self.endpoints):
+        if any("@" in url.partition("://")[2].partition("/")[0] for url in self.endpoints):
+            raise ValueError("endpoint holds a user or a password: keys go into api_key_env's variable")
+        asked = {name for url in self.endpoints for name in _query_of(url)}
+        if asked - {"api-version"}:
             raise ValueError(
-                "endpoint holds a user, a password or a query: keys go into api_key_env's variable"
+                "endpoint holds a query other than api-version: parameters go into `query`, and keys into "
+                "api_key_env's variable"
+            )
+        if any(_SECRET.search(name) for name in (*self.headers, *self.query)):
+            raise ValueError(
+                "headers and query take no keys, for settings are written beside results: put the key into "
+                "api_key_env's variable, and name the header that carries it as api_key_header"
             )
         return self
+
+    @model_validator(mode="after")
+    def _is_a_base_url(self) -> LLMSettings:
+        for url in self.endpoints:
+            base, mark, query = url.partition("?")
+            for path in WHOLE_PATHS:
+                if base.rstrip("/").endswith(path):
+                    meant = base.rstrip("/").removesuffix(path) + mark + query
+                    raise ValueError(
+                        f"endpoint {url} is a whole path: `/chat/completions` is appended to {meant}"
+                    )
+        return self
+
+    def __hash__(self) -> int:
+        """Of the whole: what holds a dictionary has no hash of its own."""
+        return hash(self.model_dump_json())
 
     @property
     def key_source(self) -> str:
@@ -145,9 +202,19 @@ class LLMSettings(Record):
         """Whether a price is missing, so that money cannot be told."""
         return None in (self.price_per_million_input, self.price_per_million_output)
 
+    @property
+    def altered(self) -> dict[str, Any]:
+        """What of these settings makes a server answer otherwise; empty where all are as they come."""
+        return {
+            name: value
+            for name in ("preset", "max_completion_tokens", "fold_system", "extra_body")
+            if (value := getattr(self, name))
+            != type(self).model_fields[name].get_default(call_default_factory=True)
+        }
+
     def identity(self) -> dict[str, Any]:
         """What of these settings changes an answer."""
-        return {"model": self.named(), "structured": self.structured}
+        return {"model": self.named(), "structured": self.structured, **self.altered}
 
     def named(self) -> str:
         """The weights in cache keys, fingerprints and reports, with what else makes another model of them: an

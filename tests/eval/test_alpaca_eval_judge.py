@@ -18,7 +18,7 @@ from eval.alpaca_eval.judging import (
     PreferenceSettings,
     annotate,
     model_first,
-    read_verdict,
+    read_share,
     share_of_a,
 )
 from tacos.errors import TacosError
@@ -26,6 +26,7 @@ from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.base import Completion, Reply, Request, Sampling
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM
+from tacos.llm.parse import ParseError
 from tacos.llm.settings import LLMSettings
 from tacos.prompts import fill, load
 from tacos.store.files import write_json
@@ -41,6 +42,9 @@ def outputs(answers: list[str | None], generator: str = "ours") -> list[dict[str
 
 BASE = outputs([f"baseline says {i}" for i in range(40)], "base")
 OURS = outputs([f"GOOD {i}" if i % 2 else f"BAD {i}" for i in range(40)])
+
+
+ASKED = Request(messages=(), may_be_cut=True)
 
 
 def prefers_good(request: Request) -> str:
@@ -98,13 +102,17 @@ def test_equal_answers_are_a_draw_and_missing_ones_are_missing_without_a_call() 
     assert [row.preference for row in found.rows[:2]] == [1.5, None]
     assert found.rows[1].error == "the model gave no answer"
     assert judge.calls == 1 and found.rows[2].preference is not None  # an empty answer is an answer
-    assert found.missing == 37
+    assert found.missing == {"ours": 37}
 
 
 def test_a_refusing_or_failing_judge_leaves_a_missing_preference() -> None:
     found = annotate(ScriptedLLM(lambda request: "I cannot compare these."), OURS[:1], BASE)
     assert found.rows[0].preference is None and "neither A nor B" in (found.rows[0].error or "")
-    assert found.rows[0].raw_completion == {"text": "I cannot compare these.", "logprobs": None}
+    assert found.rows[0].raw_completion == {
+        "text": "I cannot compare these.",
+        "finish_reason": None,
+        "logprobs": None,
+    }
     found = annotate(ScriptedLLM(lambda request: RuntimeError("overloaded")), OURS[:1], BASE)
     assert found.rows[0].preference is None and "overloaded" in (found.rows[0].error or "")
 
@@ -122,9 +130,14 @@ def test_an_unreadable_verdict_is_asked_again_unless_upstream_s_way_is_wanted() 
 def test_rows_that_do_not_pair_are_counted() -> None:
     rows = [OURS[0], OURS[0], {"instruction": "Another?", "output": "x"}, {**OURS[0], "generator": "third"}]
     found = annotate(ScriptedLLM(prefers_good), rows, BASE[:2])
-    assert (len(found.rows), found.duplicate, found.unknown) == (2, 1, 1)
+    assert (len(found.rows), found.duplicate, found.unknown) == (2, {"ours": 1}, {"model": 1})
     assert [row.generator_2 for row in found.rows] == ["ours", "third"]
-    assert found.missing == 4  # of two questions: one by ours, two by "model", one by third
+    assert found.missing == {"ours": 1, "model": 2, "third": 1}
+
+
+def test_answers_that_are_the_baselines_own_are_counted() -> None:
+    found = annotate(ScriptedLLM(prefers_good), [*OURS[:2], *BASE[:3]], BASE)
+    assert found.same == {"base": 3} and [row.preference for row in found.rows[2:]] == [1.5] * 3
 
 
 def test_a_row_that_is_none_is_refused() -> None:
@@ -201,19 +214,61 @@ def test_a_share_is_a_probability(logprobs: dict[str, float]) -> None:
     ],
 )
 def test_written_verdicts(text: str, preference: float | None) -> None:
-    found, error = read_verdict(Completion(text=text), first=True)
-    assert found == preference and (error is None) == (preference is not None)
+    if preference is None:
+        with pytest.raises(ParseError):
+            read_share(Completion(text=text), ASKED)
+    else:
+        assert 1 + read_share(Completion(text=text), ASKED) == preference
 
 
 def test_an_argument_is_judged_by_its_end_not_by_its_first_token() -> None:
     reply = Completion(text="A clear case.\nB", logprobs={"A": -0.01, "B": -5.0})
-    assert read_verdict(reply, first=True) == (1.0, None)
+    assert read_share(reply, ASKED) == 0.0
 
 
-@given(st.text(max_size=30), st.booleans())
-def test_any_reply_is_read_or_has_a_reason(text: str, first: bool) -> None:
-    preference, error = read_verdict(Completion(text=text), first)
-    assert preference in (1.0, 2.0) if error is None else preference is None
+@given(st.text(max_size=30), st.sampled_from([None, "stop", "length"]))
+def test_any_reply_is_read_or_has_a_reason(text: str, finish: str | None) -> None:
+    try:
+        assert read_share(Completion(text=text, finish_reason=finish), ASKED) in (0.0, 1.0)
+    except ParseError as problem:
+        assert problem.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "logprobs", "reason"),
+    [
+        ("<think>", "length", {"<think>": -0.00001, "A": -12.0, "B": -11.0}, "cut off in its reasoning"),
+        ("<think>", "stop", {"<think>": -0.00001, "A": -12.0, "B": -11.0}, "ends in its reasoning"),
+        ("**", "length", {"**": -0.01, "A": -6.0, "B": -5.0}, "neither A nor B"),
+        ("A", "length", {"Okay": -0.01, "A": -6.0, "B": -9.0}, "A and B have 0.0026 of the probability"),
+        ("A", "stop", {"The": -0.1}, "A and B have 0 of"),
+        ("A is clear, but then", "length", {"A": -0.01, "B": -5.0}, "its argument is cut off"),
+        ("", "length", {"Okay": -0.01, "A": -6.0}, "an empty reply"),
+        ("C", "stop", {"A": -0.1, "B": -2.0}, "neither A nor B"),
+    ],
+)
+def test_log_probabilities_that_are_no_verdicts_are_unread(
+    text: str, finish: str, logprobs: dict[str, float], reason: str
+) -> None:
+    with pytest.raises(ParseError, match=reason):
+        read_share(Completion(text=text, finish_reason=finish, logprobs=logprobs), ASKED)
+
+
+def test_a_verdict_behind_reasoning_is_read_with_its_own_log_probabilities() -> None:
+    reply = Completion(
+        text="<think>A is good.</think>\n\nB", logprobs={"B": math.log(0.9), "A": math.log(0.05)}
+    )
+    assert read_share(reply, ASKED) == pytest.approx(0.05 / 0.95)
+    assert read_share(Completion(text="A", finish_reason="length"), ASKED) == 1.0  # one token was asked for
+
+
+def test_an_unread_verdict_is_asked_for_once_more() -> None:
+    judge = ScriptedLLM(lambda request: "B" if request.repeat else "Model B is better.")
+    found = annotate(judge, OURS[:4], BASE)
+    assert judge.calls == 8 and all(row.preference is not None for row in found.rows)
+    judge = ScriptedLLM(lambda request: "Model B is better.")
+    found = annotate(judge, OURS[:4], BASE)
+    assert judge.calls == 8 and found.rows[0].error == "unread: neither A nor B, asked 2 times"
 
 
 def test_untrusted_text_stays_inside_its_marks() -> None:

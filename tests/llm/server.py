@@ -7,6 +7,7 @@ It counts every request by content, so tests can say what was asked twice.
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import threading
 from collections import Counter
@@ -37,6 +38,8 @@ class Fault(StrEnum):
     TRUNCATED = "200 with half of the body it announced"
 
 
+Answer = tuple[int, Any] | tuple[int, Any, dict[str, str]]
+"""Status, body (bytes as they are, else JSON), headers."""
 RETRY_AFTER_S = 7
 Plan = Callable[[str, int], Fault]
 
@@ -67,6 +70,8 @@ class FaultServer:
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.in_flight = self.most_in_flight = 0
+        self.respond: Callable[[dict[str, Any], int], Answer] | None = None
+        """(request, how often its content was asked, from 1) -> what is sent instead of all else."""
         self.capacity: int | None = None
         """More calls than this at a time are answered 429."""
         self.gone = False
@@ -115,6 +120,9 @@ class FaultServer:
         times = self.asked[content]
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        if self.respond is not None:
+            self.in_flight -= 1
+            return _response(self.respond(body, times))
         crowded = self.capacity is not None and self.in_flight > self.capacity
         try:
             await asyncio.sleep(0 if crowded else self.delay_s)
@@ -174,6 +182,18 @@ class FaultServer:
         assert request.transport is not None
         request.transport.abort()
         return response
+
+
+def _response(answer: Answer) -> web.Response:
+    status, body, headers = (*answer, {})[:3]
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return web.Response(status=status, body=content, headers=headers, content_type="application/json")
+
+
+def reply(text: Any, finish: str | None = "stop", **more: Any) -> dict[str, Any]:
+    """A chat completion. more: further fields of the choice, or of the message under `message`."""
+    message = {"role": "assistant", "content": text, **more.pop("message", {})}
+    return {"choices": [{"index": 0, "message": message, "finish_reason": finish, **more}], "usage": _USAGE}
 
 
 _USAGE = {"prompt_tokens": 10, "completion_tokens": 5}

@@ -116,7 +116,7 @@ def test_results_in_every_state(tmp_path: Path) -> None:
         "unknown": 4,
         "unreadable": 1,
     }
-    assert set(work.failed) == {"HTTP 400: too long", "out of time", "the reply holds no message"}
+    assert set(work.failed) == {"HTTP 400: too long", "out of time", "the reply holds no choices: choices=[]"}
     assert work.missing() == 5
     assert cache.get([key(3)])[key(3)].text == "answer 3"
     assert cache.get([key(6)])[key(6)].text == "of an earlier run"
@@ -136,7 +136,9 @@ def test_log_probabilities_come_back(tmp_path: Path) -> None:
         writer.add(name, OpenAIBackend(MODEL).body(request))
     row = answered(0, "A", custom_id=name.hex())
     alternatives = [{"token": "A", "logprob": -0.1}, {"token": "B", "logprob": -2.5}]
-    row["response"]["body"]["choices"][0]["logprobs"] = {"content": [{"top_logprobs": alternatives}]}
+    row["response"]["body"]["choices"][0]["logprobs"] = {
+        "content": [{"token": "A", "top_logprobs": alternatives}]
+    }
     cache = ReplyCache(tmp_path / "c.sqlite")
     Import(Sent(writer.files), cache).read(rows(tmp_path / "r.jsonl", row))
     assert cache.get([name])[name].logprobs == {"A": -0.1, "B": -2.5}

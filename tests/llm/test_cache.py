@@ -131,6 +131,28 @@ def test_log_probabilities_survive_closing(tmp_path: Path) -> None:
     assert ReplyCache(tmp_path / "c.sqlite").get([key(0)])[key(0)].logprobs == given
 
 
+def test_the_servers_word_for_the_end_survives_closing(tmp_path: Path) -> None:
+    cache = ReplyCache(tmp_path / "c.sqlite")
+    cache.put(key(0), Completion(text="A", finish_reason="stop"))
+    cache.put(key(1), Completion(text="A"))
+    cache.close()
+    found = ReplyCache(tmp_path / "c.sqlite").get([key(0), key(1)])
+    assert [found[key(i)].finish_reason for i in (0, 1)] == ["stop", None]
+
+
+def test_an_empty_reply_of_an_older_version_is_not_found(tmp_path: Path) -> None:
+    cache = ReplyCache(tmp_path / "c.sqlite")
+    cache.put(key(0), Completion(text=" \n"))
+    assert cache.get([key(0)]) == {}
+
+
+def test_a_dropped_reply_is_gone(tmp_path: Path) -> None:
+    fill(tmp_path / "c.sqlite", 3)
+    cache = ReplyCache(tmp_path / "c.sqlite")
+    cache.drop([key(1), key(7)])
+    assert set(cache.get([key(i) for i in range(3)])) == {key(0), key(2)}
+
+
 def test_a_file_from_before_log_probabilities_is_read_and_written(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "c.sqlite") as old:
         old.execute(

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tacos.errors import ConfigError, LLMError
+from tacos.llm.backends.call_errors import CallError
 from tacos.llm.backends.endpoints import Endpoint, Endpoints
 from tacos.llm.backends.openai import OpenAIBackend
-from tacos.llm.backends.wire import CallError
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM, complete
 from tacos.llm.settings import LLMSettings

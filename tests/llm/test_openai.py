@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 from pathlib import Path
 
-import orjson
 import pytest
 
 from tacos.errors import ConfigError, LLMError
 from tacos.llm.backends.openai import OpenAIBackend
-from tacos.llm.backends.wire import CallError, excerpt, read_reply, retry_after
 from tacos.llm.base import Sampling
 from tacos.llm.client import complete
 from tacos.llm.settings import LLMSettings
@@ -182,73 +179,6 @@ def test_log_probabilities_are_asked_for_only_where_wanted(server: FaultServer) 
     complete(client(server.endpoint), [ask("q"), ask("q", top_logprobs=5)])
     assert "logprobs" not in server.bodies[0] and "top_logprobs" not in server.bodies[0]
     assert (server.bodies[1]["logprobs"], server.bodies[1]["top_logprobs"]) == (True, 5)
-
-
-def test_first_tokens_log_probabilities_are_read() -> None:
-    top = [{"token": "A", "logprob": -0.1}, {"token": "B", "logprob": -9999}, {"token": "C", "logprob": None}]
-    later = [{"token": "Z", "logprob": -1.0}]
-    content = [{"token": "A", "top_logprobs": top}, {"token": "!", "top_logprobs": later}]
-    choice = {"message": {"content": "A!"}, "logprobs": {"content": content}}
-    body = orjson.dumps({"choices": [choice]})
-    assert read_reply(body, ask("x", top_logprobs=3)).logprobs == {"A": -0.1, "B": -9999.0}
-    assert read_reply(body, ask("x")).logprobs is None  # not asked for
-
-
-@pytest.mark.parametrize(
-    "logprobs",
-    [
-        None,
-        {},
-        {"content": None},
-        {"content": []},
-        {"content": [{}]},
-        {"content": [{"top_logprobs": []}]},
-        "x",
-        {"content": [{"top_logprobs": [{"token": "A"}]}]},
-        {"content": [{"top_logprobs": [7]}]},
-    ],
-)
-def test_a_server_without_log_probabilities_answers_all_the_same(logprobs: object) -> None:
-    body = orjson.dumps({"choices": [{"message": {"content": "A"}, "logprobs": logprobs}]})
-    reply = read_reply(body, ask("x", top_logprobs=3))
-    assert (reply.text, reply.logprobs) == ("A", None)
-
-
-def test_missing_usage_is_estimated() -> None:
-    reply = read_reply(b'{"choices": [{"message": {"content": "12345678"}}]}', ask("x" * 40))
-    assert (reply.prompt_tokens, reply.completion_tokens) == (14, 2)
-
-
-@pytest.mark.parametrize(
-    "body", [b"", b"null", b"[]", b'"x"', b'{"choices": [{"message": {"content": null}}]}']
-)
-def test_a_reply_without_text_is_no_reply(body: bytes) -> None:
-    with pytest.raises(CallError):
-        read_reply(body, ask("x"))
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("3", 3.0),
-        ("0.5", 0.5),
-        ("-4", 0.0),
-        ("999999", 300.0),
-        ("nan", None),
-        ("soon", None),
-        ("", None),
-        ("Wed, 01 Jan 2025 00:00:20 GMT", 20.0),
-        ("Wed, 01 Jan 2020 00:00:20 GMT", 0.0),
-    ],
-)
-def test_retry_after_header(value: str, seconds: float | None) -> None:
-    assert retry_after({"Retry-After": value}, datetime(2025, 1, 1, tzinfo=UTC)) == seconds
-
-
-def test_excerpt_is_one_short_line() -> None:
-    assert excerpt(b"") == "(empty)"
-    assert excerpt(b"a\nb\xff") == "a b\ufffd"
-    assert len(excerpt(b"x" * 10_000)) == 303
 
 
 def test_an_endpoint_that_is_no_url() -> None:

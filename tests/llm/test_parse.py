@@ -87,6 +87,10 @@ def test_no_tags(text: str) -> None:
         "Both are fine; the second is clearer.\n\n70 85",
         "Score 1: [70], Score 2: [85]",
         "\u2018score_1\u2019: 70, \u2018score_2\u2019: 85",
+        '{"score_1": 70, "score_2": 85}\n\nFor example, a wrong answer would get score 1: 5, score 2: 5.',
+        'Score 1: 1, Score 2: 2 as a draft. So {"score_1": 70, "score_2": 85}, and that is final.',
+        'The format is {"score_1": 1, "score_2": 2}. {"score_1": 70, "score_2": 85}',
+        "Score 1: 70 (out of 100), Score 2: 85 (out of 100)",
     ],
 )
 def test_pair_scores(text: str) -> None:
@@ -108,6 +112,8 @@ def test_pair_scores(text: str) -> None:
         '{"score_1": 1' + "0" * 400 + ', "score_2": 5}',
         '{"score_1": 1' + "0" * 5000 + ', "score_2": 5}',
         '{"score_1": "7/10", "score_2": "8/10"}',
+        '{"score_1": "7 out of 10", "score_2": "8 out of 10"}',
+        "Score 1: 7 on a scale of 1 to 10, Score 2: 8 on a scale of 1 to 10",
         "Score 1: -70, Score 2: 85",
         "Score 1: 1,000, Score 2: 85",
         "Score 1: 7-8, Score 2: 8-9",
@@ -142,6 +148,13 @@ def test_unreadable_pairs_raise(text: str) -> None:
         ('I give it a "[[4]]" for style', 4.0),
         ("Rating: [[4]]", 4.0),
         ("Rating: [4/5]", 4.0),
+        ("[[4]] out of 5", 4.0),
+        ("Rating: [[4 out of 5]]", 4.0),
+        ("I rate it [[4]] (on a scale from 0 to 5).", 4.0),
+        ("Score: 4. A perfect answer would have earned a score: 5 here.", 4.0),
+        ("Score: 4\nFor instance, an answer without sources gets a rating: 2 from me.", 4.0),
+        ("If the second step were right, score: 5. As it stands, score: 4", 4.0),
+        ("I would rate it [[4]]", 4.0),
     ],
 )
 def test_score(text: str, score: float) -> None:
@@ -149,7 +162,21 @@ def test_score(text: str, score: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "Score: good", "Score: 85/100", "Score: 6", "-1", "Score 1: 3", "[4]", "[[7]]"]
+    "text",
+    [
+        "",
+        "Score: good",
+        "Score: 85/100",
+        "Score: 6",
+        "-1",
+        "Score 1: 3",
+        "[4]",
+        "[[7]]",
+        "[[4]] out of 10",
+        "Score: 4 (out of 10)",
+        "[[3]] or [[4]]",
+        "Score: 4 stars out of 10",
+    ],
 )
 def test_unreadable_scores_raise(text: str) -> None:
     with pytest.raises(ParseError) as caught:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tacos.answering.judge import Comparison, LLMJudge, LLMJudgeSettings
 from tacos.grouping.tagging import LLMTagger, TaggingSettings
 from tacos.llm.backends.scripted import ScriptedLLM
-from tacos.llm.base import Request
+from tacos.llm.base import Completion, Request
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM
-from tacos.llm.parse import parse_score
-from tacos.llm.reading import REMINDER, Read, ask
+from tacos.llm.parse import ParseError, parse_score
+from tacos.llm.reading import REMINDER, CutOffError, Read, ask, said
 from tacos.llm.settings import LLMSettings
 from tacos.scoring.comparative import Comparative, LLMComparator
 from tacos.selection import Groups
@@ -134,3 +137,78 @@ def test_samples_of_a_group_are_sent_next_to_each_other(tmp_path: Path) -> None:
     shown = [{i for i in range(6) if f"Question {i}?" in text} for text in texts]
     even = [rows <= {0, 2, 4} for rows in shown]
     assert even == sorted(even, reverse=True) and 0 < sum(even) < len(even)
+
+
+def in_turn(*replies: str | Completion) -> ScriptedLLM:
+    """A model that gives one reply after the other."""
+    left = list(replies)
+    return ScriptedLLM(lambda request: left.pop(0))
+
+
+def judged(text: str, finish: str | None = "stop", **request: Any) -> str:
+    return said(Completion(text=text, finish_reason=finish), request_of("q", **request))
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "reason"),
+    [
+        ("<think>First impression: [[3]]. But", "length", "cut off in its reasoning at the token limit"),
+        (
+            "I would give [[4]] for accuracy, however",
+            "length",
+            "cut off at the token limit (raise sampling.max_tokens above 1024)",
+        ),
+        ("", "length", "nothing at the token limit"),
+        ("<think>hm [[3]]</think>", "length", "nothing at the token limit"),
+    ],
+)
+def test_a_reply_that_was_cut_off_is_no_verdict_and_not_asked_again(
+    text: str, finish: str, reason: str
+) -> None:
+    with pytest.raises(CutOffError, match=re.escape(reason)):
+        judged(text, finish)
+    model = in_turn(Completion(text=text, finish_reason=finish), "7")
+    (row,) = ask(model, 1, lambda row: request_of("q"), float, reask=1)
+    assert (row.value, row.unread, row.final, model.calls) == (None, text, True, 1)
+    assert reason in (row.error or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "an empty reply"),
+        ("<think>hm [[3]]</think>\n", "nothing but reasoning"),
+        ("<think>hm", "ends in its"),
+    ],
+)
+def test_a_whole_reply_that_says_nothing_is_asked_again(text: str, reason: str) -> None:
+    with pytest.raises(ParseError, match=reason):
+        judged(text)
+    model = in_turn(Completion(text=text, finish_reason="stop"), "7")
+    (row,) = ask(model, 1, lambda row: request_of("q"), float, reask=1)
+    assert (row.value, model.calls) == (7.0, 2)
+
+
+def test_reasoning_is_no_part_of_what_is_read() -> None:
+    assert judged("<think>First: 3.</think>\n\n9") == "9"
+    assert judged("A", "length", may_be_cut=True) == "A"
+
+
+def test_numbers_on_the_first_line_are_whole_when_the_explanation_is_not() -> None:
+    assert judged("8 7\nThe first answer is", "length") == "8 7"
+    assert judged("4.5\r\nIt is", "length") == "4.5"
+    for text in ("8 7", "8 of 10\nIt", "Score 8\nIt"):
+        with pytest.raises(CutOffError):
+            judged(text, "length")
+
+
+def test_unreadable_replies_of_an_earlier_run_are_asked_anew_on_request(tmp_path: Path) -> None:
+    cache = tmp_path / "c.sqlite"
+    first, second = ScriptedLLM(lambda request: "no idea"), ScriptedLLM(lambda request: "Score: 3")
+    assert rows(client(first, cache), reask=1)[0].value is None and first.calls == 8
+    assert rows(client(second, cache), reask=1)[0].value is None and second.calls == 0
+    llm = client(second, cache)
+    llm.retry_unread = True
+    assert [row.value for row in rows(llm, reask=1)] == [3.0] * 4
+    assert second.calls == 4
+    assert [row.value for row in rows(client(first, cache), reask=1)] == [3.0] * 4 and first.calls == 8

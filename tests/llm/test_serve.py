@@ -33,7 +33,10 @@ def served(taught_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def test_a_real_server_answers(served: str, taught_model: Path, tmp_path: Path) -> None:
     ledger = Ledger()
     settings = LLMSettings(model=str(taught_model), endpoint=served, concurrency=2, api_key_env="UNSET_KEY")
-    requests = [ask(text, sampling=Sampling(max_tokens=8)) for text in ("the quick fox", "a lazy dog")]
+    requests = [
+        ask(text, sampling=Sampling(max_tokens=8), may_be_cut=True)
+        for text in ("the quick fox", "a lazy dog")
+    ]
     llm = build_llm(settings, ledger, tmp_path / "cache.sqlite")
     first = complete(llm, requests)
     assert all(c.text is not None and c.error is None for c in first), first

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 from tacos.errors import LLMError
-from tacos.llm.backends.wire import GATEWAY, CallError
+from tacos.llm.backends.call_errors import GATEWAY, CallError
 
 log = logging.getLogger(__name__)
 MAX_PAUSE_S = 30.0

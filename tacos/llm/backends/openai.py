@@ -3,7 +3,8 @@
 Plain aiohttp: one session, `concurrency` requests in flight over one endpoint or several. A request is
 tried again after 408, 5xx, time-outs, resets and replies without a message, after 0.5 s, 1 s, 2 s, ...
 with jitter, or as Retry-After says. A 429 is waited out and sends fewer at a time. What still fails
-becomes the row's error; a 400, such as a prompt that is too long, does so at once.
+becomes the row's error; a 400, such as a prompt that is too long, does so at once, and so does an error,
+a refusal or a filter's work inside a 200 (`wire.py`, `call_errors.py`). What is sent stands in `outgoing.py`.
 
 When one call after another comes to nothing, the run stops and says so (a circuit breaker).
 """
@@ -11,20 +12,23 @@ When one call after another comes to nothing, the run stops and says so (a circu
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import aiohttp
-import orjson
-from yarl import URL
 
 from tacos.errors import ConfigError, LLMError
 from tacos.llm.backend import in_parallel
+from tacos.llm.backends.call_errors import GATEWAY, CallError, Sender
 from tacos.llm.backends.deadlines import Deadlines
 from tacos.llm.backends.endpoints import Endpoint, Endpoints
-from tacos.llm.backends.wire import GATEWAY, CallError, read_failure, read_reply
+from tacos.llm.backends.hints import certificate_hint
+from tacos.llm.backends.network import Route, route_to, trusted
+from tacos.llm.backends.outgoing import call_headers, call_url, request_body
+from tacos.llm.backends.wire import read_reply
 from tacos.llm.base import Completion, Reply, Request
 from tacos.llm.settings import LLMSettings
 from tacos.store.fingerprint import named_by_content
@@ -36,6 +40,7 @@ MAX_WAIT_S = 60.0
 """Longest wait of our own between two tries."""
 HOPELESS = 20
 """At least so many calls must fail in a row before the run stops."""
+_UNTRUSTED = (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError)
 _UNREACHABLE = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _BROKEN_OFF = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError, ConnectionError)
 
@@ -70,7 +75,7 @@ class OpenAIBackend:
 
     async def stream(self, requests: Iterable[Request]) -> AsyncGenerator[Reply, None]:
         """See `Backend.stream`. Raises: LLMError when the servers are gone, or when nothing works."""
-        async with self._session() as session:
+        async with new_session(self.settings, self._key) as session:
             calls = _Calls(self, session)
             replies = in_parallel(calls.ask, enumerate(requests), self.settings.concurrency)
             try:
@@ -81,31 +86,8 @@ class OpenAIBackend:
                 await calls.close()
                 self.answered = self.answered or calls.endpoints.answered
 
-    def _session(self) -> aiohttp.ClientSession:
-        headers = {"Content-Type": "application/json"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        return aiohttp.ClientSession(
-            headers=headers,
-            connector=aiohttp.TCPConnector(limit=0),  # `concurrency` is the limit
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(  # `timeout_s` is kept by `Deadlines`
-                total=None, sock_connect=min(CONNECT_TIMEOUT_S, self.settings.timeout_s)
-            ),
-        )
-
     def body(self, request: Request) -> bytes:
-        body: dict[str, Any] = {
-            "model": self.settings.model,
-            "messages": [{"role": m.role, "content": m.content} for m in request.messages],
-            **request.sampling.model_dump(),
-        }
-        if self.settings.structured and request.json_schema is not None:
-            schema = {"name": "reply", "schema": request.json_schema, "strict": True}
-            body["response_format"] = {"type": "json_schema", "json_schema": schema}
-        if request.top_logprobs is not None:
-            body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
-        return orjson.dumps(body)
+        return request_body(self.settings, request)
 
     def wait_s(self, tries: int, after_s: float | None) -> float:
         """How long to wait after the given number of tries, from 1."""
@@ -138,7 +120,7 @@ class _Calls:
             sleep=backend.sleep,
             answered=backend.answered,
         )
-        self._urls = {e.url: URL(e.url + "/chat/completions") for e in self.endpoints.all}
+        self._targets = {e.url: _Target(e.url, backend) for e in self.endpoints.all}
         self.deadlines = Deadlines(self.settings.timeout_s)
         self._in_a_row = 0
 
@@ -158,7 +140,8 @@ class _Calls:
             failed.append(outcome)
             if not self._worth_another(failed):
                 self._note_given_up(outcome)
-                return Reply(index, _with_wasted(Completion(error=str(outcome)), failed))
+                given_up = Completion(error=str(outcome), finish_reason=outcome.finish_reason)
+                return Reply(index, _with_wasted(given_up, failed))
             outcome.waited_s = self.backend.wait_s(len(failed), outcome.after_s)
             await self.backend.sleep(outcome.waited_s)
         self._in_a_row = 0
@@ -185,9 +168,17 @@ class _Calls:
 
     async def _post(self, endpoint: Endpoint, body: bytes, request: Request) -> Completion:
         """Raises: CallError."""
-        blot = self.backend.blot
+        blot, sender = self.backend.blot, self._targets[endpoint.url].sender
         try:
             status, headers, content = await self.deadlines.within(self._exchange(endpoint, body))
+        except _UNTRUSTED as error:
+            reason = f"no secure connection to {endpoint.url}: {error} ({certificate_hint(str(error))})"
+            raise CallError(blot(reason), again=False) from None
+        except aiohttp.ClientHttpProxyError as error:
+            reason = f"the proxy refuses the connection: HTTP {error.status} {error.message}"
+            raise CallError(
+                blot(f"{reason} (check HTTPS_PROXY and NO_PROXY)"), again=error.status >= 500
+            ) from None
         except _UNREACHABLE as error:
             raise CallError(blot(f"cannot connect: {error}"), again=True, gone=True) from None
         except TimeoutError:
@@ -198,20 +189,24 @@ class _Calls:
         except aiohttp.ClientError as error:
             raise CallError(blot(f"{type(error).__name__}: {error}"), again=False) from None
         if status == 200:
-            return read_reply(self.backend.blot_bytes(content), request)
-        raise read_failure(status, headers, content, blot, self.settings.key_source)
+            return read_reply(self.backend.blot_bytes(content), request, sender)
+        raise sender.failure(status, headers, content)
 
     async def _exchange(self, endpoint: Endpoint, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body of the answer."""
-        url = self._urls[endpoint.url]
-        async with self.session.post(url, data=body, allow_redirects=False) as response:
+        target = self._targets[endpoint.url]
+        async with self.session.post(
+            target.url, data=body, allow_redirects=False, **target.proxied
+        ) as response:
             return response.status, response.headers, await response.read()
 
     async def _there(self, url: str) -> bool:
         """Whether anything answers; which model it has, and whether it likes the key, the calls will show."""
-        timeout = aiohttp.ClientTimeout(total=LOOK_TIMEOUT_S)
+        timeout, target = aiohttp.ClientTimeout(total=LOOK_TIMEOUT_S), self._targets[url]
         try:
-            async with self.session.get(f"{url}/models", timeout=timeout, allow_redirects=False) as response:
+            async with self.session.get(
+                target.models, timeout=timeout, allow_redirects=False, **target.proxied
+            ) as response:
                 return response.status not in GATEWAY
         except (aiohttp.ClientError, OSError, TimeoutError):
             return False
@@ -226,6 +221,41 @@ class _Calls:
                 f"{self.settings.model}: {self._in_a_row:,} calls in a row failed, the last with: {failure}; "
                 "fix the cause and run again: the replies so far are kept in the cache"
             )
+
+
+def new_session(settings: LLMSettings, key: str, total_s: float | None = None) -> aiohttp.ClientSession:
+    """key: "" for none. total_s: for a call; None where `timeout_s` is kept by `Deadlines`.
+
+    Raises: ConfigError for certificates that cannot be read.
+    """
+    secure = any(url.startswith("https://") for url in settings.endpoints)
+    return aiohttp.ClientSession(
+        headers=call_headers(settings, key),
+        connector=aiohttp.TCPConnector(  # `concurrency` is the limit
+            limit=0, ssl=trusted(os.environ) if secure else True
+        ),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=total_s, sock_connect=min(CONNECT_TIMEOUT_S, settings.timeout_s)),
+    )
+
+
+class _Target:
+    """Where the calls to one endpoint go, and how they get there."""
+
+    def __init__(self, endpoint: str, backend: OpenAIBackend):
+        settings = backend.settings
+        self.url = call_url(endpoint, "/chat/completions", settings)
+        self.models = call_url(endpoint, "/models", settings)
+        self.proxied = proxied(route_to(self.url))
+        self.sender = Sender(backend.blot, settings.key_source, endpoint, settings.outage_s)
+
+
+def proxied(route: Route) -> dict[str, Any]:
+    """The arguments that send a request by way of a proxy."""
+    if route.proxy is None:
+        return {}
+    known = aiohttp.BasicAuth(route.user, route.password or "") if route.user else None
+    return {"proxy": route.proxy, "proxy_auth": known}
 
 
 def _with_wasted(completion: Completion, failed: Sequence[CallError]) -> Completion:

@@ -50,9 +50,10 @@ def draw(logits: Any, uniform: Any, sampling: Sampling) -> Any:
     """
     import torch
 
-    probs, tokens = torch.sort(torch.softmax(logits / sampling.temperature, dim=-1), descending=True, dim=-1)
+    temperature, top_p = sampling.drawn
+    probs, tokens = torch.sort(torch.softmax(logits / temperature, dim=-1), descending=True, dim=-1)
     before = probs.cumsum(-1) - probs
-    kept = torch.where(before < sampling.top_p, probs, 0.0)
+    kept = torch.where(before < top_p, probs, 0.0)
     reached = kept.cumsum(-1)
     place = torch.searchsorted(reached, uniform * reached[:, -1:], right=True)
     last = (kept > 0).sum(-1, keepdim=True) - 1  # rounding must not step past the last kept token

@@ -12,12 +12,13 @@ from tacos.llm.settings import LLMSettings
 class ScriptedLLM:
     """Backend and LLM in one: wrap it in `CachedLLM` to test the client, or use it as it is.
 
-    answer: the reply to a request; an exception, returned or raised, becomes the row's error.
+    answer: the reply to a request, as text or whole; an exception, returned or raised, becomes the row's error.
     """
 
-    def __init__(self, answer: Callable[[Request], str | Exception], model: str = "scripted"):
+    def __init__(self, answer: Callable[[Request], str | Completion | Exception], model: str = "scripted"):
         self.model = model
         self.settings = LLMSettings(model=model, backend="scripted")
+        self.retry_unread = False
         self.requests: list[Request] = []
         """Everything asked so far, in order."""
         self._answer = answer
@@ -36,12 +37,18 @@ class ScriptedLLM:
         """None: there is no cache."""
         return [False] * len(requests)
 
+    def forget(self, requests: Iterable[Request]) -> None:
+        """Nothing: there is no cache."""
+
     def _reply(self, request: Request) -> Completion:
         self.requests.append(request)
+        text: str | Completion | Exception
         try:
             text = self._answer(request)
         except Exception as error:
             text = error
+        if isinstance(text, Completion):
+            return text
         if isinstance(text, Exception):
             return Completion(error=f"{type(text).__name__}: {text}")
         return Completion(

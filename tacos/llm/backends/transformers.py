@@ -82,7 +82,7 @@ def _batches(rows: list[Row], size: int) -> Iterator[list[Row]]:
 
     def kind(row: Row) -> tuple[float, float, int]:
         sampling = row.request.sampling
-        return sampling.temperature, sampling.top_p, row.limit
+        return *sampling.drawn, row.limit
 
     for _, group in groupby(sorted(rows, key=lambda row: (kind(row), -len(row.tokens))), kind):
         alike = list(group)
@@ -99,7 +99,7 @@ def _generate(lm: LocalModel, batch: list[Row], name: str) -> list[tuple[str, in
     length, limit, sampling = ids.shape[1], batch[0].limit, batch[0].request.sampling
     model: Any = lm.model
     processors = LogitsProcessorList()
-    if sampling.temperature > 0:
+    if sampling.drawn[0] > 0:
         processors.append(RowSampler(_seeds(batch, name), length, limit, sampling))
     with torch.inference_mode():
         output = model.generate(

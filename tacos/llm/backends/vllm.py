@@ -148,12 +148,11 @@ class _Running:
         kinds = vllm.sampling_params
         request, sampling = row.request, row.request.sampling
         schema = request.json_schema if self.backend.settings.structured else None
-        drawn = (
-            sampling.temperature > 0
-        )  # a greedy request has no seed: it would cost a generator for nothing
+        temperature, top_p = sampling.drawn
+        drawn = temperature > 0  # a greedy request has no seed: it would cost a generator for nothing
         return vllm.SamplingParams(
-            temperature=sampling.temperature,
-            top_p=sampling.top_p if drawn else 1.0,
+            temperature=temperature,
+            top_p=top_p if drawn else 1.0,
             max_tokens=row.limit,
             stop_token_ids=self.stops,
             seed=row_seed(self.backend.model, request) if drawn else None,

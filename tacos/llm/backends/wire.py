@@ -1,151 +1,201 @@
-"""What an OpenAI-compatible server sends back, read: a completion, or why there is none.
+"""What an OpenAI-compatible server sends back with a 200, read: a completion, or why there is none.
 
-200 {"choices": [{"message": {"content": "hi"}}], "usage": {...}}  ->  Completion(text="hi", ...)
-429 Retry-After: 7                                                 ->  CallError, again after 7 s
-400 {"error": {"message": "longer than the context"}}              ->  CallError, never again
+    {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}   ->  text "hi", finish_reason "stop"
+    content null or "", finish_reason "length"                               ->  text "", cut off
+    content [{"type": "thinking", ...}, {"type": "text", "text": "hi"}]      ->  text "hi"
+    content null, refusal "I can't help"; finish_reason "content_filter"     ->  CallError in the server's words
+    {"error": {"code": 429, ...}}, choices null                              ->  CallError, as an HTTP 429
+
+Reasoning that comes beside the text (`reasoning_content`, parts of type "thinking") is no part of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+import re
+from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
-import orjson
-
 from tacos.llm.backend import count_tokens, prompt_tokens
-from tacos.llm.base import Completion, Request
+from tacos.llm.backends.call_errors import CallError, Sender, excerpt
+from tacos.llm.backends.decode import loads
+from tacos.llm.base import CUT, Completion, Request
+from tacos.llm.reasoning import spoken
 
-MAX_RETRY_AFTER_S = 300.0
-"""A server's Retry-After is honoured up to here."""
-GATEWAY = (502, 503)
-"""What a proxy says when the server behind it is gone."""
-
-
-class CallError(Exception):
-    """One try that brought no usable reply.
-
-    again: whether trying again can help. status: the HTTP status, None where none came.
-    after_s: the server's Retry-After. gone: nobody listens there.
-    usage: (prompt, completion) tokens that were billed all the same.
-    """
-
-    def __init__(
-        self,
-        reason: str,
-        *,
-        again: bool,
-        status: int | None = None,
-        after_s: float | None = None,
-        gone: bool = False,
-        usage: tuple[int, int] = (0, 0),
-    ):
-        super().__init__(reason)
-        self.again = again
-        self.status = status
-        self.after_s = after_s
-        self.gone = gone
-        self.usage = usage
-        self.waited_s = 0.0
-        """The wait that followed."""
-
-    @property
-    def limited(self) -> bool:
-        """Too many calls at a time, or in this minute; the server is well."""
-        return self.status == 429 and self.again
-
-    @property
-    def of_the_row(self) -> bool:
-        """The server is well and refuses this very request: too long, or not to its taste."""
-        return self.status in (400, 413, 422)
+_FILTERED = frozenset(
+    ("content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii", "sensitive")
+)
+_ENDED = frozenset(("stop", "eos", "end_turn"))
+_FAILED = frozenset(("error", "abort", "aborted", "network_error", "insufficient_system_resource"))
+_SPECIAL = re.compile(r"<[^<>\s]{1,40}>|\[/?(?:THINK|INST|EOS)\]|")
+"""A token that a server's text does not show, such as <|im_end|>."""
+_BLANK = str.maketrans({"\u2581": " ", "\u0120": " ", "\u010a": "\n"})
+"""How vocabularies write white space."""
 
 
-def read_reply(body: bytes, request: Request) -> Completion:
+def read_reply(body: bytes, request: Request, sender: Sender) -> Completion:
     """The completion in a 200 response; tokens are estimated where the server does not report them.
 
-    Raises: CallError when there is no message text in it.
+    Raises: CallError when there is no reply in it.
     """
     try:
-        reply = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise CallError(f"the reply is not JSON: {excerpt(body)}", again=True, status=200) from None
+        reply = loads(body)
+    except ValueError:
+        html = body.lstrip()[:1] == b"<"
+        hint = f"; is {sender.url} the right endpoint, and no login page between?" if html else ""
+        reason = f"the reply is not JSON: {excerpt(body)}{hint}"
+        raise CallError(sender.blot(reason), again=not html, status=200) from None
     usage = reply.get("usage") if isinstance(reply, dict) else None
     sent, got = _tokens(usage, "prompt_tokens"), _tokens(usage, "completion_tokens")
-    try:
-        text = reply["choices"][0]["message"]["content"]
-    except (KeyError, IndexError, TypeError):
-        text = None
-    if not isinstance(text, str):
-        raise CallError("the reply holds no message", again=True, status=200, usage=(sent or 0, got or 0))
+    billed = (sent or 0, got or 0)
+    if error := sender.error_in_reply(reply, billed):
+        raise error
+    choice = _choice(reply, sender, billed)
+    text, finish = _text(choice, sender, billed), _finish_reason(choice)
+    wanted = request.top_logprobs is not None
     return Completion(
         text=text,
+        finish_reason=finish,
         prompt_tokens=prompt_tokens(request) if sent is None else sent,
         completion_tokens=count_tokens(text) if got is None else got,
-        logprobs=None if request.top_logprobs is None else _first_logprobs(reply["choices"][0]),
+        logprobs=answer_logprobs(choice.get("logprobs"), text) if wanted else None,
     )
 
 
-def read_failure(
-    status: int, headers: Mapping[str, str], body: bytes, blot: Callable[[str], str], key_env: str
-) -> CallError:
-    """What a response other than 200 means.
-
-    blot: takes the key out of a text. key_env: the variable it came from, named where it was refused.
-    """
-    hint = f" (is {key_env} set to a valid key?)" if status in (401, 403) else ""
-    spent = status == 429 and b"insufficient_quota" in body  # no money left: no wait helps
-    return CallError(
-        blot(f"HTTP {status}{hint}: {excerpt(body)}"),
-        again=(status in (408, 429) or status >= 500) and not spent,
-        status=status,
-        after_s=retry_after(headers),
+def _choice(reply: Any, sender: Sender, billed: tuple[int, int]) -> Mapping[str, Any]:
+    """The first choice by its index. Raises: CallError when there is none."""
+    choices = reply.get("choices") if isinstance(reply, dict) else None
+    found = [c for c in choices if isinstance(c, dict)] if isinstance(choices, list) else []
+    if found:
+        return min(found, key=lambda choice: choice.get("index") or 0)
+    keys = ", ".join(f"{key}={value!r}" for key, value in reply.items()) if isinstance(reply, dict) else reply
+    filtered = isinstance(reply, dict) and reply.get("prompt_filter_results")
+    what = "the prompt's content filter left no choices" if filtered else "the reply holds no choices"
+    reason = sender.blot(f"{what}: {str(keys)[:200]}")
+    raise CallError(
+        reason, again=not filtered, status=200, of_the_row=bool(filtered), finish_reason=None, usage=billed
     )
 
 
-def _first_logprobs(choice: dict[str, Any]) -> dict[str, float] | None:
-    """Token -> log-probability at the reply's first place; None from a server that gives none.
+def _text(choice: Mapping[str, Any], sender: Sender, billed: tuple[int, int]) -> str:
+    """What the model wrote. Raises: CallError when that is nothing, and not for the token limit's sake."""
+    message, finish = choice.get("message"), _finish_reason(choice)
+    message = message if isinstance(message, dict) else {"content": choice.get("text")}
+    text = joined(message.get("content"))
+    if finish in _FILTERED:
+        which = filters_of(choice.get("content_filter_results"))
+        raise _final(f"the content filter stopped the reply (finish_reason {finish}{which})", finish, billed)
+    refusal = message.get("refusal") or _refusal_part(message.get("content"))
+    if not text and isinstance(refusal, str) and refusal:
+        raise _final(sender.blot(f"the model refuses: {refusal[:300]}"), finish, billed)
+    if finish in _FAILED:
+        why = choice.get("error") or f"finish_reason {finish}"
+        raise CallError(sender.blot(f"the reply broke off: {str(why)[:300]}"), again=True, usage=billed)
+    if text is None and (finish in CUT or finish in _ENDED):
+        return ""
+    if text is None and (message.get("tool_calls") or message.get("function_call")):
+        raise _final("the model answers with a call of a tool and no text", finish, billed)
+    if text is None:
+        shown = f"finish_reason {finish}, " if finish else ""
+        keys = ", ".join(key for key, value in message.items() if value) or "nothing"
+        reason = f"the reply holds no text ({shown}the message has {keys})"
+        raise CallError(sender.blot(reason), again=True, status=200, finish_reason=finish, usage=billed)
+    return text
 
-    vLLM writes -9999 for impossible tokens, and others null: the former is kept, the latter left out.
-    """
-    try:
-        found = choice["logprobs"]["content"][0]["top_logprobs"]
-        pairs = [(entry["token"], entry["logprob"]) for entry in found]
-    except (KeyError, IndexError, TypeError):
+
+def _final(reason: str, finish: str | None, billed: tuple[int, int]) -> CallError:
+    """What asking again would not change."""
+    return CallError(reason, again=False, status=200, of_the_row=True, finish_reason=finish, usage=billed)
+
+
+def joined(content: Any) -> str | None:
+    """The text of a message: as it is, or the text parts of a list, one after the other."""
+    if isinstance(content, str) or content is None:
+        return content
+    if not isinstance(content, list):
         return None
+    parts = []
+    for part in content:
+        kind = part.get("type", "text") if isinstance(part, dict) else ""
+        if isinstance(part, str):
+            parts.append(part)
+        elif kind in ("text", "output_text") and isinstance(part.get("text"), str):
+            parts.append(part["text"])
+    return "".join(parts)
+
+
+def _refusal_part(content: Any) -> Any:
+    parts = content if isinstance(content, list) else ()
+    return next((p.get("refusal") for p in parts if isinstance(p, dict) and p.get("refusal")), None)
+
+
+def filters_of(results: Any) -> str:
+    """ ": violence (medium)" of Azure's `content_filter_results`; "" where none is named."""
+    found = [
+        f"{name} ({value['severity']})" if value.get("severity") else name
+        for name, value in (results.items() if isinstance(results, dict) else ())
+        if isinstance(value, dict) and (value.get("filtered") or value.get("detected"))
+    ]
+    return f": {', '.join(found)}" if found else ""
+
+
+def _finish_reason(choice: Mapping[str, Any]) -> str | None:
+    reason = choice.get("finish_reason")
+    return reason.lower() if isinstance(reason, str) and reason else None
+
+
+def answer_logprobs(logprobs: Any, text: str) -> dict[str, float] | None:
+    """Token -> log-probability at the first place of the answer in `text`, which stands behind any reasoning and marks
+    such as "**".
+
+    None from a server that gives none, and where its tokens are not those of the text. vLLM writes -9999 for
+    impossible tokens, and others -Infinity or null: the first are kept, the others left out.
+    """
+    places = logprobs.get("content") if isinstance(logprobs, dict) else None
+    places = [place for place in places if isinstance(place, dict)] if isinstance(places, list) else []
+    tokens = [_token(place) for place in places]
+    start = answer_place(tokens, spoken(text).text)
+    if start is None:
+        return None
+    start = next((i for i in range(start, len(tokens)) if any(map(str.isalnum, tokens[i]))), start)
+    listed = places[start].get("top_logprobs")
     table: dict[str, float] = {}
-    for token, value in pairs:
-        if isinstance(token, str) and isinstance(value, int | float) and not isinstance(value, bool):
-            table.setdefault(token, float(value))  # half characters share a text; the likelier comes first
+    for entry in listed if isinstance(listed, list) else ():
+        value = entry.get("logprob") if isinstance(entry, dict) else None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            continue
+        if isinstance(entry.get("token"), str):  # half characters share a text; the likelier comes first
+            table.setdefault(entry["token"], float(value))
     return table or None
+
+
+def _token(place: Mapping[str, Any]) -> str:
+    token = place.get("token")
+    return token if isinstance(token, str) else ""
+
+
+def answer_place(tokens: Sequence[str], answer: str) -> int | None:
+    """Where the answer begins among the tokens of a whole reply: their last part that makes up `answer`, white space
+    and special tokens at the end aside. None where no part does.
+
+    ["Okay", ".", "\\n\\n", "A", "<|im_end|>"], "A"  ->  3
+    """
+    wanted = answer.strip()
+    end = len(tokens)
+    while (
+        end
+        and _SPECIAL.fullmatch(tokens[end - 1].strip())
+        and not wanted.endswith(tokens[end - 1].strip() or "\0")
+    ):
+        end -= 1
+    tail = ""
+    for start in range(end - 1, -1, -1):
+        tail = tokens[start].translate(_BLANK) + tail
+        if len(tail.strip()) >= len(wanted):
+            return start if wanted and tail.strip() == wanted else None
+    return None
 
 
 def _tokens(usage: Any, name: str) -> int | None:
     count = usage.get(name) if isinstance(usage, dict) else None
-    return count if isinstance(count, int) and count >= 0 else None
-
-
-def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds to wait by a Retry-After header (seconds or an HTTP date); None without a readable one."""
-    value = headers.get("Retry-After", "").strip()
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            when = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        if when.tzinfo is None:
-            when = when.replace(tzinfo=UTC)
-        seconds = (when - (now or datetime.now(UTC))).total_seconds()
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S) if seconds == seconds else None
-
-
-def excerpt(body: bytes, limit: int = 300) -> str:
-    """The server's own message where the body has one, else its first characters, on one line."""
-    try:
-        text = str(orjson.loads(body)["error"]["message"])
-    except (orjson.JSONDecodeError, KeyError, IndexError, TypeError):
-        text = body.decode("utf-8", "replace")
-    line = " ".join(text.split())
-    return line[:limit] + ("..." if len(line) > limit else "") or "(empty)"
+    return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None

@@ -1,0 +1,74 @@
+"""JSON as servers send it, which is not always JSON: a paid reply is not lost to a strict reader.
+
+{"logprob": -Infinity}, {"tps": NaN}      read by Python's own reader, which takes them
+"Nice \\ud83d answer"                      half an emoji, cut off by a token limit, becomes U+FFFD
+\\xef\\xbb\\xbf{...}                         a byte order mark is passed over
+data: {...}\\n\\ndata: [DONE]               a stream that nobody asked for is put together
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import orjson
+
+from tacos.llm.backend import clean_text
+
+_EVENT = re.compile(rb"^data:[ \t]*(.+?)[ \t]*\r?$", re.MULTILINE)
+
+
+def loads(body: bytes) -> Any:
+    """The value in `body`, as servers write JSON. Raises: ValueError when it holds none."""
+    content = body.removeprefix(b"\xef\xbb\xbf")
+    try:
+        return orjson.loads(content)  # reads blanks around it too
+    except orjson.JSONDecodeError:
+        pass
+    if content.lstrip().startswith((b"data:", b":", b"event:", b"id:")):
+        return _joined([_lenient(chunk) for chunk in _EVENT.findall(content) if chunk != b"[DONE]"])
+    return _lenient(content)
+
+
+def _lenient(content: bytes) -> Any:
+    text = content.decode("utf-8", "replace")
+    try:
+        return whole_characters(json.loads(text, strict=False))
+    except RecursionError as error:
+        raise ValueError("nested without end") from error
+
+
+def whole_characters(value: Any) -> Any:
+    """`value` with every half of a character as U+FFFD."""
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, list):
+        return [whole_characters(item) for item in value]
+    if isinstance(value, dict):
+        return {clean_text(key): whole_characters(item) for key, item in value.items()}
+    return value
+
+
+def _joined(chunks: list[Any]) -> Any:
+    """Chunks of a stream as one reply. Raises: ValueError when there are none."""
+    whole: dict[str, Any] = {}
+    message: dict[str, Any] = {}
+    choice: dict[str, Any] = {"index": 0, "message": message}
+    places: list[Any] = []
+    for chunk in chunks:
+        if not isinstance(chunk, dict):
+            continue
+        whole |= {key: value for key, value in chunk.items() if value is not None}
+        for part in chunk.get("choices") or ():
+            if not isinstance(part, dict) or part.get("index", 0) != 0:
+                continue
+            delta = part.get("delta") or part.get("message") or {}
+            for key, value in delta.items():
+                message[key] = message.get(key, "") + value if isinstance(value, str) else value
+            choice["finish_reason"] = part.get("finish_reason") or choice.get("finish_reason")
+            places += (part.get("logprobs") or {}).get("content") or []
+    if not whole:
+        raise ValueError("a stream of no events")
+    choice["logprobs"] = {"content": places} if places else None
+    return {**whole, "choices": [choice] if message or choice.get("finish_reason") else whole.get("choices")}
