@@ -34,6 +34,8 @@ _CLOSERS = r"\p{Pe}\p{Pf}\"'"
 
 _WORDS, _ASCII_WORDS = regex.compile(_WORD, regex.V1), re.compile(r"\w+")
 _TOKENS, _ASCII_TOKENS = regex.compile(rf"{_WORD}|\S", regex.V1), re.compile(r"\w+|[^\w\s]")
+_LAYOUT = regex.compile(rf"(?<=\n)[ \t]+(?=\S)|{_WORD}|\S", regex.V1)
+_ASCII_LAYOUT = re.compile(r"(?<=\n)[ \t]+(?=\S)|\w+|[^\w\s]")
 _PIECES = regex.compile(
     rf"{_CHARACTER}[[^\s{_SPACELESS}]--[{_LETTER}]]*\s*|[^\s{_SPACELESS}]+\s*|\s+", regex.V1
 )
@@ -70,6 +72,11 @@ def words(text: str) -> list[str]:
 def tokens(text: str) -> list[str]:
     """Words and single marks, so that "12 + 7" and "12 - 7" differ."""
     return _ASCII_TOKENS.findall(text) if text.isascii() else _TOKENS.findall(text)
+
+
+def layout_tokens(text: str) -> list[str]:
+    """Words, marks, and the white space that a line after the first begins with: code moved into a loop differs."""
+    return _ASCII_LAYOUT.findall(text) if text.isascii() else _LAYOUT.findall(text)
 
 
 def is_spaceless(word: str) -> bool:

@@ -2,13 +2,14 @@
 
 A row is contaminated when one of its user turns, or its whole prompt, has the same words as a
 question, or when any turn shares a run of 13 words with one (the length GPT-3 used, arXiv 2005.14165,
-appendix C; there the text around was cut, here the row goes). Words are case folded and punctuation
-is ignored.
+appendix C; there the text around was cut, here the row goes). Words are those of `tacos.text`, case folded;
+punctuation is ignored.
 
     question  "Name three causes of the First World War."
     prompt    "name three causes of the first world war"        -> the same words
 
-A question of fewer than 13 words is found by equality only, and so is text written without spaces.
+A question in a script without spaces has to share a run of 26 characters, which is about 13 words. A shorter
+question is found by equality only.
 """
 
 from __future__ import annotations
@@ -18,8 +19,12 @@ from typing import Literal
 
 import numpy as np
 
-from tacos.data.shingles import WORDS, shingles
+from tacos.data.shingles import shingles
+from tacos.text import comparable, is_spaceless, words
 from tacos.types import Pool, Record
+
+CHARACTERS = 2
+"""Characters of a script without spaces to a word, about."""
 
 
 class Contaminated(Record):
@@ -50,9 +55,13 @@ def contaminated(pool: Pool, questions: Sequence[str], ngram: int = 13) -> list[
     return [found[row] for row in sorted(found)]
 
 
+def _words(text: str) -> list[str]:
+    return words(comparable(text).casefold())
+
+
 def _key(text: str) -> str:
     """The words alone, or the text itself where it has none."""
-    return " ".join(WORDS.findall(text.casefold())) or text.strip()
+    return " ".join(_words(text)) or text.strip()
 
 
 def _turns(pool: Pool) -> tuple[list[int], list[str], list[str]]:
@@ -74,9 +83,22 @@ def _turns(pool: Pool) -> tuple[list[int], list[str], list[str]]:
 
 
 def _shared(texts: Sequence[str], questions: Sequence[str], ngram: int) -> list[tuple[int, int]]:
-    """(text, question) for every n-gram of a text that stands in a question, in reading order."""
-    asked = shingles(questions, ngram, WORDS, whole=False)
-    held = shingles(texts, ngram, WORDS, whole=False)
+    """(text, question) for every n-gram of a text that stands in a question, in reading order of the texts."""
+    kinds: dict[int, list[int]] = {}
+    for i, question in enumerate(questions):
+        found = _words(question)
+        spaceless = 2 * sum(map(is_spaceless, found)) > len(found)
+        kinds.setdefault(ngram * CHARACTERS if spaceless else ngram, []).append(i)
+    pairs = []
+    for n, at in kinds.items():
+        asked = [questions[i] for i in at]
+        pairs += [(text, at[question]) for text, question in _runs(texts, asked, n)]
+    return sorted(pairs, key=lambda pair: pair[0])
+
+
+def _runs(texts: Sequence[str], questions: Sequence[str], n: int) -> list[tuple[int, int]]:
+    asked = shingles(questions, n, _words, whole=False)
+    held = shingles(texts, n, _words, whole=False)
     values, first = np.unique(asked.values, return_index=True)
     if not len(values):
         return []

@@ -55,6 +55,20 @@ def test_questions_without_words():
     assert hits(pool("x")) == []
 
 
+def test_combining_marks_are_letters():
+    rows = pool("मैला क्या है?", "ข้าว คืออะไร", "मेला क्या है")
+    assert hits(rows, "मेला क्या है?", "ข่าว คืออะไร") == [(2, 0, "same_words")]
+    decomposed = pool("Wo liegt Ko\u0308ln?")
+    assert hits(decomposed, "Wo liegt K\u00f6ln") == [(0, 0, "same_words")]
+
+
+def test_a_question_without_spaces_shares_twenty_six_characters():
+    asked = "用通俗的语言解释什么是黄河并举一个例子然后说明它为什么重要还有它的历史"
+    held = [f"请注意，{asked[:n]}。谢谢。" for n in (25, 26)]
+    assert hits(pool(*held), asked) == [(1, 0, "shared_ngram")]
+    assert hits(pool(f"{asked[:10]} {RUN}"), f"Count {RUN} fourteen.") == [(0, 0, "shared_ngram")]
+
+
 def write(path, rows) -> str:
     path.write_text("\n".join(map(json.dumps, rows)))
     return str(path)
