@@ -15,15 +15,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from pydantic import Field
 from rapidfuzz.distance import Indel
 
+from tacos.llm.asking import Asking
 from tacos.llm.base import LLM, Request, Sampling
 from tacos.llm.parse import parse_pair_scores
 from tacos.llm.reading import ask
-from tacos.prompts import SCHEMAS, fill
 from tacos.text import exact_match, normalise
-from tacos.types import Message, Record
+from tacos.types import Record
 
 LOW, HIGH = 1, 10
 
@@ -101,14 +100,19 @@ def likeness(reply: str, reference: str) -> float:
     return Indel.normalized_similarity(words, wanted) if words and wanted else 0.0
 
 
-class LLMJudgeSettings(Record):
-    """How an LLM judges; all of it changes the answer."""
+FIELDS = ("question", "answer_1", "answer_2", "reference")
+"""What a judging prompt is filled with; the reference is "(none)" where there is none."""
+EXPECTED_VERDICT = 120
+"""Tokens of a judge's reply; short feedback and two grades."""
 
+
+class LLMJudgeSettings(Asking):
+    """How an LLM grades two answers, 1-10 each."""
+
+    llm: str = "judge"
+    """Which of the configured `llms` judges."""
     prompt: str = "judge_pair"
-    """A template in `tacos/prompts`; it may use $question $answer_1 $answer_2 $reference."""
     sampling: Sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=2048)
-    reask: int = Field(1, ge=0, le=5)
-    """Times an unreadable reply is asked for again, each a call that is paid."""
 
 
 class LLMJudge:
@@ -132,15 +136,12 @@ class LLMJudge:
 
 def judge_request(item: Comparison, settings: LLMJudgeSettings) -> Request:
     """The call that one item costs."""
-    prompt = fill(
-        settings.prompt,
+    return settings.request(
         question=item.question,
         answer_1=item.answer_1,
         answer_2=item.answer_2,
         reference=item.reference or "(none)",
     )
-    messages = (Message(role="user", content=prompt),)
-    return Request(messages=messages, sampling=settings.sampling, json_schema=SCHEMAS.get(settings.prompt))
 
 
 def _verdict(reply: str) -> Verdict:

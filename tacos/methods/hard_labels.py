@@ -21,15 +21,22 @@ from pydantic import Field
 
 from tacos.answering.answer_file import answer_file
 from tacos.answering.candidate import Candidate, GenerateSettings, in_process, served
-from tacos.answering.judge import Comparison, LLMJudge, LLMJudgeSettings, Verdict, judge_request, likeness
+from tacos.answering.judge import (
+    EXPECTED_VERDICT,
+    FIELDS,
+    Comparison,
+    LLMJudge,
+    LLMJudgeSettings,
+    Verdict,
+    judge_request,
+    likeness,
+)
 from tacos.answering.orders import Result, Rule, combine, outcome
 from tacos.errors import ConfigError
 from tacos.llm.backends.engine import release
-from tacos.llm.base import Sampling
 from tacos.llm.estimate import Asked
 from tacos.llm.settings import VLLMEngine
 from tacos.part import Setup
-from tacos.prompts import load
 from tacos.scoring.learned import LearnedSettings
 from tacos.scoring.pool_quality import PoolJudge, pool_vectors, read_pool_vectors
 from tacos.stage import Job, Stage
@@ -39,8 +46,6 @@ from tacos.types import Pool, Question, Record
 
 MADE_HERE = "base"
 """The name of a base model that a stage of this run makes."""
-EXPECTED_VERDICT = 120
-"""Tokens of a judge's reply; short feedback and two grades."""
 
 
 class BaseAnswerSettings(Record):
@@ -56,24 +61,19 @@ class BaseAnswerSettings(Record):
     """Greedy by default. Answers that are cut off lose to the response at hand and count as hard."""
 
 
-class HardJudgeSettings(Record):
+class HardJudgeSettings(LLMJudgeSettings):
     """Who says which is better.
 
     reference: no model. Easy where the answer says the same as the response at hand, which is taken to be right.
     learned: the pool-fitted quality model compares the two; it knows no facts.
-    llm: a language model grades both, 1-10, blind to which is which.
+    llm: a language model grades both, 1-10, blind to which is which. The paper's prompt asks for one binary verdict
+        and is not released; here the higher grade is better.
     """
 
     by: Literal["reference", "learned", "llm"] = "reference"
     agree: float = Field(0.6, gt=0, le=1)
     """reference: easy from this likeness on (ROUGE-L F1 over words)."""
     learned: LearnedSettings = LearnedSettings()
-    llm: str = "judge"
-    prompt: str = "judge_pair"
-    """llm: the paper's prompt asks for one binary verdict and is not released; here the higher grade is better."""
-    sampling: Sampling = Sampling(temperature=0.0, max_tokens=2048)
-    reask: int = Field(1, ge=0, le=5)
-    """llm: times an unreadable verdict is asked for again."""
     orders: Literal[1, 2] = 1
     """llm: one call a row, in an order drawn for it by the seed, or both orders at twice the price."""
     rule: Rule = "lenient"
@@ -141,9 +141,9 @@ class Labeller:
             return judge.model_dump(include={"by", "agree"})
         if judge.by == "learned":
             return judge.model_dump(include={"by", "learned"})
-        llm = self.setup.llm(judge.llm, "judge.by=llm").identity()
-        kept = judge.model_dump(include={"by", "sampling", "reask", "orders", "rule"})
-        return kept | {"llm": llm, "prompt": load(judge.prompt).template}
+        judge.check(FIELDS, "settings.judge")
+        kept = judge.model_dump(include={"by", "orders", "rule"})
+        return kept | judge.asked(self.setup.llm(judge.llm, "settings.judge.llm"))
 
     def label(self, job: Job, pool: Pool, rows: np.ndarray) -> list[Label]:
         """One label per row. Answers are kept in `answers.jsonl` of the job's folder, verdicts in the reply cache: a
@@ -183,8 +183,7 @@ class Labeller:
         if judge.by == "reference":
             return _Reference(judge.agree)
         if judge.by == "llm":
-            asking = LLMJudgeSettings(prompt=judge.prompt, sampling=judge.sampling, reask=judge.reask)
-            return _Graded(LLMJudge(job.tools.llm(judge.llm), asking), judge, seed)
+            return _Graded(LLMJudge(job.tools.llm(judge.llm), judge), judge, seed)
         prompts, responses = read_pool_vectors(job)
         return _Learned(PoolJudge(pool, prompts, responses, job.tools.embedder(), judge.learned, seed))
 
@@ -198,8 +197,7 @@ class Labeller:
         """
         if self.judge.by != "llm":
             return None
-        llm = self.setup.llm(self.judge.llm, "judge.by=llm")
-        asking = LLMJudgeSettings(prompt=self.judge.prompt, sampling=self.judge.sampling)
+        llm, asking = self.setup.llm(self.judge.llm, "settings.judge.llm"), self.judge
         answer = "x" * (4 * self.base.generate.max_new_tokens // 2)
 
         def estimate(pool: Pool, done: Mapping[str, Path]) -> Asked:

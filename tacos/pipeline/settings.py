@@ -10,12 +10,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from tacos.answering.candidate import GenerateSettings
+from tacos.answering.judge import LLMJudgeSettings
 from tacos.config import parse
 from tacos.data.builtin.build import BuiltinSettings
 from tacos.data.dedup import DedupSettings
 from tacos.data.read import ReadSettings
 from tacos.errors import nearest
-from tacos.llm.base import Sampling
 from tacos.llm.prices import price_tables, priced
 from tacos.llm.settings import LLMSettings
 from tacos.methods import METHODS, Choice, resolved
@@ -79,15 +79,10 @@ class BaseModelSettings(Record):
     tiny: TinySettings = TinySettings()
 
 
-class JudgeSettings(Record):
-    """Who compares answers."""
+class JudgeSettings(LLMJudgeSettings):
+    """Who compares answers, and how an LLM is asked."""
 
     by: Literal["reference", "llm"] = "reference"
-    llm: str = "judge"
-    """Which of the configured `llms` judges."""
-    sampling: Sampling = Sampling(temperature=0.0, max_tokens=2048)
-    reask: int = Field(1, ge=0, le=5)
-    """Times an unreadable verdict is asked for again, each a call that is paid."""
     rule: Literal["lenient", "strict"] = "lenient"
     """How two orders combine; lenient is the papers' rule."""
     unparsed: Literal["count", "tie"] = "count"

@@ -12,9 +12,10 @@ from tacos.answering.asking import generate
 from tacos.answering.candidate import in_process
 from tacos.answering.heldout import heldout_loss
 from tacos.answering.judge import (
+    EXPECTED_VERDICT,
+    FIELDS,
     Comparison,
     LLMJudge,
-    LLMJudgeSettings,
     PairJudge,
     ReferenceJudge,
     judge_request,
@@ -27,7 +28,6 @@ from tacos.llm.estimate import Asked
 from tacos.llm.settings import LLMSettings
 from tacos.pipeline.pool import BUILTIN, questions_of, read_questions, reference_pool
 from tacos.pipeline.settings import TINY, BaseModelSettings, EvalSettings, ExperimentSettings, PoolSettings
-from tacos.prompts import load
 from tacos.stage import Job, Outcome, Stage
 from tacos.store.files import read_jsonl, write_jsonl
 from tacos.store.fingerprint import named_by_content
@@ -37,9 +37,6 @@ from tacos.types import Answer, Pool, Question
 from train.launch import fine_tune
 from train.settings import TrainRun, TrainSettings
 from train.tiny import TinySettings, build_tiny
-
-EXPECTED_VERDICT = 120
-"""Tokens of a judge's reply; short feedback and two grades."""
 
 
 def base_stage(pool: Stage, settings: BaseModelSettings) -> Stage | None:
@@ -176,25 +173,19 @@ def judge_stage(
     Raises: ConfigError when the judge is an LLM that is not configured.
     """
     settings = experiment.eval.judge
-    identity: dict[str, Any] = settings.model_dump(exclude={"llm", "sampling", "reask"})
-    asking = LLMJudgeSettings(sampling=settings.sampling, reask=settings.reask)
+    identity: dict[str, Any] = settings.model_dump(include={"by", "rule", "unparsed"})
     estimate = None
     if settings.by == "llm":
         if settings.llm not in llms:
             raise ConfigError(f"eval.judge.by=llm needs llms.{settings.llm}: add its model and endpoint")
-        llm = llms[settings.llm]
-        identity |= {
-            "llm": llm.identity(),
-            "sampling": settings.sampling,
-            "reask": settings.reask,
-            "prompt": load("judge_pair").template,
-        }
-        estimate = _judge_estimate(experiment, llm, asking)
+        settings.check(FIELDS, "eval.judge")
+        identity |= settings.asked(llms[settings.llm])
+        estimate = _judge_estimate(experiment, llms[settings.llm])
 
     def work(job: Job) -> Outcome:
         judge: PairJudge = ReferenceJudge()
         if settings.by == "llm":
-            judge = LLMJudge(job.tools.llm(settings.llm), asking)
+            judge = LLMJudge(job.tools.llm(settings.llm), settings)
         items = comparisons(questions_of(job.inputs["pool"]), job.inputs["answers"], job.inputs["opponent"])
         judged = compare(judge, items, settings.rule, settings.unparsed)
         ids = [q.id for q in questions_of(job.inputs["pool"])]
@@ -212,7 +203,9 @@ def judge_stage(
     return Stage("judge", work, identity, inputs, estimate=estimate)
 
 
-def _judge_estimate(experiment: ExperimentSettings, llm: LLMSettings, judge: LLMJudgeSettings) -> Any:
+def _judge_estimate(experiment: ExperimentSettings, llm: LLMSettings) -> Any:
+    judge = experiment.eval.judge
+
     def estimate(pool: Pool, done: Mapping[str, Path]) -> Asked:
         """Both orders of every question; before there are answers they are taken to be half as long as they may
         be, and questions that are not there yet to have 200 characters."""
