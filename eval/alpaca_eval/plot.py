@@ -8,16 +8,17 @@ of its wins were longer answers. Every model has a row of its own, so that no na
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from eval.alpaca_eval.report import ranked
-from eval.alpaca_eval.score import AlpacaEvalResult, AlpacaEvalScore
+from eval.alpaca_eval.score import AlpacaEvalScore
 from eval.report import format as fmt
 from eval.report import style as look
 from eval.report.style import Plot, name_rows, new_figure, styled
+from eval.report.table import Entry
 
 MOST_ROWS = 30
 LETTERS = 34
@@ -26,9 +27,9 @@ APART = 0.16
 """Rows between the whiskers of the two dots of a model."""
 
 
-def length_controlled(result: AlpacaEvalResult) -> Plot | None:
-    """None where no model has both rates."""
-    found = [entry for entry in ranked(result) if _both(entry.item)]
+def length_controlled(ranked: Sequence[Entry[AlpacaEvalScore]]) -> Plot | None:
+    """ranked: models as rows, the best first. None where no model has both rates."""
+    found = [entry for entry in ranked if _both(entry.item)]
     shown = found[:MOST_ROWS]
     if not shown:
         return None

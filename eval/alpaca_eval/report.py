@@ -119,7 +119,7 @@ def figures(result: AlpacaEvalResult) -> Mapping[str, float | None]:
 def plots(result: AlpacaEvalResult) -> list[Plot]:
     from eval.alpaca_eval.plot import length_controlled  # matplotlib, which a terminal's table does without
 
-    plot = length_controlled(result)
+    plot = length_controlled(ranked(result))
     return [plot] if plot else []
 
 

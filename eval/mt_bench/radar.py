@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.projections.polar import PolarAxes
 
-from eval.mt_bench.report import ranked
 from eval.mt_bench.score import CATEGORIES, ModelScore, SingleScores
 from eval.report import format as fmt
 from eval.report import style as look
@@ -27,7 +26,8 @@ SHORT = 30
 
 def rated_models(scores: SingleScores) -> dict[str, ModelScore]:
     """Models with an average, the best first, as in the table."""
-    return {entry.name: entry.item for entry in ranked(scores) if entry.item.average is not None}
+    rated = [(name, model) for name, model in scores.models.items() if model.average is not None]
+    return dict(sorted(rated, key=lambda item: -(item[1].average or 0.0)))
 
 
 def radar(scores: SingleScores) -> Plot | None:

@@ -26,7 +26,8 @@ from aiohttp import web
 from tacos.data.read import read_pool
 from tacos.errors import SpendCapError
 from tacos.models.embedder import packaged_minilm
-from tacos.pipeline.run import plan, select
+from tacos.pipeline.plan import plan
+from tacos.pipeline.select import select
 from tacos.pipeline.settings import SelectSettings
 from tacos.tracking import Usage
 

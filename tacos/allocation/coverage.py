@@ -21,7 +21,7 @@ from tacos.stage import Job
     needs="groups, scores",
     cost="none",
 )
-class Coverage(Allocator):
+class CoverGroups(Allocator):
     """Nothing to set."""
 
     def allocate(self, groups: Groups, scores: Scores, budget: int, job: Job) -> list[Pick]:

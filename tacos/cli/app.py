@@ -57,7 +57,7 @@ def run(
 def plan(config: Path, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """List the stages of an experiment or a selection, which are done, and what the rest would cost."""
     from tacos.config import override, read_yaml
-    from tacos.pipeline.run import plan as make_plan
+    from tacos.pipeline.plan import plan as make_plan
     from tacos.pipeline.settings import run_settings
     from tacos.tracking import Usage
 
@@ -73,6 +73,13 @@ def plan(config: Path, overrides: Overrides = None, as_json: AsJson = False) -> 
     tokens = total.prompt_tokens + total.completion_tokens
     unknown = f", and {total.unpriced_calls:,} calls whose price is unknown" if total.unpriced_calls else ""
     typer.echo(f"{to_run}; about {total.calls:,} calls, {tokens:,} tokens, ${total.cost_usd:.2f}{unknown}")
+
+
+def spent(usage: Usage) -> str:
+    """ "12,000 calls, 5,300,000 tokens, $1.80"; a price that is not known is said."""
+    tokens = usage.prompt_tokens + usage.completion_tokens
+    unknown = f" and {usage.unpriced_calls:,} calls whose price is not known" if usage.unpriced_calls else ""
+    return f"{usage.calls:,} calls, {tokens:,} tokens, ${usage.cost_usd:.2f}{unknown}"
 
 
 def expected_cost(usage: Usage, batch_usd: float | None) -> str:
@@ -98,7 +105,7 @@ def select(
 ) -> None:
     """Select rows of a pool with one method."""
     from tacos.config import override, parse, read_yaml
-    from tacos.pipeline.run import select as run_select
+    from tacos.pipeline.select import select as run_select
     from tacos.pipeline.settings import SelectSettings
     from tacos.store.files import refuse_input_as_output
 
@@ -114,8 +121,11 @@ def select(
         f"{report.method} selected {report.selected:,} of {report.pool:,} rows ({report.dropped:,} dropped) "
         f"in {report.seconds:.1f} s -> {report.out}"
     )
+    if report.usage.calls or report.paid_now.calls:
+        typer.echo(f"it rests on {spent(report.usage)}; this run paid {spent(report.paid_now)}")
     if report.dropped:
-        typer.echo(f"dropped rows, with line and reason: {report.run_dir}/artifacts/load/dropped.jsonl")
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in report.dropped_reasons.items())
+        typer.echo(f"dropped: {reasons}; each row: {report.run_dir}/artifacts/load/dropped.jsonl")
 
 
 @command(app)

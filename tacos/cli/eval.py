@@ -8,30 +8,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tacos.cli.console import AsJson, Overrides, command, exactly_one, number, one_of, print_json
-from tacos.errors import ConfigError, TacosError
+from tacos.cli.console import AsJson, Overrides, command, exactly_one, number, one_of
+from tacos.cli.scores import Files, Shown
+from tacos.errors import ConfigError
 
 if TYPE_CHECKING:
     from eval.assets import Assets
-    from eval.mt_bench.pairs import Lengths, ModelPairScores
-    from eval.mt_bench.score import SingleScores
+    from eval.mt_bench.pairs import Lengths
     from eval.pairwise.reviews import ReviewFile
     from tacos.pipeline.evaluate import Evaluation
     from tacos.types import Question
 
-SHOWN = 10
-"""Notes spelled out on the terminal; all of them stand in the report."""
 LEAST_COVERAGE = 0.95
 """Below this share of what is expected, figures are not the benchmark's."""
 app = typer.Typer(no_args_is_help=True, help="Benchmarks, scores of stored judgments, checks of judges.")
 
-Files = list[Path] | None
 Model = Annotated[
     str | None, typer.Option(help="Hub id, folder, or a name under `llms` with answering.by=llm")
 ]
@@ -193,93 +189,6 @@ def judge_check(
         else evaluation(config, [*(overrides or []), f"judge={judge}"]).pair_judge()
     )
     Shown(out, as_json, 0.0).finish("Judge check", [check(asked, labelled)], {})
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Where results go. least: share of what is expected that must be judged for exit code 0."""
-
-    out: Path | None
-    as_json: bool
-    least: float
-    run: Evaluation | None = None
-
-    @property
-    def folder(self) -> Path:
-        return self.out or Path()
-
-    def into(
-        self, run: Evaluation, benchmark: str, model: str | None, name: str | None = None, files: Files = None
-    ) -> tuple[Shown, str]:
-        """The same with a folder for the files of a run, and what its model is called; where there is no `model`, it
-        is called like the first of `files`."""
-        path = Path(model or (files or [Path()])[0].stem)
-        label = name or (path.parent.name if path.name == "model" and path.parent.name else path.name)
-        out = self.out or Path(run.settings.runs) / f"{benchmark}-{label}"
-        return replace(self, out=out, run=run), label
-
-    def single(self, scores: SingleScores) -> None:
-        self.finish("MT-Bench", [scores], {name: score.coverage for name, score in scores.models.items()})
-
-    def pairs(self, scores: ModelPairScores) -> None:
-        rated = [scores.ratings] if scores.ratings else []
-        coverage = {f"{pair.model_1} v {pair.model_2}": pair.coverage for pair in scores.pairs}
-        self.finish("MT-Bench pairs", [scores, *rated], coverage)
-
-    def finish(self, title: str, scores: Sequence[Any], coverage: dict[str, float]) -> None:
-        """Print, and write the report where there is a folder for it. The first of `scores` holds all the rest.
-
-        Raises: TacosError when too little was judged.
-        """
-        report = self.write(title, scores) if self.out else None
-        if self.as_json:
-            whole = scores[0]
-            print_json(whole.as_json() if hasattr(whole, "as_json") else whole)
-        else:
-            show(scores, report)
-        low = {name: share for name, share in coverage.items() if share < self.least}
-        if low:
-            said = ", ".join(f"{name} {share:.1%}" for name, share in low.items())
-            raise TacosError(
-                f"too little was judged (coverage {said}; at least {self.least:.0%} is asked for): complete the "
-                "files, or give --allow-incomplete"
-            )
-
-    def write(self, title: str, scores: Sequence[Any]) -> Path:
-        """Report, tables and plots into the folder, and to W&B."""
-        from eval.report.scores import track_scores, write_score_report
-        from tacos.store.fingerprint import plain
-        from tacos.tracking import Tracker, TrackingSettings
-
-        written = write_score_report(self.folder, title, scores)
-        settings = self.run.settings if self.run else None
-        tracking = settings.tracking if settings else TrackingSettings()
-        config = {"benchmark": title, "settings": settings and plain(settings)}
-        tracker = Tracker(tracking.project, self.folder.name, self.folder, config, tracking.mode, job="eval")
-        try:
-            track_scores(tracker, scores, written)
-        finally:
-            tracker.finish()
-        return written.html
-
-
-def show(scores: Sequence[Any], report: Path | None) -> None:
-    """Tables, then what could not be counted."""
-    from rich.console import Console
-
-    from eval.report.scores import console_tables, problems_of
-
-    console = Console()
-    for score in scores:
-        for table in console_tables(score):
-            console.print(table)
-        problems = problems_of(score)
-        for problem in problems[:SHOWN]:
-            typer.echo(f"note: {problem}")
-        if len(problems) > SHOWN:
-            typer.echo(f"note: and {len(problems) - SHOWN:,} more; all are in a report (--out)")
-    if report:
-        typer.echo(f"report: {report}")
 
 
 def evaluation(config: Path | None, overrides: Sequence[str] | None) -> Evaluation:

@@ -29,11 +29,11 @@ def train(
     """Train a quality scorer on pairs of a better and a worse response."""
     from tacos.config import override, parse
     from tacos.scoring.iqs.pairs import read_pairs
-    from tacos.scoring.iqs.train import TrainSettings
+    from tacos.scoring.iqs.train import ScorerTrainSettings
     from tacos.scoring.iqs.train import train as fit
 
     kind: Any = one_of("--scorer", scorer, ("light", "encoder"))
-    settings = parse(TrainSettings, override({}, overrides or []))
+    settings = parse(ScorerTrainSettings, override({}, overrides or []))
     given, held = read_pairs(pairs), read_pairs(valid) if valid else None
     card = fit(kind, given, held, settings, out)
     counts = {"pairs": len(given.pairs), "bad": len(given.bad), "tied_labels": given.ties}

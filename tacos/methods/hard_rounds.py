@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tacos.methods.hard_labels import Label
-from tacos.scoring.hardness import Check
+from tacos.scoring.hardness import ClassifierCheck
 from tacos.store.files import read_jsonl, write_jsonl
 from tacos.types import Record
 
@@ -34,7 +34,7 @@ class RoundRecord(Record):
     hard_share: float | None
     judge_calls: int
     """Pairs shown to the judge, whether or not that is an LLM."""
-    check: Check | None = None
+    check: ClassifierCheck | None = None
     """The retrained classifier on labels it has not seen; None where there are too few."""
     llm_calls: int = 0
     """Calls of the judge with those asked again, and of the base model where it is an LLM; replies from the cache
@@ -166,13 +166,3 @@ def totals(records: Sequence[RoundRecord]) -> dict[str, int]:
     fields = ("hard", "easy", "unread", "judge_calls", "llm_calls")
     added = {name: sum(getattr(record, name) for record in records) for name in fields}
     return {"rounds": len(records), "judged": sum(len(record.batch) for record in records), **added}
-
-
-def write_plots(records: Sequence[RoundRecord], state: State, folder: Path) -> None:
-    """hard_shares.png and hardness.png."""
-    from eval.report.rounds import hard_shares, hardness  # matplotlib, which planning does without
-    from eval.report.style import save_png
-
-    kinds = {"judged hard": state.label == 1, "judged easy": state.label == 0, "not judged": state.label < 0}
-    save_png(hard_shares([(record.hard, record.easy) for record in records]), folder)
-    save_png(hardness({name: state.hardness[rows] for name, rows in kinds.items()}), folder)

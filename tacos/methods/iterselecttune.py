@@ -31,18 +31,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from pydantic import Field, model_validator
 
-from tacos.allocation.diverse import diverse_rows
 from tacos.allocation.top import Top
-from tacos.grouping.embedding import EmbeddingGroups
 from tacos.grouping.sampled import cluster_numbers
 from tacos.methods.base import driver
-from tacos.methods.hard_labels import BaseAnswerSettings, HardJudgeSettings, Labeller
+from tacos.methods.hard_labels import Labeller
 from tacos.methods.hard_rounds import (
     Ranked,
     RoundRecord,
@@ -50,66 +47,30 @@ from tacos.methods.hard_rounds import (
     batch_rows,
     read_records,
     totals,
-    write_plots,
     write_records,
 )
+from tacos.methods.hard_space import IterSelectTuneSettings, Space
 from tacos.methods.recipe import select
 from tacos.part import Setup
 from tacos.scoring.hardness import (
-    Check,
     Classifier,
-    ClassifierSettings,
+    ClassifierCheck,
     EncoderClassifier,
     LightClassifier,
     cross_validate,
     trained,
 )
-from tacos.scoring.similarity import max_cosine
 from tacos.selection import Groups, Scores
 from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
 from tacos.store.files import write_jsonl
-from tacos.types import Pool, Record
+from tacos.types import Pool
+
+__all__ = ["IterSelectTuneSettings", "Space", "fill_up", "iterselecttune"]
 
 log = logging.getLogger(__name__)
 INFERENCE = 1_000_000
 """Added to the number of a draw in inference, so that it shares no seed with a round."""
-
-
-class IterSelectTuneSettings(Record):
-    """Two algorithms, one classifier, one judge."""
-
-    base: BaseAnswerSettings = BaseAnswerSettings()
-    judge: HardJudgeSettings = HardJudgeSettings()
-    classifier: ClassifierSettings = ClassifierSettings()
-    """M."""
-    alpha: float = Field(0.9, ge=0, le=1)
-    """Weight of M against R [unverified]."""
-    rounds: int = Field(3, ge=1)
-    """T, at most so many [unverified]."""
-    min_hard_share: float = Field(0.05, ge=0, le=1)
-    """Training stops after a round in which fewer than this share of the labels were hard; 0 never stops early
-    [unverified]."""
-    batch: int | None = Field(None, ge=1)
-    """Rows in D; None is 2% of the pool, at least 16 [unverified]."""
-    subset: int | None = Field(None, ge=1)
-    """Rows in V; None is ten batches [unverified]."""
-    clustering: EmbeddingGroups = EmbeddingGroups(text="instruction")
-    """k-means over instruction embeddings; k = floor(sqrt(n / 2)) and an equal quota are [unverified]."""
-    cluster_sample: int = Field(50_000, ge=100)
-    """Rows that place the centres; larger pools are assigned to the nearest."""
-
-    @model_validator(mode="after")
-    def _subset_holds_a_batch(self) -> IterSelectTuneSettings:
-        if self.subset is not None and self.subset < (self.batch or 1):
-            raise ValueError(f"subset is {self.subset}, and a batch of {self.batch} is taken from it")
-        return self
-
-    def batch_of(self, n: int) -> int:
-        return self.batch or max(16, n // 50)
-
-    def subset_of(self, n: int) -> int:
-        return max(self.batch_of(n), self.subset or 10 * self.batch_of(n))
 
 
 @driver(
@@ -127,40 +88,6 @@ def iterselecttune(settings: IterSelectTuneSettings, setup: Setup) -> Stage:
     assert last is not None
     hard = _infer(setup, settings, space, last)
     return select(setup, Top(), groups=hard, scores=hard)
-
-
-@dataclass(frozen=True)
-class Space:
-    """What both algorithms look at. vectors: (n, dim) float32 of unit length; clusters: (n,) cluster numbers."""
-
-    vectors: np.ndarray
-    clusters: np.ndarray
-    settings: IterSelectTuneSettings
-    seed: int
-
-    @classmethod
-    def of(cls, job: Job, settings: IterSelectTuneSettings, seed: int) -> Space:
-        clusters = np.load(job.inputs["clusters"] / "numbers.npy")
-        return cls(tables.read_vectors(job.inputs["vectors"]), clusters, settings, seed)
-
-    def batch(self, left: np.ndarray, hard: np.ndarray, m: np.ndarray, draw: int) -> Ranked:
-        """D: V is drawn from `left`, sorted by Q, and its top batch kept; in random order where there is no M yet.
-
-        hard: rows of D^H. m: (n,), M of every row. draw: its number, for the seed.
-        """
-        rng = np.random.default_rng([self.seed, draw])
-        size, n = self.settings.batch_of(len(m)), self.settings.subset_of(len(m))
-        rows = rng.permutation(diverse_rows(self.clusters, left, n, rng))
-        if np.isnan(m[rows]).any():
-            return Ranked.unknown(rows).top(size)
-        return self.ranked(rows, hard, m).top(size)
-
-    def ranked(self, rows: np.ndarray, hard: np.ndarray, m: np.ndarray) -> Ranked:
-        """Sorted by Q = alpha M + (1 - alpha) R; of equals the first stays first."""
-        alpha, r = self.settings.alpha, max_cosine(self.vectors, rows, hard)
-        q = alpha * m[rows] + (1 - alpha) * r
-        order = np.argsort(-q, kind="stable")
-        return Ranked(rows[order], m[rows][order], r[order], q[order])
 
 
 def _clusters(setup: Setup, vectors: Stage, settings: IterSelectTuneSettings) -> Stage:
@@ -246,7 +173,7 @@ def train(
     )
 
 
-def retrained(state: State, pool: Pool, space: Space, device: str) -> tuple[State, Check | None]:
+def retrained(state: State, pool: Pool, space: Space, device: str) -> tuple[State, ClassifierCheck | None]:
     """With M of every row, from all labels so far; and how good that M is."""
     chosen, rows = space.settings.classifier, state.labelled
     labels = state.label[rows].astype(np.int64)
@@ -272,7 +199,7 @@ def too_few(record: RoundRecord, threshold: float) -> str | None:
 
 
 def _infer(setup: Setup, settings: IterSelectTuneSettings, space: dict[str, Stage], last: Stage) -> Stage:
-    """D^H as groups and scores, and the story of the rounds: rounds.jsonl, hard_shares.png, hardness.png."""
+    """D^H as groups and scores, and the story of the rounds: rounds.jsonl."""
 
     def work(job: Job) -> Outcome:
         pool, state = job.pool(), State.read(job.inputs["last"])
@@ -284,7 +211,6 @@ def _infer(setup: Setup, settings: IterSelectTuneSettings, space: dict[str, Stag
         groups = Groups(tuple(parts), tuple(np.sort(part.rows) for part in parts.values()))
         tables.write_groups(job.out, groups)
         write_records(records, job.out)
-        write_plots(records, state, job.out)
         metrics = totals(records) | {"full_labelling": len(pool) * settings.judge.calls}
         log.info(
             "%(judged)d rows judged in %(rounds)d rounds, %(hard)d of them hard: %(judge_calls)d judge calls, "

@@ -26,7 +26,8 @@ from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM
 from tacos.llm.estimate import batch_cost, expected_usage
 from tacos.llm.settings import LLMSettings
-from tacos.pipeline.run import make_tools, stages_of
+from tacos.pipeline.plan import stages_of
+from tacos.pipeline.run import make_tools
 from tacos.pipeline.settings import ExperimentSettings, ModelsSettings, SelectSettings
 from tacos.stage import ArtifactStore, Stage
 from tacos.store.files import read_json, write_json

@@ -10,7 +10,7 @@ from pathlib import Path
 from tacos.part import Setup
 from tacos.pipeline.pool import load_stage
 from tacos.pipeline.settings import ZERO_SHOT, ExperimentSettings, SelectSettings
-from tacos.pipeline.stages import Shown, answer_stage, base_stage, judge_stage, train_stage
+from tacos.pipeline.stages import TrackedAs, answer_stage, base_stage, judge_stage, train_stage
 from tacos.stage import Stage
 
 
@@ -73,10 +73,10 @@ class Experiment:
         answer = answer_stage(model, self.load, settings.eval, settings.train, answer_seed)
         return ArmStages(name, chosen.method, seed, select, trained, answer)
 
-    def _shown(self, arm: str, seed: int) -> Shown:
+    def _shown(self, arm: str, seed: int) -> TrackedAs:
         experiment = self.settings.name
         folder = str(Path(self.settings.runs) / experiment)
-        return Shown(self.settings.tracking, f"{experiment}/{arm}-seed{seed}", experiment, folder)
+        return TrackedAs(self.settings.tracking, f"{experiment}/{arm}-seed{seed}", experiment, folder)
 
     def _select(self, name: str, seed: int) -> Stage:
         chosen, settings = self.settings.arms[name], self.settings

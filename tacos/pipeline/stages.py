@@ -67,7 +67,7 @@ def corpus_of(folder: Path, pool: Pool) -> list[str]:
 
 
 def train_stage(
-    selection: Stage, base: Stage | None, model: str, settings: TrainSettings, seed: int, shown: Shown
+    selection: Stage, base: Stage | None, model: str, settings: TrainSettings, seed: int, shown: TrackedAs
 ) -> Stage:
     """The base fine-tuned on a selection: `model/`, `trained.json`, `history.jsonl`."""
     inputs = {"selection": selection} | ({"base": base} if base else {})
@@ -97,7 +97,7 @@ def train_stage(
 
 
 @dataclass(frozen=True)
-class Shown:
+class TrackedAs:
     """Where a training shows in Weights & Biases; no part of what it is."""
 
     tracking: TrackingSettings

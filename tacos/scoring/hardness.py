@@ -168,7 +168,7 @@ def chunks(items: np.ndarray, size: int) -> list[np.ndarray]:
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-class Check(Record):
+class ClassifierCheck(Record):
     """How well a classifier does on labels that it has not seen, over all folds."""
 
     auc: float
@@ -180,7 +180,7 @@ class Check(Record):
 
 def cross_validate(
     make: Callable[[], Classifier], rows: np.ndarray, labels: np.ndarray, folds: int, seed: int
-) -> Check | None:
+) -> ClassifierCheck | None:
     """None where a class has fewer than two labels, or no folds are asked for."""
     from sklearn.metrics import balanced_accuracy_score, roc_auc_score
     from sklearn.model_selection import StratifiedKFold
@@ -194,7 +194,9 @@ def cross_validate(
         model.fit(rows[train], labels[train])
         unseen[test] = model.probability(rows[test])
     accuracy = balanced_accuracy_score(labels, unseen >= 0.5)
-    return Check(auc=float(roc_auc_score(labels, unseen)), balanced_accuracy=float(accuracy), folds=folds)
+    return ClassifierCheck(
+        auc=float(roc_auc_score(labels, unseen)), balanced_accuracy=float(accuracy), folds=folds
+    )
 
 
 def trained(make: Callable[[], Classifier], rows: np.ndarray, labels: np.ndarray) -> Classifier | Prior:

@@ -38,7 +38,7 @@ EXPECTED_REPLY = 80
     needs="an LLM",
     cost="1 call per sample",
 )
-class Rating(Asking, Scorer):
+class SampleRating(Asking, Scorer):
     """Who rates, and on which scale."""
 
     verb = "rate"
@@ -53,7 +53,7 @@ class Rating(Asking, Scorer):
     """Highest score of the scale."""
 
     @model_validator(mode="after")
-    def _a_scale(self) -> Rating:
+    def _a_scale(self) -> SampleRating:
         if self.low >= self.high:
             raise ValueError(f"the scale ends where it begins: low {self.low:g}, high {self.high:g}")
         return self

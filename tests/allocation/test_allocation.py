@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tacos.allocation.coverage import Coverage
+from tacos.allocation.coverage import CoverGroups
 from tacos.allocation.per_group import PerGroup
 from tacos.allocation.top import Top
 from tacos.allocation.uniform import Uniform
@@ -90,7 +90,7 @@ def test_uniform_repeats_with_its_seed() -> None:
 def test_coverage_adds_groups_best_first_pass_after_pass() -> None:
     groups = make([[0, 1], [0, 3], [2]])  # x = 0 in g0 and g1, y = 1, z = 2, w = 3
     scores = Scores(np.array([9.0, 8.0, 7.0, 6.0]))
-    picks = Coverage().allocate(groups, scores, 4, NO_JOB)
+    picks = CoverGroups().allocate(groups, scores, 4, NO_JOB)
     assert [(p.index, p.group) for p in picks] == [(0, "g0"), (2, "g2"), (1, "g0"), (3, "g1")]
     assert [p.score for p in picks] == [9.0, 7.0, 8.0, 6.0]
 
@@ -110,7 +110,7 @@ def test_the_score_that_decided_stands_with_the_pick() -> None:
 def test_budgets_hold_for_any_groups(members: list[list[int]], budget: int, values: list[float]) -> None:
     groups, scores = make(members), Scores(np.array(values))
     scored = {r for m in members for r in m if not np.isnan(values[r])}
-    for allocator in (PerGroup(), Top(), Coverage()):
+    for allocator in (PerGroup(), Top(), CoverGroups()):
         check(allocator, groups, scores, budget, scored)
 
 

@@ -32,7 +32,19 @@ def test_select_writes_the_rows_and_reports_by_contract() -> None:
     found = last_json(
         tacos("select", "pool.jsonl", "--method", "random", "--budget", "5", "--out", "a/b.jsonl", "--json")
     )
-    assert set(found) == {"pool", "selected", "dropped", "method", "budget", "seconds", "out", "run_dir"}
+    assert set(found) == {
+        "pool",
+        "selected",
+        "dropped",
+        "dropped_reasons",
+        "method",
+        "budget",
+        "seconds",
+        "usage",
+        "paid_now",
+        "out",
+        "run_dir",
+    }
     assert (found["pool"], found["selected"], found["dropped"], found["budget"]) == (24, 5, 0, 5)
     rows = [json.loads(line) for line in Path("a/b.jsonl").read_text().splitlines()]
     assert len(rows) == 5
@@ -124,7 +136,7 @@ def test_an_unexpected_error_is_still_one_line(monkeypatch: pytest.MonkeyPatch) 
     def broken(*_: object) -> None:
         raise RuntimeError("surprise")
 
-    monkeypatch.setattr("tacos.pipeline.run.select", broken)
+    monkeypatch.setattr("tacos.pipeline.select.select", broken)
     result = tacos("select", "pool.jsonl")
     assert result.exit_code == 1
     assert result.stderr.strip().endswith("RuntimeError: surprise; set TACOS_DEBUG=1 for where")

@@ -19,7 +19,7 @@ from tacos.llm.batch_files import BatchWriter, Import, Sent
 from tacos.llm.cache import ReplyCache, request_key
 from tacos.llm.settings import LLMSettings
 from tacos.pipeline.batch import Export, Imported, export, import_results
-from tacos.pipeline.run import select
+from tacos.pipeline.select import select
 from tacos.pipeline.settings import ExperimentSettings, SelectSettings
 from tests.pipeline.helpers import LLM_TACOS, reply_to, write_pool
 

@@ -22,7 +22,8 @@ from tacos.methods.hard_rounds import RoundRecord, State, read_records
 from tacos.methods.iterselecttune import IterSelectTuneSettings, Space, fill_up
 from tacos.models.embedder import Embedder
 from tacos.pipeline.graph import selection_stage
-from tacos.pipeline.run import plan
+from tacos.pipeline.plan import plan
+from tacos.pipeline.rounds import draw_rounds
 from tacos.pipeline.settings import SelectSettings
 from tacos.scoring.similarity import max_cosine
 from tacos.stage import ArtifactStore, Stage
@@ -138,7 +139,8 @@ def test_later_batches_are_what_the_classifier_finds_hard(pool: Path, tmp_path: 
 def test_what_the_rounds_were_stands_beside_the_scores(pool: Path, tmp_path: Path) -> None:
     _, stage = run(chosen(pool), tmp_path)
     infer = folder(tmp_path, stage, "infer")
-    assert all((infer / name).stat().st_size > 5000 for name in ("hard_shares.png", "hardness.png"))
+    draw_rounds(stage, ArtifactStore(tmp_path / "artifacts"), tmp_path, "x-")
+    assert all((tmp_path / f"x-{name}.png").stat().st_size > 5000 for name in ("hard_shares", "hardness"))
     metrics = ArtifactStore(tmp_path / "artifacts").record(named(stage, "infer")).outcome.metrics
     assert (metrics["judge_calls"], metrics["full_labelling"], metrics["llm_calls"]) == (24, 48, 48)
     record = read_records(infer)[-1]

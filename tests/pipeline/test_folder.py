@@ -9,7 +9,8 @@ import pytest
 from tacos.config import parse
 from tacos.errors import ConfigError
 from tacos.pipeline.folder import check_run_folder
-from tacos.pipeline.run import run_experiment, select
+from tacos.pipeline.run import run_experiment
+from tacos.pipeline.select import select
 from tacos.pipeline.settings import ExperimentSettings, SelectSettings
 from tests.pipeline.helpers import write_pool
 

@@ -15,7 +15,7 @@ from tacos.errors import BudgetError, ConfigError, LLMError
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.methods import METHODS
 from tacos.pipeline.graph import selection_stage
-from tacos.pipeline.run import plan
+from tacos.pipeline.plan import plan
 from tacos.pipeline.settings import SelectSettings
 from tacos.stage import ArtifactStore, Stage
 from tacos.store.tables import read_scores

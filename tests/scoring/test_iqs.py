@@ -20,7 +20,7 @@ from tacos.scoring.iqs.measure import measure, measure_scorer
 from tacos.scoring.iqs.pairs import QualityPair, QualityPairs, read_pairs
 from tacos.scoring.iqs.style import STYLE, style
 from tacos.scoring.iqs.text import canonical, triple
-from tacos.scoring.iqs.train import CrossValidation, TrainSettings, divisions, train
+from tacos.scoring.iqs.train import CrossValidation, ScorerTrainSettings, divisions, train
 from tacos.scoring.pairwise import bradley_terry
 from tests.conftest import LetterEmbedder
 
@@ -241,7 +241,7 @@ def edit(path, **values) -> None:
 
 
 def test_training_refuses_what_would_mislead(tmp_path) -> None:
-    pairs, settings = toy_pairs(), TrainSettings(light=LightSettings(floor_slope=0))
+    pairs, settings = toy_pairs(), ScorerTrainSettings(light=LightSettings(floor_slope=0))
     with pytest.raises(TacosError, match="60 pairs stand in"):
         train("light", pairs, pairs, settings, tmp_path / "m")
     with pytest.raises(TacosError, match="needs 20"):
@@ -255,7 +255,9 @@ def test_training_refuses_what_would_mislead(tmp_path) -> None:
 
 
 def test_training_reports_validation_and_cross_validation(tmp_path) -> None:
-    settings = TrainSettings(light=LightSettings(floor_slope=0), cross_validation=CrossValidation(folds=3))
+    settings = ScorerTrainSettings(
+        light=LightSettings(floor_slope=0), cross_validation=CrossValidation(folds=3)
+    )
     card = train("light", toy_pairs(), toy_pairs(20, seed=3), settings, tmp_path / "m")
     assert card.metrics["valid"]["pair_accuracy"] == 1.0 and card.metrics["valid"]["n"] == 20
     crossed = card.metrics["cross_validation"]

@@ -64,7 +64,7 @@ class BuiltinPool:
 
 
 @dataclass(frozen=True)
-class Row:
+class GeneratedRow:
     prompt: str
     reply: str
     skill: Skill
@@ -89,7 +89,7 @@ def build(settings: BuiltinSettings) -> BuiltinPool:
     )
 
 
-def truth(id: str, row: Row) -> Truth:
+def truth(id: str, row: GeneratedRow) -> Truth:
     skill = row.skill
     return Truth(id=id, skill=skill.name, tier=skill.tier, defect=row.defect, answer=row.case["answer"])
 
@@ -104,12 +104,12 @@ def held_out(skill: Skill, seed: int) -> Held:
     return {case["x"]: case for case in cases}
 
 
-def pool_rows(settings: BuiltinSettings, held: dict[str, Held]) -> Iterator[Row]:
+def pool_rows(settings: BuiltinSettings, held: dict[str, Held]) -> Iterator[GeneratedRow]:
     """`size` rows, exactly `defect_rate` of them spoiled, with about 3% near-duplicates among the clean."""
     rng = random.Random(f"{settings.seed}/pool")
     weights = [1 / (rank + 3) for rank in range(len(SKILLS))]
     seen: set[str] = set()
-    clean: list[Row] = []
+    clean: list[GeneratedRow] = []
     for defect in defect_plan(settings, rng):
         if defect is None and clean and rng.random() < 0.03:
             yield near_duplicate(rng.choice(clean[-200:]), rng)
@@ -118,7 +118,7 @@ def pool_rows(settings: BuiltinSettings, held: dict[str, Held]) -> Iterator[Row]
         if defect is None:
             clean.append(row)
         else:
-            row = Row(
+            row = GeneratedRow(
                 row.prompt,
                 DEFECTS[defect][1](row.skill, row.case, row.reply, rng),
                 row.skill,
@@ -142,7 +142,7 @@ def defect_plan(settings: BuiltinSettings, rng: random.Random) -> list[str | Non
     return plan
 
 
-def draw_row(skill: Skill, held: dict[str, Held], rng: random.Random, seen: set[str]) -> Row:
+def draw_row(skill: Skill, held: dict[str, Held], rng: random.Random, seen: set[str]) -> GeneratedRow:
     """A clean row that the test does not hold, and a new one as long as the skill has any left."""
     for _ in range(200):
         case = skill.case(rng)
@@ -151,7 +151,7 @@ def draw_row(skill: Skill, held: dict[str, Held], rng: random.Random, seen: set[
         prompt = sentence(fill(rng.choice(skill.prompts), case))
         if rng.random() < 0.2:
             prompt = rng.choice(WRAPS).format(prompt)
-        row = Row(prompt, good_reply(skill, case, held[skill.name], rng), skill, case)
+        row = GeneratedRow(prompt, good_reply(skill, case, held[skill.name], rng), skill, case)
         if f"{row.prompt}\n{row.reply}" not in seen or rng.random() < 0.02:
             break
     seen.add(f"{row.prompt}\n{row.reply}")
@@ -172,10 +172,10 @@ def good_reply(skill: Skill, case: Case, held: Held, rng: random.Random) -> str:
     return " ".join(["Let me begin with examples.", *examples, f"In the same way: {reply}"])
 
 
-def near_duplicate(row: Row, rng: random.Random) -> Row:
+def near_duplicate(row: GeneratedRow, rng: random.Random) -> GeneratedRow:
     """The same exchange with a cosmetic change to the prompt."""
     changes = (row.prompt.lower(), row.prompt.rstrip("?."), f"Please: {row.prompt}", row.prompt + " ")
-    return Row(rng.choice(changes), row.reply, row.skill, row.case)
+    return GeneratedRow(rng.choice(changes), row.reply, row.skill, row.case)
 
 
 def questions(settings: BuiltinSettings, held: dict[str, Held]) -> Iterator[Question]:

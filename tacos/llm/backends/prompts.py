@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PromptRow:
     """A request made ready. `limit`: tokens it may generate, by its settings and the context left."""
 
     index: int
@@ -47,7 +47,7 @@ class Prompts:
         self.longest = min(settings.max_prompt or 10**9, self.context - 1)
         self._rows = self._cut = self._short = 0
 
-    def row(self, index: int, request: Request) -> Row | Reply:
+    def row(self, index: int, request: Request) -> PromptRow | Reply:
         """The row, or the reply that says why it cannot be asked; nothing is cut in silence."""
         try:
             tokens = prompt_ids(self.tokenizer, request.messages)
@@ -62,7 +62,7 @@ class Prompts:
         self._rows += 1
         self._cut += len(kept) < len(tokens)
         self._short += room < wanted
-        return Row(index, request, kept, min(wanted, room))
+        return PromptRow(index, request, kept, min(wanted, room))
 
     def _too_long(self, tokens: int) -> str:
         if tokens >= self.context:

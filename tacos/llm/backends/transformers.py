@@ -14,7 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from tacos.llm.backend import clean_text
-from tacos.llm.backends.prompts import Prompts, Row, closing_token
+from tacos.llm.backends.prompts import PromptRow, Prompts, closing_token
 from tacos.llm.backends.sampling import RowSampler
 from tacos.llm.base import Completion, Reply, Request
 from tacos.llm.cache import request_key
@@ -54,7 +54,7 @@ class TransformersBackend:
             prompts.say()
             for refused in (row for row in made if isinstance(row, Reply)):
                 yield refused
-            for batch in _batches([row for row in made if isinstance(row, Row)], size):
+            for batch in _batches([row for row in made if isinstance(row, PromptRow)], size):
                 for reply in await asyncio.to_thread(self._answer, batch):
                     yield reply
 
@@ -65,7 +65,7 @@ class TransformersBackend:
                 self._loaded = _load(self.settings, self.device)
             return self._loaded
 
-    def _answer(self, batch: list[Row]) -> list[Reply]:
+    def _answer(self, batch: list[PromptRow]) -> list[Reply]:
         try:
             texts = _generate(self._load(), batch, self.model)
         except Exception as error:  # out of memory, a kernel's refusal: these rows fail, the rest go on
@@ -77,10 +77,10 @@ class TransformersBackend:
         ]
 
 
-def _batches(rows: list[Row], size: int) -> Iterator[list[Row]]:
+def _batches(rows: list[PromptRow], size: int) -> Iterator[list[PromptRow]]:
     """Rows with the same sampling and limit together, the longest prompts first."""
 
-    def kind(row: Row) -> tuple[float, float, int]:
+    def kind(row: PromptRow) -> tuple[float, float, int]:
         sampling = row.request.sampling
         return *sampling.drawn, row.limit
 
@@ -90,7 +90,7 @@ def _batches(rows: list[Row], size: int) -> Iterator[list[Row]]:
             yield alike[start : start + size]
 
 
-def _generate(lm: LocalModel, batch: list[Row], name: str) -> list[tuple[str, int]]:
+def _generate(lm: LocalModel, batch: list[PromptRow], name: str) -> list[tuple[str, int]]:
     """(text, generated tokens) per row of a batch that shares sampling and limit."""
     import torch
     from transformers import LogitsProcessorList
@@ -131,7 +131,7 @@ def _decode(lm: LocalModel, tokens: list[int]) -> tuple[str, int]:
     return clean_text(text).strip(), count
 
 
-def _seeds(batch: list[Row], name: str) -> list[int]:
+def _seeds(batch: list[PromptRow], name: str) -> list[int]:
     return [int.from_bytes(request_key(name, row.request)[:8], "big") for row in batch]
 
 

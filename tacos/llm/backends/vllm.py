@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 from tacos.errors import LLMError
 from tacos.llm.backend import clean_text
 from tacos.llm.backends.engine import import_vllm, lent_engine, lora_request, tokenizer_source
-from tacos.llm.backends.prompts import Prompts, Row, closing_token
+from tacos.llm.backends.prompts import PromptRow, Prompts, closing_token
 from tacos.llm.base import Completion, Reply, Request
 from tacos.llm.cache import request_key
 from tacos.llm.settings import LLMSettings
@@ -105,7 +105,7 @@ class _Running:
         context = int(self.engine.model_config.max_model_len)
         self.prompts = Prompts(tokenizer, backend.settings, context)
         self.limit = AHEAD * int(self.engine.vllm_config.scheduler_config.max_num_seqs)
-        self.rows: dict[str, Row] = {}
+        self.rows: dict[str, PromptRow] = {}
 
     @property
     def full(self) -> bool:
@@ -142,7 +142,7 @@ class _Running:
             self.engine.abort_request(list(self.rows))
             self.rows.clear()
 
-    def _sampling(self, row: Row) -> Any:
+    def _sampling(self, row: PromptRow) -> Any:
         """The request says all: the model's own generation settings (top-k, repetition penalty) are not used."""
         vllm = import_vllm()
         kinds = vllm.sampling_params
@@ -167,7 +167,7 @@ def row_seed(model: str, request: Request) -> int:
     return int.from_bytes(request_key(model, request)[:8], "big") % SEEDS
 
 
-def read_output(row: Row, output: Any) -> Reply:
+def read_output(row: PromptRow, output: Any) -> Reply:
     """vLLM's `RequestOutput` as a reply."""
     said = output.outputs[0]
     if said.finish_reason in ("abort", "error"):

@@ -43,7 +43,7 @@ class CrossValidation(Record):
     """Divisions into folds; 0 leaves cross-validation out."""
 
 
-class TrainSettings(Record):
+class ScorerTrainSettings(Record):
     """Everything `tacos iqs train` can be told, as a.b=c."""
 
     light: LightSettings = LightSettings()
@@ -76,7 +76,7 @@ class CrossValidated(Record):
 
 
 def train(
-    kind: Kind, pairs: QualityPairs, valid: QualityPairs | None, settings: TrainSettings, out: Path
+    kind: Kind, pairs: QualityPairs, valid: QualityPairs | None, settings: ScorerTrainSettings, out: Path
 ) -> Card:
     """Fit on `pairs`, measure, and save into `out`.
 
@@ -104,7 +104,7 @@ def train(
 
 
 def _fit(
-    kind: Kind, pairs: QualityPairs, valid: QualityPairs | None, settings: TrainSettings
+    kind: Kind, pairs: QualityPairs, valid: QualityPairs | None, settings: ScorerTrainSettings
 ) -> tuple[QualityScorer, dict[str, Any]]:
     if kind == "encoder":
         from tacos.scoring.iqs.encoder import EncoderScorer
@@ -125,7 +125,7 @@ def _fit(
 
 
 def cross_validate(
-    pairs: QualityPairs, better: Reading, worse: Reading, settings: TrainSettings
+    pairs: QualityPairs, better: Reading, worse: Reading, settings: ScorerTrainSettings
 ) -> CrossValidated:
     """The light scorer on pairs it was not fit on. better, worse: `LightScorer.read_pairs(pairs)`."""
     how = settings.cross_validation

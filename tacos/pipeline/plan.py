@@ -1,0 +1,74 @@
+"""What a run would do and cost: the work behind `tacos plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from tacos.data.builtin.build import build
+from tacos.data.read import read_pool
+from tacos.llm.cache import ReplyCache
+from tacos.llm.estimate import batch_cost, expected_usage
+from tacos.pipeline.graph import Experiment, selection_stage
+from tacos.pipeline.pool import BUILTIN
+from tacos.pipeline.settings import ExperimentSettings, SelectSettings
+from tacos.stage import ArtifactStore, Stage
+from tacos.store import tables
+from tacos.tracking import Usage
+from tacos.types import Pool, Record
+
+
+class PlannedStage(Record):
+    """One stage of a plan; usage is an estimate, and zero for a cached stage. Its `cached_calls` are those that an
+    earlier run, or a batch file, has paid for."""
+
+    stage: str
+    fingerprint: str
+    cached: bool
+    estimate: Usage
+    batch_usd: float | None = None
+    """What the calls cost as batch files (`tacos llm export`); None where that is not known."""
+
+
+def plan(settings: ExperimentSettings | SelectSettings) -> list[PlannedStage]:
+    """Every stage a run would take, which are done, and what the rest would cost; no work is done.
+
+    LLM stages are estimated from the pool, which is read for it if it was not loaded before, and from what earlier
+    replies used.
+    """
+    stages = stages_of(settings)
+    store = ArtifactStore(Path(settings.artifacts))
+    pool = cache(lambda: _peek(settings, store, stages[0]))  # read once, and only if a stage has a price
+    replies = ReplyCache(settings.replies) if settings.replies.is_file() else None
+    return [_planned(stage, store, pool, replies) for stage in stages]
+
+
+def stages_of(settings: ExperimentSettings | SelectSettings) -> list[Stage]:
+    """Every stage of a run once, inputs before what rests on them."""
+    if isinstance(settings, SelectSettings):
+        return list(selection_stage(settings).walk())
+    return Experiment(settings).walk()
+
+
+def _planned(
+    stage: Stage, store: ArtifactStore, pool: Callable[[], Pool], replies: ReplyCache | None
+) -> PlannedStage:
+    cached, usage, batch_usd = store.is_done(stage), Usage(), None
+    if not cached and stage.estimate is not None:
+        done = {name: store.folder(s) for name, s in stage.inputs.items() if store.is_done(s)}
+        asked = stage.estimate(pool(), done)
+        usage = expected_usage(asked, replies)
+        batch_usd = batch_cost(usage, asked.settings)
+    return PlannedStage(
+        stage=stage.name, fingerprint=stage.fingerprint, cached=cached, estimate=usage, batch_usd=batch_usd
+    )
+
+
+def _peek(settings: ExperimentSettings | SelectSettings, store: ArtifactStore, load: Stage) -> Pool:
+    """The pool for an estimate, without writing an artifact."""
+    if store.is_done(load):
+        return Pool.read(store.folder(load) / tables.POOL)
+    if settings.pool.source == BUILTIN:
+        return build(settings.pool.builtin).pool
+    return read_pool(settings.pool.source, settings.pool.read).pool

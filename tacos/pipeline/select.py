@@ -1,0 +1,91 @@
+"""One selection: the work behind `tacos select`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tacos.allocation.base import check_budget
+from tacos.errors import ConfigError
+from tacos.pipeline.folder import check_run_folder, link_artifacts, write_config
+from tacos.pipeline.graph import selection_stage
+from tacos.pipeline.rounds import draw_rounds
+from tacos.pipeline.run import make_tools
+from tacos.pipeline.settings import SelectSettings
+from tacos.stage import ArtifactStore, Stage
+from tacos.store import tables
+from tacos.store.files import refuse_input_as_output, write_json, write_text
+from tacos.tracking import Ledger, Usage
+from tacos.types import Record
+
+
+class SelectReport(Record):
+    """What `tacos select` answers; the keys of its `--json`."""
+
+    pool: int
+    """Rows read."""
+    selected: int
+    dropped: int
+    """Rows left out before selecting."""
+    dropped_reasons: dict[str, int]
+    """Reason -> rows, the largest first."""
+    method: str
+    budget: int
+    seconds: float
+    usage: Usage
+    """All that the selection rests on, as it was first paid, in whichever run."""
+    paid_now: Usage
+    """What this run paid."""
+    out: str
+    run_dir: str
+
+
+def select(settings: SelectSettings, out: Path, retry_failed: bool = False) -> SelectReport:
+    """Select, and copy the selection to `out`.
+
+    retry_failed: ask again for rows that earlier runs got no answer for.
+
+    Raises: TacosError when `out` cannot be written; what was worked out stays in the artifacts.
+    """
+    started, store, ledger = (
+        time.perf_counter(),
+        ArtifactStore(Path(settings.artifacts), retry_failed),
+        Ledger(),
+    )
+    if out.is_dir():
+        raise ConfigError(f"{out} is a folder: --out takes the name of a file")
+    refuse_input_as_output(out, [settings.pool.source, settings.pool.questions, settings.prices])
+    stage, tools = selection_stage(settings), make_tools(settings, ledger)
+    run = Path(settings.runs) / f"select-{settings.method}-{stage.fingerprint[:8]}"
+    check_run_folder(run, Path(settings.artifacts))
+    loading = next(iter(stage.walk()))
+    store.run(loading, tools)
+    if settings.budgeted:
+        check_budget(settings.budget, store.record(loading).outcome.rows_out, "samples in the pool")
+    folder = store.run(stage, tools)
+    write_text(out, (folder / tables.SELECTION).read_text(encoding="utf-8"))
+    write_config(run, settings)
+    link_artifacts(run, store, {link_name(s): s for s in stage.walk()})
+    draw_rounds(stage, store, run)
+    load, done = store.record(loading).outcome, store.record(stage).outcome
+    reasons: dict[str, int] = load.metrics["dropped"]
+    report = SelectReport(
+        pool=load.rows_in,
+        selected=done.rows_out,
+        dropped=load.rows_failed,
+        dropped_reasons=dict(sorted(reasons.items(), key=lambda item: -item[1])),
+        method=settings.method,
+        budget=settings.budget,
+        seconds=round(time.perf_counter() - started, 2),
+        usage=sum((store.record(s).usage.as_first_paid() for s in stage.walk()), Usage()),
+        paid_now=ledger.total,
+        out=str(out),
+        run_dir=str(run),
+    )
+    write_json(run / "select.json", report)
+    return report
+
+
+def link_name(stage: Stage) -> str:
+    """The stage's name; embeddings say of which text."""
+    return f"embed-{stage.settings.get('text', 'given')}" if stage.name == "embed" else stage.name
