@@ -101,10 +101,12 @@ def said(completion: Completion, request: Request) -> str:
         raise CutOffError(f"cut off in its reasoning {limit}", text)
     if found.unfinished:
         raise ParseError("ends in its reasoning", text)
+    if completion.cut and not found.text.strip():
+        raise CutOffError(f"nothing said {limit}", text)
     if completion.cut and not request.may_be_cut:
         if match := _NUMBERS_FIRST.match(found.text):
             return match[1]
-        raise CutOffError(f"cut off {limit}" if found.text.strip() else f"nothing {limit}", text)
+        raise CutOffError(f"cut off {limit}", text)
     if not found.text.strip():
         raise ParseError("nothing but reasoning" if found.reasoned else "an empty reply", text)
     return found.text

@@ -243,7 +243,7 @@ def test_any_reply_is_read_or_has_a_reason(text: str, finish: str | None) -> Non
         ("A", "length", {"Okay": -0.01, "A": -6.0, "B": -9.0}, "A and B have 0.0026 of the probability"),
         ("A", "stop", {"The": -0.1}, "A and B have 0 of"),
         ("A is clear, but then", "length", {"A": -0.01, "B": -5.0}, "its argument is cut off"),
-        ("", "length", {"Okay": -0.01, "A": -6.0}, "an empty reply"),
+        ("", "length", {"Okay": -0.01, "A": -6.0}, "nothing said at the token limit"),
         ("C", "stop", {"A": -0.1, "B": -2.0}, "neither A nor B"),
     ],
 )

@@ -80,6 +80,7 @@ def test_a_url_that_is_not_there_gets_a_hint(url: str, hint: str) -> None:
 def test_a_redirect_names_where_it_points() -> None:
     found = failure(308, b"moved", Location="https://new.host/v1/chat/completions")
     assert "set llms.<name>.endpoint to https://new.host/v1)" in str(found) and not found.again
+    assert "endpoint to http://host/v2)" in str(failure(301, b"", Location="/v2/chat/completions"))
 
 
 @pytest.mark.parametrize(

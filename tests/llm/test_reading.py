@@ -158,8 +158,8 @@ def judged(text: str, finish: str | None = "stop", **request: Any) -> str:
             "length",
             "cut off at the token limit (raise sampling.max_tokens above 1024)",
         ),
-        ("", "length", "nothing at the token limit"),
-        ("<think>hm [[3]]</think>", "length", "nothing at the token limit"),
+        ("", "length", "nothing said at the token limit"),
+        ("<think>hm [[3]]</think>", "length", "nothing said at the token limit"),
     ],
 )
 def test_a_reply_that_was_cut_off_is_no_verdict_and_not_asked_again(

@@ -146,7 +146,7 @@ class Sender:
 
 def _hint(status: int, said: str, headers: Mapping[str, str], sender: Sender) -> str:
     if 300 <= status < 400:
-        return location_hint(headers.get("Location", ""))
+        return location_hint(headers.get("Location", ""), sender.url)
     if status in (400, 403, 422) and (setting := parameter_hint(said)):
         return setting
     if status in (401, 403):

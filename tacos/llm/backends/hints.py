@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from yarl import URL
+
 _REASONING = "set llms.<name>.preset=reasoning"
 _HINTS = tuple(
     (re.compile(pattern, re.IGNORECASE | re.DOTALL), setting)
@@ -60,9 +62,10 @@ def url_hint(url: str) -> str:
     return "does `endpoint` name the right server, and does that have the model?"
 
 
-def location_hint(location: str) -> str:
-    """For a redirect."""
-    base = location.partition("?")[0].removesuffix("/chat/completions")
+def location_hint(location: str, url: str) -> str:
+    """For a redirect of a call to the endpoint `url`."""
+    absolute = str(URL(url).join(URL(location))) if location else ""
+    base = absolute.partition("?")[0].removesuffix("/chat/completions")
     return f"it points to {location or 'nowhere'}: redirects are not followed, set llms.<name>.endpoint to {base}"
 
 
