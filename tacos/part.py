@@ -94,6 +94,10 @@ class Part(Record):
     def _with_its_name(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return {"by": self.name, **handler(self)}
 
+    def describe(self, llms: Mapping[str, LLMSettings]) -> str:
+        """The part in a few words, with who does its work where that is an LLM or stands in for one."""
+        return self.name
+
     def inputs(self, setup: Setup) -> dict[str, Stage]:
         """The stages that `job.inputs` names beside the pool."""
         return {}

@@ -22,23 +22,23 @@ def is_untrained(results: Results, arm: str) -> bool:
     return bool(runs) and all(run.audit.rows == 0 for run in runs)
 
 
-def part_kind(what: str) -> str:
-    """What played a part: an LLM, something embedded, or, where its name says neither, a given model."""
-    if "embedded" in what.lower():  # first, for "embedded, no LLM"
-        return "embedded"
-    return "LLM" if re.search(r"\bllms?\b", what, re.IGNORECASE) else "given"
+def part_kind(role: str, what: str) -> str:
+    """What played a part: an LLM, something embedded or no model at all, or a given model."""
+    if re.search(r"(?<!no )\bllms?\b", what, re.IGNORECASE):
+        return "LLM"
+    return "embedded" if "embedded" in what.lower() or role.startswith("selection") else "given"
 
 
 def parts_sentence(results: Results) -> str:
     """Which parts were LLMs, said plainly; calls that were paid count even if no part admits to one."""
-    roles = [role for role, what in results.parts.items() if part_kind(what) == "LLM"]
+    roles = [role for role, what in results.parts.items() if part_kind(role, what) == "LLM"]
     usages = [results.total_usage, *(run.selection_usage for run in results.runs)]
     if roles:
         verb = "was an LLM" if len(roles) == 1 else "were LLMs"
         return f"The {fmt.listing(roles)} {verb}; every other part ran without one."
     if any(u.calls or u.cached_calls for u in usages):
         return "LLMs were called, though no part below is named as one."
-    given = [f"{role} ({what})" for role, what in results.parts.items() if part_kind(what) == "given"]
+    given = [f"{role} ({what})" for role, what in results.parts.items() if part_kind(role, what) == "given"]
     if given:
         return (
             f"No LLM was called to tag, score or judge. Every part is embedded but the {fmt.listing(given)}."

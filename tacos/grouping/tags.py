@@ -18,6 +18,7 @@ from tacos.grouping.cluster import ClusteringSettings, cluster_tags, signature_r
 from tacos.grouping.normalize import NormalizationSettings, normalize
 from tacos.grouping.tagging import FIELDS, KeyphraseTagger, LLMTagger, TaggingSettings, tag_request
 from tacos.llm.estimate import Asked
+from tacos.llm.settings import LLMSettings
 from tacos.models.embedder import embedded
 from tacos.part import Grouper, Setup, grouper
 from tacos.selection import Groups
@@ -54,6 +55,10 @@ class TagGroups(Grouper):
     @property
     def per_row(self) -> int:
         return min(EXPECTED_GROUPS, self.clustering.k)
+
+    def describe(self, llms: Mapping[str, LLMSettings]) -> str:
+        asked = self.tagging.llm is not None
+        return f"tags ({self.tagging.asks(llms) if asked else 'KeyBERT keyphrases, embedded, no LLM'})"
 
     def inputs(self, setup: Setup) -> dict[str, Stage]:
         return {"tags": normalized(setup, tag(setup, self.tagging), self.normalization)}

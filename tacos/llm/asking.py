@@ -11,7 +11,7 @@ A packaged prompt comes with a JSON schema for its reply; a user's has none, and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,11 @@ class Asking(Record):
     @property
     def is_packaged(self) -> bool:
         return self.prompt in packaged()
+
+    def asks(self, llms: Mapping[str, LLMSettings]) -> str:
+        """Who is asked, for a report: "LLM gpt-4o"."""
+        known = llms.get(self.llm or "")
+        return f"LLM {known.model if known else self.llm}"
 
     def check(self, known: Sequence[str], where: str) -> None:
         """known: the fields there are. Raises: ConfigError for a prompt that cannot be filled."""

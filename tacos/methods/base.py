@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 
 from tacos.config import parse
 from tacos.errors import ConfigError
+from tacos.llm.settings import LLMSettings
 from tacos.methods.recipe import Recipe
 from tacos.part import SLOTS, AnyAllocator, AnyGrouper, AnyScorer, Setup, read_part
 from tacos.registry import Registry
@@ -118,6 +119,12 @@ class Choice(Record):
             return Recipe(group=self.group, score=self.score, allocate=self.allocate).build(setup)
         assert method.build is not None and method.settings is not None
         return method.build(parse(method.settings, self.settings, "settings"), setup)
+
+    def describe(self, llms: Mapping[str, LLMSettings]) -> str:
+        """The recipe in a line; of a method that is none, its summary."""
+        if self.group is None or self.allocate is None:
+            return METHODS.get(self.method).summary
+        return Recipe(group=self.group, score=self.score, allocate=self.allocate).describe(llms)
 
     @property
     def budgeted(self) -> bool:

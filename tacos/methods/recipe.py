@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tacos.errors import ConfigError
+from tacos.llm.settings import LLMSettings
 from tacos.part import SLOTS, Allocator, AnyAllocator, AnyGrouper, AnyScorer, Setup, read_part
 from tacos.selection import Groups, Scores
 from tacos.stage import Job, Outcome, Stage
@@ -53,6 +54,11 @@ class Recipe(Record):
                 f"nothing: set {where}score=null"
             )
         return self
+
+    def describe(self, llms: Mapping[str, LLMSettings]) -> str:
+        """ "tags (LLM gpt-4o-mini) x comparative (LLM gpt-4o) x per_group"."""
+        parts = [part for part in (self.group, self.score, self.allocate) if part is not None]
+        return " x ".join(part.describe(llms) for part in parts)
 
     def build(self, setup: Setup) -> Stage:
         """The selection, with all that it rests on."""

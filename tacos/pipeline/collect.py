@@ -20,7 +20,7 @@ from eval.summary import arm_measure, run_measure
 from tacos.models.embedder import MINILM
 from tacos.pipeline.graph import ArmStages, Experiment
 from tacos.pipeline.pool import truth_of
-from tacos.pipeline.settings import TINY, ExperimentSettings
+from tacos.pipeline.settings import TINY, ZERO_SHOT, ExperimentSettings
 from tacos.stage import ArtifactStore, Stage, git_commit, package_versions
 from tacos.store.files import read_jsonl
 from tacos.tracking import Usage
@@ -210,24 +210,14 @@ def audit(ids: Sequence[str], pool: Pool, truth: dict[str, Truth] | None) -> Aud
     )
 
 
-ROLES = {
-    "tag": ("tagger", "KeyBERT keyphrases (embedded, no LLM)"),
-    "compare": ("comparator", "quality model fitted on the pool (embedded, no LLM)"),
-}
-"""Stage -> the role it plays, and what plays it where no LLM does."""
-
-
 def parts_used(experiment: Experiment) -> dict[str, str]:
     """Role -> what plays it, said so that nobody takes an embedded part for an LLM."""
     settings = experiment.settings
     model = settings.embedder.model
     parts = {"embedder": f"{model} (embedded)" if model == MINILM else model}
-    for arm in experiment.arms:
-        for stage in arm.select.walk() if arm.select else ():
-            role, embedded = ROLES.get(stage.name, (stage.name, ""))
-            llm = stage.settings.get("llm")
-            if llm or embedded:
-                parts[f"{role} ({arm.arm})"] = f"LLM {llm['model']}" if llm else embedded
+    for name, arm in settings.arms.items():
+        if arm.method != ZERO_SHOT:
+            parts[f"selection ({name})"] = arm.describe(settings.llms)
     if settings.train is not None:
         tiny = settings.base.model == TINY
         parts["base model"] = "tiny LLaMA pretrained on the spot (embedded)" if tiny else settings.base.model

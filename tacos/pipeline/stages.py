@@ -53,7 +53,7 @@ def tiny_base(pool: Stage, settings: TinySettings) -> Stage:
         metrics = build_tiny(texts, settings, job.out / "model", device)
         return Outcome(rows_in=len(texts), rows_out=1, metrics=metrics)
 
-    return Stage("base", work, settings.model_dump(), {"pool": pool})
+    return Stage("base", work, settings.model_dump(), {"pool": pool}, version=2)  # 2: Muon in float32
 
 
 def corpus_of(folder: Path, pool: Pool) -> list[str]:

@@ -74,6 +74,10 @@ class Comparative(Asking, Scorer):
     quality: LearnedSettings = LearnedSettings()
     """The quality model, where no LLM compares."""
 
+    def describe(self, llms: Mapping[str, LLMSettings]) -> str:
+        who = self.asks(llms) if self.llm else "quality model fitted on the pool, embedded, no LLM"
+        return f"comparative ({who})"
+
     def inputs(self, setup: Setup) -> dict[str, Stage]:
         return {} if self.llm else {"quality": PoolQuality(fit=self.quality).build(setup)}
 

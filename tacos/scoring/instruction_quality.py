@@ -8,11 +8,13 @@ ranks: it has seen no expert, and the log says so.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tacos.llm.settings import LLMSettings
 from tacos.models.embedder import embedded
 from tacos.part import Scorer, Setup, scorer
 from tacos.scoring.iqs.base import Vectors
@@ -42,6 +44,9 @@ class InstructionQuality(Scorer):
     """Folder that `tacos iqs train` wrote; None ranks by a quality model fitted on the pool itself."""
     fit: LearnedSettings = LearnedSettings()
     """That pool-fitted model."""
+
+    def describe(self, llms: Mapping[str, LLMSettings]) -> str:
+        return f"iqs ({self.scorer or 'quality model fitted on the pool, embedded, no expert'})"
 
     def inputs(self, setup: Setup) -> dict[str, Stage]:
         if self.scorer is None:

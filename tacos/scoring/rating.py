@@ -20,6 +20,7 @@ from tacos.llm.base import Request, Sampling
 from tacos.llm.estimate import Asked
 from tacos.llm.parse import parse_score
 from tacos.llm.reading import ask
+from tacos.llm.settings import LLMSettings
 from tacos.part import Estimate, Scorer, Setup, scorer
 from tacos.selection import Scores
 from tacos.stage import Job
@@ -57,6 +58,9 @@ class SampleRating(Asking, Scorer):
         if self.low >= self.high:
             raise ValueError(f"the scale ends where it begins: low {self.low:g}, high {self.high:g}")
         return self
+
+    def describe(self, llms: Mapping[str, LLMSettings]) -> str:
+        return f"rating ({self.asks(llms)})"
 
     def identity(self, setup: Setup) -> dict[str, Any]:
         self.check(FIELDS, "score")
