@@ -8,6 +8,7 @@ in `tacos.selection`.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 Role = Literal["system", "user", "assistant"]
 
@@ -32,19 +33,31 @@ class Message(Record):
 
     role: Role
     content: str
+    weight: Literal[0, 1] = 1
+    """0 for an assistant turn that is context only: training leaves it out of the loss."""
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual_weight(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """`{"role", "content"}`, with `weight` where it is 0."""
+        data: dict[str, Any] = dump(self)
+        if data.get("weight") == 1:
+            del data["weight"]
+        return data
 
 
 class Sample(Record):
     """One instruction-tuning example.
 
-    `input` is the part of the first user turn that came from a separate context column (Alpaca's
+    `input` is the part of the last user turn that came from a separate context column (Alpaca's
     `input`); it already stands at the end of that turn and is kept so that a method can leave it out.
+    `extra` is what else the row held, where `pool.read.keep_columns` asked for it; any JSON.
     """
 
     id: str
     messages: tuple[Message, ...]
     source: str = ""
     input: str = ""
+    extra: dict[str, Any] = Field(default_factory=dict)
 
     @property
     def prompt(self) -> str:
@@ -74,18 +87,32 @@ def content_id(messages: Iterable[Message]) -> str:
     """16 hex digits naming a conversation by its content."""
     digest = hashlib.sha256()
     for message in messages:
-        digest.update(f"{message.role}\x1f{message.content}\x1e".encode("utf-8", "surrogatepass"))
+        end = "\x1e" if message.weight else "\x1f0\x1e"
+        digest.update(f"{message.role}\x1f{message.content}{end}".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:16]
 
 
+MESSAGE_TYPE = pa.struct([("role", pa.string()), ("content", pa.string()), ("weight", pa.int8())])
 POOL_SCHEMA = pa.schema(
     [
         ("id", pa.string()),
         ("source", pa.string()),
         ("input", pa.string()),
-        ("messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
+        ("messages", pa.list_(MESSAGE_TYPE)),
+        ("extra", pa.string()),
     ]
 )
+"""`extra` is JSON, null where there is none."""
+
+
+def _row(sample: Sample) -> dict[str, Any]:
+    messages = [dict(message) for message in sample.messages]
+    extra = json.dumps(sample.extra) if sample.extra else None
+    return {**dict(sample), "messages": messages, "extra": extra}
+
+
+def _sample(row: dict[str, Any]) -> Sample:
+    return Sample(**{**row, "extra": json.loads(row["extra"]) if row["extra"] else {}})
 
 
 class Pool(Sequence[Sample]):
@@ -96,7 +123,7 @@ class Pool(Sequence[Sample]):
 
     @classmethod
     def from_samples(cls, samples: Iterable[Sample]) -> Pool:
-        return cls(pa.Table.from_pylist([s.model_dump() for s in samples], schema=POOL_SCHEMA))
+        return cls(pa.Table.from_pylist([_row(sample) for sample in samples], schema=POOL_SCHEMA))
 
     @classmethod
     def read(cls, path: Path) -> Pool:
@@ -111,13 +138,12 @@ class Pool(Sequence[Sample]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return self.take(np.arange(len(self))[index])
-        row = self.table.slice(range(len(self))[index], 1).to_pylist()[0]
-        return Sample(**row)
+        return _sample(self.table.slice(range(len(self))[index], 1).to_pylist()[0])
 
     def __iter__(self) -> Iterator[Sample]:
         for batch in self.table.to_batches(max_chunksize=4096):
             for row in batch.to_pylist():
-                yield Sample(**row)
+                yield _sample(row)
 
     def take(self, indices: Sequence[int] | np.ndarray) -> Pool:
         """The rows at `indices`, in that order."""

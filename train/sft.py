@@ -104,7 +104,7 @@ def _train(run: TrainRun, pool: Pool, who: dict[str, Any]) -> Trained:
 
 def identity(run: TrainRun, pool: Pool) -> dict[str, Any]:
     """All that decides the weights; the samples in their order, as the plan counts rows."""
-    samples = [(sample.id, [(m.role, m.content) for m in sample.messages]) for sample in pool]
+    samples = [(sample.id, sample.messages) for sample in pool]
     named = {f"train.{name}": value for name, value in run.train.identity().items()}
     return plain(
         {"samples": fingerprint(samples), "base": named_by_content(run.model), "seed": run.seed, **named}

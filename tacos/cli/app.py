@@ -7,7 +7,6 @@ go on). Heavy imports happen inside the command that needs them.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -111,7 +110,7 @@ def select(
 
     refuse_input_as_output(out, [config])
     data = override(read_yaml(config) if config else {}, overrides or [])
-    data = override(data, [f"pool.source={json.dumps(pool)}"])
+    data["pool"] = {**(data.get("pool") or {}), "source": pool}  # not as YAML: a file may have any name
     data |= {key: value for key, value in {"method": method, "budget": budget}.items() if value is not None}
     report = run_select(parse(SelectSettings, data), out, retry_failed)
     if as_json:

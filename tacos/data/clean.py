@@ -1,24 +1,16 @@
-"""Small repairs that every text gets on its way into a pool."""
+"""What a value of a raw row is, where that is not plain."""
 
 from __future__ import annotations
 
-import unicodedata
+from typing import Any
 
 NO_INPUT = "<noinput>"
 """What self-instruct style generators write for an empty `input` column."""
 
 
-def clean_text(text: str) -> str:
-    """Unicode NFC, line ends as "\\n", no white space around the text.
-
-    >>> clean_text(" cafe\\u0301\\r\\n")
-    'café'
-    """
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
-    return text.strip()
+def is_missing(value: Any) -> bool:
+    """None, or NaN, which is what pandas makes of it."""
+    return value is None or (isinstance(value, float) and value != value)
 
 
 def encodable(text: str) -> bool:

@@ -12,7 +12,8 @@ Near, either of two:
     reworded    the prompts differ in case and sentence marks only, and the same response answers them, which is a
                 sentence at least and no stock one.
 
-In both the system prompts are equal, and the tokens are not the same at other indents, which is another program.
+In both the system prompts and the turns of weight 0 are the same, and the tokens are not the same at other indents,
+which is another program.
 
 So ten questions on one passage stay, whether the answers are sentences or a bare "Yes", and so do ten questions with
 one long refusal; a long answer with a word changed goes, and "name the day after sunday" beside "Name the day after
@@ -100,12 +101,12 @@ def _resolve(found: list[Duplicate]) -> list[Duplicate]:
 
 
 Turn = tuple[object, ...]
-"""role, comparable content, and whatever else a message has."""
+"""role, comparable content, weight."""
 
 
 def _conversations(pool: Pool) -> list[tuple[Turn, ...]]:
     return [
-        tuple((m["role"], comparable(m["content"]), *list(m.values())[2:]) for m in messages)
+        tuple((m["role"], comparable(m["content"]), m["weight"]) for m in messages)
         for messages in pool.table.column("messages").to_pylist()
     ]
 
@@ -124,10 +125,11 @@ class _Parts:
     """The parts of conversations that near duplicates are told by; all aligned."""
 
     def __init__(self, talks: Sequence[tuple[Turn, ...]]):
-        self.systems, self.prompts, self.responses = (
+        self.prompts, self.responses = (
             ["\n\n".join(str(turn[1]) for turn in talk if turn[0] == role) for talk in talks]
-            for role in ("system", "user", "assistant")
+            for role in ("user", "assistant")
         )
+        self.frames = [_frame(talk) for talk in talks]
         self.said = gram_sets(self.responses)
         copies = Counter(grams.tobytes() for grams in self.said)
         self.stock = [copies[grams.tobytes()] >= STOCK for grams in self.said]
@@ -144,7 +146,7 @@ class _Parts:
             if self.stock[i] or len(self.said[i]) < SENTENCE:
                 continue
             asked = tuple(token for token in tokens(prompt.casefold()) if token not in MARKS)
-            kept = first.setdefault((self.systems[i], asked, tuple(tokens(self.responses[i]))), i)
+            kept = first.setdefault((self.frames[i], asked, tuple(tokens(self.responses[i]))), i)
             if kept != i and not self.other_program(i, kept):
                 found[i] = (kept, 1.0)
         return found
@@ -153,7 +155,7 @@ class _Parts:
         """Whether two rows that are similar as a whole are near duplicates; see the module."""
 
         def alike(i: int, j: int) -> bool:
-            if self.systems[i] != self.systems[j] or self.evidence[i] != self.evidence[j]:
+            if self.frames[i] != self.frames[j] or self.evidence[i] != self.evidence[j]:
                 return False
             if self.evidence[i]:
                 close = jaccard(self.said[i], self.said[j], threshold) >= threshold
@@ -166,6 +168,15 @@ class _Parts:
 
     def other_program(self, i: int, j: int) -> bool:
         return any(_at_other_indents(side[i], side[j]) for side in (self.prompts, self.responses))
+
+
+def _frame(talk: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    """What has to be equal: the system prompt, and which turns are left out of the loss."""
+    return tuple(
+        (i, *turn) if turn[0] == "system" else (i,)
+        for i, turn in enumerate(talk)
+        if turn[0] == "system" or not turn[2]
+    )
 
 
 def _rarest(prompts: Sequence[str]) -> list[str]:

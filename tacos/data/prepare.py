@@ -35,6 +35,8 @@ class Prepared:
     dropped: list[Dropped]
     read: int
     questions: list[Question]
+    notes: tuple[str, ...] = ()
+    """Of the reading, see `ReadResult`."""
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -65,7 +67,7 @@ def prepare(
     if decontaminate:
         gone |= _contaminated(read, _others(read, gone), asked)
     dropped = sorted([*read.dropped, *gone.values()], key=lambda d: d.line)
-    prepared = Prepared(read.pool.take(_others(read, gone)), dropped, read.read, asked)
+    prepared = Prepared(read.pool.take(_others(read, gone)), dropped, read.read, asked, read.notes)
     if not len(prepared.pool):
         raise PoolError(f"no row is left of {read.read} after cleaning: {prepared.reasons}")
     return prepared

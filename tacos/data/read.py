@@ -3,13 +3,13 @@
     result = read_pool("alpaca.jsonl.gz")
     result.pool, result.dropped, result.read
 
-The format is told by the keys of the first rows (`formats.py`) and the container by the file's first
+The format is told by the keys of the first rows (`columns.py`, `formats.py`) and the container by the file's first
 bytes (`rows.py`). A bad row is dropped with its line number and reason and the rest is read; too
-many of them stop the reading. An id that comes back gets a suffix (`x`, `x#2`, `x#3`) and is counted in
-`renamed`: no row is lost for its name, and a true duplicate falls to `dedup.py`.
+many of them stop the reading. An id that comes back gets a suffix (`x`, `x#2`, `x#3`) and one that can be none is
+replaced by a hash of the content; both are counted: no row is lost for its name, and a true duplicate falls to
+`dedup.py`. Fields that nothing reads are named once (`unread.py`).
 
-Strings go straight into Arrow columns, 20,000 rows at a time: Alpaca's 52,002 rows take 0.6 s
-and 150 MB on one core.
+Strings go straight into Arrow columns: Alpaca's 52,002 rows take 0.7 s and 150 MB on one core.
 """
 
 from __future__ import annotations
@@ -18,39 +18,55 @@ import difflib
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from tacos.data.clean import encodable
-from tacos.data.formats import NEEDED, PARSERS, BadRowError, Parsed, detect, given_id
+from tacos.data.builder import PoolBuilder, id_text
+from tacos.data.columns import ColumnSettings, Found, find_columns, is_row
+from tacos.data.formats import BadRowError, parse
 from tacos.data.hub import hub_rows, is_hub_id
+from tacos.data.json_rows import NOT_UTF8
 from tacos.data.rows import Row, read_rows
+from tacos.data.unread import Unread
+from tacos.data.wrapped import unwrapped
 from tacos.errors import PoolError
-from tacos.types import POOL_SCHEMA, Message, Pool, Record, Role, content_id
+from tacos.types import Pool, Record
 
 __all__ = ["Dropped", "ReadResult", "ReadSettings", "local_file", "read_pool", "read_rows"]
 
 DETECT_ROWS = 100
 """The format is the commonest among this many first rows that are objects."""
-BATCH_ROWS = 20_000
 
 
 class ReadSettings(Record):
     """How a pool is read; all of it changes the answer."""
 
     format: Literal["auto", "alpaca", "sharegpt", "messages", "prompt_completion"] = "auto"
+    columns: ColumnSettings = ColumnSettings()
+    """Which columns hold what, where the names do not tell."""
+    keep_columns: tuple[str, ...] = ()
+    """Further columns that go with a row into the selection, as they are; "*" is every one that is not read."""
     split: str = "train"
-    """Split of a hub dataset, unless the source says `org/name:split`."""
+    """Split of a hub dataset, unless the source says `org/name:split`; or the name in a file of several."""
     revision: str | None = None
     """Branch, tag or commit of a hub dataset; pin it for a result that others can repeat."""
     max_bad_share: float = Field(default=0.5, ge=0, le=1)
     """Stop when more than this share of the rows is bad. Alpaca has 0.0005; far more than a few
     percent means the wrong format or a broken export, so set it lower where the pool is known."""
+
+    @field_validator("keep_columns")
+    @classmethod
+    def _not_ours(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        taken = [name for name in names if name in ("id", "messages", "selection", "source", "input")]
+        if taken:
+            raise ValueError(
+                f"{', '.join(taken)}: a selected row has a field of this name; it need not be kept"
+            )
+        return names
 
 
 class Dropped(Record):
@@ -71,7 +87,11 @@ class ReadResult:
     """A pool and what was left out of it: `read == len(pool) + len(dropped)`.
 
     lines: (n_samples,) int64, the line each row of the pool came from.
+    format: a name of `tacos.data.columns.FORMS`, or "columns".
     renamed: rows whose id stood in the pool before and got a suffix.
+    replaced: rows whose id could be none and was replaced by a content id.
+    notes: what a user should know of how the file was read, a line each.
+    unread: field -> rows that have a value there which no part of the pool is made of.
     """
 
     pool: Pool
@@ -80,6 +100,9 @@ class ReadResult:
     lines: np.ndarray
     format: str
     renamed: int = 0
+    replaced: int = 0
+    notes: tuple[str, ...] = ()
+    unread: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -100,14 +123,37 @@ def read_pool(source: str, settings: ReadSettings | None = None) -> ReadResult:
     """
     settings = settings or ReadSettings()
     rows = _open(source, settings)
-    first = _first_rows(rows)
-    format = settings.format if settings.format != "auto" else _detect(source, first)
-    builder = _Builder(default_source=source if is_hub_id(source) else Path(source).name.split(".")[0])
-    dropped = _fill(builder, itertools.chain(first, rows), format)
+    rows, first, wrapping = _whole(rows, _first_rows(rows), settings)
+    found = _find(source, first, settings)
+    default_source = source if is_hub_id(source) else Path(source).name.split(".")[0]
+    builder = PoolBuilder(default_source, found.columns.id)
+    unread = Unread(found.columns, settings.keep_columns)
+    dropped = _fill(builder, rows, found, unread)
     _check(source, builder.count, dropped, settings)
-    lines = np.array(builder.lines, dtype=np.int64)
-    read = builder.count + len(dropped)
-    return ReadResult(builder.pool(), dropped, read, lines, format, builder.renamed)
+    unread.check_kept(source)
+    notes = [note for note in (wrapping, found.note) if note] + unread.notes() + _id_notes(builder)
+    return ReadResult(
+        builder.pool(),
+        dropped,
+        builder.count + len(dropped),
+        np.array(builder.lines, dtype=np.int64),
+        found.form,
+        builder.renamed,
+        builder.replaced,
+        tuple(notes),
+        dict(unread.rows),
+    )
+
+
+def _id_notes(builder: PoolBuilder) -> list[str]:
+    notes = []
+    if builder.renamed:
+        notes.append(f"{builder.renamed:,} rows had the id of an earlier row and got a suffix (x, x#2, x#3)")
+    if builder.replaced:
+        notes.append(
+            f"{builder.replaced:,} rows had an id that is neither text nor a whole number: named by content"
+        )
+    return notes
 
 
 def local_file(source: str) -> Path | None:
@@ -151,111 +197,66 @@ def _first_rows(rows: Iterator[Row]) -> list[Row]:
     return first
 
 
-def _detect(source: str, first: list[Row]) -> str:
+def _whole(
+    rows: Iterator[Row], first: list[Row], settings: ReadSettings
+) -> tuple[Iterator[Row], list[Row], str]:
+    """The rows with the first ones in front, the first ones, and a note.
+
+    A file that is one object and no row is unwrapped.
+    """
+    second = next(rows, None) if len(first) == 1 else None
+    value = first[0].value if first else None
+    if second is None and len(first) == 1 and isinstance(value, Mapping) and not _is_row(value, settings):
+        inside = unwrapped(value, settings.split)
+        if inside is not None:
+            held = [Row(line, item) for line, item in enumerate(inside[0], start=1)]
+            return iter(held), held[:DETECT_ROWS], inside[1]
+    rest = rows if second is None else itertools.chain([second], rows)
+    return itertools.chain(first, rest), first, ""
+
+
+def _is_row(value: Mapping[str, Any], settings: ReadSettings) -> bool:
+    given = [
+        column for name, column in settings.columns if name in ("messages", "prompt", "response") and column
+    ]
+    return is_row(value) or bool(given and all(column in value for column in given))
+
+
+def _find(source: str, first: list[Row], settings: ReadSettings) -> Found:
+    """Raises: PoolError when no row is an object, or the names of the columns tell nothing."""
     objects = [row.value for row in first if isinstance(row.value, Mapping)]
-    votes = Counter(name for name in map(detect, objects) if name)
-    if votes:
-        return votes.most_common(1)[0][0]
-    if not objects:
-        why = f"; line {first[0].line}: {first[0].error or 'not an object'}" if first else ""
-        raise PoolError(
-            f"no row could be read from {source}: {len(first)} broken{why}. "
-            "Expected a JSON array, one JSON object per line, or Parquet"
-        )
-    keys = ", ".join(dict.fromkeys(str(key) for value in objects for key in value))
-    known = "; ".join(f"{name} ({', '.join(needed)})" for name, needed in NEEDED.items())
-    raise PoolError(f"unknown format in {source}: its rows have the keys {keys[:300]}; known: {known}")
+    if objects:
+        return find_columns(source, settings.format, settings.columns, objects)
+    why = f"; line {first[0].line}: {first[0].error or 'not an object'}" if first else ""
+    if NOT_UTF8 in why:
+        why += " (save the file as UTF-8)"
+    raise PoolError(
+        f"no row could be read from {source}: {len(first)} broken{why}. "
+        "Expected a JSON array, one JSON object per line, CSV, TSV or Parquet"
+    )
 
 
-class _Builder:
-    """Arrow columns of a pool, filled row by row."""
-
-    def __init__(self, default_source: str):
-        self.default_source = default_source
-        self.copies: dict[str, int] = {}
-        self.lines: list[int] = []
-        self.renamed = 0
-        self.batches: list[pa.RecordBatch] = []
-        self._clear()
-
-    def _clear(self) -> None:
-        self.ids: list[str] = []
-        self.sources: list[str] = []
-        self.inputs: list[str] = []
-        self.roles: list[str] = []
-        self.contents: list[str] = []
-        self.offsets = [0]
-
-    @property
-    def count(self) -> int:
-        return len(self.lines)
-
-    def add(self, row: Row, parsed: Parsed, id: str) -> None:
-        source = row.value.get("source")
-        named = isinstance(source, str) and source and encodable(source)
-        self.ids.append(self._unique(id))
-        self.sources.append(source if named else self.default_source)
-        self.inputs.append(parsed.input)
-        for role, content in parsed.turns:
-            self.roles.append(role)
-            self.contents.append(content)
-        self.offsets.append(len(self.roles))
-        self.lines.append(row.line)
-        if len(self.ids) == BATCH_ROWS:
-            self._flush()
-
-    def _unique(self, id: str) -> str:
-        name = id
-        while name in self.copies:
-            self.copies[id] += 1
-            name = f"{id}#{self.copies[id]}"
-        self.renamed += name != id
-        self.copies[name] = 1
-        return name
-
-    def _flush(self) -> None:
-        struct = POOL_SCHEMA.field("messages").type.value_type
-        columns = [pa.array(self.roles), pa.array(self.contents)]
-        turns = pa.StructArray.from_arrays(columns, fields=list(struct))
-        messages = pa.ListArray.from_arrays(pa.array(self.offsets, pa.int32()), turns)
-        columns = [pa.array(self.ids), pa.array(self.sources), pa.array(self.inputs), messages]
-        self.batches.append(pa.record_batch(columns, schema=POOL_SCHEMA))
-        self._clear()
-
-    def pool(self) -> Pool:
-        if self.ids:
-            self._flush()
-        return Pool(pa.Table.from_batches(self.batches, schema=POOL_SCHEMA))
-
-
-def _fill(builder: _Builder, rows: Iterable[Row], format: str) -> list[Dropped]:
-    parse = PARSERS[format]
+def _fill(builder: PoolBuilder, rows: Iterable[Row], found: Found, unread: Unread) -> list[Dropped]:
     dropped = []
     for row in rows:
-        id = None
         try:
             value = _object(row)
-            id = given_id(value) or None
-            parsed = parse(value)
-            builder.add(row, parsed, id or _content_id(parsed))
+            unread.see(value)
+            builder.add(row, parse(value, found.columns), unread.carried(value))
         except BadRowError as bad:
             detail = bad.detail.encode("utf-8", "replace").decode()
-            dropped.append(Dropped(line=row.line, id=id, reason=bad.reason, detail=detail))
+            id = id_text(row.value.get(found.columns.id)) if isinstance(row.value, Mapping) else None
+            dropped.append(Dropped(line=row.line, id=id or None, reason=bad.reason, detail=detail))
     return dropped
 
 
 def _object(row: Row) -> Mapping[str, Any]:
     if row.error is not None:
-        raise BadRowError("broken_json", row.error)
+        table = row.error.startswith(("CSV: ", "Parquet: "))
+        raise BadRowError("broken_row" if table else "broken_json", row.error)
     if not isinstance(row.value, Mapping):
         raise BadRowError("not_an_object", f"found {type(row.value).__name__}")
     return row.value
-
-
-def _content_id(parsed: Parsed) -> str:
-    return content_id(
-        Message.model_construct(role=cast(Role, role), content=text) for role, text in parsed.turns
-    )
 
 
 def _check(source: str, good: int, dropped: list[Dropped], settings: ReadSettings) -> None:

@@ -28,7 +28,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
 from tacos.errors import ConfigError, TacosError, nearest
@@ -84,13 +84,23 @@ class Encoded:
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], max_length: int) -> Encoded:
-    """A conversation as ids and assistant mask, cut at `max_length` tokens.
+    """A conversation as ids and assistant mask, cut at `max_length` tokens. Turns of weight 0 are not supervised.
 
     Raises: TacosError when the template refuses the conversation, or rewrites earlier turns, so that no exact
     mask exists.
     """
     ids, mask = tokenize(tokenizer, *render_spans(tokenizer, messages))
+    mask = weighed(mask, [message.weight for message in messages if message.role == "assistant"])
     return Encoded(ids[:max_length], mask[:max_length], len(ids) > max_length)
+
+
+def weighed(mask: list[int], weights: Sequence[int]) -> list[int]:
+    """The mask without the turns of weight 0. Each turn is one run of ones, as the user speaks between two."""
+    if all(weights):
+        return mask
+    turns = iter(weights)
+    runs = [(next(turns) if said else 0, len(list(run))) for said, run in groupby(mask)]
+    return [weight for weight, length in runs for _ in range(length)]
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,19 @@ from tacos.store.files import read_jsonl, write_jsonl
 from tacos.store.fingerprint import file_digest
 from tacos.types import Pool, Question, Truth, make_sample
 
+log = logging.getLogger(__name__)
 BUILTIN = "builtin"
+VERSION = 2
+"""Of the stage; what it writes changed with it."""
 
 
 def load_stage(settings: PoolSettings) -> Stage:
     """Raises: PoolError when a named file is missing and could not be a hub id either."""
     if settings.source == BUILTIN:
         identity: dict[str, Any] = {"builtin": settings.builtin, "dedup": settings.dedup}
-        return Stage("load", lambda job: _load_builtin(job, settings), identity)
+        return Stage("load", lambda job: _load_builtin(job, settings), identity, version=VERSION)
     identity = settings.model_dump(exclude={"source", "builtin", "questions"}) | _content(settings)
-    return Stage("load", lambda job: _load_file(job, settings), identity)
+    return Stage("load", lambda job: _load_file(job, settings), identity, version=VERSION)
 
 
 def _content(settings: PoolSettings) -> dict[str, str]:
@@ -52,8 +56,11 @@ def _load_builtin(job: Job, settings: PoolSettings) -> Outcome:
 
 def _load_file(job: Job, settings: PoolSettings) -> Outcome:
     questions = read_questions(Path(settings.questions)) if settings.questions else []
+    read = read_pool(settings.source, settings.read)
+    for note in read.notes:
+        log.warning("%s: %s", settings.source, note)
     prepared = prepare(
-        read_pool(settings.source, settings.read),
+        read,
         settings.dedup,
         questions,
         settings.holdout,
@@ -71,7 +78,11 @@ def _write(job: Job, prepared: Prepared) -> Outcome:
         rows_in=prepared.read,
         rows_out=len(prepared.pool),
         rows_failed=len(prepared.dropped),
-        metrics={"dropped": prepared.reasons, "questions": len(prepared.questions)},
+        metrics={
+            "dropped": prepared.reasons,
+            "questions": len(prepared.questions),
+            "notes": list(prepared.notes),
+        },
     )
 
 

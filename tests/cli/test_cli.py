@@ -52,6 +52,16 @@ def test_select_writes_the_rows_and_reports_by_contract() -> None:
     assert (Path(found["run_dir"]) / "artifacts" / "select" / "selection.jsonl").exists()
 
 
+@pytest.mark.parametrize(
+    "name", ["\U0001f600.jsonl", "名前 #1: x.jsonl", "a=b.jsonl", "[x].jsonl", "null", "e\u0301.jsonl"]
+)
+def test_a_file_may_have_any_name(name: str) -> None:
+    Path("pool.jsonl").rename(name)
+    found = last_json(tacos("select", name, "--method", "full", "--out", f"o{name}", "--json"))
+    assert (found["selected"], found["out"]) == (24, f"o{name}")
+    assert len(Path(f"o{name}").read_text(encoding="utf-8").splitlines()) == 24
+
+
 def test_logs_stay_off_stdout() -> None:
     result = tacos("select", "pool.jsonl", "--method", "longest", "--budget", "5", "--out", "o.jsonl")
     assert result.stdout.startswith("longest selected 5 of 24 rows")

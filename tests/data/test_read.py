@@ -105,6 +105,29 @@ def test_ids_are_kept_or_named_by_content(tmp_path):
     assert result.pool.ids[1] == again.pool.ids[0] and len(again.pool.ids[0]) == 16
 
 
+@pytest.mark.parametrize("id", [1.0, "1", 1])
+def test_a_whole_number_that_became_a_float_is_the_id(tmp_path, id):
+    assert read_pool(write(tmp_path, [{"id": id, **ALPACA[0]}])).pool.ids == ["1"]
+
+
+@pytest.mark.parametrize("id", [1.5, True, [7], {"a": 1}, "\ud800"])
+def test_an_id_that_can_be_none_is_replaced_and_counted(tmp_path, id):
+    result = whole(read_pool(write(tmp_path, [{"id": id, **ALPACA[0]}, {"id": "x", **ALPACA[1]}])))
+    assert result.pool.ids == [read_pool(write(tmp_path, ALPACA[:1])).pool.ids[0], "x"]
+    assert result.replaced == 1
+    assert result.notes == ("1 rows had an id that is neither text nor a whole number: named by content",)
+
+
+def test_what_pandas_makes_of_missing_values_is_missing(tmp_path):
+    rows = [{"id": float("nan"), **ALPACA[1], "input": float("nan")}, {"id": 3.0, **ALPACA[0]}]
+    for container in ("jsonl", "json", "parquet"):
+        if container == "parquet":  # which has NaN in numbers only
+            rows[0]["input"] = None
+        result = whole(read_pool(write(tmp_path, rows, container)))
+        assert result.pool.ids[1] == "3" and not result.dropped and result.replaced == 0
+        assert result.pool[0].prompt == "Name a colour."
+
+
 def test_an_id_that_comes_back_gets_a_suffix_and_is_counted(tmp_path):
     rows = [{"id": id_, **ALPACA[0]} for id_ in ("x", "x", "x#2", "x")]
     result = whole(read_pool(write(tmp_path, rows)))
@@ -133,7 +156,6 @@ def chat(*pairs: tuple[str, object]) -> dict:
         ({"instruction": "x", "output": None}, "missing_field"),
         ({"instruction": "x", "output": 3}, "wrong_type"),
         ({"instruction": "x", "input": [], "output": "y"}, "wrong_type"),
-        ({"id": 1.5, "instruction": "x", "output": "y"}, "wrong_type"),
         ({"instruction": " \n", "output": "y"}, "empty_prompt"),
         ({"instruction": "x", "output": " \t\n"}, "empty_response"),
         ('{"instruction": "x", "output": "\\ud800"}', "bad_unicode"),
@@ -168,6 +190,82 @@ def test_a_bad_chat_row_is_dropped_by_line_and_reason(tmp_path, row, reason):
     assert [(d.line, d.reason) for d in result.dropped] == [(2, reason)]
 
 
+@pytest.mark.parametrize(
+    ("turn", "reason", "detail"),
+    [
+        (
+            {"role": "assistant", "content": None, "tool_calls": [{"id": 1}]},
+            "missing_field",
+            "only tool_calls",
+        ),
+        ({"role": "tool", "content": "7"}, "bad_roles", "unknown role 'tool'"),
+        ({"role": "assistant", "content": [{"type": "image_url"}]}, "not_text", "'image_url'"),
+        ({"role": "assistant", "content": "y", "weight": 0}, "nothing_supervised", "weight 0"),
+    ],
+)
+def test_what_is_not_supported_in_a_turn_is_named(tmp_path, turn, reason, detail):
+    row = {"messages": [{"role": "user", "content": "x"}, turn]}
+    (dropped,) = whole(read_pool(write(tmp_path, [*MESSAGES, row]))).dropped
+    assert dropped.reason == reason and detail in dropped.detail
+
+
+def test_content_in_text_parts_is_joined(tmp_path):
+    parts = [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]
+    row = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": parts}]}
+    assert turns(read_pool(write(tmp_path, [row])).pool[0]) == CHAT[:2]
+
+
+@pytest.mark.parametrize("row", [ALPACA[0], PROMPTS[0], PROMPTS[1], MESSAGES[0], SHAREGPT[0]])
+def test_system_and_history_stand_before_the_rest_in_every_format(tmp_path, row):
+    without = turns(read_pool(write(tmp_path, [row])).pool[0])
+    before = [
+        ("system", "Be brief."),
+        ("user", "One?"),
+        ("assistant", "1."),
+        ("user", "Two?"),
+        ("assistant", "2."),
+    ]
+    pairs = [["One?", "1."], ["Two?", "2."]]
+    messages = [{"role": role, "content": text} for role, text in before[1:]]
+    for history in (pairs, messages, json.dumps(pairs)):
+        full = {"system": "Be brief.", "history": history, **row}
+        result = read_pool(write(tmp_path, [full]))
+        assert turns(result.pool[0]) == before + without and not result.notes
+    assert turns(read_pool(write(tmp_path, [{**row, "system": "", "history": []}])).pool[0]) == without
+    assert turns(read_pool(write(tmp_path, [{**row, "system": None, "history": None}])).pool[0]) == without
+
+
+def test_a_broken_history_costs_its_row_and_says_so(tmp_path):
+    for history in ("One?", [["One?"]], [["One?", 3]]):
+        (dropped,) = read_pool(write(tmp_path, [ALPACA[0], {**ALPACA[1], "history": history}])).dropped
+        assert dropped.reason == "wrong_type" and dropped.detail.startswith("history")
+
+
+def test_two_system_prompts_that_differ_are_none(tmp_path):
+    row = chat(("system", "Be kind."), *CHAT[:2])
+    pool = read_pool(write(tmp_path, [{**row, "system": "Be kind."}, row])).pool
+    assert [turns(sample)[0] for sample in pool] == [("system", "Be kind.")] * 2 and len(
+        pool[0].messages
+    ) == 3
+    (dropped,) = read_pool(write(tmp_path, [row, {**row, "system": "Be rude."}])).dropped
+    assert dropped.detail == "2 system prompts that differ"
+
+
+@pytest.mark.parametrize(
+    "zero", [{"weight": 0}, {"weight": 0.0}, {"train": False}, {"loss": False}, {"loss_weight": 0}]
+)
+@pytest.mark.parametrize("keys", [("role", "content", "messages"), ("from", "value", "conversations")])
+def test_turns_of_weight_0_are_context_only(tmp_path, zero, keys):
+    role, content, name = keys
+    rounds = [{role: r, content: c} for r, c in CHAT]
+    rounds[1] |= zero
+    rounds[3] |= dict.fromkeys(zero, 1)
+    result = read_pool(write(tmp_path, [{name: rounds}]))
+    assert [m.weight for m in result.pool[0].messages] == [1, 0, 1, 1] and not result.notes
+    result.pool.write(tmp_path / "pool.parquet")
+    assert [m.weight for m in Pool.read(tmp_path / "pool.parquet")[0].messages] == [1, 0, 1, 1]
+
+
 def test_system_turns(tmp_path):
     rows = [
         chat(("system", "Be kind."), *CHAT[:2]),
@@ -180,10 +278,16 @@ def test_system_turns(tmp_path):
     assert turns(pool[2]) == [("system", "Be brief."), *CHAT]
 
 
-def test_text_is_cleaned(tmp_path):
-    row = {"instruction": " cafe\u0301\r\nx ", "input": "<noinput>", "output": " y\r"}
+def test_training_text_is_not_edited(tmp_path):
+    row = {"instruction": " cafe\u0301\r\nx ", "input": "<noinput>", "output": "    y\r\n\n"}
     sample = read_pool(write(tmp_path, [row])).pool[0]
-    assert (sample.prompt, sample.input, sample.response) == ("caf\u00e9\nx", "", "y")
+    assert (sample.prompt, sample.input, sample.response) == (row["instruction"], "", row["output"])
+    code = {"prompt": "def f():\n", "completion": "    return 1\n"}
+    sample = read_pool(write(tmp_path, [code])).pool[0]
+    assert turns(sample) == [("user", "def f():\n"), ("assistant", "    return 1\n")]
+    spaced = {"instruction": "x\n", "input": "  y\n", "output": "z"}
+    sample = read_pool(write(tmp_path, [spaced])).pool[0]
+    assert (sample.prompt, sample.input, sample.instruction) == ("x\n\n\n  y\n", "  y\n", "x")
 
 
 def test_bytes_that_are_not_utf8_cost_their_row_only(tmp_path):

@@ -108,6 +108,16 @@ def test_every_assistant_turn_is_supervised(tokenizer):
     assert supervised(tokenizer, encoded) == " Hello you.<|end|> So long.<|end|>"
 
 
+def test_a_turn_of_weight_0_is_read_and_not_supervised(tokenizer):
+    every = encode(tokenizer, [HI, HELLO, BYE, SO_LONG], 100)
+    first_out = [HI, HELLO.model_copy(update={"weight": 0}), BYE, SO_LONG]
+    encoded = encode(tokenizer, first_out, 100)
+    assert encoded.ids == every.ids
+    assert supervised(tokenizer, encoded) == " So long.<|end|>"
+    last_out = [HI, HELLO, BYE, SO_LONG.model_copy(update={"weight": 0})]
+    assert supervised(tokenizer, encode(tokenizer, last_out, 100)) == " Hello you.<|end|>"
+
+
 def test_prompt_is_a_prefix_of_the_conversation(tokenizer):
     prompt = prompt_ids(tokenizer, [HI, HELLO, BYE])
     encoded = encode(tokenizer, [HI, HELLO, BYE, SO_LONG], 100)

@@ -98,8 +98,8 @@ def test_embedded_parts_are_named(results: Results) -> None:
 
 def test_the_truth_stays_out_of_what_selectors_see(finished: Path) -> None:
     pool = Pool.read(next((finished / "artifacts" / "load").glob("*/pool.parquet")))
-    assert set(pool.table.column_names) == {"id", "source", "input", "messages"}
-    assert len({s.source for s in pool}) == 1
+    assert set(pool.table.column_names) == {"id", "source", "input", "messages", "extra"}
+    assert len({s.source for s in pool}) == 1 and not any(s.extra for s in pool)
 
 
 def test_the_run_folder_leads_to_every_file(finished: Path, results: Results) -> None:

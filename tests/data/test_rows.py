@@ -1,0 +1,170 @@
+"""Files of rows: every container and compression, nothing passed over, and errors that say what the file is."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import lzma
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tacos.data.read import read_pool
+from tacos.data.rows import Row, read_rows
+from tacos.errors import PoolError
+
+ROWS = [{"instruction": f"Question {i}?", "output": f"R\u00e9ponse {i}."} for i in range(4)]
+LINES = "\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS)
+ARRAY = json.dumps(ROWS, ensure_ascii=False, indent=1)
+CSV = "instruction,output\n" + "".join(f"{r['instruction']},{r['output']}\n" for r in ROWS)
+
+
+def file(folder: Path, content: str | bytes, name: str = "pool.jsonl") -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def values(path: Path) -> list:
+    rows = list(read_rows(path))
+    assert all(row.error is None for row in rows)
+    return [row.value for row in rows]
+
+
+def packed(content: bytes, how: str, folder: Path) -> bytes:
+    if how in ("zstd", "lz4"):
+        path = folder / "packed"
+        with pa.CompressedOutputStream(str(path), how) as stream:
+            stream.write(content)
+        return path.read_bytes()
+    return {"gzip": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[how](content)
+
+
+@pytest.mark.parametrize("how", ["gzip", "bz2", "xz", "zstd", "lz4"])
+@pytest.mark.parametrize("content", [LINES, ARRAY])
+def test_every_compression_whatever_the_name(tmp_path, how, content):
+    assert values(file(tmp_path, packed(content.encode(), how, tmp_path), "pool.json")) == ROWS
+
+
+@pytest.mark.parametrize("how", ["gzip", "zstd"])
+def test_compressed_tables(tmp_path, how):
+    assert values(file(tmp_path, packed(CSV.encode(), how, tmp_path), "pool.csv.gz")) == ROWS
+    pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "p.parquet")
+    content = packed((tmp_path / "p.parquet").read_bytes(), how, tmp_path)
+    assert values(file(tmp_path, content, "p.parquet.zst")) == ROWS
+
+
+def test_several_packed_parts_are_all_read(tmp_path):
+    both = [packed(f"{LINES}\n".encode(), how, tmp_path) * 2 for how in ("gzip", "bz2", "xz", "zstd")]
+    assert [values(file(tmp_path, content)) for content in both] == [ROWS * 2] * 4
+
+
+@pytest.mark.parametrize("name", ["pool.jsonl", "pool.ndjson", "pool.json", "pool"])
+@pytest.mark.parametrize("content", [ARRAY, json.dumps(ROWS), "\n\n" + ARRAY + "\n\n", "\ufeff" + ARRAY])
+def test_an_array_is_an_array_whatever_its_name(tmp_path, name, content):
+    assert values(file(tmp_path, content, name)) == ROWS
+
+
+def test_everything_after_an_array_is_read_or_named(tmp_path):
+    for rest in (ARRAY, json.dumps(ROWS), LINES, "\n".join(json.dumps(row, indent=1) for row in ROWS)):
+        assert values(file(tmp_path, f"{ARRAY}\n{rest}")) == ROWS * 2
+    with pytest.raises(PoolError, match=r"at line 19: data after the closing bracket: '\"more\"'"):
+        list(read_rows(file(tmp_path, f'{ARRAY}\n"more"')))
+    with pytest.raises(PoolError, match="data after the closing bracket: ']'"):
+        list(read_rows(file(tmp_path, f"{ARRAY}]")))
+
+
+def test_objects_laid_out_over_several_lines_are_rows(tmp_path):
+    rows = list(read_rows(file(tmp_path, "\n".join(json.dumps(row, indent=1) for row in ROWS))))
+    assert [row.value for row in rows] == ROWS and [row.line for row in rows] == [1, 5, 9, 13]
+
+
+def test_a_torn_first_line_costs_its_row_only(tmp_path):
+    rows = list(read_rows(file(tmp_path, '{"instruction": "x", \n' + LINES)))
+    assert [row.value for row in rows[1:]] == ROWS
+    assert rows[0].line == 1 and rows[0].error
+
+
+@pytest.mark.parametrize("content", [LINES, ARRAY, CSV])
+@pytest.mark.parametrize("encoding", ["latin-1", "gbk", "shift_jis"])
+def test_a_wrong_encoding_is_named_in_every_form(tmp_path, content, encoding):
+    raw = content.replace("\u00e9", {"latin-1": "\u00e9"}.get(encoding, "\u65e5")).encode(encoding)
+    rows = list(read_rows(file(tmp_path, raw, "pool.csv" if content is CSV else "pool.json")))
+    assert [row.error for row in rows] == ["CSV: not UTF-8" if content is CSV else "not UTF-8"] * 4
+    with pytest.raises(PoolError, match="not UTF-8"):
+        read_pool(str(file(tmp_path, raw, "pool.csv" if content is CSV else "pool.json")))
+
+
+def test_only_the_row_with_the_wrong_bytes_is_lost(tmp_path):
+    for content, name in ((LINES, "p.jsonl"), (ARRAY, "p.json"), (CSV, "p.csv")):
+        raw = content.encode().replace("R\u00e9ponse 2".encode(), b"R\xe9ponse 2")
+        rows = list(read_rows(file(tmp_path, raw, name)))
+        assert [row.error is None for row in rows] == [True, True, False, True]
+        assert rows[2].error is not None and rows[2].error.endswith("not UTF-8")
+
+
+def test_parquet_with_bytes_that_are_not_utf8_costs_its_row(tmp_path):
+    texts = pa.array([b"a", b"\xff", b"b"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"output": texts}), tmp_path / "p.parquet")
+    rows = list(read_rows(tmp_path / "p.parquet"))
+    assert [row.error for row in rows] == [None, "Parquet: not UTF-8", None] and rows[2].value == {
+        "output": "b"
+    }
+
+
+@pytest.mark.parametrize("content", [LINES, ARRAY, CSV])
+def test_utf_16_is_read_by_its_mark_and_else_named(tmp_path, content):
+    name = "p.csv" if content is CSV else "p.json"
+    assert values(file(tmp_path, content.encode("utf-16"), name)) == ROWS
+    if content is not CSV:
+        with pytest.raises(PoolError, match="UTF-16: save the file as UTF-8"):
+            list(read_rows(file(tmp_path, content.encode("utf-16-le"), name)))
+
+
+def test_csv_and_its_kin(tmp_path):
+    quoted = 'instruction,output\n"A, b?","line\nline ""x"""\n\nc,d\n'
+    assert list(read_rows(file(tmp_path, quoted, "p.csv"))) == [
+        Row(2, {"instruction": "A, b?", "output": 'line\nline "x"'}),
+        Row(5, {"instruction": "c", "output": "d"}),
+    ]
+    assert values(file(tmp_path, "a;b\n1,5;2\n", "p.CSV")) == [{"a": "1,5", "b": "2"}]
+    assert values(file(tmp_path, "a\tb\n1,5\t2 ; 3\n", "p.tsv")) == [{"a": "1,5", "b": "2 ; 3"}]
+    assert values(file(tmp_path, LINES, "p.csv")) == ROWS
+
+
+def test_a_broken_row_of_a_table_is_counted_as_such(tmp_path):
+    (dropped,) = read_pool(str(file(tmp_path, f"{CSV}lonely\n", "p.csv"))).dropped
+    assert (dropped.line, dropped.reason) == (6, "broken_row")
+
+
+def test_broken_csv_is_named(tmp_path):
+    rows = list(read_rows(file(tmp_path, 'a,b\n1\n"x"y,2\n3,4\n', "p.csv")))
+    assert [(row.line, row.error) for row in rows[:1]] == [(2, "CSV: 1 cells where the header has 2")]
+    assert rows[1].line == 3 and rows[1].error.startswith("CSV: ") and rows[2].value == {"a": "3", "b": "4"}
+    with pytest.raises(PoolError, match="the quote opened at line 3 is never closed"):
+        list(read_rows(file(tmp_path, 'a,b\n1,2\n3,"x\n4,5\n', "p.csv")))
+    with pytest.raises(PoolError, match=r"two columns are named 'a'"):
+        list(read_rows(file(tmp_path, "a,a\n1,2\n", "p.csv")))
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"PK\x03\x04xx", "zip archive"),
+        (b"ARROW1\0\0", "Arrow file"),
+        (b"x" * 257 + b"ustar\0", "tar archive"),
+    ],
+)
+def test_what_is_no_file_of_rows_is_named(tmp_path, content, what):
+    with pytest.raises(PoolError, match=what):
+        list(read_rows(file(tmp_path, content)))
+
+
+@pytest.mark.parametrize("how", ["gzip", "bz2", "xz", "zstd"])
+def test_a_torn_archive_is_named(tmp_path, how):
+    content = packed((LINES * 200).encode(), how, tmp_path)
+    with pytest.raises(PoolError, match=r"cannot read .*pool\.jsonl"):
+        list(read_rows(file(tmp_path, content[:-20])))
