@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tacos.data.read import read_rows
+from tacos.data.published import published_rows
 from tacos.data.rows import Row
 from tacos.errors import PoolError
 from tacos.types import Question
@@ -37,7 +37,7 @@ def read_questions(path: Path) -> list[Question]:
     """
     questions: list[Question] = []
     lines: dict[str, int] = {}
-    for row in read_rows(existing(path)):
+    for row in published_rows(existing(path)):
         where = f"{path} line {row.line}"
         question = _question(row, len(questions) + 1, where)
         if question.id in lines:

@@ -22,6 +22,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterable
+from typing import TypeVar
 
 import regex
 
@@ -56,6 +57,8 @@ _PHRASE_WORD = regex.compile(
 )
 _SPACELESS_RUN = regex.compile(rf"(?:{_CHARACTER})+")
 
+_HALF = re.compile("[\ud800-\udfff]")
+T = TypeVar("T")
 TRAILING = (
     " .,;:!?…\"'`*)]}\u201d\u2019\u00bb"
     "\u3002\uff0e\uff01\uff1f\uff0c\u3001\uff1b\uff1a\u300d\u300f\uff09\u3011\u300b\u3009"  # Chinese, Japanese
@@ -196,3 +199,14 @@ def exact_match(reply: str, answer: str) -> bool:
     if is_spaceless(wanted):
         return True
     return not (_NUMBER_BEFORE if wanted[0].isdigit() else _WORD_BEFORE).search(before)
+
+
+def whole_characters(value: T) -> T:
+    """A text, or any JSON value, as UTF-8 can hold it: half an emoji, cut off by a limit, becomes U+FFFD."""
+    if isinstance(value, str):
+        return value if value.isascii() else _HALF.sub("\ufffd", value)  # type: ignore[return-value]
+    if isinstance(value, list):
+        return [whole_characters(item) for item in value]  # type: ignore[return-value]
+    if isinstance(value, dict):
+        return {whole_characters(key): whole_characters(item) for key, item in value.items()}  # type: ignore[return-value]
+    return value

@@ -23,7 +23,7 @@ import numpy as np
 from eval.alpaca_eval.l1_logistic import Floats
 from eval.alpaca_eval.length_control import GAMED_WEIGHT, Rows
 from eval.assets import Assets
-from eval.json_rows import read_text, whole_rows
+from tacos.data.published import published_rows
 from tacos.errors import TacosError
 
 DRAW = 1.5
@@ -215,7 +215,7 @@ def _read_rows(path: Path) -> tuple[list[Any], list[str]]:
     """(rows, problems). Raises: TacosError for a file that is absent."""
     rows: list[Any] = []
     problems: list[str] = []
-    for line, value, error in whole_rows(read_text(path)):
+    for line, value, error in published_rows(path):
         if error is None:
             rows.append(value)
         else:

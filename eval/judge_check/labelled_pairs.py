@@ -17,7 +17,7 @@ from pydantic import Field
 
 from eval.pairwise.five_sets import BadRow
 from tacos.answering.judge import Comparison
-from tacos.data.rows import read_rows
+from tacos.data.published import published_rows
 from tacos.errors import TacosError
 from tacos.types import Record
 
@@ -90,7 +90,7 @@ def read_labelled_pairs(path: Path) -> LabelledPairs:
     bad: list[BadRow] = []
     duplicate = 0
     labels: set[Any] = set()
-    for line, value, error in read_rows(path):
+    for line, value, error in published_rows(path):
         pair = _pair(line, value) if error is None else f"broken or cut off: {error}"
         if isinstance(pair, str):
             bad.append(BadRow(line=line, reason=pair))

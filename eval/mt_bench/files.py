@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, TypeGuard, TypeVar
 
 from eval.verdicts import HIGH, LOW, Choice, Parser, Preference, Rating, read_choice, read_rating
-from tacos.data.rows import read_rows
+from tacos.data.published import published_rows
 from tacos.errors import TacosError
 from tacos.llm.base import CUT
 from tacos.types import Record
@@ -123,7 +123,7 @@ def _read(path: Path, parse: Callable[[dict[str, Any], str], T]) -> Contents[T]:
     problems: list[Problem] = []
     if not path.is_file():
         raise TacosError(f"no file {path}: give the path of a JSONL file in FastChat's format")
-    for row in read_rows(path):
+    for row in published_rows(path):
         where = f"{path} line {row.line}"
         try:
             if row.error is not None:

@@ -28,7 +28,7 @@ from pydantic import ValidationError
 from eval.mt_bench.files import PairJudgment
 from eval.mt_bench.pairs import Lengths
 from eval.mt_bench.score import NEED_REFERENCE
-from tacos.data.rows import read_rows
+from tacos.data.published import published_rows
 from tacos.errors import ConfigError
 from tacos.types import Record
 
@@ -51,7 +51,7 @@ def read_prompts(path: Path) -> dict[str, JudgePrompt]:
     prompts: dict[str, JudgePrompt] = {}
     if not path.is_file():
         raise ConfigError(f"no judge prompts {path}: give FastChat's judge_prompts.jsonl")
-    for row in read_rows(path):
+    for row in published_rows(path):
         try:
             wanted = {key: row.value[key] for key in JudgePrompt.model_fields}
             prompt = JudgePrompt.model_validate(wanted)

@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from tacos.data.rows import read_rows
+from tacos.data.published import published_rows
 from tacos.errors import TacosError, nearest
 from tacos.types import Question, Record
 
@@ -174,7 +174,7 @@ def read_outputs(path: Path, model: str | None = None) -> OutputFile:
     """
     rows: list[OutputRow] = []
     bad: list[BadRow] = []
-    for line, value, error in read_rows(path):
+    for line, value, error in published_rows(path):
         found = _output(line, value) if error is None else error
         if isinstance(found, OutputRow):
             rows.append(found)

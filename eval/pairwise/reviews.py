@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from eval.json_rows import DECODER, read_text, whole_rows
 from eval.pairwise.five_sets import SETS, BadRow, known_set, question_text, row_id
 from tacos.answering.judge import Verdict
 from tacos.answering.orders import Judged, Rule, Unparsed, combine
+from tacos.data.published import DECODER, read_text, whole_rows
 from tacos.errors import TacosError
 from tacos.store.files import write_json
 from tacos.types import Record

@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from tacos.data.rows import Row, read_rows
+from tacos.data.published import published_rows
+from tacos.data.rows import Row
 from tacos.types import Answer, Record
 
 Style = Literal["answers", "fastchat"]
@@ -55,7 +56,7 @@ def read_answers(path: Path) -> AnswersRead:
     answers: dict[tuple[str, str], Answer] = {}
     bad: list[str] = []
     duplicates = 0
-    for row in read_rows(path):
+    for row in published_rows(path):
         try:
             answer = parse_answer(row).answer
         except BAD_ROW as error:

@@ -22,11 +22,11 @@ from dataclasses import dataclass
 
 from tacos.answering.candidate import Candidate
 from tacos.errors import TacosError
-from tacos.llm.backend import clean_text
 from tacos.llm.base import Request
 from tacos.llm.client import complete
 from tacos.progress import track
 from tacos.store.fingerprint import fingerprint
+from tacos.text import whole_characters
 from tacos.types import Answer, Message, Question
 
 
@@ -90,7 +90,7 @@ def _ask_block(
             if completion.text is None:
                 errors[i] = f"turn {turn + 1}: {completion.error or 'no reply'}"
             else:
-                replies[i].append(clean_text(completion.text).strip())
+                replies[i].append(whole_characters(completion.text).strip())
     return [Replied(i, tuple(replies[i]), errors.get(i)) for i in block]
 
 

@@ -80,6 +80,7 @@ class Candidate:
                 temperature=temperature, top_p=self.settings.top_p, max_tokens=self.settings.max_new_tokens
             ),
             repeat=seed if temperature > 0 else 0,
+            may_be_cut=True,
         )
 
     def count_again(self, requests: Sequence[Request]) -> None:

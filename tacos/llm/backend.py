@@ -8,7 +8,6 @@ can be stored the moment it is there.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Protocol, TypeVar
 
@@ -76,11 +75,3 @@ def count_tokens(text: str) -> int:
 def prompt_tokens(request: Request) -> int:
     """Rough tokens of the whole prompt."""
     return sum(count_tokens(message.content) + 4 for message in request.messages)  # 4: the role markers
-
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-def clean_text(text: str) -> str:
-    """`text` as UTF-8 can hold it: half an emoji, cut off by a token limit, becomes U+FFFD."""
-    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)

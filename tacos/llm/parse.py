@@ -14,8 +14,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from tacos.llm.backend import clean_text
 from tacos.llm.verdict import SCALE, the_verdict, undecided
+from tacos.text import whole_characters
 from tacos.types import Record
 
 MAX_OPENERS = 5000
@@ -201,8 +201,8 @@ def _tag(item: Any) -> Tag | None:
     name, why = fields.get("tag"), fields.get("explanation")
     if not isinstance(name, str) or not name.strip():
         return None
-    reason = clean_text(why).strip() if isinstance(why, str) else ""
-    return Tag(tag=clean_text(name).strip(), explanation=reason)
+    reason = whole_characters(why).strip() if isinstance(why, str) else ""
+    return Tag(tag=whole_characters(name).strip(), explanation=reason)
 
 
 def _json_spans(text: str) -> Iterator[_Span]:

@@ -13,6 +13,7 @@ and gpt-oss are known.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 _NAMES = r"(?:think|thinking|thought|thoughts|reasoning|reflection|scratchpad|analysis|seed:think)"
@@ -29,6 +30,12 @@ _MARK = re.compile(rf"(?<![{_QUOTES}\w])(?P<open>{_OPEN})(?!`)|(?P<close>{_CLOSE
 _FIRST = re.compile(r"[<\[◁]")
 _PLAIN_CHANNELS = re.compile(r"\A\s*analysis(?=[A-Z\"'(*]).*assistantfinal", re.DOTALL)
 """gpt-oss where a server drops the special tokens and keeps the words between them."""
+
+
+_SPECIAL = re.compile(r"<[^<>\s]{1,40}>|\[/?(?:THINK|INST|EOS)\]|")
+"""A token that a server's text does not show, such as <|im_end|>."""
+_BLANK = str.maketrans({"\u2581": " ", "\u0120": " ", "\u010a": "\n"})
+"""How vocabularies write white space."""
 
 
 class Spoken(NamedTuple):
@@ -91,3 +98,26 @@ def _ends_all_before(text: str, mark: re.Match[str]) -> bool:
 
 def _begins_line(text: str, at: int) -> bool:
     return not text[text.rfind("\n", 0, at) + 1 : at].strip()
+
+
+def answer_start(tokens: Sequence[str], reply: str) -> int | None:
+    """The place of the answer's first word among the tokens of a whole reply; None where they are not its tokens.
+
+    The answer stands behind any reasoning, which a server may have taken out of `reply`, so it is looked for from the
+    end. White space, marks such as "**" and special tokens at the end are passed over.
+
+    ["Okay", ".", "\\n\\n", "**", "A", "**", "<|im_end|>"], "**A**"  ->  4
+    """
+    wanted, end = spoken(reply).text.strip(), len(tokens)
+    while (
+        end and _SPECIAL.fullmatch(last := tokens[end - 1].strip()) and not (last and wanted.endswith(last))
+    ):
+        end -= 1
+    tail = ""
+    for start in range(end - 1, -1, -1):
+        tail = tokens[start].translate(_BLANK) + tail
+        if len(tail.strip()) >= len(wanted):
+            if not wanted or tail.strip() != wanted:
+                return None
+            return next((i for i in range(start, end) if any(map(str.isalnum, tokens[i]))), start)
+    return None

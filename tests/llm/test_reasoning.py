@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tacos.llm.reasoning import answered, spoken
+from tacos.llm.reasoning import answer_start, answered, spoken
 
 
 @pytest.mark.parametrize(
@@ -85,3 +85,26 @@ def test_nothing_of_a_closed_block_is_said(thought: str, said: str) -> None:
 def test_any_text_is_told_apart(reply: str) -> None:
     for found in (spoken(reply), answered(reply)):
         assert found.reasoned or found.text == reply
+
+
+@pytest.mark.parametrize(
+    ("tokens", "answer", "start"),
+    [
+        (["A"], "A", 0),
+        ([" A"], "A", 0),
+        (["\u2581A"], "A", 0),
+        (["A", "<|im_end|>"], "A", 0),
+        (["A", ""], "A", 0),
+        (["Okay", ".", "\n\n", "A", "\n"], "A", 3),
+        (["The", " answer", " is", " B"], "The answer is B", 0),
+        (["The", " answer", " is", " B"], "A", None),
+        (["Okay"], "A", None),
+        ([], "A", None),
+        (["A"], "", None),
+        (["**", "A", "**"], "**A**", 1),
+        (["<think>", "B?", "</think>", "\n\n", "A", "</s>"], "<think>B?</think>\n\nA", 4),
+        (["Hm", "A"], "A", 1),
+    ],
+)
+def test_where_an_answer_begins(tokens: list[str], answer: str, start: int | None) -> None:
+    assert answer_start(tokens, answer) == start

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from tacos.errors import ConfigError, LLMError
 from tacos.llm.backends.engine import release, start_options
+from tacos.llm.backends.vllm import answer_logprobs
 from tacos.llm.base import Request, Sampling
 from tacos.llm.client import build_llm, complete
 from tacos.llm.settings import LLMSettings, VLLMEngine
@@ -149,3 +150,20 @@ def test_room_for_an_adapter_follows_its_rank(tmp_path: Path, rank: int, room: i
 def test_a_folder_without_an_adapter(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is no LoRA adapter"):
         start_options("m", "auto", VLLMEngine(lora=str(tmp_path)))
+
+
+def test_log_probabilities_are_those_of_the_answers_first_token() -> None:
+    def place(*tokens: tuple[int, str, float]) -> dict[int, Any]:
+        return {
+            id_: SimpleNamespace(decoded_token=text, logprob=value, rank=rank)
+            for rank, (id_, text, value) in enumerate(tokens, 1)
+        }
+
+    thought, verdict = (
+        place((1, "<think>", -0.1), (3, "B", -3.0)),
+        place((2, "A", -0.2), (3, "B", -2.0), (4, "C", -9.0)),
+    )
+    end = place((5, "</think>", -0.1))
+    said = SimpleNamespace(text="<think></think>A", token_ids=[1, 5, 2], logprobs=[thought, end, verdict])
+    assert answer_logprobs(said, 2) == {"A": -0.2, "B": -2.0}
+    assert answer_logprobs(SimpleNamespace(text="A", token_ids=[2], logprobs=None), 2) is None

@@ -11,7 +11,7 @@ import pytest
 
 from tacos.llm.backends.call_errors import CallError, Sender
 from tacos.llm.backends.decode import loads
-from tacos.llm.backends.wire import answer_logprobs, answer_place, read_reply
+from tacos.llm.backends.wire import answer_logprobs, read_reply
 from tacos.llm.base import Completion, Sampling
 from tacos.llm.client import complete
 from tacos.tracking import Ledger
@@ -205,26 +205,6 @@ def test_an_impossible_alternative_is_left_out() -> None:
     body = json.dumps(reply("A", logprobs={"content": [place("A", A=-0.1, C=float("-inf"), D=float("nan"))]}))
     assert "-Infinity" in body
     assert read(body.encode(), top_logprobs=3).logprobs == {"A": -0.1}
-
-
-@pytest.mark.parametrize(
-    ("tokens", "answer", "start"),
-    [
-        (["A"], "A", 0),
-        ([" A"], "A", 0),
-        (["\u2581A"], "A", 0),
-        (["A", "<|im_end|>"], "A", 0),
-        (["A", ""], "A", 0),
-        (["Okay", ".", "\n\n", "A", "\n"], "A", 3),
-        (["The", " answer", " is", " B"], "The answer is B", 0),
-        (["The", " answer", " is", " B"], "A", None),
-        (["Okay"], "A", None),
-        ([], "A", None),
-        (["A"], "", None),
-    ],
-)
-def test_where_an_answer_begins(tokens: list[str], answer: str, start: int | None) -> None:
-    assert answer_place(tokens, answer) == start
 
 
 @pytest.mark.parametrize(

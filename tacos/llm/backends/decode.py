@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from tacos.llm.backend import clean_text
+from tacos.text import whole_characters
 
 _EVENT = re.compile(rb"^data:[ \t]*(.+?)[ \t]*\r?$", re.MULTILINE)
 
@@ -37,17 +37,6 @@ def _lenient(content: bytes) -> Any:
         return whole_characters(json.loads(text, strict=False))
     except RecursionError as error:
         raise ValueError("nested without end") from error
-
-
-def whole_characters(value: Any) -> Any:
-    """`value` with every half of a character as U+FFFD."""
-    if isinstance(value, str):
-        return clean_text(value)
-    if isinstance(value, list):
-        return [whole_characters(item) for item in value]
-    if isinstance(value, dict):
-        return {clean_text(key): whole_characters(item) for key, item in value.items()}
-    return value
 
 
 def _joined(chunks: list[Any]) -> Any:

@@ -15,9 +15,9 @@ from typing import Any
 import orjson
 from yarl import URL
 
-from tacos.llm.backend import clean_text
 from tacos.llm.base import Request
 from tacos.llm.settings import LLMSettings
+from tacos.text import whole_characters
 from tacos.types import Message
 
 
@@ -57,7 +57,7 @@ def _messages(messages: Sequence[Message], fold_system: bool) -> list[dict[str, 
         said = [] if place is None else [turns[place][1]]
         folded = ("user", "\n\n".join([*system, *said]))
         turns = [folded, *turns] if place is None else [*turns[:place], folded, *turns[place + 1 :]]
-    return [{"role": role, "content": clean_text(content)} for role, content in turns]
+    return [{"role": role, "content": whole_characters(content)} for role, content in turns]
 
 
 def call_url(endpoint: str, path: str, settings: LLMSettings) -> URL:

@@ -13,13 +13,13 @@ from itertools import groupby, islice
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from tacos.llm.backend import clean_text
 from tacos.llm.backends.prompts import PromptRow, Prompts, closing_token
 from tacos.llm.backends.sampling import RowSampler
 from tacos.llm.base import Completion, Reply, Request
 from tacos.llm.cache import request_key
 from tacos.llm.settings import LLMSettings
 from tacos.models.local import LocalModel, load_lm
+from tacos.text import whole_characters
 
 if TYPE_CHECKING:
     import torch
@@ -67,13 +67,13 @@ class TransformersBackend:
 
     def _answer(self, batch: list[PromptRow]) -> list[Reply]:
         try:
-            texts = _generate(self._load(), batch, self.model)
+            made_all = _generate(self._load(), batch, self.model)
         except Exception as error:  # out of memory, a kernel's refusal: these rows fail, the rest go on
             reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
             return [Reply(row.index, Completion(error=reason)) for row in batch]
         return [
-            Reply(row.index, Completion(text=text, prompt_tokens=len(row.tokens), completion_tokens=count))
-            for row, (text, count) in zip(batch, texts, strict=True)
+            Reply(row.index, made.model_copy(update={"prompt_tokens": len(row.tokens)}))
+            for row, made in zip(batch, made_all, strict=True)
         ]
 
 
@@ -90,8 +90,8 @@ def _batches(rows: list[PromptRow], size: int) -> Iterator[list[PromptRow]]:
             yield alike[start : start + size]
 
 
-def _generate(lm: LocalModel, batch: list[PromptRow], name: str) -> list[tuple[str, int]]:
-    """(text, generated tokens) per row of a batch that shares sampling and limit."""
+def _generate(lm: LocalModel, batch: list[PromptRow], name: str) -> list[Completion]:
+    """Replies to a batch that shares sampling and limit, without the tokens of their prompts."""
     import torch
     from transformers import LogitsProcessorList
 
@@ -123,12 +123,16 @@ def pad_left(prompts: Sequence[list[int]], pad: int) -> tuple[torch.Tensor, torc
     return torch.tensor(ids), torch.tensor(mask)
 
 
-def _decode(lm: LocalModel, tokens: list[int]) -> tuple[str, int]:
-    """Text and length of a reply up to its end token, which is counted but not shown."""
+def _decode(lm: LocalModel, tokens: list[int]) -> Completion:
+    """A reply up to its end token, which is counted but not shown; cut off where there is none."""
     config: Any = lm.model.generation_config
-    count = next((at + 1 for at, token in enumerate(tokens) if token in config.eos_token_id), len(tokens))
-    text = str(lm.tokenizer.decode(tokens[:count], skip_special_tokens=True))
-    return clean_text(text).strip(), count
+    end = next((at + 1 for at, token in enumerate(tokens) if token in config.eos_token_id), None)
+    text = str(lm.tokenizer.decode(tokens[:end], skip_special_tokens=True))
+    return Completion(
+        text=whole_characters(text).strip(),
+        finish_reason="length" if end is None else "stop",
+        completion_tokens=len(tokens) if end is None else end,
+    )
 
 
 def _seeds(batch: list[PromptRow], name: str) -> list[int]:

@@ -24,13 +24,14 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from tacos.errors import LLMError
-from tacos.llm.backend import clean_text
 from tacos.llm.backends.engine import import_vllm, lent_engine, lora_request, tokenizer_source
 from tacos.llm.backends.prompts import PromptRow, Prompts, closing_token
 from tacos.llm.base import Completion, Reply, Request
 from tacos.llm.cache import request_key
+from tacos.llm.reasoning import answer_start
 from tacos.llm.settings import LLMSettings
 from tacos.models.local import load_tokenizer
+from tacos.text import whole_characters
 
 T = TypeVar("T")
 AHEAD = 2
@@ -176,25 +177,29 @@ def read_output(row: PromptRow, output: Any) -> Reply:
     return Reply(
         row.index,
         Completion(
-            text=clean_text(said.text).strip(),
+            text=whole_characters(said.text).strip(),
+            finish_reason=said.finish_reason,
             prompt_tokens=len(row.tokens),
             completion_tokens=len(said.token_ids),
-            logprobs=None if wanted is None else first_logprobs(said.logprobs, wanted),
+            logprobs=None if wanted is None else answer_logprobs(said, wanted),
         ),
     )
 
 
-def first_logprobs(places: Any, wanted: int) -> dict[str, float] | None:
-    """Token -> log-probability at the reply's first place, the `wanted` likeliest.
+def answer_logprobs(said: Any, wanted: int) -> dict[str, float] | None:
+    """Token -> log-probability at the answer's first place, the `wanted` likeliest.
 
     vLLM adds the token that was drawn when it is none of them; that one is left out.
     """
-    if not places:
+    places = said.logprobs or []
+    drawn = [place.get(token) for place, token in zip(places, said.token_ids, strict=False)]
+    start = answer_start([(entry and entry.decoded_token) or "" for entry in drawn], said.text)
+    if start is None:
         return None
     table: dict[str, float] = {}
-    for entry in sorted(places[0].values(), key=lambda entry: entry.rank):
+    for entry in sorted(places[start].values(), key=lambda entry: entry.rank):
         if entry.rank <= wanted:  # half characters share a text; the likelier comes first
-            table.setdefault(clean_text(entry.decoded_token or ""), float(entry.logprob))
+            table.setdefault(whole_characters(entry.decoded_token or ""), float(entry.logprob))
     return table or None
 
 

@@ -11,8 +11,7 @@ Reasoning that comes beside the text (`reasoning_content`, parts of type "thinki
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
@@ -20,17 +19,13 @@ from tacos.llm.backend import count_tokens, prompt_tokens
 from tacos.llm.backends.call_errors import CallError, Sender, excerpt
 from tacos.llm.backends.decode import loads
 from tacos.llm.base import CUT, Completion, Request
-from tacos.llm.reasoning import spoken
+from tacos.llm.reasoning import answer_start
 
 _FILTERED = frozenset(
     ("content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii", "sensitive")
 )
 _ENDED = frozenset(("stop", "eos", "end_turn"))
 _FAILED = frozenset(("error", "abort", "aborted", "network_error", "insufficient_system_resource"))
-_SPECIAL = re.compile(r"<[^<>\s]{1,40}>|\[/?(?:THINK|INST|EOS)\]|")
-"""A token that a server's text does not show, such as <|im_end|>."""
-_BLANK = str.maketrans({"\u2581": " ", "\u0120": " ", "\u010a": "\n"})
-"""How vocabularies write white space."""
 
 
 def read_reply(body: bytes, request: Request, sender: Sender) -> Completion:
@@ -153,11 +148,9 @@ def answer_logprobs(logprobs: Any, text: str) -> dict[str, float] | None:
     """
     places = logprobs.get("content") if isinstance(logprobs, dict) else None
     places = [place for place in places if isinstance(place, dict)] if isinstance(places, list) else []
-    tokens = [_token(place) for place in places]
-    start = answer_place(tokens, spoken(text).text)
+    start = answer_start([_token(place) for place in places], text)
     if start is None:
         return None
-    start = next((i for i in range(start, len(tokens)) if any(map(str.isalnum, tokens[i]))), start)
     listed = places[start].get("top_logprobs")
     table: dict[str, float] = {}
     for entry in listed if isinstance(listed, list) else ():
@@ -172,28 +165,6 @@ def answer_logprobs(logprobs: Any, text: str) -> dict[str, float] | None:
 def _token(place: Mapping[str, Any]) -> str:
     token = place.get("token")
     return token if isinstance(token, str) else ""
-
-
-def answer_place(tokens: Sequence[str], answer: str) -> int | None:
-    """Where the answer begins among the tokens of a whole reply: their last part that makes up `answer`, white space
-    and special tokens at the end aside. None where no part does.
-
-    ["Okay", ".", "\\n\\n", "A", "<|im_end|>"], "A"  ->  3
-    """
-    wanted = answer.strip()
-    end = len(tokens)
-    while (
-        end
-        and _SPECIAL.fullmatch(tokens[end - 1].strip())
-        and not wanted.endswith(tokens[end - 1].strip() or "\0")
-    ):
-        end -= 1
-    tail = ""
-    for start in range(end - 1, -1, -1):
-        tail = tokens[start].translate(_BLANK) + tail
-        if len(tail.strip()) >= len(wanted):
-            return start if wanted and tail.strip() == wanted else None
-    return None
 
 
 def _tokens(usage: Any, name: str) -> int | None:
