@@ -26,6 +26,7 @@ import ast
 import re
 from typing import Literal, NamedTuple
 
+from tacos.answering.faults import FAILED
 from tacos.llm.reasoning import Spoken, spoken
 from tacos.llm.verdict import SCALE, Number, the_verdict, undecided
 from tacos.types import Record
@@ -34,8 +35,6 @@ Parser = Literal["last", "fastchat"]
 Choice = Literal["A", "B", "tie"]
 
 LOW, HIGH = 1, 10
-FAILED = "$ERROR$"
-"""What FastChat stores as the reply of a call that failed."""
 
 _NUMBER = rf"(-?[0-9]{{1,9}}(?:\.[0-9]{{0,9}})?){SCALE}"
 _DOUBLE = re.compile(rf"\[\[([^\[\]]{{0,200}})\]\]{SCALE}", re.IGNORECASE)

@@ -191,6 +191,10 @@ class Answer(Record):
     question_id: str
     model: str
     turns: tuple[str, ...]
+    finish_reasons: tuple[str | None, ...] = ()
+    """Why each turn ended, as in `Completion`, where one was cut off; () otherwise."""
+    reasoned: int = 0
+    """Turns from which a reasoning block was taken out."""
 
 
 class Truth(Record):

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tacos.answering.answers import BAD_ROW, StoredAnswer, Style, answer_row, bad_reason, parse_answer
-from tacos.answering.asking import answer, requests_behind
+from tacos.answering.asking import Replied, answer, requests_behind
 from tacos.answering.candidate import Candidate
+from tacos.answering.faults import AnswerFaults, faults_in
 from tacos.data.rows import read_rows
 from tacos.errors import TacosError
 from tacos.store.files import cannot_write, write_jsonl
@@ -46,6 +47,8 @@ class AnswerRun(Record):
     """Answers that an earlier run had written."""
     empty: int
     """Answers with a turn in which the model said nothing. They are kept: to say nothing is an answer."""
+    faults: AnswerFaults
+    """What is wrong with them, turn by turn."""
     failed: dict[str, str]
     """Question id -> why it has no answer; the next run asks it again."""
     torn: int
@@ -90,6 +93,7 @@ def answer_file(
         expected=len(owed),
         kept=len(found.rows),
         empty=sum(not all(turn.strip() for turn in a.turns) for a in answers),
+        faults=faults_in(answers),
         failed=failed,
         torn=found.torn,
         duplicates=found.duplicates,
@@ -204,9 +208,9 @@ class _Book:
             self.rows[id_] = row.model_copy(update={"answer": named, "tstamp": when})
         self.rewrite()  # a file that cannot be written is found out before a model is loaded
 
-    def add(self, id_: str, turns: tuple[str, ...]) -> None:
+    def add(self, id_: str, replied: Replied) -> None:
         """Raises: TacosError when the file cannot be written."""
-        made = Answer(question_id=id_, model=self.model, turns=turns)
+        made = replied.answer(id_, self.model)
         self.rows[id_] = StoredAnswer(
             answer=made, fingerprint=self.owed[id_].fingerprint, tstamp=self.clock()
         )
@@ -238,7 +242,7 @@ def _fill(book: _Book, candidate: Candidate, left: Sequence[Question], seed: int
     for replied in answer(candidate, left, seed):
         id_ = left[replied.index].id
         if replied.error is None:
-            book.add(id_, replied.turns)
+            book.add(id_, replied)
         else:
             failed[id_] = replied.error
     book.rewrite()

@@ -5,7 +5,8 @@
      "choices": [{"index": 0, "turns": ["...", "..."]}], "tstamp": 1720000000.0}                   FastChat's
 
 The fingerprint names what an answer was made from (`tacos.answering.answer_file`). FastChat gives every answer a random
-`answer_id`; here it is the fingerprint. Of several choices the first is read, as FastChat's judge does.
+`answer_id`; here it is the fingerprint. Of several choices the first is read, as FastChat's judge does. Where an answer
+was cut off or lost a reasoning block, `finish_reasons` and `reasoned` say so in either form.
 """
 
 from __future__ import annotations
@@ -82,10 +83,22 @@ def parse_answer(row: Row) -> StoredAnswer:
     if not isinstance(turns, list) or not all(isinstance(turn, str) for turn in [*turns, model]):
         raise TypeError("turns must be a list of texts, and the model a text")
     return StoredAnswer(
-        answer=Answer(question_id=_id(value["question_id"]), model=model, turns=tuple(turns)),
+        answer=Answer(
+            question_id=_id(value["question_id"]),
+            model=model,
+            turns=tuple(turns),
+            finish_reasons=_finish_reasons(value.get("finish_reasons")),
+            reasoned=value["reasoned"] if isinstance(value.get("reasoned"), int) else 0,
+        ),
         fingerprint=made if isinstance(made, str) else "",
         tstamp=_seconds(value.get("tstamp")),
     )
+
+
+def _finish_reasons(value: Any) -> tuple[str | None, ...]:
+    """() for what is none of ours."""
+    listed = isinstance(value, list) and all(isinstance(item, str | None) for item in value)
+    return tuple(value) if listed else ()
 
 
 def _id(value: Any) -> str:
@@ -107,13 +120,15 @@ def answer_row(stored: StoredAnswer, style: Style) -> dict[str, Any]:
     """The line of an answer."""
     answer = stored.answer
     if style == "answers":
-        return {**answer.model_dump(mode="json"), "fingerprint": stored.fingerprint}
+        return {**answer.model_dump(mode="json", exclude_defaults=True), "fingerprint": stored.fingerprint}
     return {
         "question_id": fastchat_id(answer.question_id),
         "answer_id": stored.fingerprint,
         "model_id": answer.model,
         "choices": [{"index": 0, "turns": list(answer.turns)}],
         "tstamp": stored.tstamp,
+        **({"finish_reasons": list(answer.finish_reasons)} if answer.finish_reasons else {}),
+        **({"reasoned": answer.reasoned} if answer.reasoned else {}),
     }
 
 

@@ -9,7 +9,8 @@ turns "One?" and "Two?" becomes two requests:
 Each has its own seed (of the run's seed, question id and turn), and the temperature of its category. Questions go
 in blocks, the longest of a temperature first, and a block is asked all its turns before the next: little is
 padded, and a run that is killed loses one block (`answer_file.py` keeps the rest). Every model is asked in the
-template it was trained with unless `GenerateSettings.template` says otherwise.
+template it was trained with unless `GenerateSettings.template` says otherwise. A reasoning block that a reply begins
+with is no part of the answer (`strip_reasoning`): judges see what a user sees, and so does the next turn.
 
 FastChat asks MT-Bench in the same way, one question after the other from one unseeded generator; here a reply does
 not depend on the questions asked before it.
@@ -17,13 +18,15 @@ not depend on the questions asked before it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tacos.answering.candidate import Candidate
 from tacos.errors import TacosError
-from tacos.llm.base import Request
+from tacos.llm.base import CUT, Request
 from tacos.llm.client import complete
+from tacos.llm.reasoning import Spoken, answered
 from tacos.progress import track
 from tacos.store.fingerprint import fingerprint
 from tacos.text import whole_characters
@@ -32,11 +35,23 @@ from tacos.types import Answer, Message, Question
 
 @dataclass(frozen=True, slots=True)
 class Replied:
-    """What became of one question. index: its place among those asked. error: why its turns are not all there."""
+    """What became of one question. index: its place among those asked. finish_reasons, reasoned: as in `Answer`.
+    error: why its turns are not all there."""
 
     index: int
     turns: tuple[str, ...]
+    finish_reasons: tuple[str | None, ...] = ()
+    reasoned: int = 0
     error: str | None = None
+
+    def answer(self, question_id: str, model: str) -> Answer:
+        return Answer(
+            question_id=question_id,
+            model=model,
+            turns=self.turns,
+            finish_reasons=self.finish_reasons if CUT & {*self.finish_reasons} else (),
+            reasoned=self.reasoned,
+        )
 
 
 def generate(
@@ -53,10 +68,7 @@ def generate(
             f"{model_name} gave no answer to {len(failed)} of {len(questions)} questions, the first "
             f"{questions[first.index].id} ({first.error}); run again when the cause is gone"
         )
-    return [
-        Answer(question_id=question.id, model=model_name, turns=reply.turns)
-        for question, reply in zip(questions, replied, strict=True)
-    ]
+    return [reply.answer(question.id, model_name) for question, reply in zip(questions, replied, strict=True)]
 
 
 def answer(candidate: Candidate, questions: Sequence[Question], seed: int = 0) -> Iterator[Replied]:
@@ -80,7 +92,8 @@ def _ask_block(
 ) -> list[Replied]:
     """block: places of questions. One without a reply is not asked its later turns."""
     replies: dict[int, list[str]] = {i: [] for i in block}
-    errors: dict[int, str] = {}
+    ends: dict[int, list[str | None]] = {i: [] for i in block}
+    reasoned, errors = Counter[int](), dict[int, str]()
     for turn in range(max(len(questions[i].turns) for i in block)):
         asked = [i for i in block if len(questions[i].turns) > turn and i not in errors]
         if not asked:
@@ -90,8 +103,17 @@ def _ask_block(
             if completion.text is None:
                 errors[i] = f"turn {turn + 1}: {completion.error or 'no reply'}"
             else:
-                replies[i].append(whole_characters(completion.text).strip())
-    return [Replied(i, tuple(replies[i]), errors.get(i)) for i in block]
+                said = _said(candidate, completion.text)
+                replies[i].append(said.text.strip())
+                ends[i].append(completion.finish_reason)
+                reasoned[i] += said.reasoned
+    return [Replied(i, tuple(replies[i]), tuple(ends[i]), reasoned[i], errors.get(i)) for i in block]
+
+
+def _said(candidate: Candidate, reply: str) -> Spoken:
+    """The answer in a reply: without the reasoning it begins with, unless the settings keep that."""
+    whole = whole_characters(reply)
+    return answered(whole) if candidate.settings.strip_reasoning else Spoken(whole)
 
 
 def requests_behind(

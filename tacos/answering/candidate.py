@@ -47,6 +47,9 @@ class GenerateSettings(Record):
     template: str = "auto"
     """As in training (`tacos.models.chat.ensure_template`); a model that tacos trained carries its own."""
 
+    strip_reasoning: bool = True
+    """Take the reasoning block that a reply begins with (<think>...</think>) out of the answer; it is counted."""
+
     def temperature_of(self, category: str) -> float:
         return self.temperatures.get(category, self.temperature)
 
@@ -123,7 +126,7 @@ def in_process(
 
 def served(llm: LLM, settings: GenerateSettings, block: int = SERVER_BLOCK) -> Candidate:
     """Any client: replies come from its cache, and are paid into its ledger under its cap."""
-    kept = settings.model_dump(include={"top_p", "max_new_tokens"})
+    kept = settings.model_dump(include={"top_p", "max_new_tokens", "strip_reasoning"})
     return Candidate(llm, settings, {"by": "llm", "model": llm.model, **kept}, block)
 
 

@@ -180,6 +180,12 @@ def generate(
     else:
         lacks = f", {len(made.failed):,} failed" if made.failed else ""
         typer.echo(f"{len(made.answers):,} answers ({made.kept:,} were there{lacks}) -> {out}")
+        if faults := made.faults.describe():
+            typer.echo(f"note: {faults}")
+        if made.faults.reasoned:
+            typer.echo(
+                f"note: {made.faults.reasoned:,} replies began with a reasoning block, which is left out"
+            )
     if made.failed:
         raise typer.Exit(1)
 

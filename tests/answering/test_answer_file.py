@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from tacos.answering.answer_file import AnswerRun, answer_file, what_is_owed
 from tacos.answering.answers import BAD_ROW, StoredAnswer, answer_row, parse_answer, read_answers
 from tacos.answering.candidate import Candidate, GenerateSettings, served
+from tacos.answering.faults import AnswerFaults
 from tacos.data.rows import Row
 from tacos.errors import LLMError, SpendCapError, TacosError
 from tacos.llm.backends.scripted import ScriptedLLM
-from tacos.llm.base import Request
+from tacos.llm.base import Completion, Request
 from tacos.llm.client import CachedLLM, build_llm
 from tacos.llm.settings import LLMSettings
 from tacos.tracking import Ledger
@@ -367,3 +368,16 @@ def test_every_question_of_mt_bench_through_a_server(shared: Path, tmp_path: Pat
     assert [len(a.turns) for a in done.answers] == [2] * 80 and not done.failed
     assert sum(body["temperature"] == 0.7 for body in server.bodies) == 40
     assert [row["question_id"] for row in rows_of(tmp_path / "a.jsonl")] == list(range(81, 161))
+
+
+@pytest.mark.parametrize("style", ["answers", "fastchat"])
+def test_why_a_turn_ended_and_what_it_lost_stay_with_the_answer(tmp_path: Path, style: Any) -> None:
+    said = iter(
+        [Completion(text="<think>Hm</think>Hawaii is", finish_reason="length"), Completion(text="Yes.")]
+    )
+    candidate = served(ScriptedLLM(lambda request: next(said)), GenerateSettings())
+    made = run(candidate, asked(1, turns=2), tmp_path / "a.jsonl", style=style)
+    assert made.faults == AnswerFaults(turns=2, cut=1, faulty=1, reasoned=1)
+    (back,) = read_answers(tmp_path / "a.jsonl").answers
+    assert back == made.answers[0] and back.finish_reasons == ("length", None) and back.reasoned == 1
+    assert run(candidate, asked(1, turns=2), tmp_path / "a.jsonl", style=style).faults == made.faults

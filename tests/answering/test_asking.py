@@ -12,6 +12,7 @@ from tacos.answering.heldout import heldout_loss
 from tacos.errors import TacosError
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.backends.transformers import pad_left
+from tacos.llm.base import Completion
 from tacos.models.chat import encode
 from tacos.models.local import load_lm
 from tacos.types import Pool, Question, make_sample
@@ -120,3 +121,25 @@ def test_nothing_to_score_or_load_is_an_error(model_dir):
         heldout_loss(model_dir, Pool.from_samples([make_sample("why? " * 50, "So.")]), 8)
     with pytest.raises(TacosError, match="no/such-model"):
         generate(in_process("no/such-model", GenerateSettings()), QUESTIONS, "m")
+
+
+def test_a_reasoning_block_is_no_part_of_an_answer_nor_of_the_next_turns_question():
+    said = {"A": "<think>\nHm.\n</think>\n\nFirst.", "And then?": "Second."}
+    model = ScriptedLLM(lambda request: said[request.messages[-1].content])
+    (made,) = generate(served(model, GenerateSettings()), [QUESTIONS[2]], "m")
+    assert (made.turns, made.reasoned) == (("First.", "Second."), 1)
+    assert [m.content for m in model.requests[1].messages] == ["A", "First.", "And then?"]
+    (kept,) = generate(served(model, GenerateSettings(strip_reasoning=False)), [QUESTIONS[2]], "m")
+    assert (kept.turns[0], kept.reasoned) == (said["A"], 0)
+
+
+def test_a_reply_cut_off_in_its_reasoning_is_an_empty_answer_that_was_cut():
+    model = ScriptedLLM(lambda request: Completion(text="<think>\nHm", finish_reason="length"))
+    (made,) = generate(served(model, GenerateSettings()), QUESTIONS[:1], "m")
+    assert (made.turns, made.finish_reasons, made.reasoned) == (("",), ("length",), 1)
+
+
+def test_whether_reasoning_is_kept_names_the_answers():
+    model = ScriptedLLM(lambda request: "yes")
+    kept, left_out = (served(model, GenerateSettings(strip_reasoning=strip)) for strip in (False, True))
+    assert kept.identity != left_out.identity
