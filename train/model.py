@@ -64,7 +64,7 @@ def attention(settings: TrainSettings) -> str:
 def is_packed(settings: TrainSettings) -> bool:
     if settings.packing == "auto":
         return "flash" in attention(settings)
-    return settings.packing == "on"
+    return settings.packing
 
 
 def four_bits(settings: TrainSettings) -> BitsAndBytesConfig:

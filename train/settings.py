@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tacos.tracking import TrackingSettings
 from tacos.types import Record
+from train.switches import switches
 from train.tiny import TinySettings
 
 EXECUTION = {
@@ -40,6 +41,8 @@ Scheduler = Literal[
 class LoraSettings(Record):
     """Low-rank adapters (arXiv:2106.09685); merged into the base when the model is saved."""
 
+    _switches = model_validator(mode="before")(switches)
+
     r: int = Field(16, ge=1)
     alpha: int = Field(32, ge=1)
     dropout: float = Field(0.05, ge=0, lt=1)
@@ -52,6 +55,8 @@ class LaunchSettings(Record):
     One process per device. `processes` alone stays on this machine; with `hostfile` DeepSpeed's launcher
     starts every node over ssh; with `nodes` the same command is given on each node by hand or by a scheduler.
     """
+
+    _switches = model_validator(mode="before")(switches)
 
     processes: int = Field(1, ge=1)
     """On each node."""
@@ -76,6 +81,8 @@ class LaunchSettings(Record):
 
 class TrainSettings(Record):
     """How to fine-tune; every field changes the result, save those marked as execution."""
+
+    _switches = model_validator(mode="before")(switches)
 
     mode: Literal["full", "lora", "qlora"] = "full"
     """qlora is lora on a base in 4 bits (arXiv:2305.14314); needs bitsandbytes."""
@@ -115,9 +122,9 @@ class TrainSettings(Record):
     micro_batch_tokens: int = Field(8192, ge=1)
     """Tokens in one forward pass on one device, padding included; what memory allows. Execution: a step's
     loss is a mean over all its tokens, however they are split."""
-    packing: Literal["auto", "on", "off"] = "auto"
-    """Several samples in one row, closed to each other's attention, in place of padding. "auto" packs where
-    flash attention is, since other kernels pay for the whole square of a packed row. Execution."""
+    packing: bool | Literal["auto"] = "auto"
+    """on, off or auto: several samples in one row, closed to each other's attention, in place of padding. "auto"
+    packs where flash attention is, since other kernels pay for the whole square of a packed row. Execution."""
     attention: str = "auto"
     """A name transformers knows; "auto" is flash attention where installed (bf16, CUDA), else SDPA. Execution."""
     liger: bool = False
@@ -164,6 +171,8 @@ class TrainSettings(Record):
 
 class TrainRun(Record):
     """`tacos train`: one model on one file of samples."""
+
+    _switches = model_validator(mode="before")(switches)
 
     data: str
     """A selection, or any pool file that `tacos select` reads."""

@@ -17,11 +17,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tacos.models.chat import TEMPLATES
 from tacos.progress import track
 from tacos.types import Record
+from train.switches import switches
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +38,8 @@ SPECIAL = (PAD, BOS, END, "<|system|>", "<|user|>", "<|assistant|>")
 
 class TinySettings(Record):
     """About 1.0 M parameters and 1.0 M tokens of pretraining: a minute or two on two CPU cores."""
+
+    _switches = model_validator(mode="before")(switches)
 
     vocab_size: int = Field(2048, ge=300)
     hidden: int = Field(128, ge=8)

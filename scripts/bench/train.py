@@ -94,7 +94,7 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
         bf16=gpu,
         device=args.device,
         micro_batch_tokens=args.micro_batch_tokens,
-        packing="on" if args.arm == "ours-packed" else "auto",
+        packing=True if args.arm == "ours-packed" else "auto",
     )
     quiet(settings)
     tokenizer, data = prepared(args, settings)

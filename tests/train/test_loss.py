@@ -32,14 +32,14 @@ ONE, EIGHT, ALL = 1, 8 * 80, 100_000
 def trainer_of(pool: Pool, base: Path, settings: TrainSettings, out: Path) -> PlannedTrainer:
     tokenizer = AutoTokenizer.from_pretrained(base)
     data = prepare(tokenizer, pool, settings, 0)
-    packed = settings.packing == "on"
+    packed = settings.packing is True
     plan, parts = micro_batches(data, settings, 1, packed)
     config = trainer_config(settings, len(data.plan), parts, packed, 0, out)
     model = AutoModelForCausalLM.from_pretrained(base, attn_implementation=settings.attention)
     return make_trainer(model, tokenizer, training_rows(data.kept), plan, [], config, settings)
 
 
-@pytest.mark.parametrize("packing", ["off", "on"])
+@pytest.mark.parametrize("packing", [False, True])
 @pytest.mark.parametrize("limit", [ONE, EIGHT, ALL])
 def test_the_loss_is_the_same_however_a_step_is_split(limit, packing, micro_pool, micro_base, tmp_path):
     settings = EPOCH.model_copy(update={"micro_batch_tokens": limit, "packing": packing})
@@ -51,7 +51,7 @@ def test_the_loss_is_the_same_however_a_step_is_split(limit, packing, micro_pool
 def test_packing_and_accumulation_leave_the_curve_alone(checkpointing, micro_pool, micro_base, tmp_path):
     steps = TrainSettings(epochs=2, batch_size=16, lr=1e-2, max_length=256, device="cpu")
     curves = []
-    for limit, packing in ((ALL, "off"), (ONE, "off"), (ALL, "on"), (300, "on")):
+    for limit, packing in ((ALL, False), (ONE, False), (ALL, True), (300, True)):
         changed = {"micro_batch_tokens": limit, "packing": packing, "gradient_checkpointing": checkpointing}
         out = tmp_path / f"{limit}{packing}"
         train(micro_pool, micro_base, steps.model_copy(update=changed), 0, out)
@@ -70,7 +70,7 @@ def supervised(trainer: PlannedTrainer) -> list[int]:
 def test_packing_supervises_the_same_tokens(micro_pool, micro_base, tmp_path):
     settings = TrainSettings(epochs=2, batch_size=16, max_length=256, device="cpu", attention="sdpa")
     counts = {}
-    for limit, packing in ((ALL, "off"), (ALL, "on"), (300, "off"), (300, "on")):
+    for limit, packing in ((ALL, False), (ALL, True), (300, False), (300, True)):
         changed = settings.model_copy(update={"micro_batch_tokens": limit, "packing": packing})
         trainer = trainer_of(micro_pool, micro_base, changed, tmp_path)
         counts[limit, packing] = sum(supervised(trainer))
@@ -82,7 +82,7 @@ def test_packing_supervises_the_same_tokens(micro_pool, micro_base, tmp_path):
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_packed_samples_do_not_see_each_other(attention, micro_pool, micro_base, tmp_path):
-    settings = EPOCH.model_copy(update={"micro_batch_tokens": ALL, "packing": "on", "attention": attention})
+    settings = EPOCH.model_copy(update={"micro_batch_tokens": ALL, "packing": True, "attention": attention})
     trainer = trainer_of(micro_pool, micro_base, settings, tmp_path)
     first, second = (trainer.train_dataset[i] for i in (0, 1))
     n = len(first["input_ids"])
@@ -132,7 +132,7 @@ def test_noise_is_scaled_by_each_sample(micro_base):
     assert torch.equal(embed(ids), embed.weight[ids])
 
 
-@pytest.mark.parametrize("packing", ["off", "on"])
+@pytest.mark.parametrize("packing", [False, True])
 def test_neftune_trains_on_noisy_embeddings(packing, micro_pool, micro_base, tmp_path):
     changed = {"neftune_alpha": 40.0, "packing": packing}
     train(micro_pool, micro_base, EPOCH.model_copy(update=changed), 0, tmp_path)
@@ -175,7 +175,7 @@ def test_families_of_models_lose_the_same_however_a_step_is_split(
     )
     tokenizer.save_pretrained(tmp_path / "base")
     found = []
-    for limit, packing in ((ONE, "off"), (EIGHT, "off"), (ALL, "on"), (EIGHT, "on")):
+    for limit, packing in ((ONE, False), (EIGHT, False), (ALL, True), (EIGHT, True)):
         changed = {"micro_batch_tokens": limit, "packing": packing, "attention": attention}
         out = tmp_path / f"{limit}{packing}"
         train(micro_pool, tmp_path / "base", EPOCH.model_copy(update=changed), 0, out)

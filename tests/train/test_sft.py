@@ -179,7 +179,7 @@ def test_a_finished_run_is_not_run_again(micro_pool, micro_base, tmp_path, steps
     caplog.set_level(logging.INFO)
     first = train(micro_pool, micro_base, SAVING, 0, tmp_path)
     assert not (tmp_path / "checkpoints").exists()
-    execution = {"save_steps": 0, "micro_batch_tokens": 300, "packing": "on"}
+    execution = {"save_steps": 0, "micro_batch_tokens": 300, "packing": True}
     assert train(micro_pool, micro_base, SAVING.model_copy(update=execution), 0, tmp_path) == first
     assert steps_taken == [0, 1, 2, 3, 4, 5] and "is trained already" in caplog.text
     train(micro_pool, micro_base, SAVING.model_copy(update={"lr": 1e-3}), 0, tmp_path)
