@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tacos.errors import PoolError
-from tacos.models.chat import Encoded, encode
+from tacos.models.chat import Encoded, encode_samples
+from tacos.models.rendering import control_marks
 from tacos.types import Pool
 from train.plan import accumulation, fill, plan_batches, plan_epochs, split
 from train.settings import TrainSettings
@@ -47,8 +48,10 @@ class TrainingData:
 def prepare(
     tokenizer: PreTrainedTokenizerBase, pool: Pool, settings: TrainSettings, seed: int
 ) -> TrainingData:
-    """Raises: PoolError when no sample has a supervised token, or too few to hold some out."""
-    encoded = [encode(tokenizer, sample.messages, settings.max_length) for sample in pool]
+    """Raises: PoolError when no sample has a supervised token, or too few to hold some out; ConfigError naming a
+    sample that the template refuses."""
+    encoded = encode_samples(tokenizer, pool, settings.max_length)
+    say_marks(tokenizer, pool)
     kept = [e for e in encoded if e.loss_tokens]
     if not kept:
         raise PoolError(
@@ -69,6 +72,14 @@ def prepare(
             data.dropped,
         )
     return data
+
+
+def say_marks(tokenizer: PreTrainedTokenizerBase, pool: Pool) -> None:
+    """Tell in the log that messages name special tokens, which are encoded as the text that they are."""
+    marks = control_marks(tokenizer)
+    found = [marks.search(message.content) for sample in pool for message in sample.messages] if marks else []
+    if named := [match[0] for match in found if match]:
+        log.info("%d messages name a special token, such as %r: it is encoded as text", len(named), named[0])
 
 
 def hold_out(n: int, share: float, seed: int) -> list[int]:

@@ -134,11 +134,15 @@ def new_model(tokenizer: PreTrainedTokenizerFast, settings: TinySettings) -> Lla
 
 
 def pack(tokenizer: PreTrainedTokenizerFast, corpus: Sequence[str], block: int) -> torch.Tensor:
-    """Documents end to end, each closed by the end token, in rows of `block` tokens: (rows, block) int64."""
+    """Documents end to end, each closed by the end token, in rows of `block` tokens: (rows, block) int64.
+
+    A document that names a special token has its letters.
+    """
     import torch
 
     stream: list[int] = []
-    for ids in tokenizer(list(corpus), add_special_tokens=False)["input_ids"]:
+    given = tokenizer(list(corpus), add_special_tokens=False, split_special_tokens=True)
+    for ids in given["input_ids"]:
         stream += [*ids, tokenizer.eos_token_id]
     if len(stream) < block:
         stream *= -(-block // len(stream))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tacos.errors import TacosError
 from tacos.models.batches import BUDGET, Supervised, token_losses
-from tacos.models.chat import encode
+from tacos.models.chat import encode_samples
 from tacos.models.local import load_lm
 from tacos.types import Pool
 
@@ -24,7 +24,7 @@ def heldout_loss(
     Raises: TacosError when the model cannot be loaded, or no sample has an assistant token to score.
     """
     lm = load_lm(model_dir, template=template, device=device)
-    encoded = [encode(lm.tokenizer, sample.messages, max_length) for sample in samples]
+    encoded = encode_samples(lm.tokenizer, samples, max_length)
     rows = [Supervised(e.ids, e.mask) for e in encoded if e.loss_tokens]
     if not rows:
         raise TacosError(

@@ -25,28 +25,24 @@ are those of the whole text. Measured 2026-11-21, one thread, byte-level BPE: 0.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tacos.errors import ConfigError, TacosError, nearest
 from tacos.models.conversations import conversation_names, conversation_template, end_marks
-from tacos.types import Message
+from tacos.models.rendering import MARKER, Rendered, Span, render, template_of
+from tacos.types import Message, Sample
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-MARKER = re.compile(r"\{%-?\s*generation\s*-?%\}")
 CONTEXT = 64
 """Characters before a piece that it is tokenised with: more than the marks that open a turn, so that a token
 cut in two at the far end cannot touch the piece."""
 OTHER_CONTEXTS = ("\n", ":", "a")
 """For a piece that makes one token with the text before it: there is none that merges with all of these."""
-
-Span = tuple[int, int]
-"""First character and the one after the last."""
 
 TEMPLATES = {
     # Markers are tokens of their own (`train.tiny` adds them to its vocabulary).
@@ -101,6 +97,28 @@ def weighed(mask: list[int], weights: Sequence[int]) -> list[int]:
     turns = iter(weights)
     runs = [(next(turns) if said else 0, len(list(run))) for said, run in groupby(mask)]
     return [weight for weight, length in runs for _ in range(length)]
+
+
+def encode_samples(
+    tokenizer: PreTrainedTokenizerBase, samples: Sequence[Sample], max_length: int
+) -> list[Encoded]:
+    """`encode` of every sample, in order.
+
+    Raises: ConfigError naming the first sample that the template refuses, and how many there are.
+    """
+    encoded: list[Encoded] = []
+    refused: list[str] = []
+    for number, sample in enumerate(samples, start=1):
+        try:
+            encoded.append(encode(tokenizer, sample.messages, max_length))
+        except TacosError as error:
+            refused.append(f"{sample.id!r} (number {number}): {error}")
+    if refused:
+        raise ConfigError(
+            f"{len(refused)} of {len(samples)} samples cannot be laid out in the chat template, the first of them "
+            f"{refused[0]}, or leave these samples out of the data"
+        )
+    return encoded
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
@@ -169,27 +187,14 @@ def template_hash(tokenizer: PreTrainedTokenizerBase) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def template_of(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Raises: ConfigError when there is none."""
-    template = tokenizer.chat_template
-    if isinstance(template, dict):
-        template = template.get("default")
-    if not template:
-        raise ConfigError(
-            f"the tokenizer {tokenizer.name_or_path!r} has no chat template; "
-            "call ensure_template(tokenizer) first"
-        )
-    return str(template)
-
-
 def render_spans(
     tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], prompt: bool = False
-) -> tuple[str, list[Span]]:
-    """The text of a conversation and the spans in it that the assistant says, in order.
+) -> Rendered:
+    """The text of a conversation, the spans in it that the assistant says, in order, and its cuts.
 
     Raises: TacosError when the text before or up to an assistant turn is not how the whole text begins.
     """
-    text, marked = render(tokenizer, messages, prompt)
+    text, marked, cuts = render(tokenizer, messages, prompt)
     turns = [i for i, message in enumerate(messages) if message.role == "assistant"]
     starts = [length_within(tokenizer, messages, i, text, prompt=True) for i in turns]
     if MARKER.search(template_of(tokenizer)):
@@ -202,34 +207,7 @@ def render_spans(
     else:
         ends = [length_within(tokenizer, messages, i + 1, text) for i in turns]
         spans = list(zip(starts, ends, strict=True))
-    return text, [(start, closed(tokenizer, text, start, end)) for start, end in spans]
-
-
-def render(
-    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], prompt: bool = False
-) -> tuple[str, list[Span]]:
-    """Text and the spans inside generation markers. `apply_chat_template` tells of the markers by token only."""
-    from jinja2.exceptions import TemplateError
-    from transformers.utils.chat_template_utils import render_jinja_template
-
-    template = template_of(tokenizer)
-    tokens: dict[str, Any] = dict(tokenizer.special_tokens_map)
-    turns = [{"role": message.role, "content": message.content} for message in messages]
-    marked = bool(MARKER.search(template))
-    apply: Any = render_jinja_template  # typed as giving one text
-    try:
-        texts, spans = apply(
-            [turns],
-            chat_template=template,
-            return_assistant_tokens_mask=marked,
-            add_generation_prompt=prompt,
-            **tokens,
-        )
-    except TemplateError as error:
-        raise TacosError(
-            f"the chat template of {tokenizer.name_or_path!r} refuses a conversation: {error}"
-        ) from error
-    return texts[0], spans[0] if marked else []
+    return Rendered(text, [(start, closed(tokenizer, text, start, end)) for start, end in spans], cuts)
 
 
 def length_within(
@@ -240,7 +218,7 @@ def length_within(
     prompt: bool = False,
 ) -> int:
     """Characters that the first turns take in the text of the conversation."""
-    part, _ = render(tokenizer, messages[:turns], prompt)
+    part = render(tokenizer, messages[:turns], prompt).text
     if not text.startswith(part):
         raise TacosError(
             f"the chat template of {tokenizer.name_or_path!r} changes earlier turns when a turn is added "
@@ -259,16 +237,15 @@ def closed(tokenizer: PreTrainedTokenizerBase, text: str, start: int, end: int) 
 
 
 def tokenize(
-    tokenizer: PreTrainedTokenizerBase, text: str, spans: Sequence[Span]
+    tokenizer: PreTrainedTokenizerBase, text: str, spans: Sequence[Span], cuts: Sequence[int]
 ) -> tuple[list[int], list[int]]:
-    """ids, and a mask that is 1 for those of the spans, which do not overlap; no token lies across a border."""
-    edges = sorted({0, len(text), *(edge for span in spans for edge in span)})
-    starts = {start for start, end in spans if start < end}
+    """ids, and a mask that is 1 for those of the spans, which do not overlap; no token lies across a border or cut."""
+    edges = sorted({0, len(text), *(edge for span in spans for edge in span), *cuts})
     ids: list[int] = []
     mask: list[int] = []
-    for start, piece in zip(edges, piece_ids(tokenizer, text, edges), strict=False):
+    for first, piece in zip(edges, piece_ids(tokenizer, text, edges), strict=False):
         ids += piece
-        mask += [int(start in starts)] * len(piece)
+        mask += [int(any(start <= first < end for start, end in spans))] * len(piece)
     return ids, mask
 
 
@@ -295,7 +272,7 @@ def elsewhere(tokenizer: PreTrainedTokenizerBase, piece: str) -> list[int]:
             return joined[len(left) :]
     raise TacosError(
         f"the tokenizer {tokenizer.name_or_path!r} has tokens across the border before {piece[:40]!r}, whatever stands "
-        "there, so the prompt's ids would not begin the conversation's; leave out the sample"
+        "there, so the prompt's ids would not begin the conversation's; set `template` to another one"
     )
 
 

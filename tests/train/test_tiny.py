@@ -6,7 +6,7 @@ import re
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from train.tiny import TinySettings, build_tiny, rate
+from train.tiny import TinySettings, build_tiny, build_tokenizer, pack, rate
 
 CORPUS = ["The capital of France is Paris.", "The opposite of hot is cold."] * 40
 SETTINGS = TinySettings(vocab_size=350, hidden=32, layers=1, heads=2, steps=30, batch_size=4, block=32)
@@ -40,3 +40,11 @@ def test_same_seed_same_model(tmp_path):
 
 def test_rate_warms_up_and_decays():
     assert [round(rate(k, 100), 2) for k in (0, 4, 5, 99)] == [0.2, 1.0, 1.0, 0.05]
+
+
+def test_a_special_token_in_the_corpus_is_spelled_out():
+    tokenizer = build_tokenizer(CORPUS, SETTINGS)
+    ids = pack(tokenizer, ["Say <|end|> and <|user|>."], block=40)[0].tolist()
+    document = ids[: ids.index(tokenizer.eos_token_id)]
+    assert tokenizer.decode(document).strip() == "Say <|end|> and <|user|>."
+    assert tokenizer.convert_tokens_to_ids("<|user|>") not in ids
