@@ -95,10 +95,15 @@ def expected_cost(usage: Usage, batch_usd: float | None) -> str:
 def select(
     pool: Annotated[str, typer.Argument(help='A file, a hub id, or "builtin"')],
     overrides: Overrides = None,
-    out: Annotated[Path, typer.Option(help="Where the selected rows go, as JSONL")] = Path("selection.jsonl"),
+    out: Annotated[Path, typer.Option(help="The selected rows: .jsonl, .json or .parquet")] = Path(
+        "selection.jsonl"
+    ),
     method: Annotated[str | None, typer.Option(help="A method of `tacos methods`")] = None,
     budget: Annotated[int | None, typer.Option(help="Rows to select", min=1)] = None,
     config: Annotated[Path | None, typer.Option(help="Settings, such as configs/select/tacos.yaml")] = None,
+    keep_columns: Annotated[
+        list[str] | None, typer.Option(help="Further columns that go along into the selection; * for all")
+    ] = None,
     retry_failed: RetryFailed = False,
     as_json: AsJson = False,
 ) -> None:
@@ -111,6 +116,8 @@ def select(
     refuse_input_as_output(out, [config])
     data = override(read_yaml(config) if config else {}, overrides or [])
     data["pool"] = {**(data.get("pool") or {}), "source": pool}  # not as YAML: a file may have any name
+    if keep_columns:
+        data["pool"]["read"] = {**(data["pool"].get("read") or {}), "keep_columns": keep_columns}
     data |= {key: value for key, value in {"method": method, "budget": budget}.items() if value is not None}
     report = run_select(parse(SelectSettings, data), out, retry_failed)
     if as_json:

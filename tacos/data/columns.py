@@ -69,7 +69,7 @@ FORMS = {
 """The first that fits is taken, as chat sets often carry a `prompt` as well."""
 
 
-class Found(NamedTuple):
+class FoundColumns(NamedTuple):
     """form: a name of `FORMS`, or "columns". note: which names were taken where they are not those of a form."""
 
     form: str
@@ -77,13 +77,15 @@ class Found(NamedTuple):
     note: str = ""
 
 
-def find_columns(source: str, form: str, given: ColumnSettings, values: Sequence[Mapping[str, Any]]) -> Found:
+def find_columns(
+    source: str, form: str, given: ColumnSettings, values: Sequence[Mapping[str, Any]]
+) -> FoundColumns:
     """values: the first rows. Raises: PoolError where the names tell nothing, or a given one stands in no row."""
     for name, column in given:
         if column is not None and values and not _held(values, column):
             raise PoolError(f"pool.read.columns.{name}: no row of {source} has {column!r}; {_keys(values)}")
     if form != "auto":
-        return Found(form, _given(FORMS[form], given))
+        return FoundColumns(form, _given(FORMS[form], given))
     votes = Counter(found for found in (recognise(value, given) for value in values) if found)
     if not votes:
         known = "; ".join(f"{name} ({', '.join(form.needed)})" for name, form in FORMS.items())
@@ -96,7 +98,7 @@ def find_columns(source: str, form: str, given: ColumnSettings, values: Sequence
     columns = _given(core if name != "columns" else _with_context(core, values), given)
     if columns.system == "system" and not _held(values, "system"):
         columns = columns._replace(system=next((s for s in SYSTEMS if _held(values, s)), "system"))
-    return Found(
+    return FoundColumns(
         name, columns, _note(columns, given) if name == "columns" or columns.system != "system" else ""
     )
 

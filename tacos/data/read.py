@@ -26,7 +26,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from tacos.data.builder import PoolBuilder, id_text
-from tacos.data.columns import ColumnSettings, Found, find_columns, is_row
+from tacos.data.columns import ColumnSettings, FoundColumns, find_columns, is_row
 from tacos.data.formats import BadRowError, parse
 from tacos.data.hub import hub_rows, is_hub_id
 from tacos.data.json_rows import NOT_UTF8
@@ -222,7 +222,7 @@ def _is_row(value: Mapping[str, Any], settings: ReadSettings) -> bool:
     return is_row(value) or bool(given and all(column in value for column in given))
 
 
-def _find(source: str, first: list[Row], settings: ReadSettings) -> Found:
+def _find(source: str, first: list[Row], settings: ReadSettings) -> FoundColumns:
     """Raises: PoolError when no row is an object, or the names of the columns tell nothing."""
     objects = [row.value for row in first if isinstance(row.value, Mapping)]
     if objects:
@@ -236,7 +236,7 @@ def _find(source: str, first: list[Row], settings: ReadSettings) -> Found:
     )
 
 
-def _fill(builder: PoolBuilder, rows: Iterable[Row], found: Found, unread: Unread) -> list[Dropped]:
+def _fill(builder: PoolBuilder, rows: Iterable[Row], found: FoundColumns, unread: Unread) -> list[Dropped]:
     dropped = []
     for row in rows:
         try:

@@ -14,7 +14,7 @@ from tacos.pipeline.run import make_tools
 from tacos.pipeline.settings import SelectSettings
 from tacos.stage import ArtifactStore, Stage
 from tacos.store import tables
-from tacos.store.files import refuse_input_as_output, write_json, write_text
+from tacos.store.files import refuse_input_as_output, write_json
 from tacos.tracking import Ledger, Usage
 from tacos.types import Record
 
@@ -63,7 +63,7 @@ def select(settings: SelectSettings, out: Path, retry_failed: bool = False) -> S
     if settings.budgeted:
         check_budget(settings.budget, store.record(loading).outcome.rows_out, "samples in the pool")
     folder = store.run(stage, tools)
-    write_text(out, (folder / tables.SELECTION).read_text(encoding="utf-8"))
+    tables.export_rows(folder / tables.SELECTION, out)
     write_config(run, settings)
     link_artifacts(run, store, {link_name(s): s for s in stage.walk()})
     draw_rounds(stage, store, run)

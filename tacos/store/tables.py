@@ -22,8 +22,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tacos.errors import TacosError
 from tacos.selection import Groups, Pick, Scores, Selected, Tags
-from tacos.store.files import read_jsonl, write_jsonl
+from tacos.store.files import cannot_write, read_jsonl, write_json, write_jsonl, write_text
 from tacos.types import Pool
 
 POOL = "pool.parquet"
@@ -99,8 +100,33 @@ def write_selection(folder: Path, pool: Pool, picks: Sequence[Pick]) -> None:
     write_jsonl(folder / SELECTION, selection_rows(pool, picks))
 
 
+def export_rows(source: Path, out: Path) -> None:
+    """The rows of a JSONL file in the form that `out` ends in: .json (an array), .parquet, or JSON lines.
+
+    Raises: TacosError when `out` cannot be written, or a column mixes kinds that Parquet cannot hold.
+    """
+    if out.suffix == ".json":
+        write_json(out, list(read_jsonl(source)))
+        return
+    if out.suffix != ".parquet":
+        write_text(out, source.read_text(encoding="utf-8", errors="surrogatepass"))
+        return
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial = out.with_name(f"{out.name}.tmp")
+        pq.write_table(pa.Table.from_pylist(list(read_jsonl(source))), partial)
+        partial.replace(out.resolve())
+    except OSError as error:
+        raise cannot_write(out, error) from error
+    except pa.ArrowException as error:
+        raise TacosError(f"{out}: {error}; write .jsonl, or keep fewer columns") from error
+
+
 def selection_rows(pool: Pool, picks: Sequence[Pick]) -> list[dict[str, Any]]:
-    """`{"id", "messages", "selection": {"rank", "score", "group", "reason"}}` per pick, ranked from 1."""
+    """`{"id", "messages", "selection": {"rank", "score", "group", "reason"}}` per pick, ranked from 1.
+
+    `source` and `input` stand there where the pool has them, and so do the columns that were asked to be kept.
+    """
     rows = []
     for rank, (pick, sample) in enumerate(
         zip(picks, pool.take([p.index for p in picks]), strict=True), start=1
@@ -108,5 +134,6 @@ def selection_rows(pool: Pool, picks: Sequence[Pick]) -> list[dict[str, Any]]:
         score = None if pick.score is None else round(pick.score, 4)
         chosen = Selected(sample_id=sample.id, rank=rank, score=score, group=pick.group, reason=pick.reason)
         row = sample.model_dump(include={"id", "messages"})
-        rows.append(row | {"selection": chosen.model_dump(exclude={"sample_id"})})
+        row |= {name: value for name in ("source", "input") if (value := getattr(sample, name))}
+        rows.append({**sample.extra, **row, "selection": chosen.model_dump(exclude={"sample_id"})})
     return rows

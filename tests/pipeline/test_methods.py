@@ -62,7 +62,7 @@ class TestEveryMethod:
         assert [r["selection"]["rank"] for r in rows] == list(range(1, len(rows) + 1))
         assert len({r["id"] for r in rows}) == len(rows)
         for row in rows:
-            assert set(row) == {"id", "messages", "selection"}
+            assert set(row) == {"id", "messages", "source", "selection"}
             assert set(row["selection"]) == {"rank", "score", "group", "reason"}
             assert row["selection"]["reason"]
             assert [m["role"] for m in row["messages"]] == ["user", "assistant"]
