@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from tacos.errors import ConfigError, TacosError, nearest
+from tacos.errors import nearest
 from tacos.types import Record
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,9 @@ class TrackingSettings(Record):
 class Tracker:
     """One Weights & Biases run; WANDB_MODE (online, offline, disabled) is obeyed as usual.
 
+    It stands beside the result and never before it: where W&B cannot start, or stops working, that is logged once and
+    kept in `problem`, and everything else goes on.
+
     `mode` is the default where WANDB_MODE is unset. Runs of one `group`, such as an experiment and the
     trainings in it, are shown together; `job` tells them apart.
     """
@@ -104,50 +108,111 @@ class Tracker:
         group: str | None = None,
         job: str | None = None,
     ):
-        import wandb
+        self.run: Any = None
+        self.problem = wandb_problem(mode, folder)
+        """Why there is no W&B run, or not all of it; None where all is well."""
+        if self.problem is None:
+            with self._beside():
+                self.run = _start(project, name, folder, config, mode, group, job)
+        else:
+            log.warning("Weights & Biases is left out: %s", self.problem)
 
-        chosen: Any = os.environ.get("WANDB_MODE") or mode
-        if chosen not in MODES:
-            raise ConfigError(f"WANDB_MODE is {chosen!r}: {nearest(chosen, MODES)}")
-        folder.mkdir(parents=True, exist_ok=True)
+    @contextmanager
+    def _beside(self) -> Iterator[None]:
+        """What W&B raises in this block ends its run, and nothing else."""
         try:
-            self.run = wandb.init(
-                project=project,
-                name=name,
-                group=group or name,
-                job_type=job,
-                reinit="create_new",  # a training is tracked within its experiment's run
-                dir=str(folder),
-                config=dict(config),
-                mode=chosen,
-                settings=wandb.Settings(console="off", silent=True),
-            )
-        except wandb.Error as error:
-            raise TacosError(
-                f"Weights & Biases did not start: {error}; log in with `wandb login`, or set WANDB_MODE=offline"
-            ) from error
+            yield
+        except Exception as error:  # wandb's own errors, a full disk, a network that is gone
+            self.run = None
+            self.problem = (str(error).splitlines() or [""])[0] or type(error).__name__
+            log.warning("Weights & Biases is left out: %s", self.problem)
 
     def log(self, values: Mapping[str, Any]) -> None:
         """Numbers, text or `wandb` media, under names such as "select/tacos/seconds"."""
-        self.run.log(dict(values))
+        with self._beside():
+            if self.run is not None:
+                self.run.log(dict(values))
 
     def table(self, name: str, rows: list[dict[str, Any]]) -> None:
         """Rows with the same keys, as a W&B table."""
+        if self.run is None or not rows:
+            return
         import wandb
 
-        if rows:
-            columns: list[str | int] = list(rows[0])
-            self.run.log(
-                {name: wandb.Table(columns=columns, data=[[r.get(str(c)) for c in columns] for r in rows])}
-            )
+        columns: list[str | int] = list(rows[0])
+        with self._beside():
+            data: list[Any] = [[row.get(str(column)) for column in columns] for row in rows]
+            self.run.log({name: wandb.Table(columns=columns, data=data)})
 
     def image(self, name: str, path: Path) -> None:
+        if self.run is None:
+            return
         import wandb
 
-        self.run.log({name: wandb.Image(str(path))})
+        with self._beside():
+            self.run.log({name: wandb.Image(str(path))})
 
     def summary(self, values: Mapping[str, Any]) -> None:
-        self.run.summary.update(dict(values))
+        with self._beside():
+            if self.run is not None:
+                self.run.summary.update(dict(values))
 
     def finish(self) -> None:
-        self.run.finish()
+        with self._beside():
+            if self.run is not None:
+                self.run.finish()
+
+
+def wandb_problem(mode: str, folder: Path) -> str | None:
+    """Why W&B could not track a run into `folder`; None where nothing is in its way. Cheap, to be asked before anything
+    is paid: whether its server answers is found out later.
+
+    mode: where WANDB_MODE is unset.
+    """
+    chosen = os.environ.get("WANDB_MODE") or mode
+    if chosen not in MODES:
+        return f"WANDB_MODE is {chosen!r}: {nearest(chosen, MODES)}"
+    if chosen == "disabled":
+        return None
+    try:
+        (folder / "wandb").mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder / "wandb").close()
+    except OSError as error:
+        return f"{folder / 'wandb'} takes no files ({error.strerror or error}); set WANDB_MODE=disabled"
+    if chosen in ("offline", "dryrun") or _logged_in():
+        return None
+    return "no login: run `wandb login`, or set WANDB_MODE=offline"
+
+
+def _logged_in() -> bool:
+    import wandb
+
+    try:
+        return bool(wandb.login(prompt=False, verify=False))
+    except Exception:  # a key of another form, say: `init` will tell
+        return True
+
+
+def _start(
+    project: str,
+    name: str,
+    folder: Path,
+    config: Mapping[str, Any],
+    mode: str,
+    group: str | None,
+    job: str | None,
+) -> Any:
+    import wandb
+
+    chosen: Any = os.environ.get("WANDB_MODE") or mode
+    return wandb.init(
+        project=project,
+        name=name,
+        group=group or name,
+        job_type=job,
+        reinit="create_new",  # a training is tracked within its experiment's run
+        dir=str(folder),
+        config=dict(config),
+        mode=chosen,
+        settings=wandb.Settings(console="off", silent=True),
+    )

@@ -23,6 +23,7 @@ import numpy as np
 from eval.alpaca_eval.l1_logistic import Floats
 from eval.alpaca_eval.length_control import GAMED_WEIGHT, Rows
 from eval.assets import Assets
+from tacos.answering.faults import AnswerFaults, faults_of
 from tacos.data.published import published_rows
 from tacos.errors import TacosError
 
@@ -48,6 +49,8 @@ class Annotation(NamedTuple):
     reason: str
     length_1: int | None
     length_2: int | None
+    faults: AnswerFaults
+    """Of the model's answer."""
 
 
 @dataclass(slots=True)
@@ -195,6 +198,9 @@ def _annotation(item: Any, stem: str) -> Annotation | None:
     if not isinstance(item, dict) or not isinstance(item.get("instruction"), str):
         return None
     preference, reason = read_preference(item.get("preference"))
+    output, own = item.get("output_2"), item.get("error")
+    if preference is None and isinstance(own, str) and own:
+        reason = own  # ours, where we wrote the file
     return Annotation(
         model=str(item.get("generator_2") or stem),
         baseline=str(item.get("generator_1") or ""),
@@ -203,7 +209,10 @@ def _annotation(item: Any, stem: str) -> Annotation | None:
         preference=preference,
         reason=reason,
         length_1=_length(item.get("output_1")),
-        length_2=_length(item.get("output_2")),
+        length_2=_length(output),
+        faults=faults_of([output], [item.get("finish_reason_2")])
+        if isinstance(output, str)
+        else AnswerFaults(),
     )
 
 

@@ -75,6 +75,8 @@ class AnnotationRow(Record):
     raw_completion: dict[str, Any] | None = None
     """The judge's reply as it came: text, why it ended, and log-probabilities of the verdict's token where it gives
     them."""
+    finish_reason_2: str | None = None
+    """Why the model's answer ended, where its outputs say ("length": it was cut off)."""
     model_first: bool | None = None
     """The model's answer was shown as A; None where nothing was asked."""
     error: str | None = None
@@ -271,6 +273,7 @@ def _row(
         annotator=annotator,
         preference=preference,
         raw_completion=_raw(read),
+        finish_reason_2=own.get("finish_reason"),
         model_first=first,
         error=error,
     )

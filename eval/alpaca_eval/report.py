@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from eval.report import format as fmt
 from eval.report.comparisons import comparison_tables
-from eval.report.coverage import Coverage
+from eval.report.coverage import Coverage, with_faults
 from eval.report.score_report import ScoreReport, best_first
 from eval.report.table import Column, Entry, Spec, Table, build, counts, numbers, texts, with_error
 
@@ -27,7 +27,7 @@ def ranked(result: AlpacaEvalResult) -> list[Entry[AlpacaEvalScore]]:
 
     def covered(name: str, s: AlpacaEvalScore) -> Coverage:
         counted = (s.n, s.expected, s.unparsed, s.missing, s.duplicate, s.unknown)
-        return Coverage("AlpacaEval 2", name, "questions", *counted)
+        return Coverage("AlpacaEval 2", name, "questions", *counted, faulty=s.faults.faulty)
 
     entries = [Entry(name, s, covered(name, s)) for name, s in result.models.items()]
     return best_first(entries, _main_rate)
@@ -85,13 +85,19 @@ def _lines(score: AlpacaEvalScore) -> list[str]:
         (score.duplicate, "further row", "of a question, left out; the first with a preference counts"),
         (score.unknown, "row", "of no question of the evaluation set, left out"),
         (score.empty, "empty answer", "scored as judged"),
+        (score.same, "answer", "that equals the baseline's own: a draw without a call"),
         (score.no_output, "row", "without the model's answer, outside the length control"),
     )
     unread = [f"{fmt.plural(n, 'row')} unparsed: {reason}" for reason, n in score.reasons.items()]
-    return [*score.notes, *unread, *(f"{fmt.plural(n, what)} {then}" for n, what, then in told if n)]
+    faults = [score.faults.describe()] if score.faults.faulty > score.empty else []
+    return [*score.notes, *faults, *unread, *(f"{fmt.plural(n, what)} {then}" for n, what, then in told if n)]
 
 
 def headline(result: AlpacaEvalResult) -> str:
+    return with_faults(_verdict(result), {name: score.faults for name, score in result.models.items()})
+
+
+def _verdict(result: AlpacaEvalResult) -> str:
     rated = [entry for entry in ranked(result) if _main_rate(entry.item) is not None]
     if not rated:
         return "No preference could be read, so there is no AlpacaEval win rate."

@@ -32,9 +32,11 @@ from pydantic import Field
 
 from eval.alpaca_eval.files import DRAW, Annotation, Reference, read_annotations
 from eval.alpaca_eval.join import Join, Placed, place, with_lengths
+from eval.alpaca_eval.judging import Annotated
 from eval.alpaca_eval.l1_logistic import Floats
 from eval.alpaca_eval.length_control import GRID, Rows, fit, length_term
 from eval.stats import ArmComparison, compare_models, longer_wins
+from tacos.answering.faults import AnswerFaults
 from tacos.errors import ConfigError, nearest
 from tacos.types import Record
 
@@ -68,6 +70,10 @@ class AlpacaEvalScore(Record):
     """Rows where the model's answer is empty."""
     no_output: int
     """Rows without the model's answer; they have no length and stay outside the length control."""
+    faults: AnswerFaults = AnswerFaults()
+    """What is wrong with the answers as answers, the empty ones among them."""
+    same: int = 0
+    """Answers that are the baseline's own, where the answers were judged here."""
     win_rate: float | None = None
     standard_error: float | None = None
     discrete_win_rate: float | None = None
@@ -136,6 +142,21 @@ def score_files(
     )
 
 
+def with_counts(result: AlpacaEvalResult, judged: Annotated) -> AlpacaEvalResult:
+    """With what was counted when the answers were paired with the baseline's, which the annotations do not hold."""
+    models = {
+        name: score.model_copy(
+            update={
+                "duplicate": score.duplicate + judged.duplicate.get(name, 0),
+                "unknown": score.unknown + judged.unknown.get(name, 0),
+                "same": judged.same.get(name, 0),
+            }
+        )
+        for name, score in result.models.items()
+    }
+    return result.model_copy(update={"models": models})
+
+
 def _points(placed: Placed) -> dict[str, float]:
     """Question's index -> preference, from 0 to 100."""
     pairs = zip(placed.index, placed.rows, strict=True)
@@ -161,6 +182,7 @@ def score(
         reasons=dict(reasons),
         empty=lengths.count(0),
         no_output=len(kept) - len(lengths),
+        faults=sum((row.faults for row in kept), AnswerFaults()),
         longer_wins=_longer_wins(placed, reference),
         mean_length=float(np.mean(lengths)) if lengths else None,
         baseline=_only(row.baseline for row in kept),

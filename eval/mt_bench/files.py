@@ -16,7 +16,8 @@ hold it); any other is no score.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, TypeGuard, TypeVar
 
@@ -33,6 +34,7 @@ ReadBy = Literal["stored", "last", "fastchat"]
 Winner = Literal["model_1", "model_2", "tie"]
 
 UNREAD = -1
+_GAME_ERROR = re.compile(r"game ([12]): (.*?)(?=; game [12]: |\Z)", re.DOTALL)
 WINNERS: tuple[dict[Choice, Winner], ...] = (
     {"A": "model_1", "B": "model_2", "tie": "tie"},
     {"A": "model_2", "B": "model_1", "tie": "tie"},
@@ -49,6 +51,17 @@ class Problem(Record):
 
     def __str__(self) -> str:
         return f"{self.where}: {self.reason}"
+
+
+def told(problems: Iterable[Problem]) -> list[str]:
+    """A line per reason: where it stands first, and how often after that."""
+    places: dict[str, list[str]] = {}
+    for problem in problems:
+        places.setdefault(problem.reason, []).append(problem.where)
+    more = {
+        reason: f" and {len(where) - 1:,} more" if len(where) > 1 else "" for reason, where in places.items()
+    }
+    return [f"{where[0]}{more[reason]}: {reason}" for reason, where in places.items()]
 
 
 class SingleJudgment(Record):
@@ -181,10 +194,13 @@ def _stored_rating(value: dict[str, Any], text: str) -> Rating:
     return Rating(error=f"a stored score of {score:g}, off the scale {LOW} to {HIGH}")
 
 
-def _stored_error(value: dict[str, Any]) -> str | None:
-    """Our own reason, where we wrote the file."""
+def _stored_error(value: dict[str, Any], game: int | None = None) -> str | None:
+    """Our own reason, where we wrote the file; of one game of a pair."""
     why = value.get("error")
-    return why if isinstance(why, str) and why else None
+    if not isinstance(why, str) or not why:
+        return None
+    parts = dict(_GAME_ERROR.findall(why)) if game else {}
+    return parts.get(str(game)) if parts else why
 
 
 def _pair(value: dict[str, Any], where: str, read_by: ReadBy) -> PairJudgment:
@@ -216,7 +232,7 @@ def _game(value: dict[str, Any], number: int, read_by: ReadBy) -> GameJudgment:
         raise _BadLineError(f"no {key}")
     stored = value[key]
     winner: Winner | None = next((w for w in WINNERS[0].values() if w == stored), None)
-    error = None if winner else _stored_error(value) or f"stored as {str(stored)[:40]!r}, no winner"
+    error = None if winner else _stored_error(value, number) or f"stored as {str(stored)[:40]!r}, no winner"
     return GameJudgment(winner=winner, user_prompt=prompt, judgment=text, error=error, finish_reason=finish)
 
 

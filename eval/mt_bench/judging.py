@@ -286,11 +286,3 @@ def _why(read: Read[_Heard[Any]]) -> str | None:
     if read.value is not None:
         return None
     return read.reason or f"the call failed: {read.error or 'no reason given'}"
-
-
-def by_question(answers: Sequence[Answer]) -> dict[str, dict[str, Answer]]:
-    """Model -> question id -> answer; of two answers to a question the first."""
-    models: dict[str, dict[str, Answer]] = {}
-    for answer in answers:
-        models.setdefault(answer.model, {}).setdefault(answer.question_id, answer)
-    return models

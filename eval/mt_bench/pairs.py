@@ -21,6 +21,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from eval.mt_bench.files import PairJudgment, Problem, ReadBy, read_pairs
 from eval.mt_bench.score import (
     Filed,
@@ -34,6 +36,7 @@ from eval.mt_bench.score import (
 from eval.ratings.bradley_terry import Game, Ratings, bradley_terry
 from eval.results import Interval
 from eval.stats import longer_wins, share
+from tacos.answering.faults import AnswerFaults
 from tacos.errors import TacosError
 from tacos.types import Question, Record
 
@@ -91,6 +94,8 @@ class ModelPairScores(Record):
     """Bradley-Terry over all pairs, a turn a game, where one judge compared three models or more."""
     read: int
     bad_lines: int
+    faults: dict[str, AnswerFaults] = Field(default_factory=dict)
+    """What is wrong with each model's answers as answers, where they are at hand."""
     problems: tuple[Problem, ...]
 
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from eval.mt_bench.files import told
 from eval.report import format as fmt
 from eval.report.comparisons import comparison_tables
-from eval.report.coverage import Coverage
+from eval.report.coverage import Coverage, faults_told, with_faults
 from eval.report.score_report import ScoreReport, best_first
 from eval.report.table import (
     NOTHING,
@@ -34,7 +35,8 @@ def ranked(scores: SingleScores) -> list[Entry[ModelScore]]:
 
     def covered(name: str, s: ModelScore) -> Coverage:
         counted = (s.judged, s.expected, s.unparsed, s.missing, s.duplicate, s.unknown)
-        return Coverage("MT-Bench", name, "turns", *counted)
+        faulty = scores.faults[name].faulty if name in scores.faults else 0
+        return Coverage("MT-Bench", name, "turns", *counted, faulty=faulty)
 
     entries = [Entry(name, s, covered(name, s), arm=name) for name, s in scores.models.items()]
     return best_first(entries, lambda s: s.average)
@@ -94,10 +96,14 @@ def problems(scores: SingleScores) -> list[str]:
         if score.off_scale:
             ratings = fmt.plural(score.off_scale, "rating")
             said.append(f"{name}: {ratings} outside 1-10, counted as in the file")
-    return [*said, *map(str, scores.problems)]
+    return [*faults_told(scores.faults), *said, *told(scores.problems)]
 
 
 def headline(scores: SingleScores) -> str:
+    return with_faults(_verdict(scores), scores.faults)
+
+
+def _verdict(scores: SingleScores) -> str:
     rated = [entry for entry in ranked(scores) if entry.item.average is not None]
     if not rated:
         return "No rating could be read, so there is no MT-Bench average."

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from eval.mt_bench.files import told
 from eval.report import format as fmt
-from eval.report.coverage import Coverage
+from eval.report.coverage import Coverage, faults_told, with_faults
 from eval.report.score_report import BIAS_NOTE, Bias, ScoreReport, bias
 from eval.report.table import Column, Entry, Spec, Table, build, counts, numbers, texts, with_interval
 
@@ -27,7 +28,8 @@ def pair_names(scores: ModelPairScores) -> list[str]:
 def _entries(scores: ModelPairScores) -> list[Entry[ModelPairScore]]:
     def covered(name: str, p: ModelPairScore) -> Coverage:
         counted = (p.n, p.expected, p.error, p.missing, p.duplicate, p.unknown)
-        return Coverage("MT-Bench pairs", name, "turns", *counted)
+        sides = [scores.faults[m] for m in {p.model_1, p.model_2} if m in scores.faults]
+        return Coverage("MT-Bench pairs", name, "turns", *counted, faulty=sum(s.faulty for s in sides))
 
     named = zip(pair_names(scores), scores.pairs, strict=True)
     return [Entry(name, pair, covered(name, pair)) for name, pair in named]
@@ -97,10 +99,14 @@ def problems(scores: ModelPairScores) -> list[str]:
     missing = [
         f"{name}: {fmt.plural(p.missing, 'turn')} without a judgment" for name, p in named if p.missing
     ]
-    return [*missing, *map(str, scores.problems)]
+    return [*faults_told(scores.faults), *missing, *told(scores.problems)]
 
 
 def headline(scores: ModelPairScores) -> str:
+    return with_faults(_verdict(scores), scores.faults)
+
+
+def _verdict(scores: ModelPairScores) -> str:
     judged = [pair for pair in scores.pairs if pair.win_rate_adjusted is not None]
     if not judged:
         return "No pair of games could be read, so there is no win rate."

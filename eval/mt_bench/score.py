@@ -33,6 +33,7 @@ from eval.mt_bench.files import Problem, ReadBy, SingleJudgment, read_single
 from eval.results import Interval
 from eval.stats import ArmComparison, clustered_mean, compare_models
 from eval.verdicts import HIGH, LOW
+from tacos.answering.faults import AnswerFaults
 from tacos.errors import TacosError
 from tacos.types import Question, Record
 
@@ -107,6 +108,8 @@ class SingleScores(Record):
     read: int
     """Rows that could be used, duplicates and unknown ones among them."""
     bad_lines: int
+    faults: dict[str, AnswerFaults] = Field(default_factory=dict)
+    """What is wrong with each model's answers as answers, where they are at hand."""
     problems: tuple[Problem, ...]
     """Bad lines, unread verdicts, duplicates and unknown questions, each with its line."""
 

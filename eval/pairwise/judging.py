@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from eval.pairwise.five_sets import Matched, OutputFile, match
 from eval.pairwise.reviews import Review, ReviewFile
+from eval.pairwise.score import PairwiseScores
 from tacos.answering.judge import Comparison, PairJudge
 from tacos.answering.orders import compare
 from tacos.errors import TacosError
@@ -25,6 +26,26 @@ class ReviewRun(Record):
     file: ReviewFile
     matched_a: Matched
     matched_b: Matched
+
+    @property
+    def notes(self) -> list[str]:
+        """What could not be joined of either file, in words."""
+        said = []
+        for model, one in ((self.file.model_a, self.matched_a), (self.file.model_b, self.matched_b)):
+            counts = (
+                (len(one.missing), "questions without an answer, not judged"),
+                (one.duplicate, "second answers to a question; the first stands"),
+                (one.unknown, "answers to no question of the set"),
+            )
+            said += [f"{model}: {n:,} {what}" for n, what in counts if n]
+        return said
+
+    def noted(self, scores: PairwiseScores) -> PairwiseScores:
+        """The scores with these notes beside the set's own."""
+        name = self.file.set_name
+        one = scores.sets[name]
+        noted = one.model_copy(update={"notes": [*self.notes, *one.notes]})
+        return scores.model_copy(update={"sets": {**scores.sets, name: noted}})
 
     @property
     def missing(self) -> list[str]:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from eval.report import format as fmt
 from eval.report.claims import claim
-from eval.report.coverage import Coverage
+from eval.report.coverage import Coverage, faults_told, with_faults
 from eval.report.score_report import BIAS_NOTE, Bias, ScoreReport, bias
 from eval.report.table import Column, Entry, Spec, Table, build, counts, mean, texts
+from tacos.answering.faults import AnswerFaults
 
 if TYPE_CHECKING:
     from eval.pairwise.score import PairwiseScore, PairwiseScores
@@ -32,7 +33,8 @@ def set_table(scores: PairwiseScores) -> Table:
 
     def covered(name: str, s: PairwiseScore) -> Coverage:
         counted = (s.n, s.expected, s.unparsed, s.missing, s.duplicate, s.unknown, s.bad)
-        return Coverage("Two-order reviews", name, "questions", *counted)
+        sides = getattr(s, "faults", {}).values()  # the pooled row is of no one pair of models
+        return Coverage("Two-order reviews", name, "questions", *counted, faulty=sum(f.faulty for f in sides))
 
     entries = [Entry(name, s, covered(name, s), marked=s is scores.pooled) for name, s in _named(scores)]
     votes = "questions"
@@ -74,7 +76,7 @@ def sides(scores: PairwiseScores) -> tuple[str, str]:
 def problems(scores: PairwiseScores) -> list[str]:
     said = []
     for name, score in scores.sets.items():
-        said += [f"{name}: {note}" for note in score.notes]
+        said += [f"{name}: {note}" for note in [*faults_told(score.faults), *score.notes]]
         if score.missing:
             said.append(f"{name}: {fmt.plural(score.missing, 'question')} without a review")
         if score.empty:
@@ -83,6 +85,13 @@ def problems(scores: PairwiseScores) -> list[str]:
 
 
 def headline(scores: PairwiseScores) -> str:
+    faults: dict[str, AnswerFaults] = {}
+    for score in scores.sets.values():
+        faults |= {name: faults.get(name, AnswerFaults()) + one for name, one in score.faults.items()}
+    return with_faults(_verdict(scores), faults)
+
+
+def _verdict(scores: PairwiseScores) -> str:
     interval = scores.pooled.winning_score
     if interval is None:
         return "No review could be read, so there is no winning score."

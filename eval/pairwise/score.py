@@ -19,10 +19,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from eval.pairwise.five_sets import SETS, Fate, Matcher, plain
 from eval.pairwise.reviews import Review, ReviewFile
 from eval.pairwise.rules import first_position_rate, longer_wins, swap_consistency, tally, winning_score
 from eval.results import Interval
+from tacos.answering.faults import AnswerFaults, faults_of
 from tacos.answering.orders import Judged, Rule, Unparsed
 from tacos.errors import TacosError
 from tacos.types import Question, Record
@@ -91,6 +94,8 @@ class SetScore(PairwiseScore):
     model_a: str | None = None
     model_b: str | None = None
     judge: str | None = None
+    faults: dict[str, AnswerFaults] = Field(default_factory=dict)
+    """What is wrong with both models' answers as answers."""
     notes: list[str]
     """Why rows were not scored, in words, with path and line."""
 
@@ -126,6 +131,8 @@ class _Kept(Record):
     """Duplicates with answers unlike the first's: another comparison in the same file."""
     unknown: int
     empty: int
+    same: int
+    faults: tuple[AnswerFaults, AnswerFaults]
 
 
 def score_reviews(
@@ -201,6 +208,8 @@ def _join(
         ),
         unknown=counts["unknown"],
         empty=sum(not r.answer_a.strip() or not r.answer_b.strip() for r in first),
+        same=sum(r.answer_a == r.answer_b for r in first),
+        faults=(faults_of([r.answer_a for r in first]), faults_of([r.answer_b for r in first])),
     )
 
 
@@ -224,13 +233,12 @@ def _fates(name: str, reviews: Sequence[Review], asked: Sequence[Question] | Non
 def _set_score(
     name: str, parts: Sequence[ReviewFile], kept: _Kept, expected: int | None, seed: int
 ) -> SetScore:
-    bad = sum(len(part.bad) for part in parts)
     first = parts[0]
     return SetScore(
         **_figures(kept.judged, seed),
         duplicate=kept.duplicate,
         unknown=kept.unknown,
-        bad=bad,
+        bad=sum(len(part.bad) for part in parts),
         empty=kept.empty,
         expected=expected,
         missing=None if expected is None else max(0, expected - len(kept.judged)),
@@ -238,6 +246,9 @@ def _set_score(
         model_a=first.model_a,
         model_b=first.model_b,
         judge=first.judge,
+        faults=dict(
+            zip((first.model_a or "answer 1", first.model_b or "answer 2"), kept.faults, strict=True)
+        ),
         notes=list(_notes(parts, kept, expected)),
     )
 
@@ -276,6 +287,8 @@ def _notes(parts: Sequence[ReviewFile], kept: _Kept, expected: int | None) -> It
             yield f"{part.source} line {row.line}: {row.reason}"
         if len(part.bad) > SHOWN:
             yield f"{part.source}: {len(part.bad) - SHOWN} more rows are no reviews"
+    if kept.same == len(kept.judged):
+        yield "every question has the same answer from both: a model against itself?"
     if kept.unknown:
         yield f"{kept.unknown} reviews ask no question of the set and are left out"
     if kept.duplicate:

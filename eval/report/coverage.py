@@ -5,10 +5,11 @@ MT-Bench, m: 159 of 160 turns judged (1 unparsed)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from eval.report import format as fmt
+from tacos.answering.faults import AnswerFaults
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class Coverage:
     """How much of a benchmark one row of a table rests on.
 
     of: the benchmark; name: the model or set; unit: what is counted; expected, missing, duplicate, unknown: None
-    where that is not known or not counted; bad: rows of a file that are no answer at all.
+    where that is not known or not counted; bad: rows of a file that are no answer at all; faulty: answers that are
+    empty, failed, repeated or cut off (`tacos.answering.faults`).
     """
 
     of: str
@@ -29,6 +31,7 @@ class Coverage:
     duplicate: int | None
     unknown: int | None = None
     bad: int = 0
+    faulty: int = 0
 
     @property
     def share(self) -> float | None:
@@ -65,4 +68,19 @@ def coverage_counts(found: Sequence[Coverage]) -> list[tuple[str, Callable[[Cove
         gets.append(("unknown", lambda c: c.unknown))
     if any(c.bad for c in found):
         gets.append(("bad rows", lambda c: c.bad))
+    if any(c.faulty for c in found):
+        gets.append(("faulty answers", lambda c: c.faulty))
     return gets
+
+
+def faults_told(faults: Mapping[str, AnswerFaults]) -> list[str]:
+    """A line per model whose answers have faults; m1: of 160 answers 73 empty."""
+    return [f"{name}: {said}" for name, one in faults.items() if (said := one.describe())]
+
+
+def with_faults(verdict: str, faults: Mapping[str, AnswerFaults]) -> str:
+    """The verdict with what puts it in doubt: models of whose answers more than 5% are faulty."""
+    broken = {name: one for name, one in faults.items() if one.worth_saying}
+    if not broken:
+        return verdict
+    return f"{verdict} Read with care: {'; '.join(faults_told(broken))}."

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tacos.cli.console import AsJson, Overrides, command, exactly_one, number, one_of
+from tacos.cli.console import AsJson, Overrides, RetryFailed, command, exactly_one, number, one_of
 from tacos.cli.scores import Files, Shown
 from tacos.errors import ConfigError
 
@@ -62,6 +62,7 @@ def mt_bench(
     out: Out = None,
     allow_incomplete: AllowIncomplete = False,
     min_coverage: MinCoverage = LEAST_COVERAGE,
+    retry_failed: RetryFailed = False,
     as_json: AsJson = False,
 ) -> None:
     """MT-Bench: answer and judge with --model, judge --answers, or score stored judgments."""
@@ -71,7 +72,7 @@ def mt_bench(
     shown = Shown(out, as_json, 0.0 if allow_incomplete else min_coverage)
     if model or answers:
         wanted = [f"mt_bench.parser={parser}"] if parser != "stored" else []
-        run = evaluation(config, [*(overrides or []), *wanted])
+        run = evaluation(config, [*(overrides or []), *wanted], retry_failed)
         shown, label = shown.into(run, "mt-bench", model, name, answers)
         files = [run.answer_mt_bench(model, label, shown.folder)] if model else answers or []
         if pairs:
@@ -104,6 +105,7 @@ def alpaca_eval(
     out: Out = None,
     allow_incomplete: AllowIncomplete = False,
     min_coverage: MinCoverage = LEAST_COVERAGE,
+    retry_failed: RetryFailed = False,
     as_json: AsJson = False,
 ) -> None:
     """AlpacaEval 2: answer and judge with --model, judge --outputs, or score stored annotations."""
@@ -112,7 +114,7 @@ def alpaca_eval(
     strength: Any = c if c in ("cv", "published") else number("--c", c)
     shown = Shown(out, as_json, 0.0 if allow_incomplete else min_coverage)
     if model or outputs:
-        run = evaluation(config, overrides)
+        run = evaluation(config, overrides, retry_failed)
         shown, label = shown.into(run, "alpaca-eval", model, name, outputs)
         files = [run.answer_alpaca_eval(model, label, shown.folder)] if model else outputs or []
         result = run.annotate_alpaca_eval(files, shown.folder, joined, strength, against)
@@ -143,6 +145,7 @@ def pairwise(
     out: Out = None,
     allow_incomplete: AllowIncomplete = False,
     min_coverage: MinCoverage = LEAST_COVERAGE,
+    retry_failed: RetryFailed = False,
     as_json: AsJson = False,
 ) -> None:
     """Win, tie, lose over question sets: judge two models' answers, or score stored reviews."""
@@ -154,17 +157,18 @@ def pairwise(
         one_of("--rule", rule, ("lenient", "strict")),
         one_of("--unparsed", unparsed, ("count", "tie")),
     )
-    shown = Shown(out, as_json, 0.0 if allow_incomplete else min_coverage)
+    shown, made = Shown(out, as_json, 0.0 if allow_incomplete else min_coverage), None
     if answers:
         if len(answers) != 2 or not question_set:
             raise ConfigError("give two files to --answers, and the question set they answer to --set")
-        run = evaluation(config, overrides)
+        run = evaluation(config, overrides, retry_failed)
         shown, _ = shown.into(run, "pairwise", question_set)
         made = run.review(answers, question_set, questions)
         reviews = [shown.folder / f"reviews_{question_set}.json"]
         write_reviews(reviews[0], made.file)
     files = [read_reviews(path) for path in reviews or []]
     scores = score_reviews(files, known_questions(files, questions), *how)
+    scores = scores if made is None else made.noted(scores)
     shown.finish("Pairwise reviews", [scores], {name: score.coverage for name, score in scores.sets.items()})
 
 
@@ -175,6 +179,7 @@ def judge_check(
     judge: Annotated[str, typer.Option(help='A name under `llms`, "reference", or "longer"')] = "judge",
     config: Config = None,
     out: Out = None,
+    retry_failed: RetryFailed = False,
     as_json: AsJson = False,
 ) -> None:
     """How far a judge can be trusted: accuracy, swap consistency and length bias on labelled pairs."""
@@ -186,20 +191,25 @@ def judge_check(
     asked = (
         LongerJudge()
         if judge == "longer"
-        else evaluation(config, [*(overrides or []), f"judge={judge}"]).pair_judge()
+        else evaluation(config, [*(overrides or []), f"judge={judge}"], retry_failed).pair_judge()
     )
     Shown(out, as_json, 0.0).finish("Judge check", [check(asked, labelled)], {})
 
 
-def evaluation(config: Path | None, overrides: Sequence[str] | None) -> Evaluation:
-    """The settings of a config file with overrides, and what works by them."""
+def evaluation(
+    config: Path | None, overrides: Sequence[str] | None, retry_failed: bool = False
+) -> Evaluation:
+    """The settings of a config file with overrides, and what works by them.
+
+    retry_failed: replies of an earlier run that cannot be read are asked for anew.
+    """
     from tacos.config import override, parse, read_yaml
     from tacos.pipeline.evaluate import EvaluateSettings, Evaluation
     from tacos.pipeline.run import make_tools
     from tacos.tracking import Ledger
 
     settings = parse(EvaluateSettings, override(read_yaml(config) if config else {}, overrides or []))
-    return Evaluation(settings, assets(), make_tools(settings, Ledger()))
+    return Evaluation(settings, assets(), make_tools(settings, Ledger()), retry_failed)
 
 
 def assets() -> Assets:

@@ -15,6 +15,7 @@ from tacos.errors import TacosError
 if TYPE_CHECKING:
     from eval.mt_bench.pairs import ModelPairScores
     from eval.mt_bench.score import SingleScores
+    from eval.report.scores import ScorePaths
     from tacos.pipeline.evaluate import Evaluation
 
 SHOWN = 10
@@ -40,9 +41,13 @@ class Shown:
     ) -> tuple[Shown, str]:
         """The same with a folder for the files of a run, and what its model is called; where there is no `model`, it
         is called like the first of `files`."""
+        from tacos.tracking import wandb_problem
+
         path = Path(model or (files or [Path()])[0].stem)
         label = name or (path.parent.name if path.name == "model" and path.parent.name else path.name)
         out = self.out or Path(run.settings.runs) / f"{benchmark}-{label}"
+        if problem := wandb_problem(run.settings.tracking.mode, out):  # said before anything is paid
+            typer.echo(f"note: Weights & Biases will be left out: {problem}", err=True)
         return replace(self, out=out, run=run), label
 
     def single(self, scores: SingleScores) -> None:
@@ -58,12 +63,14 @@ class Shown:
 
         Raises: TacosError when too little was judged.
         """
-        report = self.write(title, scores) if self.out else None
+        written = self.write(title, scores) if self.out else None
         if self.as_json:
             whole = scores[0]
             print_json(whole.as_json() if hasattr(whole, "as_json") else whole)
         else:
-            show(scores, report)
+            show(scores, written.html if written else None)
+        if written:
+            self.track(title, scores, written)
         low = {name: share for name, share in coverage.items() if share < self.least}
         if low:
             said = ", ".join(f"{name} {share:.1%}" for name, share in low.items())
@@ -72,13 +79,18 @@ class Shown:
                 "files, or give --allow-incomplete"
             )
 
-    def write(self, title: str, scores: Sequence[Any]) -> Path:
-        """Report, tables and plots into the folder, and to W&B."""
-        from eval.report.scores import track_scores, write_score_report
+    def write(self, title: str, scores: Sequence[Any]) -> ScorePaths:
+        """Report, tables and plots into the folder."""
+        from eval.report.scores import write_score_report
+
+        return write_score_report(self.folder, title, scores)
+
+    def track(self, title: str, scores: Sequence[Any], written: ScorePaths) -> None:
+        """The same to W&B, after the scores are printed: what goes wrong there is a note."""
+        from eval.report.scores import track_scores
         from tacos.store.fingerprint import plain
         from tacos.tracking import Tracker, TrackingSettings
 
-        written = write_score_report(self.folder, title, scores)
         settings = self.run.settings if self.run else None
         tracking = settings.tracking if settings else TrackingSettings()
         config = {"benchmark": title, "settings": settings and plain(settings)}
@@ -87,7 +99,8 @@ class Shown:
             track_scores(tracker, scores, written)
         finally:
             tracker.finish()
-        return written.html
+        if tracker.problem:
+            typer.echo(f"note: Weights & Biases is left out: {tracker.problem}", err=self.as_json)
 
 
 def show(scores: Sequence[Any], report: Path | None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tacos.store.fingerprint import named_by_content
 from tacos.types import Record
@@ -139,6 +139,14 @@ class LLMSettings(Record):
     stopped and finds in the cache; needs both prices."""
     max_tokens_total: int | None = Field(None, gt=0)
     """Hard cap on prompt plus completion tokens, counted in the same way."""
+
+    @field_validator("headers", "query", mode="before")
+    @classmethod
+    def _as_text(cls, given: Any) -> Any:
+        """YAML makes a date of 2024-10-21, and a number of 7."""
+        if not isinstance(given, dict):
+            return given
+        return {name: v if isinstance(v, dict | list | None) else str(v) for name, v in given.items()}
 
     @model_validator(mode="after")
     def _is_used(self) -> LLMSettings:

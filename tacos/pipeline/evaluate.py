@@ -14,7 +14,7 @@ through the shared client: cached, counted and capped, as everywhere.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -25,10 +25,10 @@ from pydantic import Field
 from eval.alpaca_eval.files import BASELINE, known_reference, read_outputs
 from eval.alpaca_eval.join import Join
 from eval.alpaca_eval.judging import PreferenceSettings, annotate
-from eval.alpaca_eval.score import AlpacaEvalResult, score_files
+from eval.alpaca_eval.score import AlpacaEvalResult, score_files, with_counts
 from eval.assets import Assets
 from eval.mt_bench.files import Problem
-from eval.mt_bench.judging import MTBenchJudgeSettings, by_question, judge_pairs, judge_single
+from eval.mt_bench.judging import MTBenchJudgeSettings, judge_pairs, judge_single
 from eval.mt_bench.pairs import ModelPairScores, score_pairs
 from eval.mt_bench.prompts import JudgePrompt, lengths_from_prompts, read_prompts
 from eval.mt_bench.score import MAX_NEW_TOKENS, TEMPERATURES, SingleScores, score_single
@@ -40,6 +40,7 @@ from eval.questions import read_questions
 from tacos.answering.answer_file import AnswerRun, answer_file
 from tacos.answering.answers import Style, read_answers
 from tacos.answering.candidate import Candidate, GenerateSettings, in_process, served
+from tacos.answering.given import GivenAnswers, read_given
 from tacos.answering.judge import LLMJudge, LLMJudgeSettings, PairJudge, ReferenceJudge
 from tacos.errors import ConfigError, TacosError
 from tacos.llm.base import LLM
@@ -100,6 +101,8 @@ class Evaluation:
     settings: EvaluateSettings
     assets: Assets
     tools: Tools
+    retry_failed: bool = False
+    """Ask anew for replies of an earlier run that cannot be read; calls that failed are asked again anyhow."""
 
     def answer_mt_bench(self, model: str, name: str, out: Path) -> Path:
         """The model's answers to the 80 questions."""
@@ -118,14 +121,17 @@ class Evaluation:
     def rate_mt_bench(self, answers: Sequence[Path], out: Path, against: str | None = None) -> SingleScores:
         """Have every turn of every model in `answers` rated; scores of `out/judgments.jsonl`."""
         bench, judge, rows = self.mt_bench_files(), self.llm(self.settings.judge), []
-        for own in self.models(answers).values():
+        given, problems = read_given(answers), list[Problem]()
+        for own in given.models.values():
             judged = judge_single(
                 judge, own, bench.questions, bench.references, bench.prompts, self.settings.mt_bench
             )
-            _warn(judged.problems)
+            problems += judged.problems
             rows += judged.rows
+        _refuse_nothing(rows, given, problems)
         write_single(out / "judgments.jsonl", rows)
-        return score_single([out / "judgments.jsonl"], bench.questions, against=against)
+        scores = score_single([out / "judgments.jsonl"], bench.questions, against=against)
+        return scores.model_copy(update=_beside(scores, given, problems))
 
     def compare_mt_bench(self, answers: Sequence[Path], out: Path) -> ModelPairScores:
         """Have every two models in `answers` compared in both orders; scores of `out/pair_judgments.jsonl`.
@@ -133,48 +139,31 @@ class Evaluation:
         Raises: TacosError unless there are two models.
         """
         bench, judge, rows = self.mt_bench_files(), self.llm(self.settings.judge), []
-        models = self.models(answers)
-        if len(models) < 2:
+        given, problems = read_given(answers), list[Problem]()
+        if len(given.models) < 2:
             raise TacosError(
-                f"pairs need two models; {', '.join(map(str, answers))} hold {', '.join(models)}"
+                f"pairs need two models; {', '.join(map(str, answers))} hold {', '.join(given.models)}"
             )
-        for one, two in combinations(models.values(), 2):
+        for one, two in combinations(given.models.values(), 2):
             judged = judge_pairs(
                 judge, one, two, bench.questions, bench.references, bench.prompts, self.settings.mt_bench
             )
-            _warn(judged.problems)
+            problems += judged.problems
             rows += judged.rows
+        _refuse_nothing(rows, given, problems)
         write_pairs(out / "pair_judgments.jsonl", rows)
         lengths = lengths_from_prompts(bench.prompts)
-        return score_pairs([out / "pair_judgments.jsonl"], bench.questions, lengths=lengths)
-
-    def models(self, answers: Sequence[Path]) -> dict[str, dict[str, Answer]]:
-        """Model -> question id -> answer. Raises: PoolError, or TacosError for files without an answer."""
-        found: list[Answer] = []
-        for path in answers:
-            read = read_answers(path)
-            for reason in read.bad:
-                log.warning("%s: %s", path, reason)
-            found += read.answers
-        if not found:
-            raise TacosError(f"no answer in {', '.join(map(str, answers))}")
-        return by_question(found)
+        scores = score_pairs([out / "pair_judgments.jsonl"], bench.questions, lengths=lengths)
+        return scores.model_copy(update=_beside(scores, given, problems))
 
     def answer_alpaca_eval(self, model: str, name: str, out: Path) -> Path:
         """The model's answers to the 805 instructions, as an outputs file; one that failed has `output` null."""
         self.llm(self.settings.judge)
         baseline = read_outputs(self.assets.path(BASELINE))
         questions = [Question(id=str(i), turns=(row["instruction"],)) for i, row in enumerate(baseline)]
-        answers = self.models([self._answer(model, name, questions, ALPACA_EVAL, out)])[name]
-        rows = [
-            {
-                "dataset": row.get("dataset", ""),
-                "instruction": row["instruction"],
-                "output": answers[question.id].turns[0] if question.id in answers else None,
-                "generator": name,
-            }
-            for row, question in zip(baseline, questions, strict=True)
-        ]
+        answers = read_given([self._answer(model, name, questions, ALPACA_EVAL, out)]).models[name]
+        pairs = zip(baseline, questions, strict=True)
+        rows = [_output_row(row, answers.get(question.id), name) for row, question in pairs]
         write_json(out / "outputs.json", rows)
         return out / "outputs.json"
 
@@ -193,7 +182,8 @@ class Evaluation:
             rows += [{"generator": path.stem, **row} for row in read_outputs(path, missing_ok=True)]
         judged = annotate(judge, rows, baseline, self.settings.alpaca_eval)
         write_json(out / "annotations.json", [row.model_dump() for row in judged.rows])
-        return score_files([out / "annotations.json"], known_reference(self.assets), join, c, against)
+        result = score_files([out / "annotations.json"], known_reference(self.assets), join, c, against)
+        return with_counts(result, judged)
 
     def review(self, answers: Sequence[Path], set_name: str, questions: Path | None) -> ReviewRun:
         """Two answer files to one question set, judged in both orders.
@@ -249,9 +239,31 @@ class Evaluation:
                 f"llms.{name} is not configured (known: {known}): give --config configs/eval/judge.yaml, or "
                 f"llms.{name}.model=... and llms.{name}.endpoint=..."
             )
-        return self.tools.llm(name)
+        llm = self.tools.llm(name)
+        llm.retry_unread = self.retry_failed
+        return llm
 
 
-def _warn(problems: Sequence[Problem]) -> None:
-    for problem in problems:
-        log.warning("not judged: %s", problem)
+def _output_row(question: Mapping[str, Any], answer: Answer | None, generator: str) -> dict[str, Any]:
+    """A row of an outputs file; `output` is null where there is no answer."""
+    row = {"dataset": question.get("dataset", ""), "instruction": question["instruction"]}
+    row |= {"output": answer.turns[0] if answer else None, "generator": generator}
+    return row | ({"finish_reason": answer.finish_reasons[0]} if answer and answer.finish_reasons else {})
+
+
+def _refuse_nothing(rows: Sequence[object], given: GivenAnswers, problems: Sequence[Problem]) -> None:
+    """Raises: TacosError where no answer could be judged."""
+    if not rows:
+        faults = "; ".join(
+            f"{name}: {said}" for name, one in given.faults.items() if (said := one.describe())
+        )
+        raise TacosError(f"there is nothing to judge: {faults or problems[0].reason}")
+
+
+def _beside(
+    scores: SingleScores | ModelPairScores, given: GivenAnswers, problems: Sequence[Problem]
+) -> dict[str, Any]:
+    """What the judgments do not tell: what was wrong with the answers, and which were not judged and why."""
+    notes = [Problem(where=str(path), reason=note) for path, note in given.notes]
+    unjudged = [Problem(where=p.where, reason=f"not judged: {p.reason}") for p in problems]
+    return {"faults": given.faults, "problems": (*notes, *unjudged, *scores.problems)}

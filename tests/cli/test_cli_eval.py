@@ -10,8 +10,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from eval.alpaca_eval.files import BASELINE
 from tacos.cli.app import app
-from tests.llm.server import FaultServer
+from tests.llm.server import FaultServer, reply
 
 
 @pytest.fixture(autouse=True)
@@ -267,3 +268,105 @@ def test_judge_check_stands_beside_the_longer_answer() -> None:
         asked = found(tacos_eval(*words))
     assert (asked["accuracy"], asked["all"]["first_position"]) == (0.5, 1.0)
     assert asked["longer_baseline"]["longer_wins"] == 1.0
+
+
+def answers(name: str, model: str, texts: list[str]) -> Path:
+    """An answer file in FastChat's form, from question 81 on."""
+    rows = [
+        {"question_id": 81 + i, "model_id": model, "choices": [{"index": 0, "turns": [text, text]}]}
+        for i, text in enumerate(texts)
+    ]
+    Path(name).write_text("\n".join(map(json.dumps, rows)))
+    return Path(name)
+
+
+def test_a_degenerate_model_is_seen(assets: Path) -> None:
+    given = answers("a.jsonl", "broken", ["", "$ERROR$", "no " * 40, "Fine."])
+    with serving() as server:
+        words = ("mt-bench", "--answers", given, "--config", judging(server.endpoint), "--out", "mt")
+        result = tacos_eval(*words, "--allow-incomplete")
+        scores = found(tacos_eval(*words, "--allow-incomplete", "--json"))
+    faults = "broken: of 8 answers 2 empty, 2 failed calls ($ERROR$), 2 one piece over and over"
+    assert f"note: {faults}" in result.stdout and "faulty" in result.stdout
+    assert "not judged: model 1 of 1 failed to answer ($ERROR$)" in result.stdout
+    assert scores["models"]["broken"]["judged"] == 6 and scores["faults"]["broken"]["faulty"] == 6
+    assert "Read with care: broken: of 8 answers 2 empty" in Path("mt/report.md").read_text()
+
+
+def test_nothing_but_failed_answers_costs_no_call(assets: Path) -> None:
+    given = answers("a.jsonl", "broken", ["$ERROR$", "$ERROR$"])
+    with serving() as server:
+        result = tacos_eval("mt-bench", "--answers", given, "--config", judging(server.endpoint))
+        assert (result.exit_code, server.hits) == (1, 0)
+    assert "nothing to judge: broken: of 4 answers 4 failed calls ($ERROR$)" in result.stderr
+
+
+def test_two_models_of_one_name_are_refused_before_a_call(assets: Path) -> None:
+    files = answers("a.jsonl", "m1", ["Yes."]), answers("b.jsonl", "m1", ["No."])
+    with serving() as server:
+        result = tacos_eval("mt-bench", "--answers", *files, "--config", judging(server.endpoint))
+        assert (result.exit_code, server.hits) == (1, 0)
+    assert "a.jsonl and b.jsonl both hold answers of 'm1'" in result.stderr
+
+
+def test_what_was_dropped_of_outputs_is_counted(assets: Path) -> None:
+    asked = [row["instruction"] for row in json.loads((assets / BASELINE).read_text())[:3]]
+    rows = [
+        {"instruction": i, "output": "Mine.", "generator": "mine"} for i in [*asked, asked[0], "Another?"]
+    ]
+    Path("out.json").write_text(json.dumps(rows))
+    with serving() as server:
+        words = ("alpaca-eval", "--outputs", "out.json", "--config", judging(server.endpoint), "--out", "al")
+        score = found(tacos_eval(*words, "--allow-incomplete", "--json"))["models"]["mine"]
+    assert (score["n"], score["duplicate"], score["unknown"], score["missing"]) == (3, 1, 1, 802)
+
+
+def test_rows_that_a_server_refuses_say_so(assets: Path) -> None:
+    asked = [row["instruction"] for row in json.loads((assets / BASELINE).read_text())[:8]]
+    Path("out.json").write_text(json.dumps([{"instruction": i, "output": "Mine."} for i in asked]))
+    refused = {"error": {"message": "filtered by the content management policy", "code": "content_filter"}}
+    with serving() as server:
+        server.respond = lambda body, times: (400, refused) if server.hits == 4 else (200, reply("A"))
+        words = ("alpaca-eval", "--outputs", "out.json", "--config", judging(server.endpoint), "--out", "al")
+        result = tacos_eval(*words, "--allow-incomplete")
+    assert "1 row unparsed: HTTP 400: filtered by the content management policy" in result.stdout
+
+
+def test_unread_replies_are_asked_for_anew_on_request(assets: Path) -> None:
+    given = answers("a.jsonl", "m", ["Fine."])
+    with serving() as server:
+        words = ("mt-bench", "--answers", given, "--config", judging(server.endpoint), "--allow-incomplete")
+        server.respond = lambda body, times: (200, reply("I refuse."))
+        assert found(tacos_eval(*words, "--json"))["models"]["m"]["unparsed"] == 2
+        server.respond, asked = None, server.hits
+        assert found(tacos_eval(*words, "--json"))["models"]["m"]["unparsed"] == 2
+        assert server.hits == asked == 4
+        assert found(tacos_eval(*words, "--retry-failed", "--json"))["models"]["m"]["judged"] == 2
+        assert server.hits == asked + 2
+
+
+def test_a_reply_that_was_cut_off_is_asked_for_anew_by_itself(assets: Path) -> None:
+    given = answers("a.jsonl", "m", ["Fine."])
+    with serving() as server:
+        words = ("mt-bench", "--answers", given, "--config", judging(server.endpoint), "--allow-incomplete")
+        server.respond = lambda body, times: (200, reply("", "length"))
+        cut = tacos_eval(*words)
+        assert "nothing said at the token limit (raise sampling.max_tokens above 2048)" in cut.stdout
+        assert server.hits == 2
+        server.respond = None
+        assert found(tacos_eval(*words, "--json"))["models"]["m"]["judged"] == 2
+
+
+@pytest.mark.parametrize("mode", ["nonsense", "online"])
+def test_scores_are_printed_whatever_becomes_of_tracking(
+    assets: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", mode)
+    monkeypatch.setattr("tacos.tracking._logged_in", lambda: False)
+    given = answers("a.jsonl", "m", ["Fine."])
+    with serving() as server:
+        words = ("mt-bench", "--answers", given, "--config", judging(server.endpoint), "--allow-incomplete")
+        result = tacos_eval(*words, "--out", "mt")
+    assert result.exit_code == 0 and "7.00" in result.stdout
+    assert "note: Weights & Biases will be left out" in result.stderr
+    assert result.stdout.index("report:") < result.stdout.index("note: Weights & Biases is left out")

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from eval.mt_bench.files import read_pairs, read_single
-from eval.mt_bench.judging import MTBenchJudgeSettings, by_question, judge_pairs, judge_single
+from eval.mt_bench.judging import MTBenchJudgeSettings, judge_pairs, judge_single
 from eval.mt_bench.pairs import score_pairs
 from eval.mt_bench.prompts import lengths_from_prompts, pick, prompt_name, read_prompts, take_apart
 from eval.mt_bench.score import CATEGORIES, NEED_REFERENCE, TEMPERATURES, score_single, slots_of
@@ -16,6 +16,7 @@ from eval.mt_bench.write import write_pairs, write_single
 from eval.questions import read_questions
 from eval.verdicts import FAILED
 from tacos.answering.answers import read_answers
+from tacos.answering.given import read_given
 from tacos.errors import ConfigError, LLMError, TacosError
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.cache import ReplyCache
@@ -187,7 +188,7 @@ def test_published_prompts_come_out_byte_for_byte(shared):
     mt_bench = shared / "assets/mt_bench"
     prompts = read_prompts(mt_bench / "judge_prompts.jsonl")
     questions = read_questions(mt_bench / "question.jsonl")
-    references = by_question(read_answers(mt_bench / "reference_answer_gpt-4.jsonl").answers)["gpt-4"]
+    references = read_given([mt_bench / "reference_answer_gpt-4.jsonl"]).models["gpt-4"]
     path = shared / "assets/judgments/mt_bench_single_mistral-7b-refined.jsonl"
     stored = {(row.question_id, row.turn): row for row in read_single(path).rows}
     replies = {row.user_prompt: row.judgment for row in stored.values()}

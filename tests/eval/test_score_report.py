@@ -554,7 +554,7 @@ def test_the_markdown_shows_tables_plots_and_problems(written: ScorePaths) -> No
 
 
 def test_many_problems_are_counted(tmp_path: Path) -> None:
-    problems = tuple(Problem(where=f"f line {i}", reason="bad") for i in range(MOST_PROBLEMS + 7))
+    problems = tuple(Problem(where=f"f line {i}", reason=f"bad {i}") for i in range(MOST_PROBLEMS + 7))
     scores = two_models().model_copy(update={"problems": problems})
     text = write_score_report(tmp_path, "Many", [scores]).html.read_text()
     assert f"f line {MOST_PROBLEMS - 1}: bad" in text and f"f line {MOST_PROBLEMS}: bad" not in text

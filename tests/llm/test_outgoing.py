@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+import yaml
 
 from tacos.config import parse
 from tacos.errors import ConfigError
@@ -86,6 +87,12 @@ def test_half_a_character_goes_out_whole() -> None:
 def test_the_url_keeps_its_query(endpoint: str, query: dict[str, str], url: str) -> None:
     settings = LLMSettings(model="m", endpoint=endpoint, query=query)
     assert str(call_url(endpoint, "/chat/completions", settings)) == url
+
+
+def test_a_date_in_yaml_is_the_text_it_was() -> None:
+    given = yaml.safe_load("{model: m, query: {api-version: 2024-10-21}, headers: {X-Tier: 2}}")
+    settings = parse(LLMSettings, given)
+    assert (settings.query, settings.headers) == ({"api-version": "2024-10-21"}, {"X-Tier": "2"})
 
 
 @pytest.mark.parametrize(
