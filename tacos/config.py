@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +19,8 @@ from pydantic import BaseModel, ValidationError
 from tacos.errors import ConfigError, nearest
 
 M = TypeVar("M", bound=BaseModel)
+ASSET = "asset:"
+"""What a value begins with that names an upstream file (`tacos.assets`) and not a path."""
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -119,6 +121,17 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
         found = (_model_in(part) for part in typing.get_args(annotation))
         return next((m for m in found if m), None)
     return None
+
+
+def with_assets(data: Any, path_of: Callable[[str], Path]) -> Any:
+    """`data` with the file for each "asset:NAME" in it. path_of: name -> path, such as `Assets.path`."""
+    if isinstance(data, Mapping):
+        return {key: with_assets(value, path_of) for key, value in data.items()}
+    if isinstance(data, list):
+        return [with_assets(value, path_of) for value in data]
+    if isinstance(data, str) and data.startswith(ASSET):
+        return str(path_of(data.removeprefix(ASSET)))
+    return data
 
 
 def load(model: type[M], path: Path, assignments: Sequence[str] = ()) -> M:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tacos.config import load, override, parse, read_yaml
+from tacos.config import load, override, parse, read_yaml, with_assets
 from tacos.errors import ConfigError
 from tacos.methods import METHODS
 from tacos.part import Setup
@@ -104,7 +105,24 @@ def test_every_experiment_config_parses_and_its_methods_build(name: str) -> None
 
 @pytest.mark.parametrize("name", yaml_files("select"))
 def test_every_select_config_parses_and_builds(name: str) -> None:
-    assert selection_stage(load(SelectSettings, ROOT / name)).fingerprint
+    settings = parse(SelectSettings, with_assets(read_yaml(ROOT / name), asset))
+    assert selection_stage(settings).fingerprint
+
+
+def asset(name: str) -> Path:
+    folder = Path(os.environ.get("TACOS_ASSETS", ROOT.parent / "shared" / "assets"))
+    if not (folder / name).is_file():
+        pytest.skip(f"no {name} at hand")
+    return folder / name
+
+
+def test_an_asset_is_named_anywhere_in_a_config() -> None:
+    data = {"a": ["asset:x/y.txt", {"b": "asset:z"}], "c": "assets", "d": 3}
+    assert with_assets(data, lambda name: Path("/files") / name) == {
+        "a": ["/files/x/y.txt", {"b": "/files/z"}],
+        "c": "assets",
+        "d": 3,
+    }
 
 
 @pytest.mark.parametrize("name", yaml_files("train"))

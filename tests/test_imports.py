@@ -14,7 +14,7 @@ LAYERS = (
     ("tacos.errors", "tacos.types", "tacos.text", "tacos.progress"),
     ("tacos.selection", "tacos.registry"),
     ("tacos.store",),
-    ("tacos.config", "tacos.tracking"),
+    ("tacos.config", "tacos.tracking", "tacos.assets"),
     ("tacos.stage", "tacos.prompts", "tacos.data"),
     ("tacos.given",),
     ("tacos.models",),

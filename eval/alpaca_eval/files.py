@@ -22,14 +22,14 @@ import numpy as np
 
 from eval.alpaca_eval.l1_logistic import Floats
 from eval.alpaca_eval.length_control import GAMED_WEIGHT, Rows
-from eval.assets import Assets
 from tacos.answering.faults import AnswerFaults, faults_of
+from tacos.assets import Assets
 from tacos.data.published import published_rows
 from tacos.errors import TacosError
 
 DRAW = 1.5
 BASELINE = "alpaca_eval/gpt4_1106_preview_outputs.json"
-"""The baseline's answers, whose order is the evaluation set's; a name in `eval.assets`, as are the next two."""
+"""The baseline's answers, whose order is the evaluation set's; a name in `tacos.assets`, as are the next two."""
 DIFFICULTY = "alpaca_eval/instruction_difficulty.csv"
 GAMED = "alpaca_eval/df_gamed.csv"
 

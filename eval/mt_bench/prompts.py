@@ -1,6 +1,6 @@
 """FastChat's judge prompts: which one a turn gets, and what a filled one shows.
 
-The prompts are upstream's file `judge_prompts.jsonl` (`eval.assets`). Which one is used follows FastChat:
+The prompts are upstream's file `judge_prompts.jsonl` (`tacos.assets`). Which one is used follows FastChat:
 
     turn  category                      rating                       choice
     1     others                        single-v1                    pair-v2

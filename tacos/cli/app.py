@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tacos.cli.console import AsJson, Overrides, RetryFailed, command, one_of, print_json
+from tacos.cli.console import AsJson, Overrides, RetryFailed, command, one_of, print_json, read_settings
 from tacos.cli.eval import app as eval_app
 from tacos.cli.iqs import app as iqs_app
 from tacos.cli.llm import app as llm_app
@@ -40,11 +40,13 @@ def run(
     from rich.console import Console
 
     from eval.report.experiment import console_table
-    from tacos.config import load
+    from tacos.config import parse
     from tacos.pipeline.run import run_experiment
     from tacos.pipeline.settings import ExperimentSettings
 
-    results, folder = run_experiment(load(ExperimentSettings, config, overrides or []), retry_failed)
+    results, folder = run_experiment(
+        parse(ExperimentSettings, read_settings(config, overrides)), retry_failed
+    )
     if as_json:
         print_json({"name": results.name, "run_dir": str(folder), "summary": results.summary})
         return
@@ -55,12 +57,11 @@ def run(
 @command(app)
 def plan(config: Path, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """List the stages of an experiment or a selection, which are done, and what the rest would cost."""
-    from tacos.config import override, read_yaml
     from tacos.pipeline.plan import plan as make_plan
     from tacos.pipeline.settings import run_settings
     from tacos.tracking import Usage
 
-    stages = make_plan(run_settings(override(read_yaml(config), overrides or [])))
+    stages = make_plan(run_settings(read_settings(config, overrides)))
     total = sum((s.estimate for s in stages), Usage())
     if as_json:
         print_json({"stages": stages, "total": total})
@@ -108,13 +109,13 @@ def select(
     as_json: AsJson = False,
 ) -> None:
     """Select rows of a pool with one method."""
-    from tacos.config import override, parse, read_yaml
+    from tacos.config import parse
     from tacos.pipeline.select import select as run_select
     from tacos.pipeline.settings import SelectSettings
     from tacos.store.files import refuse_input_as_output
 
     refuse_input_as_output(out, [config])
-    data = override(read_yaml(config) if config else {}, overrides or [])
+    data = read_settings(config, overrides)
     data["pool"] = {**(data.get("pool") or {}), "source": pool}  # not as YAML: a file may have any name
     if keep_columns:
         data["pool"]["read"] = {**(data["pool"].get("read") or {}), "keep_columns": keep_columns}
@@ -137,11 +138,11 @@ def select(
 @command(app)
 def train(config: Path, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Fine-tune a model on a selection, or on any file of samples; over several processes if the config says so."""
-    from tacos.config import load
+    from tacos.config import parse
     from train.launch import fine_tune
     from train.settings import TrainRun
 
-    settings = load(TrainRun, config, overrides or [])
+    settings = parse(TrainRun, read_settings(config, overrides))
     trained, model = fine_tune(settings), Path(settings.out) / "model"
     if as_json:
         print_json({"out": str(model), "trained": trained})
@@ -241,10 +242,9 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Check this installation: versions, devices, the embedding model, W&B; with --config, its LLMs too."""
-    from tacos.config import override, read_yaml
     from tacos.doctor import checks, llm_checks
 
-    data = override(read_yaml(config) if config else {}, overrides or [])
+    data = read_settings(config, overrides)
     found = checks() + llm_checks(data.get("llms") or {})
     if as_json:
         print_json({"checks": found})

@@ -8,12 +8,16 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from tacos.errors import ConfigError, TacosError, nearest
+
+if TYPE_CHECKING:
+    from tacos.assets import Assets
 
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="Settings to change, as a.b=c", show_default=False)
@@ -119,3 +123,19 @@ def number(option: str, value: str) -> float:
         return float(value)
     except ValueError as error:
         raise ConfigError(f'{option} {value!r} is no number, nor "cv" nor "published"') from error
+
+
+def read_settings(config: Path | None, overrides: Sequence[str] | None) -> dict[str, Any]:
+    """A config file with overrides, and the files of the assets that it names. Raises: ConfigError."""
+    from tacos.config import override, read_yaml, with_assets
+
+    data = override(read_yaml(config) if config else {}, overrides or [])
+    return dict(with_assets(data, lambda name: assets().path(name)))
+
+
+def assets() -> Assets:
+    """Upstream's files: of the folder TACOS_ASSETS, else downloaded once into the user's cache."""
+    from tacos.assets import Assets
+
+    folder, cache = os.environ.get("TACOS_ASSETS"), os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return Assets(Path(folder) if folder else None, Path(cache).expanduser() / "tacos")

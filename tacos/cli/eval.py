@@ -6,19 +6,27 @@ than `--min-coverage` of what is expected was judged, unless `--allow-incomplete
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tacos.cli.console import AsJson, Overrides, RetryFailed, command, exactly_one, number, one_of
+from tacos.cli.console import (
+    AsJson,
+    Overrides,
+    RetryFailed,
+    assets,
+    command,
+    exactly_one,
+    number,
+    one_of,
+    read_settings,
+)
 from tacos.cli.scores import Files, Shown
 from tacos.errors import ConfigError
 
 if TYPE_CHECKING:
-    from eval.assets import Assets
     from eval.mt_bench.pairs import Lengths
     from eval.pairwise.reviews import ReviewFile
     from tacos.pipeline.evaluate import Evaluation
@@ -203,21 +211,13 @@ def evaluation(
 
     retry_failed: replies of an earlier run that cannot be read are asked for anew.
     """
-    from tacos.config import override, parse, read_yaml
+    from tacos.config import parse
     from tacos.pipeline.evaluate import EvaluateSettings, Evaluation
     from tacos.pipeline.run import make_tools
     from tacos.tracking import Ledger
 
-    settings = parse(EvaluateSettings, override(read_yaml(config) if config else {}, overrides or []))
+    settings = parse(EvaluateSettings, read_settings(config, overrides))
     return Evaluation(settings, assets(), make_tools(settings, Ledger()), retry_failed)
-
-
-def assets() -> Assets:
-    """Upstream's benchmark files: of the folder TACOS_ASSETS, else downloaded once into the user's cache."""
-    from eval.assets import Assets
-
-    folder, cache = os.environ.get("TACOS_ASSETS"), os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    return Assets(Path(folder) if folder else None, Path(cache).expanduser() / "tacos")
 
 
 def known_lengths() -> Lengths | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tacos.cli.console import AsJson, Overrides, command, print_json
+from tacos.cli.console import AsJson, Overrides, command, print_json, read_settings
 from tacos.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -166,10 +166,9 @@ def _show(levels: list[Level]) -> None:
 
 
 def _settings(config: Path, overrides: list[str] | None) -> ExperimentSettings | SelectSettings:
-    from tacos.config import override, read_yaml
     from tacos.pipeline.settings import run_settings
 
-    settings = run_settings(override(read_yaml(config), overrides or []))
+    settings = run_settings(read_settings(config, overrides))
     if not settings.llms:
         raise ConfigError(f"{config} configures no LLM: batch files are for calls, so add llms.<name>.model")
     return settings

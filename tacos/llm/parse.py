@@ -36,6 +36,13 @@ _BETWEEN = r"(?:(?!score[\s_]*1)[\s\S]){0,400}?"
 _PAIR = re.compile(rf"\bscore[\s_]*1{_IS}{_NUMBER}{_BETWEEN}\bscore[\s_]*2{_IS}{_NUMBER}", re.IGNORECASE)
 
 
+_LABEL = r"\[?\b(?:response|sample|message|answer)\s*{}\s*\]?[*_\s]*(?:score)?\s*[:=][\"'`*_\s<\[]*"
+_LABELLED = re.compile(
+    rf"{_LABEL.format(1)}{_NUMBER}[\s\S]{{0,6000}}?{_LABEL.format(2)}{_NUMBER}", re.IGNORECASE
+)
+"""As the released prompts of TACOS ask: "[Response 1]: [85] ... [Response 2]: [90]"."""
+
+
 class ParseError(ValueError):
     """A reply without a readable verdict, and why."""
 
@@ -93,12 +100,13 @@ def parse_tags(text: str) -> list[Tag]:
 def parse_pair_scores(text: str, low: float, high: float) -> tuple[float, float]:
     """The scores of the first and the second of a pair, each in [low, high].
 
-    Reads {"score_1": 70, "score_2": 85}, "Score 1: 70/100, Score 2: 85/100", or two numbers alone in the
-    reply's last or first line.
+    Reads {"score_1": 70, "score_2": 85}, "Score 1: 70/100, Score 2: 85/100", "[Response 1]: [70] [Response 2]: [85]",
+    or two numbers alone in the reply's last or first line.
 
     Raises: ParseError when the last verdict is off the scale, or there is none.
     """
-    values = _last_verdict(text, ("score1", "score2"), _PAIR)
+    labelled = _PAIR.search(text) is None and _LABELLED.search(text) is not None
+    values = _last_verdict(text, ("score1", "score2"), _LABELLED if labelled else _PAIR)
     first, second = (_on_scale(value, low, high, text) for value in values)
     return first, second
 

@@ -26,7 +26,6 @@ from eval.alpaca_eval.files import BASELINE, known_reference, read_outputs
 from eval.alpaca_eval.join import Join
 from eval.alpaca_eval.judging import PreferenceSettings, annotate
 from eval.alpaca_eval.score import AlpacaEvalResult, score_files, with_counts
-from eval.assets import Assets
 from eval.mt_bench.files import Problem
 from eval.mt_bench.judging import MTBenchJudgeSettings, judge_pairs, judge_single
 from eval.mt_bench.pairs import ModelPairScores, score_pairs
@@ -42,6 +41,7 @@ from tacos.answering.answers import Style, read_answers
 from tacos.answering.candidate import Candidate, GenerateSettings, in_process, served
 from tacos.answering.given import GivenAnswers, read_given
 from tacos.answering.judge import LLMJudge, LLMJudgeSettings, PairJudge, ReferenceJudge
+from tacos.assets import Assets
 from tacos.errors import ConfigError, TacosError
 from tacos.llm.base import LLM
 from tacos.llm.settings import VLLMEngine

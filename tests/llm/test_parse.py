@@ -310,3 +310,21 @@ def test_prose_holds_no_tags_and_choices_no_scores(shared: Path) -> None:
     for row in stored(shared, "pairwise_reviews_koala_gpt4.json"):
         with pytest.raises(ParseError):
             parse_tags(row["review"])
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "Overall analysis: both fine.\nCompleteness: 80\n[Response 1]: [85]\n\nClarity: 70\n[Response 2]: [90]",
+        "[Response 1] Score:<85>\n[Response 2] Score:<90>",
+        "**[Response 1]**: [ 85 ]\n\nThe second explains itself.\n**[Response 2]**: [ 90 ]",
+        "Sample 1: 85/100\nSample 2: 90/100",
+    ],
+)
+def test_a_score_behind_each_label_as_the_released_prompts_ask_for(reply: str) -> None:
+    assert parse_pair_scores(reply, 0, 100) == (85.0, 90.0)
+
+
+def test_one_label_alone_is_no_verdict() -> None:
+    with pytest.raises(ParseError, match="no score"):
+        parse_pair_scores("[Response 1]: [85]. The other one cannot be scored.", 0, 100)

@@ -10,8 +10,8 @@ import threading
 
 import pytest
 
-from eval import assets
-from eval.assets import PINNED, Assets, Pinned, download
+from tacos import assets
+from tacos.assets import PINNED, Assets, Pinned, download
 from tacos.errors import ConfigError, TacosError
 
 NAME = "mt_bench/question.jsonl"

@@ -1,10 +1,11 @@
-"""Upstream's benchmark files: from a folder, or downloaded once and checked by SHA-256.
+"""Upstream's files: from a folder, or downloaded once and checked by SHA-256.
 
 Questions, judge prompts, reference answers, baseline outputs and the tables of the length-controlled fit
 belong to their authors and are not part of this project:
 
     mt_bench/     https://github.com/lm-sys/FastChat, fastchat/llm_judge/data
     test_sets/    https://github.com/hexixiang/TACOS, data/test
+    prompts/      https://github.com/hexixiang/TACOS, prompts: what its authors asked an LLM with
     alpaca_eval/  https://github.com/tatsu-lab/alpaca_eval, results, and the hub's dataset of that name
 
 A folder that the user names is trusted: people bring newer files, so another hash there is a warning. A
@@ -37,6 +38,9 @@ TIMEOUT_S = 60.0
 _FASTCHAT = (
     "https://raw.githubusercontent.com/lm-sys/FastChat/587d5cfa1609a43d192cedb8441cac3c17db105d/"
     "fastchat/llm_judge/data/"
+)
+_TACOS_PROMPTS = (
+    "https://raw.githubusercontent.com/hexixiang/TACOS/d79350f016c03c0430f61c658fc4df677a42ea65/prompts/"
 )
 _TACOS = (
     "https://raw.githubusercontent.com/hexixiang/TACOS/d79350f016c03c0430f61c658fc4df677a42ea65/data/test/"
@@ -92,6 +96,18 @@ PINNED: Mapping[str, Pinned] = {
     "test_sets/lima.jsonl": Pinned(
         url=_TACOS + "lima.jsonl",
         sha256="4584225a820754afd473de7a37c2ff912cd9a4b6ae44ec5c7419d6e875f01fac",
+    ),
+    "prompts/tacos_tag_tag_pro.txt": Pinned(
+        url=_TACOS_PROMPTS + "tag/tag_pro.txt",
+        sha256="544d531da9003704a0f08d9ca8e7018d056b35b46b57175bbdc22282c46774f9",
+    ),
+    "prompts/tacos_score_myprompt_pair.txt": Pinned(
+        url=_TACOS_PROMPTS + "score/myprompt/pair.txt",
+        sha256="f023d7a4d95a1c9f20388fe46d39f5675bca915c196e1bc5fcb374ce5a59b479",
+    ),
+    "prompts/tacos_score_ALIGNMENT_rank_score.txt": Pinned(
+        url=_TACOS_PROMPTS + "score/ALIGNMENT/rank_score.txt",
+        sha256="1be5ade4b6ae84cfbb350c4f65c2dd7f1bedb83f0f89870d229f3bfe7a281883",
     ),
     "alpaca_eval/gpt4_1106_preview_outputs.json": Pinned(
         url=_HUB + "alpaca_eval_gpt4_baseline.json",
