@@ -108,19 +108,23 @@ class Tags:
 
 
 class Pick(Record):
-    """One row an allocator chose, before it is ranked and named; `score` is the one that decided, if one did."""
+    """One row an allocator chose, before it is ranked and named."""
 
     index: int
     group: str = ""
     reason: str = ""
     score: float | None = None
+    """The one that decided, if one did."""
+    place: int | None = None
+    """Its place in its group, from 1, where groups have shares."""
 
 
 class Selected(Record):
-    """One selected sample: rank from 1, its score if it has one, and why it was taken."""
+    """One selected sample: rank from 1, its score and its place in its group if it has one, and why it was taken."""
 
     sample_id: str
     rank: int
     score: float | None = None
     group: str = ""
+    place: int | None = None
     reason: str = ""

@@ -7,6 +7,9 @@ budget is met and arms stay comparable (`fill=False` for parity).
 
 Worked example, budget 4: groups A (3 samples) and B (1 sample). The share is 2; B gives its 1, A its
 best 2, and the one left over goes to A.
+
+Picks come back by their place in their group, the best of every group first, so that the first half of a selection
+is the better half of each group.
 """
 
 from __future__ import annotations
@@ -51,7 +54,7 @@ class PerGroup(Allocator):
             if not self.fill:
                 break
             quota = {g: int(np.ceil((budget - len(picks)) / len(order))) for g in order}
-        return picks
+        return sorted(picks, key=lambda pick: (pick.place or 0, -(pick.score or 0.0)))
 
 
 class _Queue:
@@ -61,6 +64,7 @@ class _Queue:
         members, values = groups.members[number], scores.of(groups, number)
         self.label = groups.labels[number]
         self.rows = deque(best_first(members, values).tolist())
+        self.served = 0
         self.score = dict(zip(members.tolist(), values.tolist(), strict=True))
 
     def serve(self, quota: int, taken: set[int], picks: list[Pick]) -> None:
@@ -70,6 +74,13 @@ class _Queue:
             if row not in taken:
                 taken.add(row)
                 quota -= 1
+                self.served += 1
                 picks.append(
-                    Pick(index=row, group=self.label, reason="best of its group", score=self.score[row])
+                    Pick(
+                        index=row,
+                        group=self.label,
+                        reason="best of its group",
+                        score=self.score[row],
+                        place=self.served,
+                    )
                 )

@@ -6,7 +6,7 @@
     groups.jsonl      group      group, rows (row numbers of the pool)
     scores.parquet    score      id, value (or null), error; `within.json` where a score holds inside a group only
     pairs.parquet     compare    every comparison with its answer
-    selection.jsonl   select     id, messages, selection: rank, score, group, reason
+    selection.jsonl   select     id, messages, selection: rank, score, group, place, reason
 
 A scores table is also what `score: {by: file}` reads, so scores can be shared.
 """
@@ -123,7 +123,7 @@ def export_rows(source: Path, out: Path) -> None:
 
 
 def selection_rows(pool: Pool, picks: Sequence[Pick]) -> list[dict[str, Any]]:
-    """`{"id", "messages", "selection": {"rank", "score", "group", "reason"}}` per pick, ranked from 1.
+    """`{"id", "messages", "selection": {"rank", "score", "group", "place", "reason"}}` per pick, ranked from 1.
 
     `source` and `input` stand there where the pool has them, and so do the columns that were asked to be kept.
     """
@@ -132,7 +132,14 @@ def selection_rows(pool: Pool, picks: Sequence[Pick]) -> list[dict[str, Any]]:
         zip(picks, pool.take([p.index for p in picks]), strict=True), start=1
     ):
         score = None if pick.score is None else round(pick.score, 4)
-        chosen = Selected(sample_id=sample.id, rank=rank, score=score, group=pick.group, reason=pick.reason)
+        chosen = Selected(
+            sample_id=sample.id,
+            rank=rank,
+            score=score,
+            group=pick.group,
+            place=pick.place,
+            reason=pick.reason,
+        )
         row = sample.model_dump(include={"id", "messages"})
         row |= {name: value for name in ("source", "input") if (value := getattr(sample, name))}
         rows.append({**sample.extra, **row, "selection": chosen.model_dump(exclude={"sample_id"})})

@@ -52,8 +52,13 @@ def test_smallest_group_first_without_repeats() -> None:
     groups = make([[0, 1, 2, 3], [3, 4]])
     scores = Scores(np.array([10.0, 40.0, 30.0, 50.0, 20.0]))
     picks = PerGroup().allocate(groups, scores, 4, NO_JOB)
-    assert rows(picks) == [3, 4, 1, 2]  # g1 first: its best two; then g0, where 3 is taken already
-    assert [p.group for p in picks] == ["g1", "g1", "g0", "g0"]
+    # g1 is served first, its best two 3 and 4; then g0, where 3 is taken already. Then by place, and by score.
+    assert [(p.index, p.group, p.place) for p in picks] == [
+        (3, "g1", 1),
+        (1, "g0", 1),
+        (2, "g0", 2),
+        (4, "g1", 2),
+    ]
 
 
 def test_what_a_small_group_leaves_goes_round_again_or_not() -> None:

@@ -63,7 +63,7 @@ class TestEveryMethod:
         assert len({r["id"] for r in rows}) == len(rows)
         for row in rows:
             assert set(row) == {"id", "messages", "source", "selection"}
-            assert set(row["selection"]) == {"rank", "score", "group", "reason"}
+            assert set(row["selection"]) == {"rank", "score", "group", "place", "reason"}
             assert row["selection"]["reason"]
             assert [m["role"] for m in row["messages"]] == ["user", "assistant"]
 

@@ -25,7 +25,13 @@ PICKS = [Pick(index=1, group="g", reason="top score", score=2.00004), Pick(index
 
 def test_a_selected_row_keeps_source_input_and_what_was_asked_for() -> None:
     first, second = selection_rows(POOL, PICKS)
-    assert first["selection"] == {"rank": 1, "score": 2.0, "group": "g", "reason": "top score"}
+    assert first["selection"] == {
+        "rank": 1,
+        "score": 2.0,
+        "group": "g",
+        "place": None,
+        "reason": "top score",
+    }
     assert (first["lang"], first["n"], "source" in first) == ("en", 3, False)
     assert (second["source"], second["input"]) == ("dolly", "A long text.")
     assert second["selection"]["score"] is None and second["selection"]["rank"] == 2
