@@ -7,6 +7,7 @@ go on). Heavy imports happen inside the command that needs them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -68,11 +69,17 @@ def plan(config: Path, overrides: Overrides = None, as_json: AsJson = False) -> 
         return
     for s in stages:
         cost = expected_cost(s.estimate, s.batch_usd)
-        typer.echo(f"{s.stage:<10} {s.fingerprint}  {'done' if s.cached else 'to run':<7} {cost}".rstrip())
+        state = "done" if s.cached else "to run"
+        typer.echo(f"{s.stage:<10} {s.fingerprint}  {state:<7} {_shared(s.arms):<24} {cost}".rstrip())
     to_run = f"{sum(not s.cached for s in stages)} of {len(stages)} stages to run"
     tokens = total.prompt_tokens + total.completion_tokens
     unknown = f", and {total.unpriced_calls:,} calls whose price is unknown" if total.unpriced_calls else ""
     typer.echo(f"{to_run}; about {total.calls:,} calls, {tokens:,} tokens, ${total.cost_usd:.2f}{unknown}")
+
+
+def _shared(arms: Sequence[str]) -> str:
+    """ "tacos/seed0", or "12 arms" where several rest on one stage."""
+    return arms[0] if len(arms) == 1 else f"{len(arms)} arms" if arms else ""
 
 
 def spent(usage: Usage) -> str:

@@ -92,6 +92,15 @@ class Experiment:
                     seen.setdefault(stage.fingerprint, stage)
         return list(seen.values())
 
+    def users(self) -> dict[str, list[str]]:
+        """Fingerprint of a stage -> the arms with their seeds that rest on it, as "tacos/seed0"."""
+        found: dict[str, list[str]] = {}
+        for arm in self.arms:
+            rests_on = {s.fingerprint for target in arm.stages().values() for s in target.walk()}
+            for name in rests_on:
+                found.setdefault(name, []).append(f"{arm.arm}/seed{arm.seed}")
+        return found
+
 
 def selection_stage(settings: SelectSettings) -> Stage:
     """The graph of `tacos select`."""

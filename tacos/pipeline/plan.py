@@ -27,6 +27,8 @@ class PlannedStage(Record):
     fingerprint: str
     cached: bool
     estimate: Usage
+    arms: tuple[str, ...] = ()
+    """Arms with their seeds that rest on it, as "tacos/seed0"; empty in a selection."""
     batch_usd: float | None = None
     """What the calls cost as batch files (`tacos llm export`); None where that is not known."""
 
@@ -41,7 +43,9 @@ def plan(settings: ExperimentSettings | SelectSettings) -> list[PlannedStage]:
     store = ArtifactStore(Path(settings.artifacts))
     pool = cache(lambda: _peek(settings, store, stages[0]))  # read once, and only if a stage has a price
     replies = ReplyCache(settings.replies) if settings.replies.is_file() else None
-    return [_planned(stage, store, pool, replies) for stage in stages]
+    users = Experiment(settings).users() if isinstance(settings, ExperimentSettings) else {}
+    planned = (_planned(stage, store, pool, replies) for stage in stages)
+    return [p.model_copy(update={"arms": tuple(users.get(p.fingerprint, ()))}) for p in planned]
 
 
 def stages_of(settings: ExperimentSettings | SelectSettings) -> list[Stage]:
