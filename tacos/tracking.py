@@ -24,6 +24,8 @@ class Usage(Record):
 
     calls: int = 0
     cached_calls: int = 0
+    repeated_calls: int = 0
+    """Rows that asked what another row of the same work had asked; they are on nobody's bill."""
     failed_calls: int = 0
     """Calls without an answer after every try."""
     prompt_tokens: int = 0
@@ -41,6 +43,7 @@ class Usage(Record):
         """The same work with nothing cached: what it would have cost had it come first."""
         return Usage(
             calls=self.calls + self.cached_calls,
+            repeated_calls=self.repeated_calls,
             failed_calls=self.failed_calls,
             prompt_tokens=self.prompt_tokens + self.cached_prompt_tokens,
             completion_tokens=self.completion_tokens + self.cached_completion_tokens,

@@ -119,7 +119,7 @@ class CachedLLM:
             finally:
                 self._gate.release()
                 work.book()
-                self.ledger.add(Usage(cached_calls=work.window.repeats))
+                self.ledger.add(Usage(repeated_calls=work.window.repeats))
 
     def _failed_message(self, failures: Failures) -> str:
         return (
@@ -136,7 +136,7 @@ class _Work:
     ):
         self.llm = llm
         self.gate = llm._gate
-        self.window = Window(pairs, self._look_up)
+        self.window = Window(pairs, self._look_up, llm.cache.get if llm.cache else lambda keys: {})
         self.failures = Failures(total, llm.settings.max_failed_share)
         self.meter = meter
         self.flight: dict[int, tuple[bytes, Request]] = {}

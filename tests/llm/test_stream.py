@@ -74,7 +74,22 @@ def test_any_mixture_of_known_new_and_equal_rows(
     fresh = [numbers[row] for row, reply in found.items() if not reply.cached]
     assert sorted(fresh) == sorted(set(numbers) - known)
     total = llm.ledger.total
-    assert (total.calls, total.calls + total.cached_calls) == (backend.calls, len(known) + len(numbers))
+    assert (total.calls, total.cached_calls) == (backend.calls, len(known & set(numbers)))
+    assert total.calls + total.cached_calls + total.repeated_calls == len(known) + len(numbers)
+
+
+def test_the_bill_holds_what_was_paid_now_and_when_all_is_known(server: FaultServer, tmp_path: Path) -> None:
+    """Rows that ask the same, near each other and far apart: they are on nobody's bill."""
+    asked = asks(3 * BLOCK)
+    rows = [*asked, asked[0], asked[1], *asked[-2:], asked[0]]
+    for run in range(2):
+        llm = client(server.endpoint, tmp_path / "c.sqlite")
+        gather(llm, iter(rows))
+        total = llm.ledger.total
+        assert server.hits == len(asked) and total.repeated_calls == 5
+        assert (total.calls, total.cached_calls) == ((len(asked), 0) if run == 0 else (0, len(asked)))
+        assert total.as_first_paid().calls == len(asked)
+        assert total.as_first_paid().prompt_tokens == 10 * len(asked)
 
 
 class Counted:
