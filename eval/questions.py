@@ -61,7 +61,7 @@ def _question(row: Row, number: int, where: str) -> Question:
     """number: the id of a question that has none."""
     value = row.value
     if row.error is not None:
-        raise PoolError(f"{where} is no JSON: {row.error}")
+        raise PoolError(f"{where} is not JSON: {row.error}")
     if not isinstance(value, dict):
         raise PoolError(f"{where} holds {type(value).__name__}, expected an object with a question")
     key = next((key for key in ASKED if value.get(key)), None)

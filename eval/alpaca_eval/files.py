@@ -128,7 +128,7 @@ def read_outputs(path: Path, missing_ok: bool = False) -> list[dict[str, Any]]:
     """
     items, problems = _read_rows(path)
     if problems or not items:
-        raise TacosError(f"{path} is no whole outputs file: {'; '.join(problems) or 'it is empty'}")
+        raise TacosError(f"{path} is not a complete outputs file: {'; '.join(problems) or 'it is empty'}")
     for number, item in enumerate(items, 1):
         output = str | None if missing_ok else str
         fine = isinstance(item, dict) and isinstance(item.get("instruction"), str) and "output" in item
@@ -190,7 +190,7 @@ def _table(path: Path, *columns: str) -> Floats:
         ) from error
     table = np.array(rows)
     if not rows or not np.isfinite(table).all():
-        raise TacosError(f"{path} is empty or holds a value that is no number; fetch the file anew")
+        raise TacosError(f"{path} is empty or holds a value that is not a number; fetch the file anew")
     return table
 
 

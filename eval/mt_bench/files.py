@@ -186,7 +186,7 @@ def _stored_rating(value: dict[str, Any], text: str) -> Rating:
         raise _BadLineError("no score")
     score = value["score"]
     if not _is_number(score):
-        return Rating(error=f"a stored score that is no number, {str(score)[:40]!r}")
+        return Rating(error=f"a stored score that is not a number, {str(score)[:40]!r}")
     if score == UNREAD:
         return Rating(error=_stored_error(value) or read_rating(text).error or "stored as unread (-1)")
     if LOW <= score <= HIGH or (score == 0 and read_rating(text, "fastchat").score == 0):

@@ -58,7 +58,7 @@ def read_prompts(path: Path) -> dict[str, JudgePrompt]:
             _fields(prompt)
         except (KeyError, TypeError, ValueError, ValidationError) as error:
             why = row.error or " ".join(str(error).split())
-            raise ConfigError(f"{path} line {row.line} is no judge prompt: {why}") from error
+            raise ConfigError(f"{path} line {row.line} is not a judge prompt: {why}") from error
         prompts[prompt.name] = prompt
     return prompts
 

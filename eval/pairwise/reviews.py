@@ -10,7 +10,7 @@ Here answer 1 gets 9 and then 9, answer 2 gets 8.5 and then 8. [-1, -1] marks a 
 read. So do scores off the scale of 0-10 (judges asked for 1-10 do give a 0, and published files hold
 some), NaN, and anything but two numbers: such an order is unparsed, with its reason, and never a 0.
 
-A row without answers, question or scores is no review; it is left out with its line and reason. From a
+A row without answers, question or scores is not a review; it is left out with its line and reason. From a
 file cut off in the middle, every whole row before the cut is read.
 """
 
@@ -127,7 +127,7 @@ def read_reviews(path: Path, set_name: str | None = None) -> ReviewFile:
             if bad
             else "expected a list of reviews, or an object with `data`"
         )
-        raise TacosError(f"{path} is no review file: {why}")
+        raise TacosError(f"{path} is not a review file: {why}")
     meta = _meta(text)
     name = set_name or str(meta.get("dataset_name") or path.name.split(".")[0])
     return ReviewFile(

@@ -286,7 +286,7 @@ def _notes(parts: Sequence[ReviewFile], kept: _Kept, expected: int | None) -> It
         for row in part.bad[:SHOWN]:
             yield f"{part.source} line {row.line}: {row.reason}"
         if len(part.bad) > SHOWN:
-            yield f"{part.source}: {len(part.bad) - SHOWN} more rows are no reviews"
+            yield f"{part.source}: {len(part.bad) - SHOWN} more rows are not reviews"
     if kept.same == len(kept.judged):
         yield "every question has the same answer from both: a model against itself?"
     if kept.unknown:

@@ -65,7 +65,7 @@ def dots(results: Results, measure: Measure) -> Plot | None:
     seeds = max(len(a.summary.seeds) for a in arms)
     one = "; there is one seed, so they cover questions only"
     faint = "; faint points are single seeds" if seeds > 1 else one
-    touching = " A difference whose whisker touches zero is no claim." if gains else ""
+    touching = " A difference whose whisker touches zero supports no claim." if gains else ""
     caption = f"Dots are means, whiskers 95% intervals{faint}.{touching} {measure.note}".strip()
     return Plot(measure.name, "model", f"{_heading(measure)} per arm", caption, figure)
 

@@ -52,7 +52,7 @@ Bias = tuple[float | None, float | None, float | None]
 """How often the longer answer won, both orders agreed, and the first position won; shares."""
 BIAS_NOTE = (
     "Longer wins: share of decided comparisons that went to the longer answer. Swap consistency: share in which"
-    " both orders say the same. First position wins: 50% is no bias."
+    " both orders say the same. First position wins: 50% means no bias."
 )
 
 

@@ -89,6 +89,8 @@ def prepare() -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin slow down everything beside them
+    if not Path("/dev/nvidiactl").exists():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed, where installed, says that it looked
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
@@ -122,7 +124,7 @@ def number(option: str, value: str) -> float:
     try:
         return float(value)
     except ValueError as error:
-        raise ConfigError(f'{option} {value!r} is no number, nor "cv" nor "published"') from error
+        raise ConfigError(f'{option} {value!r} is neither a number nor "cv" nor "published"') from error
 
 
 def read_settings(config: Path | None, overrides: Sequence[str] | None) -> dict[str, Any]:

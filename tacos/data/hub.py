@@ -24,7 +24,7 @@ def hub_rows(source: str, revision: str | None = None, default_split: str = "tra
     """
     match = HUB_ID.fullmatch(source)
     if match is None:
-        raise PoolError(f"{source!r} is no hub id; write org/name or org/name:split")
+        raise PoolError(f"{source!r} is not a hub id; write org/name or org/name:split")
     name, split = match["name"], match["split"] or default_split
     try:
         from datasets import load_dataset

@@ -36,7 +36,7 @@ def _from_file(path: Path) -> str:
     try:
         key = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ConfigError(
             f"api_key_file {path} cannot be read ({why}): write the key into it, or set api_key_env"
         ) from None

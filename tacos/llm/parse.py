@@ -185,7 +185,7 @@ def _on_scale(value: Any, low: float, high: float, text: str) -> float:
             raise ParseError(f"a score out of {scale} where the scale ends at {high:g}", text)
         value = float(number)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ParseError(f"a score that is no number, {str(value)[:40]!r}", text)
+        raise ParseError(f"a score that is not a number, {str(value)[:40]!r}", text)
     if not low <= value <= high:  # also refuses NaN
         raise ParseError(f"a score off the scale {low:g} to {high:g}", text)
     return float(value)

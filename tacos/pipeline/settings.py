@@ -187,7 +187,7 @@ class ExperimentSettings(ModelsSettings):
     @model_validator(mode="after")
     def _baseline_is_an_arm(self) -> ExperimentSettings:
         if self.baseline not in self.arms:
-            raise ValueError(f"baseline {self.baseline!r} is no arm: {nearest(self.baseline, self.arms)}")
+            raise ValueError(f"baseline {self.baseline!r} is not an arm: {nearest(self.baseline, self.arms)}")
         return self
 
 

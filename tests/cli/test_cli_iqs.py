@@ -70,4 +70,4 @@ def test_mistakes_are_one_line(files, words, code: int, message: str) -> None:
 
 def test_a_folder_without_a_model(files) -> None:
     told = run(app, ["eval", "--model", str(files), "--pairs", str(files / "test.jsonl")])
-    assert told.exit_code == 1 and "is no quality scorer" in told.stderr
+    assert told.exit_code == 1 and "is not a quality scorer" in told.stderr

@@ -230,7 +230,7 @@ def test_unread_is_missing_never_zero(scored):
     assert (score.average, score.turn_2, score.judged, score.unparsed, score.missing) == (9, None, 1, 2, 1)
     assert [p.reason for p in scores.problems] == [
         "unread: no [[rating]]",
-        "unread: a stored score that is no number, 'nan'",
+        "unread: a stored score that is not a number, 'nan'",
     ]
 
 
@@ -445,7 +445,7 @@ def test_prompts_that_are_none_are_refused_with_their_line(tmp_path, row):
     bad = row if not isinstance(row, dict) or "name" in row else full | row
     text = '{"name": "s' if row == "torn" else json.dumps(bad)
     path.write_text(json.dumps(full) + "\n" + text)
-    with pytest.raises(ConfigError, match=r"p.jsonl line 2 is no judge prompt"):
+    with pytest.raises(ConfigError, match=r"p.jsonl line 2 is not a judge prompt"):
         read_prompts(path)
 
 

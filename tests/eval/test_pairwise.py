@@ -256,7 +256,7 @@ def test_rows_that_are_no_reviews_are_counted_with_line_and_reason(tmp_path):
 def test_a_file_that_holds_no_reviews_is_named(tmp_path, text):
     path = tmp_path / "reviews.json"
     path.write_text(text)
-    with pytest.raises(TacosError, match=r"reviews\.json is no review file"):
+    with pytest.raises(TacosError, match=r"reviews\.json is not a review file"):
         read_reviews(path)
     with pytest.raises(TacosError, match="cannot read"):
         read_reviews(tmp_path / "absent.json")

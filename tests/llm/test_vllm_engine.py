@@ -148,7 +148,7 @@ def test_room_for_an_adapter_follows_its_rank(tmp_path: Path, rank: int, room: i
 
 
 def test_a_folder_without_an_adapter(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is no LoRA adapter"):
+    with pytest.raises(ConfigError, match="is not a LoRA adapter"):
         start_options("m", "auto", VLLMEngine(lora=str(tmp_path)))
 
 

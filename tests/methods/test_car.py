@@ -68,6 +68,6 @@ def test_without_a_scorer_it_says_what_ranks(tmp_path: Path, caplog: pytest.LogC
 
 
 def test_a_folder_that_is_no_scorer_is_refused_before_any_work(tmp_path: Path) -> None:
-    with pytest.raises(TacosError, match="is no quality scorer"):
+    with pytest.raises(TacosError, match="is not a quality scorer"):
         select(tmp_path, scorer=str(tmp_path))
     assert not (tmp_path / "artifacts").exists()

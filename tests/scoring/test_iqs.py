@@ -220,7 +220,7 @@ def test_a_saved_scorer_scores_the_same(scorer: LightScorer, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("break_", "message"),
     [
-        (lambda f: (f / "card.json").unlink(), "is no quality scorer"),
+        (lambda f: (f / "card.json").unlink(), "is not a quality scorer"),
         (lambda f: (f / "card.json").write_text("{"), "damaged"),
         (lambda f: (f / "card.json").write_text("[]"), "not the card"),
         (lambda f: edit(f / "card.json", version=99), "of version 99"),

@@ -145,7 +145,7 @@ def _rank(adapter: str) -> int:
         rank = int(PeftConfig.from_pretrained(adapter).r)
     except (OSError, ValueError, AttributeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConfigError(f"engine.lora {adapter!r} is no LoRA adapter: {reason}") from error
+        raise ConfigError(f"engine.lora {adapter!r} is not a LoRA adapter: {reason}") from error
     enough = next((known for known in LORA_RANKS if known >= rank), None)
     if enough is None:
         raise ConfigError(

@@ -64,7 +64,7 @@ class OpenAIBackend:
     ):
         for endpoint in settings.endpoints or ("",):
             if not endpoint.startswith(("http://", "https://")):
-                raise ConfigError(f"endpoint {endpoint!r} is no URL; write http://... or https://...")
+                raise ConfigError(f"endpoint {endpoint!r} is not a URL; write http://... or https://...")
         self.model = named_by_content(settings.model)  # a folder served again after training is another model
         self.settings = settings
         self._key = (api_key or "").strip()

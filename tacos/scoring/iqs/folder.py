@@ -101,7 +101,9 @@ def read_card(folder: Path) -> Card:
     """Raises: TacosError when there is none, or it is of another version."""
     path = folder / CARD
     if not path.is_file():
-        raise TacosError(f"{folder} is no quality scorer: it has no {CARD}; make one with `tacos iqs train`")
+        raise TacosError(
+            f"{folder} is not a quality scorer: it has no {CARD}; make one with `tacos iqs train`"
+        )
     try:
         data = read_json(path)
     except ValueError as error:
