@@ -11,6 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tacos.text import join_pieces, pieces
+
+MARKS = " \t\n.!?,;:\u3002\uff01\uff1f\uff0c\uff1b\uff1a\u3001\u0964\u061f\u060c\u061b"
+"""What a cut leaves no trace of at its end."""
+
 
 @dataclass
 class Donors:
@@ -27,8 +32,8 @@ Corruption = Callable[[str, int, Donors, np.random.Generator], str]
 
 def truncate(text: str, row: int, donors: Donors, rng: np.random.Generator) -> str:
     """Cut at a word between 20% and 80%."""
-    words = text.split()
-    return " ".join(words[: max(1, int(len(words) * rng.uniform(0.2, 0.8)))]).rstrip(".!?,;:")
+    parts = pieces(text)
+    return join_pieces(parts[: max(1, int(len(parts) * rng.uniform(0.2, 0.8)))]).rstrip(MARKS)
 
 
 def swap(text: str, row: int, donors: Donors, rng: np.random.Generator) -> str:
@@ -44,9 +49,9 @@ def swap_near(text: str, row: int, donors: Donors, rng: np.random.Generator) -> 
 
 def repeat(text: str, row: int, donors: Donors, rng: np.random.Generator) -> str:
     """A stretch of words said two to four times over."""
-    words = text.split()
-    start = int(rng.integers(max(1, len(words) // 2)))
-    return " ".join(words[:start] + words[start:] * int(rng.integers(2, 5)))
+    parts = pieces(text)
+    start = int(rng.integers(max(1, len(parts) // 2)))
+    return join_pieces(parts[:start] + parts[start:] * int(rng.integers(2, 5)))
 
 
 def pad(text: str, row: int, donors: Donors, rng: np.random.Generator) -> str:
@@ -54,26 +59,27 @@ def pad(text: str, row: int, donors: Donors, rng: np.random.Generator) -> str:
     extra = [swap(text, row, donors, rng) for _ in range(int(rng.integers(1, 3)))]
     if donors.common and rng.random() < 0.5:
         extra = [str(rng.choice(list(donors.common))) for _ in range(int(rng.integers(1, 4)))]
-    return " ".join([text, *extra] if rng.random() < 0.5 else [*extra, text])
+    return join_pieces([text, *extra] if rng.random() < 0.5 else [*extra, text])
 
 
 def shuffle(text: str, row: int, donors: Donors, rng: np.random.Generator) -> str:
     """The same words in random order."""
-    return " ".join(rng.permutation(text.split()).tolist()) if text.split() else text
+    parts = pieces(text)
+    return join_pieces(parts[i] for i in rng.permutation(len(parts))) if parts else text
 
 
 def common_phrase(text: str, row: int, donors: Donors, rng: np.random.Generator) -> str:
     """A sentence or two that the pool uses everywhere."""
     if not donors.common:
         return swap(text, row, donors, rng)
-    return " ".join(str(s) for s in rng.choice(list(donors.common), size=int(rng.integers(1, 3))))
+    return join_pieces(str(s) for s in rng.choice(list(donors.common), size=int(rng.integers(1, 3))))
 
 
 def keep_words(text: str, row: int, donors: Donors, rng: np.random.Generator) -> str:
     """One to three words of it, as a bare fragment."""
-    words = text.split()
-    start = int(rng.integers(max(1, len(words) - 1)))
-    return " ".join(words[start : start + int(rng.integers(1, 4))]).strip(".,;:")
+    parts = pieces(text)
+    start = int(rng.integers(max(1, len(parts) - 1)))
+    return join_pieces(parts[start : start + int(rng.integers(1, 4))]).strip(MARKS)
 
 
 CORRUPTIONS: dict[str, Corruption] = {

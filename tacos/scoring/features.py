@@ -4,6 +4,7 @@ Three kinds: the text itself (length, ending, repetition), the fit to its own pr
 cosine), and the fit to the pool (is this response, or one of its sentences, used for many different
 prompts; does it resemble, in content and length, what the nearest prompts were answered with).
 All texts are Unicode-normalised and white space folded first, so escapes and blank lines carry nothing.
+Words and sentences are those of `tacos.text`, so that the numbers mean the same in every script.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from itertools import pairwise
 import numpy as np
 
 from tacos.progress import track
+from tacos.text import ends_finished, sentences, words
 
 SURFACE = (
     "log_words",
@@ -46,8 +48,6 @@ NAMES = (
 )
 
 PLAIN_MARKS = str.maketrans("\u2018\u2019\u201c\u201d\u2013\u2014", "''\"\"--")
-WORD = re.compile(r"\w+")
-SENTENCE_END = re.compile(r"(?<=[.!?;:])\s+|\n+")
 REFERENCE_ROWS = 20_000
 NEIGHBOURS = 8
 
@@ -60,8 +60,8 @@ def tidy(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
 
 
-def sentences(text: str) -> list[str]:
-    return [part.strip().casefold() for part in SENTENCE_END.split(text) if part.strip()]
+def folded_sentences(text: str) -> list[str]:
+    return [part.casefold() for part in sentences(text)]
 
 
 @dataclass
@@ -82,12 +82,12 @@ class Corpus:
 
         tidied = [tidy(text) for text in self.texts]
         self.response_counts = Counter(text.casefold() for text in tidied)
-        self.sentence_counts = Counter(s for text in tidied for s in set(sentences(text)))
+        self.sentence_counts = Counter(s for text in tidied for s in set(folded_sentences(text)))
         rng = np.random.default_rng(self.seed)
         n = len(tidied)
         self.rows = np.sort(rng.permutation(n)[:REFERENCE_ROWS])
-        self.log_words = np.log1p([len(WORD.findall(tidied[i])) for i in self.rows])
-        self.shape = np.array([_ending(tidied[i]) for i in self.rows])
+        self.log_words = np.log1p([len(words(tidied[i])) for i in self.rows])
+        self.shape = np.array([float(ends_finished(tidied[i])) for i in self.rows])
         self.index = faiss.IndexFlatIP(self.prompts.shape[1])
         self.index.add(np.ascontiguousarray(self.prompts[self.rows]))
 
@@ -98,29 +98,31 @@ class Corpus:
         return near, usable
 
 
-def _ending(text: str) -> float:
-    return float(text.endswith((".", "!", "?", '"', "'", ")", "]", "}", "`", ":")))
+def _begins_well(text: str) -> bool:
+    """With a capital, a digit, or a letter of a script that has no capitals."""
+    first = text[:1]
+    return first.isupper() or first.isdigit() or (first.isalpha() and first.lower() == first.upper())
 
 
 def surface(prompt: str, response: str) -> list[float]:
     """The features of `SURFACE`, in order, of texts that are already tidy."""
-    words = [w.casefold() for w in WORD.findall(response)]
-    asked = {w.casefold() for w in WORD.findall(prompt)}
-    n = max(1, len(words))
-    bigrams = list(pairwise(words))
-    parts = sentences(response)
+    said = [w.casefold() for w in words(response)]
+    asked = {w.casefold() for w in words(prompt)}
+    n = max(1, len(said))
+    bigrams = list(pairwise(said))
+    parts = folded_sentences(response)
     return [
-        np.log1p(len(words)),
-        _ending(response),
-        float(response[:1].isupper() or response[:1].isdigit()),
-        len(set(words)) / n,
+        np.log1p(len(said)),
+        float(ends_finished(response)),
+        float(_begins_well(response)),
+        len(set(said)) / n,
         len(set(bigrams)) / max(1, len(bigrams)),
         1 - len(set(parts)) / max(1, len(parts)),
-        len(asked & set(words)) / max(1, len(asked)),
-        sum(w not in asked for w in words) / n,
+        len(asked & set(said)) / max(1, len(asked)),
+        sum(w not in asked for w in said) / n,
         sum(c.isdigit() for c in response) / max(1, len(response)),
         sum(not c.isalnum() and not c.isspace() for c in response) / max(1, len(response)),
-        sum(map(len, words)) / n,
+        sum(map(len, said)) / n,
     ]
 
 
@@ -129,7 +131,7 @@ def text_features(prompt: str, response: str, corpus: Corpus, own: int) -> list[
     read = surface(prompt, response)
     reuse = [
         np.log1p(corpus.sentence_counts[s] - own) if corpus.sentence_counts[s] > own else 0.0
-        for s in sentences(response)
+        for s in folded_sentences(response)
     ]
     return [
         *read[:8],

@@ -13,6 +13,7 @@ know facts, so a fluent wrong answer passes. Output that rests on it must say so
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,12 @@ from tacos.models.embedder import Embedder
 from tacos.scoring.corrupt import CORRUPTIONS, Donors
 from tacos.scoring.features import Corpus, features
 from tacos.scoring.pairwise import bradley_terry
+from tacos.text import pieces
 from tacos.types import Pool, Record
+
+log = logging.getLogger(__name__)
+SINGLE_SHARE = 0.1
+"""Share of responses of one word from which the log says what the model cannot know."""
 
 
 class LearnedSettings(Record):
@@ -148,6 +154,7 @@ def corrupted_pairs(
             text = CORRUPTIONS[kind](pool.responses[row], row, donors, rng)
             if text.strip() != pool.responses[row].strip():
                 made.append((row, kind, text))
+    _warn_of_what_cannot_be_cut(pool)
     rows = np.array([row for row, _, _ in made], dtype=np.int64)
     texts = [text for _, _, text in made]
     worse = features(
@@ -162,13 +169,26 @@ def corrupted_pairs(
     return PairData(own[rows], worse, np.array([kind for _, kind, _ in made]), rows)
 
 
+def _warn_of_what_cannot_be_cut(pool: Pool) -> None:
+    """A response of one word has no worse version of itself: of such rows the model knows little."""
+    single = sum(len(pieces(response)) < 2 for response in pool.responses)
+    if single > SINGLE_SHARE * len(pool):
+        log.warning(
+            "%d of %d responses (%.0f%%) are a single word, which cannot be cut, shuffled or repeated: the quality "
+            "model judges them only by how they fit their prompt and the pool",
+            single,
+            len(pool),
+            100 * single / len(pool),
+        )
+
+
 def _donors(pool: Pool, prompts: np.ndarray, corpus: Corpus, settings: LearnedSettings) -> Donors:
     def near(row: int) -> np.ndarray:
         found, usable = corpus.neighbours(np.array([row]), prompts[row : row + 1])
         return corpus.rows[found[0][usable[0]]]
 
     common = sorted(
-        s for s, n in corpus.sentence_counts.items() if n >= settings.common_from and len(s.split()) > 3
+        s for s, n in corpus.sentence_counts.items() if n >= settings.common_from and len(pieces(s)) > 3
     )
     return Donors(pool.responses, near, [s[:1].upper() + s[1:] for s in common])
 

@@ -9,9 +9,10 @@ from tacos.data.builtin.build import BuiltinSettings, build
 from tacos.models.embedder import Embedder
 from tacos.scoring.comparative import LearnedComparator
 from tacos.scoring.corrupt import CORRUPTIONS, Donors
-from tacos.scoring.features import NAMES, Corpus, features, tidy
+from tacos.scoring.features import NAMES, SURFACE, Corpus, features, surface, tidy
 from tacos.scoring.learned import LearnedSettings, QualityModel, fit_on_pool
 from tacos.scoring.pairing import Pair
+from tacos.types import Pool, make_sample
 
 
 def test_pairwise_fit_finds_the_feature_that_decides() -> None:
@@ -59,6 +60,50 @@ def test_corruptions_are_seeded_and_take_any_text(kind: str) -> None:
         assert made[0] == made[1]
 
 
+def donors(*responses: str) -> Donors:
+    return Donors(list(responses), lambda row: np.array([0]), [])
+
+
+@pytest.mark.parametrize("kind", ["truncate", "repeat", "shuffle", "keep_words"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "长城是古代中国修建的军事防御工程，它横跨多个省份。",
+        "ラーメンは日本でよく食べられる料理です。",
+        "ข้าวเป็นธัญพืชชนิดหนึ่งที่คนไทยกินทุกวัน",
+        "गंगा भारत की एक नदी है और बहुत लंबी है।",
+        "서울은 한국의 수도이며 큰 도시입니다.",
+    ],
+)
+def test_corruptions_change_texts_of_every_script(kind: str, text: str) -> None:
+    made = CORRUPTIONS[kind](text, 0, donors(text), np.random.default_rng(1))
+    assert made and made != text
+    assert (" " in made) == (" " in text) or kind == "keep_words"
+    if kind == "truncate":
+        assert text.startswith(made) and len(made) < 0.85 * len(text)
+
+
+def test_features_of_chinese_read_like_those_of_english() -> None:
+    whole = dict(zip(SURFACE, surface("什么是长城？", "长城很长。它是墙。它是墙。"), strict=True))
+    cut = dict(zip(SURFACE, surface("什么是长城？", "长城很"), strict=True))
+    assert whole["log_words"] == pytest.approx(np.log1p(10)) and cut["log_words"] == pytest.approx(
+        np.log1p(3)
+    )
+    assert (whole["ends_finished"], cut["ends_finished"]) == (1, 0)
+    assert whole["starts_upper"] == 1
+    assert whole["repeated_sentences"] == pytest.approx(1 / 3)
+    assert whole["prompt_words_used"] == pytest.approx(3 / 5)  # 是长城 of 什么是长城
+
+
+def test_a_pool_of_single_words_is_named_with_its_share(
+    minilm: Embedder, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = [make_sample(f"Is {i} even?", "Yes" if i % 2 else f"No, {i} is not.") for i in range(24)]
+    pool = Pool.from_samples(made)
+    fit_on_pool(pool, minilm(pool.prompts), minilm(pool.responses), minilm, LearnedSettings(fit_rows=20), 0)
+    assert "12 of 24 responses (50%) are a single word" in caplog.text
+
+
 @pytest.mark.slow
 def test_it_ranks_clean_rows_above_defective_ones(minilm: Embedder) -> None:
     made = build(BuiltinSettings(size=600, seed=3, test_size=0, corpus_size=0))
@@ -70,3 +115,30 @@ def test_it_ranks_clean_rows_above_defective_ones(minilm: Embedder) -> None:
     best = np.argsort(-q)[:100]
     assert defect[best].mean() < 0.75 * defect.mean()
     assert accuracy["pair_accuracy"] > 0.7
+
+
+CLAUSES = (
+    "这一点在日常生活中很常见",
+    "许多学者对此有深入的研究",
+    "它不仅影响经济也影响文化",
+    "现代技术让它变得更加容易",
+    "最后可以通过练习来加深理解",
+    "从长远来看这会带来很大的好处",
+)
+
+
+@pytest.mark.slow
+def test_it_ranks_whole_chinese_rows_above_cut_ones(minilm: Embedder) -> None:
+    rng = np.random.default_rng(0)
+    rows, cut = [], np.arange(90) % 3 == 0
+    for i in range(90):
+        told = "，".join(rng.permutation(CLAUSES)[: rng.integers(2, 6)].tolist())
+        reply = f"关于第{i}座山，{told}。"
+        rows.append(
+            make_sample(f"请介绍第{i}座山。", reply[: int(0.4 * len(reply))] if cut[i] else reply, id=str(i))
+        )
+    pool = Pool.from_samples(rows)
+    q, _ = fit_on_pool(
+        pool, minilm(pool.prompts), minilm(pool.responses), minilm, LearnedSettings(fit_rows=90), 0
+    )
+    assert cut[np.argsort(-q)[:20]].mean() < 0.1
