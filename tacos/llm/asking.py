@@ -20,6 +20,7 @@ from pydantic import Field
 from tacos.llm.base import Request, Sampling
 from tacos.llm.settings import LLMSettings
 from tacos.prompts import SCHEMAS, check_own, fill, fill_own, load, packaged, read_own
+from tacos.store.fingerprint import fingerprint
 from tacos.types import Message, Record
 
 
@@ -58,7 +59,14 @@ class Asking(Record):
         messages = [Message(role="system", content=system)] if system else []
         messages.append(Message(role="user", content=self._filled(values)))
         schema = SCHEMAS.get(self.prompt) if self.is_packaged else None
-        return Request(messages=tuple(messages), sampling=self.sampling, json_schema=schema)
+        return Request(
+            messages=tuple(messages), sampling=self.sampling, json_schema=schema, prompt=self.prompt_name
+        )
+
+    @property
+    def prompt_name(self) -> str:
+        """Names the words: a packaged name, or the hash of a file of the user's."""
+        return self.prompt if self.is_packaged else fingerprint(read_own(self.prompt))
 
     def _filled(self, values: dict[str, str]) -> str:
         if self.is_packaged:

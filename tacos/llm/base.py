@@ -48,6 +48,8 @@ class Request(Record):
     repeat: int = 0
     top_logprobs: int | None = Field(None, ge=1, le=20)
     """How many alternatives of the answer's first token to ask for, each with its log-probability; None for none."""
+    prompt: str = ""
+    """Name of the prompt it was filled from: reply lengths are remembered by it. No part of the cache key."""
     may_be_cut: bool = False
     """A reply that ends at `max_tokens` is an answer all the same: a candidate's text, or a verdict of one token. No
     part of the cache key."""

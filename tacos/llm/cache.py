@@ -40,12 +40,14 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS replies (
     key BLOB NOT NULL, text TEXT NOT NULL,
     prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, created REAL NOT NULL,
-    logprobs TEXT, finish_reason TEXT
+    logprobs TEXT, finish_reason TEXT, prompt TEXT
 );
 CREATE UNIQUE INDEX IF NOT EXISTS replies_by_key ON replies (key);
 """
-_INSERT = "INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?)"
-_ADDED = ("logprobs", "finish_reason")
+_BY_PROMPT = """CREATE INDEX IF NOT EXISTS replies_by_prompt ON replies (prompt, completion_tokens)
+WHERE prompt IS NOT NULL"""
+_INSERT = "INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_ADDED = ("logprobs", "finish_reason", "prompt")
 """Columns that files of older versions lack."""
 
 
@@ -69,6 +71,11 @@ def request_key(
         f"{'null' if schema is None else _canonical(schema)},{request.repeat}{last}]"
     )
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def prompt_of(model: str, request: Request) -> str:
+    """Names a model and the words it is asked with; "" where the request does not say them."""
+    return f"{model} {request.prompt}" if request.prompt else ""
 
 
 def _canonical(value: Any) -> str:
@@ -105,15 +112,17 @@ class ReplyCache:
         with self._lock:
             return self._guarded(lambda db: {key: reply for key, reply in _select(db, unique)})
 
-    def put(self, key: bytes, completion: Completion) -> None:
+    def put(self, key: bytes, completion: Completion, prompt: str = "") -> None:
         """Keep one reply. It is committed on return, so that a kill loses no paid call.
+
+        prompt: names the model and the words it was asked with, for `usual_reply`.
 
         One commit each costs 20 to 50 us in SQLite's WAL mode, where a commit does not wait for the disk;
         200 in one commit cost 15 us each, which is no reason to hold paid replies back.
 
         Raises: ValueError for a completion without text: errors are never cached.
         """
-        row = _row(key, completion)
+        row = _row(key, completion, prompt)
         with self._lock:
             self._guarded(lambda db: db.execute(_INSERT, row))
 
@@ -122,9 +131,16 @@ class ReplyCache:
 
         Raises: ValueError for a completion without text.
         """
-        rows = [_row(key, completion) for key, completion in replies]
+        rows = [_row(key, completion, "") for key, completion in replies]
         with self._lock:
             self._guarded(lambda db: _insert_many(db, rows))
+
+    def usual_reply(self, prompt: str, enough: int) -> float | None:
+        """Mean tokens of the replies to a prompt, of whatever stage and run; None where there are not `enough`."""
+        query = "SELECT COUNT(*), AVG(completion_tokens) FROM replies WHERE prompt = ?"
+        with self._lock:
+            count, mean = self._guarded(lambda db: db.execute(query, (prompt,)).fetchone())
+        return float(mean) if count >= enough else None
 
     def drop(self, keys: Iterable[bytes]) -> None:
         """Forget replies."""
@@ -164,6 +180,7 @@ class ReplyCache:
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
             _add_columns(self._db)
+            self._db.execute(_BY_PROMPT)
         return self._db
 
     def _set_aside(self, error: sqlite3.Error) -> None:
@@ -236,12 +253,12 @@ def _select(db: sqlite3.Connection, keys: Sequence[bytes]) -> Iterator[tuple[byt
             yield key, reply
 
 
-def _row(key: bytes, reply: Completion) -> tuple[Any, ...]:
+def _row(key: bytes, reply: Completion, prompt: str) -> tuple[Any, ...]:
     if reply.text is None:
         raise ValueError("errors are never cached")
     logprobs = None if reply.logprobs is None else json.dumps(reply.logprobs)
     tokens = reply.prompt_tokens, reply.completion_tokens
-    return key, reply.text, *tokens, time.time(), logprobs, reply.finish_reason
+    return key, reply.text, *tokens, time.time(), logprobs, reply.finish_reason, prompt or None
 
 
 def _insert_many(db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:

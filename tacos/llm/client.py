@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from tacos.errors import ConfigError, LLMError, SpendCapError
 from tacos.llm.backend import Backend
 from tacos.llm.base import LLM, Completion, Reply, Request
-from tacos.llm.cache import ReplyCache, request_key
+from tacos.llm.cache import ReplyCache, prompt_of, request_key
 from tacos.llm.failures import Failures
 from tacos.llm.keys import read_key
 from tacos.llm.meter import Meter
@@ -189,7 +189,7 @@ class _Work:
 
     def _keep(self, key: bytes, request: Request, completion: Completion) -> None:
         if self.llm.cache and completion.is_answer_to(request):
-            self.llm.cache.put(key, completion)
+            self.llm.cache.put(key, completion, prompt_of(self.llm.model, request))
         self.gate.settle(key, request, completion)
         self.failures.record(completion)
         self.meter.asked(completion)

@@ -3,7 +3,8 @@
 Prompts are known to the byte, so their tokens are bytes / 4.4: over 2,000 prompts each that tag and compare rows of
 Alpaca-52k and Dolly this was 0.1 to 3.0% off the count of a 131k-entry BPE (Mistral's Tekken) and 0.1 to 3.3% off
 WordPiece's. Replies are not known: until there are any, a stage's own guess stands for
-them. As soon as the cache holds `ENOUGH` replies to the same stage, both are scaled by what those really used:
+them. As soon as the cache holds `ENOUGH` replies to the same stage, both are scaled by what those really used; where it
+has none of this stage, but of another with the same model and prompt, replies are taken to be as long as those were:
 
     52,002 rows to tag, 300 of them paid for before: 41,700 prompt tokens where bytes / 4.4 says 40,000, and
     62 tokens a reply   ->   51,702 calls of 1.0425 x bytes / 4.4 and 62 tokens
@@ -20,7 +21,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from tacos.llm.base import Completion, Request
-from tacos.llm.cache import ReplyCache, request_key
+from tacos.llm.cache import ReplyCache, prompt_of, request_key
 from tacos.llm.settings import LLMSettings
 from tacos.tracking import Usage
 
@@ -50,10 +51,11 @@ class Asked:
 def expected_usage(asked: Asked, cache: ReplyCache | None) -> Usage:
     """Calls that are still to be paid with their tokens and money; those in the cache as `cached_calls`."""
     settings = asked.settings
-    owed, paid = _Side(), _Side()
+    owed, paid, model = _Side(), _Side(), settings.identity()["model"]
     sent = got = 0.0
     for request, known in _looked_up(asked.requests, settings, cache):
         side = owed if known is None else paid
+        owed.prompt_name = prompt_of(model, request)
         side.add(request, asked.reply_tokens)
         if known is not None:
             sent += known.prompt_tokens
@@ -61,6 +63,8 @@ def expected_usage(asked: Asked, cache: ReplyCache | None) -> Usage:
     known_well = paid.calls >= ENOUGH
     prompt = owed.prompt * (sent / paid.prompt if known_well else 1.0) * asked.times
     reply = owed.reply * (got / paid.reply if known_well else 1.0) * asked.times
+    usual = None if known_well or cache is None else cache.usual_reply(owed.prompt_name, ENOUGH)
+    reply = reply if usual is None else owed.calls * usual * asked.times
     calls = owed.calls * asked.times
     return Usage(
         calls=calls,
@@ -86,6 +90,8 @@ class _Side:
         self.calls = 0
         self.prompt = 0.0
         self.reply = 0.0
+        self.prompt_name = ""
+        """Of the last one; a stage asks with one prompt."""
 
     def add(self, request: Request, reply_tokens: int) -> None:
         self.calls += 1

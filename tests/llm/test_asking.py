@@ -109,3 +109,12 @@ def test_the_released_comparing_prompts_are_filled(name: str) -> None:
     settings.check(("prompt_1", "response_1", "prompt_2", "response_2", "low", "high"), "score")
     said = compare_request(*PAIR, settings).messages[0].content
     assert "Add 2 and 2." in said and "A $pear" in said and "<Instruction 1>" not in said
+
+
+def test_a_request_names_its_words_wherever_they_stand(tmp_path: Path) -> None:
+    same = [tmp_path / name for name in ("one.txt", "two.txt")]
+    for path in same:
+        path.write_text("Rate $prompt")
+    (tmp_path / "other.txt").write_text("Judge $prompt")
+    named = [Asking(prompt=str(path)).request(prompt="x").prompt for path in (*same, tmp_path / "other.txt")]
+    assert named[0] == named[1] != named[2] and str(tmp_path) not in named[0]

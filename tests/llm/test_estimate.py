@@ -14,7 +14,7 @@ from tacos.data.builtin.build import BuiltinSettings, build
 from tacos.data.read import read_pool
 from tacos.grouping.tagging import LLMTagger, TaggingSettings, tag_request
 from tacos.llm.base import Completion, Sampling
-from tacos.llm.cache import ReplyCache, request_key
+from tacos.llm.cache import ReplyCache, prompt_of, request_key
 from tacos.llm.client import build_llm
 from tacos.llm.estimate import ENOUGH, Asked, batch_cost, expected_usage
 from tacos.llm.settings import LLMSettings
@@ -126,3 +126,17 @@ def test_prompts_and_money_are_within_a_tenth_of_what_a_real_tokenizer_counts(
     assert later.prompt_tokens == pytest.approx(rest.prompt_tokens, rel=0.05)
     assert later.completion_tokens == pytest.approx(rest.completion_tokens, rel=0.1)
     assert later.cost_usd == pytest.approx(rest.cost_usd, rel=0.1)
+
+
+def test_replies_to_the_same_prompt_in_another_stage_tell_how_long_replies_are(tmp_path: Path) -> None:
+    """Tags of one pool, 7 tokens each, say how long those of another will be; other prompts and models do not."""
+    cache = ReplyCache(tmp_path / "c.sqlite")
+    for i in range(ENOUGH):
+        earlier = ask(f"an earlier question {i}", prompt="tag")
+        cache.put(
+            request_key("m", earlier), Completion(text="a", completion_tokens=7), prompt_of("m", earlier)
+        )
+    for prompt, model, tokens in (("tag", "m", 7), ("compare", "m", 50), ("", "m", 50), ("tag", "n", 50)):
+        requests = [ask(f"question {i}", prompt=prompt) for i in range(10)]
+        found = expected_usage(Asked(LLMSettings(model=model), requests, reply_tokens=50), cache)
+        assert (found.calls, found.completion_tokens) == (10, 10 * tokens)
