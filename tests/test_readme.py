@@ -1,17 +1,39 @@
-"""The README names what exists."""
+"""The product page and the manual pages name what exists, and what they show runs."""
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+import pytest
+import typer
+import yaml
+from typer.core import TyperGroup
+
+from eval.measures import Finished
+from tacos.cli.app import app
+from tacos.config import override, parse, read_yaml
+from tacos.methods import METHODS
+from tacos.pipeline.evaluate import EvaluateSettings
+from tacos.pipeline.graph import selection_stage
+from tacos.pipeline.settings import ArmSettings, ExperimentSettings, SelectSettings, run_settings
+from tacos.scoring.iqs.train import TrainSettings as IqsTraining
+from tacos.store.files import write_jsonl
+from tests.pages import PAGES, README, ROOT, Page
+from train.settings import TrainRun
+
+MOST_BYTES = 12_000
+each_page = pytest.mark.parametrize("page", PAGES, ids=str)
 
 
 def mapped() -> set[str]:
     """Folders of the tree in the section "Where things are"."""
-    section = README.split("## Where things are")[1].split("\n## ")[0]
+    section = README.text.split("## Where things are")[1].split("\n## ")[0]
     found, top = set(), ""
     for line in section.splitlines():
         if outer := re.match(r"    (\w+/)", line):
@@ -33,6 +55,139 @@ def test_the_tree_shows_what_exists() -> None:
     assert mapped() and all((ROOT / name).is_dir() for name in mapped())
 
 
-def test_commands_name_files_that_exist() -> None:
-    for path in re.findall(r"configs/[\w/]+\.yaml", README):
+def test_the_product_page_is_short() -> None:
+    assert len(README.path.read_bytes()) <= MOST_BYTES
+
+
+def test_the_product_page_names_every_method() -> None:
+    (table,) = re.findall(r"\| method \|.*?\n\n", README.text, re.DOTALL)
+    assert set(re.findall(r"`(\w+)`", table)) == set(METHODS)
+
+
+@each_page
+def test_configs_and_scripts_that_are_named_exist(page: Page) -> None:
+    for path in re.findall(r"\b(?:configs|scripts)/[\w/.]+\.(?:yaml|json|py|sh)\b", page.text):
         assert (ROOT / path).is_file(), path
+
+
+@each_page
+def test_links_lead_somewhere(page: Page) -> None:
+    for target in page.links:
+        file, _, anchor = target.partition("#")
+        path = (page.path.parent / file).resolve() if file else page.path
+        assert path.exists(), target
+        if anchor:
+            assert anchor in Page(path).anchors, target
+
+
+def parsed(words: list[str]) -> tuple[str, dict[str, Any]]:
+    """Which command would run, such as "iqs train", and its options. Raises: a usage error for what there is not."""
+    command: Any = typer.main.get_command(app)
+    names, rest = "", words[1:]
+    while isinstance(command, TyperGroup):
+        name, *rest = rest
+        assert name in command.commands, f"no command {names}{name}"
+        command, names = command.commands[name], f"{names}{name} "
+    return names.strip(), command.make_context(name, rest).params
+
+
+def settings_of(command: str, data: dict[str, Any]) -> Any:
+    """Raises: ConfigError for a setting that there is not."""
+    if command in ("run", "plan", "llm export", "llm import"):
+        return run_settings(data)
+    schemas = {
+        "select": SelectSettings,
+        "train": TrainRun,
+        "iqs train": IqsTraining,
+        "generate": EvaluateSettings,
+    }
+    schema = EvaluateSettings if command.startswith("eval ") else schemas.get(command)
+    return parse(schema, data) if schema else None
+
+
+@each_page
+def test_commands_have_options_and_settings_that_exist(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)  # a recipe names the file of DeepSpeed's settings
+    own = re.findall(r'@scorer\("(\w+)"', page.text)  # what selects with it is run below
+    for words in page.commands:
+        if words[0] != "tacos" or any(name in word for name in own for word in words):
+            continue
+        command, options = parsed(words)
+        config = options.get("config")
+        if config is None or config.is_file():  # or the page shows it
+            data = read_yaml(config) if config else {}
+            data |= {"method": options["method"]} if options.get("method") else {}
+            settings_of(command, override(data, options.get("overrides") or []))
+
+
+@each_page
+def test_yaml_that_is_shown_is_valid(page: Page) -> None:
+    for text in page.blocks("yaml"):
+        data = yaml.safe_load(text)
+        if "name" in data:
+            parse(ExperimentSettings, data)
+        elif "arms" in data:
+            for arm in data["arms"].values():
+                parse(ArmSettings, arm)
+        else:
+            parse(SelectSettings, data)
+
+
+def shown_files() -> list[tuple[str, str]]:
+    """Python blocks that say which file they are: (path, text)."""
+    texts = (text for page in PAGES for text in page.blocks("python"))
+    return [(text.splitlines()[0].removeprefix("# "), text) for text in texts]
+
+
+def shown(path: str) -> str:
+    """The text of the one file that is shown for this folder."""
+    (text,) = [text for name, text in shown_files() if name.startswith(path)]
+    return text
+
+
+def test_the_scorer_that_is_shown_selects_by_being_in_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "shown.py").write_text(shown("tacos/scoring/"))
+    start = (
+        "import sys, tacos.scoring; tacos.scoring.__path__.append(sys.argv.pop(1)); "
+        "from tacos.cli import main; main()"
+    )
+    (name,) = re.findall(r'@scorer\("(\w+)"', shown("tacos/scoring/"))
+    words = [
+        "select",
+        "builtin",
+        "--method",
+        "longest",
+        "--budget",
+        "20",
+        "--out",
+        "o.jsonl",
+        f"score.by={name}",
+    ]
+    small = "pool.builtin={size: 120, test_size: 0, corpus_size: 0}"
+    command = [sys.executable, "-c", start, str(tmp_path), *words, small]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+    scores = [row["selection"]["score"] for row in rows]
+    assert len(scores) == 20 and scores == sorted(scores, reverse=True) and 0 < scores[-1] <= scores[0] <= 1
+
+
+def test_the_preset_that_is_shown_is_a_method() -> None:
+    before = set(METHODS)
+    try:
+        exec(shown("tacos/methods/"), {})
+        (name,) = set(METHODS) - before
+        assert selection_stage(parse(SelectSettings, {"method": name})).name == "select"
+    finally:
+        for name in set(METHODS) - before:
+            del METHODS._items[name]
+
+
+def test_the_benchmark_that_is_shown_reads_answers(tmp_path: Path) -> None:
+    names: dict[str, Any] = {}
+    exec(shown("eval/"), names)
+    write_jsonl(tmp_path / "answers.jsonl", [{"question_id": "q", "turns": ["four"]}])
+    benchmark = names["BENCHMARK"]
+    found = benchmark.read(Finished({benchmark.stage: tmp_path}, {}))
+    assert found.values == {measure.name: {"q": 4.0} for measure in benchmark.measures}
