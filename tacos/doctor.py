@@ -130,7 +130,7 @@ def _llm(name: str, settings: Any) -> list[Check]:
     from tacos.llm.probe import look
 
     if settings.backend == "vllm" and not util.find_spec("vllm"):
-        return [Check(name=name, ok=False, detail="vllm is not installed: pip install 'tacos[vllm]'")]
+        return [Check(name=name, ok=False, detail="vllm is not installed: pip install -e '.[vllm]'")]
     if settings.backend != "openai":
         return [
             Check(name=name, ok=True, detail=f"{settings.model} in this process: not loaded by this check")

@@ -42,12 +42,14 @@ def read_given_scores(path: Path, pool: Pool) -> Scores:
     values, errors = np.full(len(pool), np.nan), dict.fromkeys(range(len(pool)), f"not in {path.name}")
     for line, position, row in _rows(path, pool, "value"):
         if errors.pop(position, None) is None:
-            raise PoolError(f"{path} line {line}: id {row['id']!r} stands there a second time")
+            raise PoolError(f"{path} line {line}: id {row['id']!r} occurs twice")
         value = row["value"]
         if value is None or value != value:  # NaN is how pandas writes a missing number
             errors[position] = str(row.get("error") or f"no value in {path.name}")
         elif isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-            raise PoolError(f"{path} line {line}: value {value!r} is not a finite number (null says: none)")
+            raise PoolError(
+                f"{path} line {line}: value {value!r} is not a finite number (use null where there is none)"
+            )
         else:
             values[position] = value
     # What was popped and not put back has a value; the rest keeps its reason.
@@ -96,7 +98,7 @@ def _by_id(path: Path, pool: Pool) -> np.ndarray:
     found: dict[int, Sequence[float]] = {}
     for line, position, row in _rows(path, pool, "vector"):
         if position in found:
-            raise PoolError(f"{path} line {line}: id {row['id']!r} stands there a second time")
+            raise PoolError(f"{path} line {line}: id {row['id']!r} occurs twice")
         found[position] = row["vector"]
     if len(found) < len(pool):
         missing = next(id_ for i, id_ in enumerate(pool.ids) if i not in found)

@@ -255,7 +255,7 @@ def read_part(slot: str, given: Any, preset: Part | None, where: str) -> Part | 
         raise ConfigError(f"{where} is {given!r}: name a part, as in {where}: {{by: {_example(slot)}}}")
     name = settings.get("by", preset.name if preset else None)
     if name is None:
-        raise ConfigError(f"{where} does not say which: add {where}.by ({', '.join(SLOTS[slot])})")
+        raise ConfigError(f"{where} names no part: add {where}.by ({', '.join(SLOTS[slot])})")
     kept = preset.model_dump(mode="json") if preset and preset.name == name else {}
     return parse(SLOTS[slot].get(str(name), f"{where}.by"), merged(kept, settings), where)
 

@@ -60,7 +60,7 @@ def test_method_settings_are_checked_before_anything_runs() -> None:
         "{method: tacos, settings: {k: 3}}": r"arms\.tacos\.settings\.k.*arms\.tacos\.group",
         "{method: tacos, score: null}": r"allocate\.by=per_group ranks rows by a score",
         "{method: tacos, allocate: uniform}": r"looks at no score.*set arms\.tacos\.score=null",
-        "{method: recipe, group: none}": r"needs group, score and allocate; arms\.tacos\.score is not said",
+        "{method: recipe, group: none}": r"needs group, score and allocate; arms\.tacos\.score is missing",
         "{method: iterselecttune, group: none}": r"arms\.tacos\.group: iterselecttune is not a recipe",
     }
     for arm, message in wrong.items():

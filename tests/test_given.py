@@ -46,7 +46,7 @@ def test_a_number_that_pandas_left_out_is_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([{"id": "r0", "value": 1}, {"id": "r0", "value": 2}], r"line 2: id 'r0' stands there a second time"),
+        ([{"id": "r0", "value": 1}, {"id": "r0", "value": 2}], r"line 2: id 'r0' occurs twice"),
         ([{"id": "r0", "value": "high"}], r"line 1: value 'high' is not a finite number"),
         ([{"id": "r0", "value": True}], r"value True is not a finite number"),
         ([{"id": "r0", "score": 1}], r"line 1: a row needs `id` and `value`"),

@@ -22,7 +22,7 @@ from tacos.methods import METHODS
 from tacos.pipeline.evaluate import EvaluateSettings
 from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.settings import ArmSettings, ExperimentSettings, SelectSettings, run_settings
-from tacos.scoring.iqs.train import TrainSettings as IqsTraining
+from tacos.scoring.iqs.train import ScorerTrainSettings as IqsTraining
 from tacos.store.files import write_jsonl
 from tests.pages import PAGES, README, ROOT, Page
 from train.settings import TrainRun

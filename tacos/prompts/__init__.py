@@ -90,7 +90,7 @@ def check_own(text: str, places: Mapping[str, str], known: Sequence[str], where:
         if field not in known:
             raise ConfigError(f"{where}.fields: {place!r} asks for {field!r}: {nearest(field, known)}")
         if place not in text:
-            raise ConfigError(f"{where}.prompt: {place!r} of {where}.fields does not stand in the file")
+            raise ConfigError(f"{where}.prompt: {place!r} of {where}.fields does not occur in the file")
     if places:
         return
     template = Template(text)
