@@ -51,7 +51,7 @@ _STARTS_SPACELESS = regex.compile(rf"[{_SPACELESS}]")
 _ENDS_SPACELESS = regex.compile(rf"[{_SPACELESS}][^{_LETTER}]*$")
 _ENDS_FINISHED = regex.compile(rf"[{_ENDS}:{_CLOSERS}`]$")
 _PHRASE_WORD = regex.compile(
-    rf"(?<![[{_LETTER}\p{{M}}]--[{_SPACELESS}\ufe00-\ufe0f]])[\p{{L}}--[{_SPACELESS}]]"
+    rf"(?<![{_LETTER}])[a-z](?:\+\+|\#)(?![{_LETTER}])|(?<![[{_LETTER}\p{{M}}]--[{_SPACELESS}\ufe00-\ufe0f]])[\p{{L}}--[{_SPACELESS}]]"
     rf"[[{_LETTER}\p{{M}}'\u200c\u200d-]--[{_SPACELESS}]]*[[{_LETTER}\p{{M}}]--[{_SPACELESS}]]",
     regex.V1,
 )
@@ -137,8 +137,8 @@ def _run_on(left: str, right: str) -> bool:
 def phrases(text: str, max_words: int, stop: Collection[str] = ()) -> list[str]:
     """Candidates for keyphrases: runs of 1 to `max_words` words, lower case, without stop words.
 
-    Words begin with a letter and have at least two characters: numbers name nothing. Where there are no spaces
-    the candidates are all runs of 2 to 2 * max_words characters.
+    Words begin with a letter and have at least two characters: numbers name nothing. "c++" and "c#" are words. Where
+    there are no spaces the candidates are all runs of 2 to 2 * max_words characters.
 
     >>> phrases("The top 3 Tea-shops", 2, {"the"})
     ['top', 'tea-shops', 'top tea-shops']

@@ -98,6 +98,7 @@ def test_candidates_for_keyphrases():
     assert phrases("The top 3 Tea-shops", 2, {"the"}) == ["top", "tea-shops", "top tea-shops"]
     assert phrases("介绍长城", 1) == ["介绍", "绍长", "长城"]
     assert phrases("C 3rd मेला", 1) == ["मेला"]
+    assert phrases("Learn C++, C# and i++3 a+b", 1, {"and"}) == ["learn", "c++", "c#"]
     assert "绍长城" in phrases("介绍长城", 2) and "介绍长城" in phrases("介绍长城", 2)
 
 

@@ -12,36 +12,52 @@ lets the variants of a tag pool their counts, so more survive. `order` says whic
 
 Worked example, order rules then frequency, alpha=2: "Write Code" (1 sample), "write-codes" (1) and
 "poem" (1) become "write code" (2) and "poem" (1); "poem" is dropped.
+
+Differences: the paper's counts are for Alpaca's 52,002 rows; by default they shrink with the pool, see the settings.
+Marks that are part of a name stay (C, C++ and C# are three tags; the released code makes them one), and so do
+combining marks, which are letters.
 """
 
 from __future__ import annotations
 
-import re
+import logging
+import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import regex
 from pydantic import Field, field_validator
 
+from tacos.errors import PoolError
 from tacos.selection import Tags
 from tacos.types import Record
 
 Step = Literal["frequency", "rules", "association", "semantic"]
 Embed = Callable[[list[str]], np.ndarray]
 
+log = logging.getLogger(__name__)
+_LETTER = r"\p{L}\p{M}\p{N}"
+NAME_OR_WORD = regex.compile(
+    rf"(?<![{_LETTER}.])\.(?=net\b)[{_LETTER}]+|[{_LETTER}]+\+\+|(?<![{_LETTER}])\p{{L}}[#+](?![{_LETTER}])|[{_LETTER}]+"
+)
+"""Words, and names that end in marks: C++, C#, .NET, A+."""
+
 
 class NormalizationSettings(Record):
     """Steps and their constants; the paper's symbol beside each."""
 
     order: tuple[Step, ...] = ("frequency", "rules", "association", "semantic")
-    min_count: int = Field(20, ge=1)
-    """alpha: a tag must occur in at least this many samples."""
+    min_count: int | None = Field(None, ge=1)
+    """alpha: a tag must occur in at least this many samples; None is 1% of the tagged samples, at most the paper's
+    20, which 2,000 samples reach."""
     stem: Literal["word", "phrase"] = "word"
     """Stem each word, or the whole phrase as if it were one word, as the released code does."""
-    support: int = Field(40, ge=1)
-    """FP-Growth: a pair of tags must occur together in at least this many samples."""
+    support: int | None = Field(None, ge=1)
+    """FP-Growth: a pair of tags must occur together in at least this many samples; None is 2% of the tagged samples,
+    at least 3 and at most InsTag's 40, which 2,000 samples reach."""
     confidence: float = Field(0.99, gt=0, le=1)
     """FP-Growth: share of a tag's samples that also carry the other tag."""
     similarity: float = Field(0.9, gt=0, le=1)
@@ -56,6 +72,14 @@ class NormalizationSettings(Record):
             raise ValueError("a step occurs twice in `order`")
         return order
 
+    def for_pool(self, tagged: int) -> NormalizationSettings:
+        """The settings with every count given. tagged: samples that have a tag."""
+        counts = {
+            "min_count": self.min_count or min(20, max(1, tagged // 100)),
+            "support": self.support or min(40, max(3, tagged // 50)),
+        }
+        return self.model_copy(update=counts)
+
 
 @dataclass(frozen=True)
 class Normalized:
@@ -67,26 +91,76 @@ class Normalized:
 
 
 def normalize(tags: Tags, settings: NormalizationSettings, embed: Embed) -> Normalized:
-    """Apply the steps of `settings.order` in turn. Raises: ValueError from a bad setting only."""
+    """Apply the steps of `settings.order` in turn; a sample that loses its last tag gets the reason as its error.
+
+    Raises: PoolError where no sample has a tag, or none keeps one.
+    """
+    settings = settings.for_pool(tags.tagged())
+    raw, errors = tags, dict(tags.errors)
     distinct, samples = {"raw": len(tags.counts())}, {"raw": tags.tagged()}
     for step in settings.order:
         mapping = mapping_of(step, tags, settings, embed)
-        tags = Tags(tuple(apply(mapping, row) for row in tags.rows), tags.errors)
+        rows = tuple(apply(mapping, row) for row in tags.rows)
+        lost = [
+            i for i, (before, after) in enumerate(zip(tags.rows, rows, strict=True)) if before and not after
+        ]
+        errors |= {i: _why_lost(step, tags.rows[i], settings) for i in lost}
+        tags = Tags(rows, errors)
         distinct[step], samples[step] = len(tags.counts()), tags.tagged()
     if settings.untagged == "group":
-        tags = Tags(tuple(row or ("untagged",) for row in tags.rows), tags.errors)
+        return Normalized(
+            Tags(tuple(row or ("untagged",) for row in tags.rows), raw.errors), distinct, samples
+        )
+    _check_left(raw, tags, settings)
     return Normalized(tags, distinct, samples)
 
 
+def _why_lost(step: Step, row: Sequence[str], settings: NormalizationSettings) -> str:
+    named = ", ".join(row[:3])
+    if step == "frequency":
+        return f"no tag of it ({named}) stands in normalization.min_count={settings.min_count} samples"
+    return f"no tag of it ({named}) is left by the {step} step of the normalization"
+
+
+def _check_left(raw: Tags, tags: Tags, settings: NormalizationSettings) -> None:
+    """Says which samples have no tag, and why. Raises: PoolError when that is all of them."""
+    n, left = len(tags.rows), tags.tagged()
+    if not raw.tagged():
+        reasons = Counter(raw.errors.values()).most_common(1)
+        why = reasons[0][0] if reasons else "no tag"
+        raise PoolError(
+            f"{why} was found in any of {n:,} prompts, so there is nothing to group by. Keyphrases are phrases that "
+            "stand in several prompts (tagging.min_df); an LLM tags what prompts ask for (tagging.by=llm)"
+        )
+    if not left:
+        commonest = raw.counts().most_common(1)[0]
+        raise PoolError(
+            f"no tag is left after normalization: the commonest of {len(raw.counts()):,}, {commonest[0]!r}, stands in "
+            f"{commonest[1]:,} samples; set normalization.min_count (now {settings.min_count}) to no more than that"
+        )
+    if left < n:
+        dropped = raw.tagged() - left
+        log.warning(
+            "%d of %d samples (%.0f%%) have no tag and stand in no group: %d had none, %d lost theirs to normalization "
+            "(normalization.min_count=%d); normalization.untagged=group keeps them",
+            n - left,
+            n,
+            100 * (n - left) / n,
+            n - left - dropped,
+            dropped,
+            settings.min_count,
+        )
+
+
 def mapping_of(step: Step, tags: Tags, settings: NormalizationSettings, embed: Embed) -> dict[str, str]:
-    """Old tag -> new tag; tags that are to go are absent."""
+    """Old tag -> new tag; tags that are to go are absent. settings: those `for_pool`."""
     counts = tags.counts()
     if step == "frequency":
-        return {tag: tag for tag, count in counts.items() if count >= settings.min_count}
+        return {tag: tag for tag, count in counts.items() if count >= (settings.min_count or 1)}
     if step == "rules":
         return rule_mapping(counts, settings.stem)
     if step == "association":
-        return association_mapping(tags, settings.support, settings.confidence)
+        return association_mapping(tags, settings.support or 1, settings.confidence)
     return semantic_mapping(counts, settings.similarity, embed)
 
 
@@ -96,15 +170,15 @@ def apply(mapping: dict[str, str], row: Iterable[str]) -> tuple[str, ...]:
 
 
 def rule_mapping(counts: Iterable[str], stem: str = "word") -> dict[str, str]:
-    """ "Email-Writing" -> "email write"; a tag of punctuation alone is dropped."""
+    """ "Email-Writing" -> "email write", "C++ / .NET" -> "c++ .net"; a tag of punctuation alone is dropped."""
     import snowballstemmer
 
     stemmer = snowballstemmer.stemmer("porter")
 
     def rule(tag: str) -> str:
-        words = re.sub(r"[\W_]+", " ", tag.lower()).strip()
+        words = NAME_OR_WORD.findall(unicodedata.normalize("NFC", tag.lower()))
         return (
-            str(stemmer.stemWord(words)) if stem == "phrase" else " ".join(stemmer.stemWords(words.split()))
+            str(stemmer.stemWord(" ".join(words))) if stem == "phrase" else " ".join(stemmer.stemWords(words))
         )
 
     return {tag: new for tag in counts if (new := rule(tag))}
@@ -136,7 +210,7 @@ def association_rules(tags: Tags, support: int, confidence: float) -> dict[str, 
     frequent = {tag for tag, count in tags.counts().items() if count >= support}
     rows = [[tag for tag in row if tag in frequent] for row in tags.rows]
     rows = [row for row in rows if len(row) > 1]
-    if not rows:
+    if len(rows) < support:  # no pair can stand together so often
         return {}
     encoder = TransactionEncoder()
     frame: Any = pd.DataFrame  # pandas-stubs do not know the accessor `sparse` on the class

@@ -53,8 +53,8 @@ class Method:
         if self.build is None:
             if settings:
                 raise ConfigError(
-                    f"unknown setting '{where}settings.{next(iter(settings))}': {self.name} has no settings of its own; "
-                    f"set its parts, {where}group, {where}score and {where}allocate"
+                    f"unknown setting '{where}settings.{next(iter(settings))}': {self.name} has no settings of its "
+                    f"own; set its parts, {where}group, {where}score and {where}allocate"
                 )
             return dict(self.recipe.replaced(parts, where) if self.recipe else free(parts, where))
         replaced = [slot for slot, value in parts.items() if value is not None]

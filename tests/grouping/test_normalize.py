@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from tacos.errors import PoolError
 from tacos.grouping.normalize import (
     NormalizationSettings,
     association_mapping,
@@ -33,15 +34,15 @@ def test_frequency_drops_rare_tags_and_the_samples_left_with_none() -> None:
 
 
 def test_a_tag_counts_once_in_a_sample() -> None:
-    result = normalize(Tags((("code", "code"), ("poem",))), settings(), no_embedding)
-    assert result.tags.rows == ((), ())
+    result = normalize(Tags((("code", "code"), ("poem",), ("poem",))), settings(), no_embedding)
+    assert result.tags.rows == ((), ("poem",), ("poem",))
 
 
 def test_rules_before_frequency_pool_the_counts_of_variants() -> None:
     tags = Tags((("Write Code",), ("write-codes",), ("poem",)))
-    frequency_first = normalize(tags, settings(order=("frequency", "rules")), no_embedding)
     rules_first = normalize(tags, settings(order=("rules", "frequency")), no_embedding)
-    assert frequency_first.tags.rows == ((), (), ())
+    with pytest.raises(PoolError, match="no tag is left"):
+        normalize(tags, settings(order=("frequency", "rules")), no_embedding)
     assert rules_first.tags.rows == (("write code",), ("write code",), ())
 
 
@@ -50,7 +51,14 @@ def test_rules_before_frequency_pool_the_counts_of_variants() -> None:
     [
         ("Email-Writing", "email write", "email writ"),
         ("Writing Emails", "write email", "writing email"),
-        ("  C++ / Python_code ", "c python code", "c python cod"),
+        ("  C++ / Python_code ", "c++ python code", "c++ python cod"),
+        ("C", "c", "c"),
+        ("C#", "c#", "c#"),
+        ("C/C++", "c c++", "c c++"),
+        (".NET Core", ".net core", ".net cor"),
+        ("A+ grades, not a+b", "a+ grade not a b", "a+ grades not a b"),
+        ("#poem...net", "poem net", "poem net"),
+        ("मैला / मेला", "मैला मेला", "मैला मेला"),
         ("???", None, None),
     ],
 )
@@ -97,6 +105,53 @@ def test_a_step_may_stand_only_once() -> None:
         NormalizationSettings(order=("rules", "rules"))
 
 
-def test_no_tags_at_all_go_through() -> None:
-    everything = NormalizationSettings(min_count=1)
-    assert normalize(Tags(((), ())), everything, no_embedding).tags.rows == ((), ())
+def test_no_tags_at_all_say_so_and_blame_no_setting_of_the_normalization() -> None:
+    nothing = Tags(((), ()), dict.fromkeys(range(2), "no keyphrase"))
+    with pytest.raises(
+        PoolError, match=r"no keyphrase was found in any of 2 prompts.*tagging\.min_df.*tagging\.by=llm"
+    ):
+        normalize(nothing, NormalizationSettings(), no_embedding)
+    grouped = normalize(nothing, NormalizationSettings(untagged="group"), no_embedding)
+    assert grouped.tags.rows == (("untagged",),) * 2
+
+
+def test_a_count_above_every_tag_is_named_with_what_would_do() -> None:
+    with pytest.raises(
+        PoolError, match=r"commonest of 2, 'code', stands in 2 samples; set .*min_count \(now 3\)"
+    ):
+        normalize(Tags((("code",), ("code", "poem"))), settings(min_count=3), no_embedding)
+
+
+def test_a_sample_that_loses_its_tags_has_the_reason(caplog: pytest.LogCaptureFixture) -> None:
+    tags = Tags((("code",), ("code",), ("poem", "haiku"), (), ("?",)), {3: "no keyphrase"})
+    result = normalize(tags, settings(order=("rules", "frequency")), no_embedding)
+    assert result.tags.errors == {
+        2: "no tag of it (poem, haiku) stands in normalization.min_count=2 samples",
+        3: "no keyphrase",
+        4: "no tag of it (?) is left by the rules step of the normalization",
+    }
+    assert "3 of 5 samples (60%) have no tag and stand in no group: 1 had none, 2 lost theirs" in caplog.text
+    assert normalize(tags, settings(untagged="group"), no_embedding).tags.errors == {3: "no keyphrase"}
+
+
+@pytest.mark.parametrize(
+    ("tagged", "min_count", "support"),
+    [(50, 1, 3), (500, 5, 10), (2_000, 20, 40), (5_000, 20, 40), (52_002, 20, 40)],
+)
+def test_counts_shrink_with_the_pool_down_from_the_papers(tagged: int, min_count: int, support: int) -> None:
+    scaled = NormalizationSettings().for_pool(tagged)
+    assert (scaled.min_count, scaled.support) == (min_count, support)
+    given = NormalizationSettings(min_count=7, support=9).for_pool(tagged)
+    assert (given.min_count, given.support) == (7, 9)
+
+
+def test_a_support_above_the_tagged_rows_gives_no_rule() -> None:
+    rows = (("flask", "python"),) * 10
+    assert association_mapping(Tags(rows), support=40, confidence=0.9) == {
+        "flask": "flask",
+        "python": "python",
+    }
+    assert association_mapping(Tags(rows), support=10, confidence=0.9) == {
+        "flask": "flask",
+        "python": "flask",
+    }
