@@ -86,13 +86,14 @@ class AnnotationRow(Record):
 class Annotated(Record):
     """Rows in the order of the outputs. By model: `duplicate` rows repeat a question, `unknown` ones have no baseline
     answer, and neither is judged; `missing` counts questions without a row, `same` answers that equal the
-    baseline's."""
+    baseline's, `reasoned` answers that lost a reasoning block."""
 
     rows: tuple[AnnotationRow, ...]
     duplicate: dict[str, int]
     unknown: dict[str, int]
     missing: dict[str, int]
     same: dict[str, int]
+    reasoned: dict[str, int]
 
 
 def annotate(
@@ -210,7 +211,7 @@ def _pair(
         answers.setdefault(normal(row["instruction"]), []).append(row)
     pairs: Pairs = []
     used, paired = Counter[tuple[str, str]](), Counter[str]()
-    duplicate, unknown, same = Counter[str](), Counter[str](), Counter[str]()
+    duplicate, unknown, same, reasoned = (Counter[str]() for _ in range(4))
     for row in outputs:
         if not isinstance(row.get("instruction"), str) or not isinstance(row.get("output"), str | None):
             raise TacosError(
@@ -227,9 +228,11 @@ def _pair(
             used[model, key] += 1
             paired[model] += 1
             same[model] += row["output"] == answers[key][turn]["output"]
+            reasoned[model] += row.get("reasoned") == 1
             pairs.append((row, answers[key][turn]))
     missing = {model: len(baseline) - count for model, count in paired.items()}
-    counts = {"duplicate": duplicate, "unknown": unknown, "missing": missing, "same": same}
+    counts: dict[str, Mapping[str, int]] = {"duplicate": duplicate, "unknown": unknown, "missing": missing}
+    counts |= {"same": same, "reasoned": reasoned}
     return pairs, {name: {model: n for model, n in by.items() if n} for name, by in counts.items()}
 
 

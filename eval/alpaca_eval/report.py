@@ -90,6 +90,8 @@ def _lines(score: AlpacaEvalScore) -> list[str]:
     )
     unread = [f"{fmt.plural(n, 'row')} unparsed: {reason}" for reason, n in score.reasons.items()]
     faults = [score.faults.describe()] if score.faults.faulty > score.empty else []
+    if score.faults.reasoned:
+        faults.append(f"{fmt.plural(score.faults.reasoned, 'answer')} lost a reasoning block")
     return [*score.notes, *faults, *unread, *(f"{fmt.plural(n, what)} {then}" for n, what, then in told if n)]
 
 

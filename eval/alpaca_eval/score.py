@@ -150,6 +150,7 @@ def with_counts(result: AlpacaEvalResult, judged: Annotated) -> AlpacaEvalResult
                 "duplicate": score.duplicate + judged.duplicate.get(name, 0),
                 "unknown": score.unknown + judged.unknown.get(name, 0),
                 "same": judged.same.get(name, 0),
+                "faults": score.faults + AnswerFaults(reasoned=judged.reasoned.get(name, 0)),
             }
         )
         for name, score in result.models.items()

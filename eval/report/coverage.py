@@ -74,8 +74,13 @@ def coverage_counts(found: Sequence[Coverage]) -> list[tuple[str, Callable[[Cove
 
 
 def faults_told(faults: Mapping[str, AnswerFaults]) -> list[str]:
-    """A line per model whose answers have faults; m1: of 160 answers 73 empty."""
-    return [f"{name}: {said}" for name, one in faults.items() if (said := one.describe())]
+    """A line per model whose answers have faults, and one where reasoning was taken out.
+
+    m1: of 160 answers 73 empty
+    """
+    told = [f"{name}: {said}" for name, one in faults.items() if (said := one.describe())]
+    lost = "of {:,} answers {:,} lost a reasoning block"
+    return told + [f"{name}: {lost.format(f.turns, f.reasoned)}" for name, f in faults.items() if f.reasoned]
 
 
 def with_faults(verdict: str, faults: Mapping[str, AnswerFaults]) -> str:
@@ -83,4 +88,5 @@ def with_faults(verdict: str, faults: Mapping[str, AnswerFaults]) -> str:
     broken = {name: one for name, one in faults.items() if one.worth_saying}
     if not broken:
         return verdict
-    return f"{verdict} Read with care: {'; '.join(faults_told(broken))}."
+    said = "; ".join(f"{name}: {one.describe()}" for name, one in broken.items())
+    return f"{verdict} Read with care: {said}."

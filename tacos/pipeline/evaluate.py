@@ -61,6 +61,9 @@ class AnsweringSettings(Record):
     """A model in this process, or the server of `llms.<name>`, then named by `--model <name>`."""
     generate: GenerateSettings | None = None
     """None is what the benchmark's protocol says."""
+    strip_reasoning: bool = True
+    """Take the reasoning block that a reply begins with (<think>...</think>) out of the answer; how many had one is
+    in the report."""
     engine: VLLMEngine = VLLMEngine()
     """Of vllm."""
     device: str = "auto"
@@ -205,7 +208,9 @@ class Evaluation:
         replace: bool = False,
     ) -> AnswerRun:
         """Answers in the file `out`. Raises: TacosError when the model answered none."""
-        who = self.candidate(model, self.settings.answering.generate or how)
+        chosen = self.settings.answering.generate or how
+        kept = chosen.strip_reasoning and self.settings.answering.strip_reasoning
+        who = self.candidate(model, chosen.model_copy(update={"strip_reasoning": kept}))
         made = answer_file(who, questions, out, name, self.settings.seed, style, replace)
         for id_, why in made.failed.items():
             log.warning("question %s has no answer: %s", id_, why)
@@ -248,7 +253,9 @@ def _output_row(question: Mapping[str, Any], answer: Answer | None, generator: s
     """A row of an outputs file; `output` is null where there is no answer."""
     row = {"dataset": question.get("dataset", ""), "instruction": question["instruction"]}
     row |= {"output": answer.turns[0] if answer else None, "generator": generator}
-    return row | ({"finish_reason": answer.finish_reasons[0]} if answer and answer.finish_reasons else {})
+    if answer and answer.finish_reasons:
+        row["finish_reason"] = answer.finish_reasons[0]
+    return row | ({"reasoned": answer.reasoned} if answer and answer.reasoned else {})
 
 
 def _refuse_nothing(rows: Sequence[object], given: GivenAnswers, problems: Sequence[Problem]) -> None:

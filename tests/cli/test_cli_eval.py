@@ -370,3 +370,25 @@ def test_scores_are_printed_whatever_becomes_of_tracking(
     assert result.exit_code == 0 and "7.00" in result.stdout
     assert "note: Weights & Biases will be left out" in result.stderr
     assert result.stdout.index("report:") < result.stdout.index("note: Weights & Biases is left out")
+
+
+@pytest.mark.parametrize("strip", [True, False])
+def test_reasoning_of_a_candidate_is_left_out_and_counted(assets: Path, strip: bool) -> None:
+    with serving() as server:
+        judge = server.answer
+        asks_a_verdict = ("[[rating]]", "[[A]]")
+
+        def answer(content: str) -> str:
+            said = judge(content)
+            return (
+                said
+                if any(mark in said for mark in ("[[7]]", *asks_a_verdict))
+                else f"<think>Hm</think>{said}"
+            )
+
+        server.answer = answer
+        words = ("mt-bench", "--model", "candidate", "--config", judging(server.endpoint), "--out", "mt")
+        result = tacos_eval(*words, f"answering.strip_reasoning={str(strip).lower()}")
+    first = json.loads(Path("mt/answers.jsonl").read_text().splitlines()[0])["choices"][0]["turns"][0]
+    assert first.startswith("<think>") is not strip
+    assert ("lost a reasoning block" in result.stdout) is strip

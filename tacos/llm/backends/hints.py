@@ -22,7 +22,7 @@ _HINTS = tuple(
         ),
         (
             r"logprobs",
-            "ask for fewer log-probabilities with top_logprobs, or for none with top_logprobs=null",
+            "ask for fewer with alpaca_eval.top_logprobs, or for none with alpaca_eval.top_logprobs=null",
         ),
         (r"response_format|json_schema|guided|structured output", "set llms.<name>.structured=false"),
         (
