@@ -72,7 +72,7 @@ class TagGroups(Grouper):
         names = sorted(tags.counts())
         if not names:
             raise ConfigError(
-                "no tag is left after normalisation: lower group.normalization.min_count (20 suits 50,000 rows)"
+                "no tag is left after normalisation: lower group.normalization.min_count (1% of the tagged samples by default)"
             )
         vectors = tables.read_vectors(job.inputs["tags"])
         groups = cluster_tags(tags, names, vectors, self.clustering, job.seed)
