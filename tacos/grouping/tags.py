@@ -72,7 +72,8 @@ class TagGroups(Grouper):
         names = sorted(tags.counts())
         if not names:
             raise ConfigError(
-                "no tag is left after normalisation: lower group.normalization.min_count (1% of the tagged samples by default)"
+                "no tag is left after normalisation: lower group.normalization.min_count (by default 1% of the tagged "
+                "samples)"
             )
         vectors = tables.read_vectors(job.inputs["tags"])
         groups = cluster_tags(tags, names, vectors, self.clustering, job.seed)
