@@ -29,6 +29,8 @@ class TrainingData:
 
     kept: list[Encoded]
     """Samples with a supervised token."""
+    rows: list[int]
+    """The row of each in the pool."""
     dropped: int
     validation: list[int]
     """Rows of `kept` held out of training."""
@@ -52,7 +54,8 @@ def prepare(
     sample that the template refuses."""
     encoded = encode_samples(tokenizer, pool, settings.max_length)
     say_marks(tokenizer, pool)
-    kept = [e for e in encoded if e.loss_tokens]
+    in_pool = [i for i, e in enumerate(encoded) if e.loss_tokens]
+    kept = [encoded[i] for i in in_pool]
     if not kept:
         raise PoolError(
             f"none of {len(encoded)} samples has an assistant token within max_length={settings.max_length}"
@@ -62,7 +65,7 @@ def prepare(
     rows = [i for i in range(len(kept)) if i not in held]
     steps = make_plan([kept[i] for i in rows], settings, seed)
     plan = [[rows[i] for i in step] for step in steps]
-    data = TrainingData(kept, len(encoded) - len(kept), validation, plan)
+    data = TrainingData(kept, in_pool, len(encoded) - len(kept), validation, plan)
     if data.truncated or data.dropped:
         log.warning(
             "max_length=%d: %d of %d samples are cut short, and %d more have no assistant token left and are dropped",
@@ -125,8 +128,8 @@ def validation_batches(
 
 def training_rows(kept: Sequence[Encoded]) -> list[dict[str, list[int]]]:
     """ids and labels of each sample; after them one row without a supervised token, for `train.plan.split`."""
-    rows = [
-        {"input_ids": e.ids, "labels": [t if m else IGNORED for t, m in zip(e.ids, e.mask, strict=True)]}
-        for e in kept
-    ]
-    return [*rows, {"input_ids": kept[0].ids[:2], "labels": [IGNORED] * 2}]
+    return [*map(labelled, kept), {"input_ids": kept[0].ids[:2], "labels": [IGNORED] * 2}]
+
+
+def labelled(e: Encoded) -> dict[str, list[int]]:
+    return {"input_ids": e.ids, "labels": [t if m else IGNORED for t, m in zip(e.ids, e.mask, strict=True)]}

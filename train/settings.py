@@ -118,6 +118,10 @@ class TrainSettings(Record):
     patience: int | None = Field(None, ge=1)
     """Stop after so many validations without a better loss, and keep the best checkpoint."""
     bf16: bool = False
+    """Products in bfloat16."""
+    save_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Numbers of the saved weights. "auto" is bfloat16 with `bf16`, whose products are of weights rounded to it, and
+    float32 without."""
 
     micro_batch_tokens: int = Field(8192, ge=1)
     """Tokens in one forward pass on one device, padding included; what memory allows. Execution: a step's

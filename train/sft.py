@@ -20,7 +20,7 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,9 @@ from tacos.store.fingerprint import fingerprint, named_by_content, plain
 from tacos.tracking import Tracker
 from tacos.types import Pool, Trained
 from train.checkpoints import CHECKPOINTS, LOCK, RESULT, has_weights, refuse_foreign, resume_point
-from train.data import TrainingData, micro_batches, prepare, training_rows, validation_batches
+from train.data import TrainingData
+from train.memory import advice_on_memory
+from train.outcome import summary
 from train.processes import on_cpu, rank, world_size
 from train.settings import TrainRun, TrainSettings
 
@@ -44,7 +46,6 @@ if TYPE_CHECKING:
     from train.trainer import PlannedTrainer
 
 log = logging.getLogger(__name__)
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 def train(run: TrainRun) -> Trained:
@@ -69,31 +70,16 @@ def _train(run: TrainRun, pool: Pool, who: dict[str, Any]) -> Trained:
     quiet(run.train)
     from transformers import set_seed
 
-    from train import model as models
-    from train.trainer import make_trainer, trainer_config
+    from train.build import build_trainer
+    from train.saved import save
 
-    started, out, settings = time.perf_counter(), Path(run.out), run.train
+    started, out = time.perf_counter(), Path(run.out)
     set_seed(run.seed)
-    tokenizer = models.load_tokenizer(run.model, settings)
-    data = prepare(tokenizer, pool, settings, run.seed)
-    devices, packed = world_size(), models.is_packed(settings)
-    micro, parts = micro_batches(data, settings, devices, packed)
-    config = trainer_config(settings, len(data.plan), parts, packed, run.seed, out / CHECKPOINTS)
-    model = models.load_model(run.model, settings, tokenizer)
-    trainer = make_trainer(
-        model,
-        tokenizer,
-        training_rows(data.kept),
-        micro,
-        validation_batches(data, settings, devices, packed),
-        config,
-        settings,
-        models.adapter_config(settings),
-    )
-    start = resume_from(trainer, out / CHECKPOINTS, who, settings)
+    trainer, tokenizer, data = build_trainer(run, pool)
+    start = resume_from(trainer, out / CHECKPOINTS, who, run.train)
     with tracked(run, who, trainer, data, tokenizer):
         result = trainer.train(resume_from_checkpoint=start)
-        models.save(trainer, tokenizer, run.model, settings, out)
+        save(trainer, tokenizer, run, pool, data)
     trained = summary(data, trainer, result.training_loss, template_hash(tokenizer), started)
     if trainer.is_world_process_zero():
         write_jsonl(out / "history.jsonl", trainer.state.log_history)
@@ -199,62 +185,6 @@ def tracked(
         yield
     finally:
         tracker.finish()
-
-
-@contextmanager
-def advice_on_memory(settings: TrainSettings) -> Iterator[None]:
-    """Raises: TacosError that says what to lower, in place of an out-of-memory error."""
-    try:
-        yield
-    except RuntimeError as error:  # torch.OutOfMemoryError is one
-        if not any(sign in str(error).lower() for sign in OUT_OF_MEMORY):
-            raise
-        advice = [f"lower train.micro_batch_tokens (now {settings.micro_batch_tokens})"]
-        if not settings.gradient_checkpointing:
-            advice.append("set train.gradient_checkpointing=true")
-        if not settings.bf16:
-            advice.append("set train.bf16=true")
-        if settings.mode == "full":
-            advice.append(
-                "spread the model over more processes with train.deepspeed=configs/deepspeed/zero3.json, "
-                "or its _offload form, or use train.mode=lora"
-            )
-        raise TacosError(
-            f"out of memory: {'; '.join(advice)}. Then run the same again; only bf16 and mode make it another run"
-        ) from error
-
-
-def summary(
-    data: TrainingData, trainer: PlannedTrainer, mean_loss: float, template: str, started: float
-) -> Trained:
-    """What was taken in; after an early stop, the steps up to it."""
-    state = trainer.state
-    used = [data.kept[i] for step in data.plan[: state.global_step] for i in step]
-    stopped = state.global_step < len(data.plan)
-    best = state.best_global_step if trainer.args.load_best_model_at_end else None
-    validation = [e["eval_loss"] for e in state.log_history if "eval_loss" in e and best in (None, e["step"])]
-    return Trained(
-        samples=data.samples,
-        epochs=len(used) / data.samples,
-        steps=state.global_step,
-        tokens=sum(len(e.ids) for e in used),
-        loss_tokens=sum(e.loss_tokens for e in used),
-        final_loss=final_loss(state.log_history, mean_loss),
-        seconds=time.perf_counter() - started,
-        dropped=data.dropped,
-        truncated=data.truncated,
-        template_hash=template,
-        validation_samples=len(data.validation),
-        validation_loss=validation[-1] if validation else None,
-        best_step=best,
-        stopped_early=stopped,
-    )
-
-
-def final_loss(history: Iterable[dict[str, Any]], mean: float) -> float:
-    """The last logged training loss; the mean over the run when none was logged."""
-    losses = [entry["loss"] for entry in history if "loss" in entry]
-    return float(losses[-1] if losses else mean)
 
 
 def quiet(settings: TrainSettings) -> None:

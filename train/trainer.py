@@ -162,7 +162,7 @@ class PlannedTrainer(SFTTrainer):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """The validation loss: a mean over tokens, on all devices."""
-        self.model_wrapped.eval()
+        to_evaluation(self.model_wrapped)
         total = torch.zeros(2, device=self.args.device)
         for batch in self.loader(self.validation):
             inputs = self._prepare_inputs(batch)
@@ -180,6 +180,16 @@ def drop_padding_mask(inputs: dict[str, Any]) -> None:
     mask = inputs.pop("attention_mask", None)
     if mask is not None:
         inputs["position_ids"] = torch.arange(mask.shape[1], device=mask.device)[None]
+
+
+def to_evaluation(model: Any) -> Any:
+    """Without dropout. Layers in 4 bits have none, and stay: on a CPU bitsandbytes packs their weights anew for
+    evaluation, which fails for some shapes and is in the way of what is trained next."""
+    model.eval()
+    for module in model.modules():
+        if type(module).__module__.startswith("bitsandbytes"):
+            module.train()
+    return model
 
 
 def sample_lengths(inputs: dict[str, Any]) -> torch.Tensor:

@@ -10,16 +10,21 @@ pad token. `tacos.models.batches` runs such a model over many rows.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from tacos.errors import TacosError
-from tacos.models.chat import ensure_template
+from tacos.errors import ConfigError, TacosError
+from tacos.models.chat import ensure_template, prompt_ids
 from tacos.models.device import in_native_numbers, pick_device
+from tacos.types import Message
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+log = logging.getLogger(__name__)
 Kind = Literal["causal", "encoder", "classifier"]
 CLASSES = {
     "causal": "AutoModelForCausalLM",
@@ -62,10 +67,16 @@ def load_lm(source: str, dtype: str = "auto", template: str = "auto", device: st
     source: hub id or folder. dtype: "auto", "bfloat16", "float16" or "float32". template: as
     `tacos.models.chat.ensure_template`. device: "auto" takes CUDA, then Apple's MPS, then the CPU.
 
-    Raises: TacosError naming the model when it cannot be loaded; ConfigError for an unknown template.
+    Raises: TacosError naming the model when it cannot be loaded; ConfigError for an unknown template, or a
+    tokenizer that is not the model's.
     """
     tokenizer = load_tokenizer(source, template)
-    return LocalModel(placed(weights("causal", source, dtype=dtype), dtype, pick_device(device)), tokenizer)
+    model = weights("causal", source, dtype=dtype)
+    used: list[int] = []
+    with suppress(TacosError):  # of a template that takes no lone question
+        used = prompt_ids(tokenizer, [Message(role="user", content="Hi")])
+    check_vocabulary(source, model, tokenizer, used)
+    return LocalModel(placed(model, dtype, pick_device(device)), tokenizer)
 
 
 def load_tokenizer(
@@ -108,6 +119,39 @@ def weights(
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         raise cannot_load(what or WHAT[kind], source, error, instead) from error
     return model
+
+
+def check_vocabulary(
+    source: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, used: Iterable[int]
+) -> None:
+    """Whether the model has an embedding for every id that it will meet.
+
+    Some tokenizers have more tokens than their model, such as those of Gemma 3, whose token for an image has none in
+    the models of text. So they are refused for the ids in use, and for a vocabulary, without added tokens, that is
+    another one's.
+
+    used: ids of prompts or samples; the tokenizer's own special tokens for padding, beginning and end are added.
+
+    Raises: ConfigError naming both sizes and a token.
+    """
+    embeddings: Any = model.get_input_embeddings()
+    held, tokens = int(embeddings.num_embeddings), len(tokenizer)
+    if tokens <= held:
+        return
+    special = (
+        tokenizer.pad_token_id,
+        tokenizer.bos_token_id,
+        tokenizer.eos_token_id,
+        tokenizer.vocab_size - 1,
+    )
+    lost = max([*used, *(i for i in special if isinstance(i, int))])
+    sizes = f"the tokenizer of {source!r} has {tokens} tokens and the model's embeddings {held}"
+    if lost >= held:
+        raise ConfigError(
+            f"{sizes}, none of them for {tokenizer.convert_ids_to_tokens(lost)!r} ({lost}): take the tokenizer that "
+            f"belongs to the model, or give the model embeddings for all (`resize_token_embeddings({tokens})`)"
+        )
+    log.warning("%s; those without one are not used here", sizes)
 
 
 def placed(model: PreTrainedModel, dtype: str, device: str) -> PreTrainedModel:

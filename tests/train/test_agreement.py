@@ -1,0 +1,134 @@
+"""A model is trained on its own loss, and samples are packed only where they stay closed to each other."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import torch
+import transformers as hf
+
+from tacos.answering.heldout import heldout_loss
+from tacos.errors import ConfigError
+from tacos.models.chat import Encoded
+from tests.train.helpers import losses, train
+from train.agreement import fused_head, make_trial
+from train.settings import TrainSettings
+
+EPOCH = TrainSettings(
+    epochs=1, batch_size=40, lr=1e-9, warmup=0, max_length=128, device="cpu", micro_batch_tokens=100_000
+)
+IDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+SMALL = {"vocab_size": 400, "hidden_size": 32, "num_hidden_layers": 2, **IDS}
+HEADS = {"num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16, "intermediate_size": 64}
+STATE = {"state_size": 8, "conv_kernel": 4}
+OPEN = {
+    "opt": lambda: hf.OPTConfig(
+        dropout=0, **SMALL, num_attention_heads=2, ffn_dim=64, word_embed_proj_dim=32
+    ),
+    "falcon": lambda: hf.FalconConfig(**SMALL, num_attention_heads=2),
+    "falcon, alibi": lambda: hf.FalconConfig(**SMALL, num_attention_heads=2, alibi=True),
+    "xglm": lambda: hf.XGLMConfig(
+        vocab_size=400, d_model=32, num_layers=2, attention_heads=2, ffn_dim=64, **IDS
+    ),
+    "bloom": lambda: hf.BloomConfig(vocab_size=400, hidden_size=32, n_layer=2, n_head=2, **IDS),
+    "mpt": lambda: hf.MptConfig(vocab_size=400, d_model=32, n_layers=2, n_heads=2, max_seq_len=128),
+    "biogpt": lambda: hf.BioGptConfig(**SMALL, num_attention_heads=2, intermediate_size=64),
+    "gpt-oss": lambda: hf.GptOssConfig(
+        **SMALL, **HEADS, num_local_experts=2, num_experts_per_tok=1, sliding_window=16
+    ),
+    "qwen3-next": lambda: hf.Qwen3NextConfig(
+        **SMALL | {"num_hidden_layers": 4},
+        **HEADS,
+        linear_num_key_heads=2,
+        linear_num_value_heads=4,
+        linear_key_head_dim=8,
+        linear_value_head_dim=8,
+        num_experts=4,
+        num_experts_per_tok=2,
+        moe_intermediate_size=16,
+        shared_expert_intermediate_size=16,
+    ),
+    "mamba": lambda: hf.MambaConfig(**SMALL, **STATE),
+    "mamba2": lambda: hf.Mamba2Config(**SMALL, **STATE, num_heads=4, head_dim=16, n_groups=1),
+    "rwkv": lambda: hf.RwkvConfig(**SMALL, attention_hidden_size=32),
+}
+"""Small models that do not close packed samples to each other, or lose their places."""
+CLOSED = {
+    "llama": lambda: hf.LlamaConfig(**SMALL, **HEADS),
+    "gpt2": lambda: hf.GPT2Config(vocab_size=400, n_embd=32, n_layer=2, n_head=2, **IDS),
+    "gemma3": lambda: hf.Gemma3TextConfig(**SMALL, **HEADS, sliding_window=16),
+    "mixtral": lambda: hf.MixtralConfig(**SMALL, **HEADS, num_local_experts=2, num_experts_per_tok=1),
+}
+OTHER_LOSS = {
+    "bert": lambda: hf.BertConfig(**SMALL, num_attention_heads=2, intermediate_size=64, is_decoder=True),
+    "modernbert-decoder": lambda: hf.ModernBertDecoderConfig(
+        **SMALL, num_attention_heads=2, intermediate_size=64
+    ),
+}
+"""Their heads have a layer before the output embeddings, which TRL's loss leaves out."""
+
+
+def built(config) -> hf.PreTrainedModel:
+    torch.manual_seed(0)
+    model = hf.AutoModelForCausalLM.from_config(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(3 if parameter.ndim > 1 else 1)  # so that what is attended to matters
+    return model
+
+
+def may_pack(model: hf.PreTrainedModel, wanted: bool = True) -> bool:
+    generator = torch.Generator().manual_seed(0)
+    kept = [
+        Encoded(torch.randint(5, 390, (50,), generator=generator).tolist(), [1] * 50, False) for _ in range(3)
+    ]
+    trial = make_trial("base", model, pad=0, kept=kept, settings=EPOCH)
+    with fused_head(model):
+        return trial.may_pack(model, wanted)
+
+
+@pytest.mark.parametrize("kind", OPEN)
+def test_samples_that_would_see_each_other_are_not_packed(kind, caplog):
+    model = built(OPEN[kind]())
+    assert not may_pack(model)
+    assert (
+        f"packing is off: packed into one row, samples of 'base' ({model.config.model_type}) " in caplog.text
+    )
+    assert not may_pack(model, wanted=False)
+
+
+@pytest.mark.parametrize("kind", CLOSED)
+def test_samples_that_stay_closed_are_packed(kind, caplog):
+    model = built(CLOSED[kind]())
+    assert may_pack(model) and "packing" not in caplog.text
+    assert "forward" not in vars(model) and model.training
+
+
+@pytest.mark.parametrize("kind", OTHER_LOSS)
+def test_a_model_with_another_head_than_the_trainers_is_refused(kind):
+    with pytest.raises(ConfigError, match=rf"'base' \({kind}\) cannot be trained here: .*three samples lose"):
+        may_pack(built(OTHER_LOSS[kind]()))
+
+
+def test_a_model_that_fails_in_the_trainers_way_is_refused(monkeypatch):
+    model = built(CLOSED["llama"]())
+
+    def forward(self, **inputs):
+        raise AttributeError("no last_hidden_state")
+
+    monkeypatch.setattr(type(model.model), "forward", forward)
+    with pytest.raises(ConfigError, match="fails with AttributeError: no last_hidden_state"):
+        may_pack(model)
+
+
+@pytest.mark.parametrize("kind", ["opt", "bloom", "mamba2"])
+def test_packing_that_is_asked_for_leaves_the_loss_alone(kind, micro_pool, micro_base, tmp_path, caplog):
+    """The first step's loss is the base's own, as without packing."""
+    base = tmp_path / "base"
+    built(OPEN[kind]()).save_pretrained(base)
+    hf.AutoTokenizer.from_pretrained(micro_base).save_pretrained(base)
+    caplog.set_level(logging.WARNING)
+    train(micro_pool, base, EPOCH.model_copy(update={"packing": True}), 0, tmp_path / "out")
+    assert "packing is off" in caplog.text
+    assert losses(tmp_path / "out")[0] == pytest.approx(heldout_loss(str(base), micro_pool, 128), abs=1e-4)

@@ -1,0 +1,136 @@
+"""What a base, its tokenizer and the settings have to fit in, looked at before the weights are loaded.
+
+Each is a `ConfigError` with the remedy. Most are read off the model built without weights (`train.model.skeleton`),
+which takes a moment for any size. Losses are compared with weights (`train.agreement`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+from transformers.utils import is_liger_kernel_available
+
+from tacos.errors import ConfigError, nearest
+from train.settings import LoraSettings, TrainSettings
+
+POSITIONS = re.compile(r"wpe|position|pos_encoding")
+"""Names of modules and buffers that hold one row for each position; those of rotary models are none."""
+LAYERS = (nn.Linear, nn.Embedding, Conv1D)
+"""What an adapter stands beside."""
+ALIBI = {"mpt": "max_seq_len"}
+"""Types whose biases by distance are made for so many tokens and no more."""
+
+
+def check_settings(base: str, model: PreTrainedModel, settings: TrainSettings) -> None:
+    """model: with or without its weights.
+
+    Raises: ConfigError naming the setting that does not fit the base.
+    """
+    check_positions(base, model, settings.max_length)
+    if settings.gradient_checkpointing and not model.supports_gradient_checkpointing:
+        raise ConfigError(
+            f"the base model {base!r} ({model.config.model_type}) cannot recompute its activations: leave out "
+            "train.gradient_checkpointing"
+        )
+    if settings.liger and not is_liger_kernel_available():
+        raise ConfigError("train.liger needs liger-kernel: pip install 'tacos[gpu]', or leave it out")
+    if settings.mode != "full":
+        check_targets(base, model, settings.lora)
+
+
+def check_positions(base: str, model: PreTrainedModel, max_length: int) -> None:
+    limit = positions(model)
+    if limit is not None and max_length > limit:
+        raise ConfigError(
+            f"train.max_length is {max_length}, and the base model {base!r} has {limit} positions and none after "
+            f"them: set train.max_length to {limit} or less"
+        )
+
+
+def positions(model: PreTrainedModel) -> int | None:
+    """Tokens that a model with a table of positions can hold; None where positions are rotary or have no end."""
+    config: Any = model.config.get_text_config()
+    if config.model_type in ALIBI:
+        return int(getattr(config, ALIBI[config.model_type]))
+    tables = [
+        m.num_embeddings for name, m in model.named_modules() if isinstance(m, nn.Embedding) and named(name)
+    ]
+    tables += [buffer.shape[0] for name, buffer in model.named_buffers() if buffer.ndim == 2 and named(name)]
+    if not tables:
+        return None
+    return int(getattr(config, "max_position_embeddings", None) or min(tables))
+
+
+def named(path: str) -> bool:
+    return POSITIONS.search(path.rpartition(".")[2]) is not None
+
+
+def check_targets(base: str, model: PreTrainedModel, lora: LoraSettings) -> None:
+    """peft leaves out a target that it does not find beside others that it does, merges an adapter into both of two
+    tied weights although it was trained on one, and the loss never passes an adapter on the head."""
+    if lora.target == "all-linear":
+        return
+    whole = isinstance(lora.target, str)
+    modules = dict(model.named_modules())
+    holders = weight_holders(modules)
+    for target in [lora.target] if isinstance(lora.target, str) else lora.target:
+        found = matches(target, modules, whole)
+        where = f"train.lora.target: the base model {base!r} has"
+        if not found:
+            raise ConfigError(f"{where} no module {target!r}{hint(target, modules)}")
+        for path in found:
+            shared = set(holders.get(id(getattr(modules[path], "weight", None)), ())) - {path}
+            if shared:
+                raise ConfigError(
+                    f"{where} the same weights in {path} as in {min(shared)}, so that an adapter on {target!r} would "
+                    "be trained for one of them and merged into both: leave it out, or use train.mode=full"
+                )
+            if modules[path] is model.get_output_embeddings():
+                raise ConfigError(
+                    f"{where} its output head in {path}, and the loss does not pass an adapter on {target!r}: leave it "
+                    "out, or use train.mode=full"
+                )
+
+
+def hint(target: str, modules: Mapping[str, nn.Module]) -> str:
+    """The nearest name that peft could take."""
+    known = {path.rpartition(".")[2] for path, m in modules.items() if isinstance(m, LAYERS)}
+    if target in known:  # a single text, not a list
+        return f" by its whole path, which a single text is a pattern for: write [{target}]"
+    return f": {nearest(target, known)}"
+
+
+def weight_holders(modules: Mapping[str, nn.Module]) -> dict[int, list[str]]:
+    """Paths of the modules that hold each weight, by its identity; more than one where weights are tied."""
+    holders: dict[int, list[str]] = {}
+    for path, module in modules.items():
+        weight = getattr(module, "weight", None)
+        if weight is not None:
+            holders.setdefault(id(weight), []).append(path)
+    return holders
+
+
+def matches(target: str, modules: Iterable[str], whole: bool) -> list[str]:
+    """Paths of modules by peft's rules. whole: the target is a pattern for the whole path, else its last names."""
+    if not whole:
+        return [path for path in modules if path == target or path.endswith(f".{target}")]
+    try:
+        return [path for path in modules if re.fullmatch(target, path)]
+    except re.error as error:
+        raise ConfigError(f"train.lora.target: {target!r} is no regular expression: {error}") from error
+
+
+@contextmanager
+def refused_by_libraries() -> Iterator[None]:
+    """Around the making of model and trainer. Raises: ConfigError with the library's words, for what it refuses."""
+    try:
+        yield
+    except (ValueError, ImportError, NotImplementedError) as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise ConfigError(f"this training cannot be set up: {said}") from error
