@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from tacos.types import Trained
@@ -11,6 +12,25 @@ from train.data import TrainingData
 
 if TYPE_CHECKING:
     from train.trainer import PlannedTrainer
+
+MISCOUNTED = ("train_samples_per_second", "total_flos")
+"""Of the trainer, to which a micro-batch is a sample and the whole plan an epoch."""
+
+
+def history(log: Iterable[dict[str, Any]], data: TrainingData) -> list[dict[str, Any]]:
+    """What the trainer logged, with the plan's own tokens and passes over the samples up to each step.
+
+    The trainer counts the tokens of a micro-batch by its mask, which padded rows here do not have.
+    """
+    tokens = [0, *accumulate(sum(len(data.kept[i].ids) for i in step) for step in data.plan)]
+    passes = [0.0, *accumulate(len(step) / data.samples for step in data.plan)]
+    rows = []
+    for entry in log:
+        row = {name: value for name, value in entry.items() if name not in MISCOUNTED}
+        if "num_tokens" in row:
+            row["num_tokens"] = tokens[row["step"]]
+        rows.append(row | {"epoch": passes[row["step"]]})
+    return rows
 
 
 def summary(

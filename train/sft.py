@@ -7,7 +7,7 @@ total of supervised tokens, to within one sample: the batches are planned before
 
     out/model/            the fine-tuned model, in one piece, with its tokenizer and chat template
     out/adapter/          the adapter by itself (lora, qlora)
-    out/history.jsonl     what the trainer logged
+    out/history.jsonl     loss, rates, tokens and passes over the samples, by step
     out/trained.json      what the model was trained on, and the identity of the run; written last
     out/checkpoints/      while it runs
 """
@@ -38,7 +38,7 @@ from tacos.types import Pool, Trained
 from train.checkpoints import CHECKPOINTS, LOCK, RESULT, has_weights, refuse_foreign, resume_point
 from train.data import TrainingData
 from train.memory import advice_on_memory
-from train.outcome import summary
+from train.outcome import history, summary
 from train.processes import on_cpu, rank, world_size
 from train.settings import TrainRun, TrainSettings
 
@@ -82,7 +82,7 @@ def _train(run: TrainRun, pool: Pool, who: dict[str, Any]) -> Trained:
         save(trainer, tokenizer, run, pool, data)
     trained = summary(data, trainer, result.training_loss, template_hash(tokenizer), started)
     if trainer.is_world_process_zero():
-        write_jsonl(out / "history.jsonl", trainer.state.log_history)
+        write_jsonl(out / "history.jsonl", history(trainer.state.log_history, data))
         write_json(out / RESULT, {"identity": who, "trained": plain(trained)})
         shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
     return trained
