@@ -13,16 +13,18 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from tacos.data.read import read_pool
 from tacos.errors import ConfigError, TacosError
-from tacos.store.files import write_text
-from tacos.store.fingerprint import plain
+from tacos.store.files import read_json, write_json, write_text
+from tacos.store.fingerprint import fingerprint, plain
 from tacos.types import Trained
 from train.checkpoints import has_weights, refuse_foreign
 from train.processes import on_cpu
@@ -32,6 +34,7 @@ from train.tiny import TINY, build_tiny
 
 log = logging.getLogger(__name__)
 REQUEST = "train.yaml"
+MADE_FROM = "made_from.json"
 FAILURE = "error-{rank}.txt"
 LAUNCHER = "TACOS_LAUNCHER"
 """The variable that tells workers on this machine the process to end with."""
@@ -68,14 +71,36 @@ def fine_tune(run: TrainRun) -> Trained:
 
 
 def with_base(run: TrainRun) -> TrainRun:
-    """The tiny base built and pretrained on the data's own text into `out/base`, where the run asks for it."""
+    """The tiny base built and pretrained on the data's own text into `out/base`, where the run asks for it.
+
+    One that was built by the same settings on the same text is taken as it is.
+
+    Raises: ConfigError where `out/base` is somebody else's.
+    """
     if run.model != TINY:
         return run
     base = Path(run.out) / "base"
-    if not has_weights(base):
-        texts = [message.content for sample in read_pool(run.data).pool for message in sample.messages]
-        build_tiny(texts, run.tiny, base)
+    texts = [message.content for sample in read_pool(run.data).pool for message in sample.messages]
+    wanted = plain({"tiny": run.tiny, "texts": fingerprint(texts)})
+    found = made_from(base)
+    if found != wanted or not has_weights(base):
+        if base.exists() and found is None:
+            raise ConfigError(f"{base} is not of a training run and would be replaced: give another out")
+        fresh = base.with_name("base.new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        build_tiny(texts, run.tiny, fresh)
+        write_json(fresh / MADE_FROM, wanted)
+        shutil.rmtree(base, ignore_errors=True)
+        fresh.rename(base)
     return run.model_copy(update={"model": str(base)})
+
+
+def made_from(base: Path) -> Any:
+    """What a tiny base says that it was built from; None where it says nothing."""
+    try:
+        return read_json(base / MADE_FROM)
+    except (OSError, ValueError):
+        return None
 
 
 def worker_command(launch: LaunchSettings, request: Path) -> list[str]:

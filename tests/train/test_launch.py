@@ -16,9 +16,11 @@ from transformers import AutoModelForCausalLM
 from tacos.answering.heldout import heldout_loss
 from tacos.errors import ConfigError, TacosError
 from tacos.store.fingerprint import plain
+from tacos.types import Pool
 from tests.train.helpers import SETTINGS, losses, train, training
 from train import launch
 from train.settings import LaunchSettings, TrainRun, TrainSettings
+from train.tiny import TINY, TinySettings
 
 DEEPSPEED = Path(__file__).parents[2] / "configs" / "deepspeed"
 TWO = {"launch": LaunchSettings(processes=2)}
@@ -156,3 +158,45 @@ def test_deepspeed_that_is_missing_is_named(monkeypatch):
         launch.fine_tune(TrainRun(data="d", model="m", train=spread("zero2")))
     with pytest.raises(ValidationError, match="no such file"):
         TrainSettings(deepspeed="zero9.json")
+
+
+@pytest.fixture
+def built(monkeypatch) -> list[int]:
+    """The hidden size of each tiny base that is built while the test runs."""
+    sizes: list[int] = []
+    real = launch.build_tiny
+
+    def build(texts, settings, out):
+        sizes.append(settings.hidden)
+        return real(texts, settings, out)
+
+    monkeypatch.setattr(launch, "build_tiny", build)
+    return sizes
+
+
+def hidden(out: Path) -> int:
+    return AutoModelForCausalLM.from_pretrained(out / "model").config.hidden_size
+
+
+def test_a_tiny_base_is_built_anew_for_other_settings_or_data_and_else_kept(built, micro_pool, tmp_path):
+    small = TinySettings(vocab_size=350, hidden=16, layers=1, heads=2, steps=1, batch_size=2, block=16)
+    settings = SETTINGS.model_copy(update={"steps": 1})
+    run = training(micro_pool, TINY, settings, 0, tmp_path / "out", tiny=small)
+    for lr in (1e-3, 1e-2):  # of the training, not of the base
+        launch.fine_tune(run.model_copy(update={"train": settings.model_copy(update={"lr": lr})}))
+    assert built == [16]
+    wide = run.model_copy(update={"tiny": small.model_copy(update={"hidden": 32})})
+    launch.fine_tune(wide)
+    assert built == [16, 32] and hidden(tmp_path / "out") == 32
+    other = Pool.from_samples(list(micro_pool)[:30])
+    again = training(other, TINY, settings, 0, tmp_path / "out", tiny=wide.tiny)
+    words = (tmp_path / "out" / "base" / "tokenizer.json").read_text()
+    launch.fine_tune(again)
+    assert built == [16, 32, 32] and (tmp_path / "out" / "base" / "tokenizer.json").read_text() != words
+    assert not (tmp_path / "out" / "base.new").exists()
+
+
+def test_a_base_of_somebody_else_is_not_replaced(micro_pool, tmp_path):
+    (tmp_path / "out" / "base").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"out/base is not of a training run and would be replaced"):
+        launch.fine_tune(training(micro_pool, TINY, SETTINGS, 0, tmp_path / "out"))
