@@ -109,16 +109,23 @@ def weights(
     options: of transformers' `from_pretrained`, such as dtype, attn_implementation, quantization_config.
     what, instead: as `cannot_load`.
 
-    Raises: TacosError naming the source.
+    Raises: TacosError naming the source, also where its files lack weights of a causal model, which transformers
+    would make up at random; the head of a classifier may be new.
     """
     import transformers
 
     made = getattr(transformers, CLASSES[kind])
     try:
-        model: PreTrainedModel = made.from_pretrained(source, **options)
+        model, info = made.from_pretrained(source, output_loading_info=True, **options)
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         raise cannot_load(what or WHAT[kind], source, error, instead) from error
-    return model
+    lacking = sorted(set(info["missing_keys"]) & {name for name, _ in model.named_parameters()})
+    if kind == "causal" and lacking:
+        more = f" and {len(lacking) - 1} more" if lacking[1:] else ""
+        error = ValueError(f"its files hold no weights for {lacking[0]}{more}")
+        raise cannot_load(what or WHAT[kind], source, error, instead)
+    loaded: PreTrainedModel = model
+    return loaded
 
 
 def check_vocabulary(

@@ -183,3 +183,16 @@ def test_every_loader_says_what_is_missing_and_what_to_do(tmp_path: Path) -> Non
                 load(source)
     with pytest.raises(TacosError, match=r"the network, or set base\.model$"):
         loaders["base model"]("no/such")
+
+
+def test_weights_that_the_files_lack_are_not_made_up(tmp_path: Path) -> None:
+    folder = tiny_llama.build(tmp_path / "m")
+    whole = weights("causal", str(folder), dtype=torch.float32)
+    whole.config.tie_word_embeddings = False
+    inner: Any = whole.base_model
+    inner.save_pretrained(folder)  # as an encoder, without the head
+    with pytest.raises(
+        TacosError, match=r"cannot load the model .*: its files hold no weights for lm_head\.weight;"
+    ):
+        weights("causal", str(folder))
+    assert weights("encoder", str(folder)).config.hidden_size == whole.config.hidden_size
