@@ -389,12 +389,12 @@ def test_an_unpublished_model_has_no_published_regularisation(tmp_path: Path, sm
     ("name", "content", "message"),
     [
         ("base.json", '[{"instruction": "a"}]', "row 1 needs"),
-        ("base.json", '[{"instruction": "a", "output"', "no whole outputs file"),
+        ("base.json", '[{"instruction": "a", "output"', "not a complete outputs file"),
         ("difficulty.csv", "index,instruction_difficulty\n0,0.5\n1,", "line 3 lacks a number"),
         ("difficulty.csv", "index,instruction_difficulty\n0,0.5\n", "no difficulty of question 1"),
         ("difficulty.csv", "index,other\n0,0.5\n", "line 2 lacks .*instruction_difficulty"),
         ("gamed.csv", "preference,std_delta_len\n", "is empty"),
-        ("gamed.csv", "preference,std_delta_len,instruction_difficulty\n0.5,nan,1\n", "is no number"),
+        ("gamed.csv", "preference,std_delta_len,instruction_difficulty\n0.5,nan,1\n", "is not a number"),
     ],
 )
 def test_a_damaged_reference_is_refused(

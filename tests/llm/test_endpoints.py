@@ -212,7 +212,7 @@ def test_no_money_left_is_no_reason_to_wait(server: FaultServer) -> None:
 
 
 def test_every_endpoint_must_be_a_url() -> None:
-    with pytest.raises(ConfigError, match="'localhost:8000' is no URL"):
+    with pytest.raises(ConfigError, match="'localhost:8000' is not a URL"):
         OpenAIBackend(LLMSettings(model="m", endpoint=("http://a/v1", "localhost:8000")))
-    with pytest.raises(ConfigError, match="is no URL"):
+    with pytest.raises(ConfigError, match="is not a URL"):
         OpenAIBackend(LLMSettings(model="m", endpoint=()))

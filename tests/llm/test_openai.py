@@ -182,5 +182,5 @@ def test_log_probabilities_are_asked_for_only_where_wanted(server: FaultServer) 
 
 
 def test_an_endpoint_that_is_no_url() -> None:
-    with pytest.raises(ConfigError, match="no URL"):
+    with pytest.raises(ConfigError, match="not a URL"):
         OpenAIBackend(LLMSettings(model="m", endpoint="localhost:8000"))

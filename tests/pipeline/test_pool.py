@@ -41,7 +41,7 @@ def test_forms_of_questions(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("{torn", "is no JSON"),
+        ("{torn", "is not JSON"),
         (["a", "b"], "holds list, expected an object"),
         ("3", "holds int, expected an object"),
         ({"answer": "4"}, "has no question"),
