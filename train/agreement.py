@@ -53,6 +53,8 @@ class Trial:
     pad: int
     exact: bool
     """Whether the model computes in float32 when it is let; else the numbers are those of training."""
+    sharded: bool = False
+    """Whether ZeRO-3 holds the weights, whose engine takes one way through the model only, the trainer's."""
 
     def may_pack(self, model: Any, wanted: bool) -> bool:
         """Whether samples are packed, where they are meant to be; said in the log where they are not.
@@ -70,7 +72,7 @@ class Trial:
 
     def padded_as_alone(self, model: Any) -> list[torch.Tensor]:
         try:
-            alone = [own_losses(model, row) for row in self.rows]
+            alone = [self.alone(model, row) for row in self.rows]
             padded = joint_losses(model, self.rows, self.pad, packed=False)
         except FAILURES as error:
             if out_of_memory(error):
@@ -83,6 +85,11 @@ class Trial:
         raise ConfigError(
             f"the base model {self.base} cannot be trained here: the trainer multiplies the last layer with the output "
             f"embeddings, with later tokens unseen, and this model's loss is another ({found}); take another base"
+        )
+
+    def alone(self, model: Any, row: list[int]) -> torch.Tensor:
+        return (
+            joint_losses(model, [row], self.pad, packed=False)[0] if self.sharded else own_losses(model, row)
         )
 
     def leak(self, model: Any, padded: Sequence[torch.Tensor]) -> str | None:
@@ -105,11 +112,14 @@ class Trial:
         return not all((a.mean() - b.mean()).abs() <= ROUNDING_16 for a, b in pairs)
 
 
-def make_trial(base: str, model: Any, pad: int, kept: Sequence[Encoded], settings: TrainSettings) -> Trial:
+def make_trial(
+    base: str, model: Any, pad: int, kept: Sequence[Encoded], settings: TrainSettings, sharded: bool = False
+) -> Trial:
     """The first samples, cut; the same one again where there are too few."""
     rows = [list(kept[i % len(kept)].ids[:length]) for i, length in enumerate(LENGTHS)]
-    exact = (not settings.bf16 or settings.mode == "full") and "flash" not in attention(model)
-    return Trial(f"{base!r} ({model.config.model_type})", rows, pad, exact)
+    whole = settings.mode == "full" and not sharded and "flash" not in attention(model)
+    exact = whole or not settings.bf16  # autocast can be left out, where the weights are float32
+    return Trial(f"{base!r} ({model.config.model_type})", rows, pad, exact, sharded)
 
 
 def mean(losses: Sequence[torch.Tensor]) -> float:

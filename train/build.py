@@ -53,8 +53,8 @@ def assemble(
     config, micro = laid_out(run, data, packed)
     model = models.load_model(run.model, run.train, tokenizer, attention)
     pad: Any = tokenizer.pad_token_id
-    trial = make_trial(run.model, model, pad, data.kept, run.train)
     sharded = is_deepspeed_zero3_enabled()
+    trial = make_trial(run.model, model, pad, data.kept, run.train, sharded)
     if not sharded:
         with fused_head(placed(model, config)):
             packed = trial.may_pack(model, packed)

@@ -35,7 +35,8 @@ from train.tiny import TINY, build_tiny
 log = logging.getLogger(__name__)
 REQUEST = "train.yaml"
 MADE_FROM = "made_from.json"
-FAILURE = "error-{rank}.txt"
+FAILURE, REFUSAL = "error-{rank}.txt", "refused-{rank}.txt"
+"""What a worker could not do, and what it would not, for the settings."""
 LAUNCHER = "TACOS_LAUNCHER"
 """The variable that tells workers on this machine the process to end with."""
 
@@ -43,8 +44,8 @@ LAUNCHER = "TACOS_LAUNCHER"
 def fine_tune(run: TrainRun) -> Trained:
     """`train.sft.train`, over the processes of `run.train.launch`.
 
-    Raises: TacosError for what a worker could not do, in its words; ConfigError without DeepSpeed where
-    the settings ask for it.
+    Raises: TacosError for what a worker could not do, in its words; ConfigError for settings that it refused, and
+    without DeepSpeed where they ask for it.
     """
     check_deepspeed(run)
     quiet(run.train)
@@ -58,7 +59,7 @@ def fine_tune(run: TrainRun) -> Trained:
         return done
     refuse_foreign(out)
     out.mkdir(parents=True, exist_ok=True)
-    for old in out.glob(FAILURE.format(rank="*")):
+    for old in (path for name in (FAILURE, REFUSAL) for path in out.glob(name.format(rank="*"))):
         old.unlink()
     write_text(out / REQUEST, yaml.safe_dump(plain(run), sort_keys=False, allow_unicode=True))
     command = worker_command(launch, out / REQUEST)
@@ -66,7 +67,7 @@ def fine_tune(run: TrainRun) -> Trained:
     status = subprocess.run(command, env=environment(run), check=False).returncode
     trained = finished(out, who)
     if status or trained is None:
-        raise TacosError(failure(out, status))
+        raise failure(out, status)
     return trained
 
 
@@ -150,11 +151,11 @@ def check_deepspeed(run: TrainRun) -> None:
         raise ConfigError("train.deepspeed needs DeepSpeed: pip install -e '.[deepspeed]'")
 
 
-def failure(out: Path, status: int) -> str:
+def failure(out: Path, status: int) -> TacosError:
     """The first worker's own words, or where to look for them."""
-    said = sorted(out.glob(FAILURE.format(rank="*")))
-    if said:
-        return said[0].read_text(encoding="utf-8").strip()
-    return (
+    for name, kind in ((REFUSAL, ConfigError), (FAILURE, TacosError)):
+        if said := sorted(out.glob(name.format(rank="*"))):
+            return kind(said[0].read_text(encoding="utf-8").strip())
+    return TacosError(
         f"the training processes ended with status {status} before the model was saved; their output is above"
     )

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 from tacos.config import load
-from tacos.errors import TacosError
+from tacos.errors import ConfigError, TacosError
 from tacos.store.files import write_text
-from train.launch import FAILURE, LAUNCHER
+from train.launch import FAILURE, LAUNCHER, REFUSAL
 from train.processes import rank
 from train.settings import TrainRun
 from train.sft import train
@@ -36,7 +36,8 @@ def end_with(launcher: int | None) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code 1 with the reason in `out/error-<rank>.txt`, which whoever launched this reads."""
+    """Exit code 1 with the reason in `out/error-<rank>.txt`, or `refused-<rank>.txt` for settings that cannot be, which
+    whoever launched this reads."""
     arguments = [a for a in arguments if not a.startswith("--local_rank")]  # DeepSpeed's launcher adds it
     run = load(TrainRun, Path(arguments[0]), arguments[1:])
     level = logging.INFO if rank() == 0 else logging.ERROR
@@ -46,7 +47,8 @@ def main(arguments: list[str]) -> int:
     try:
         train(run)
     except TacosError as error:
-        write_text(Path(run.out) / FAILURE.format(rank=rank()), str(error))
+        said = REFUSAL if isinstance(error, ConfigError) else FAILURE
+        write_text(Path(run.out) / said.format(rank=rank()), str(error))
         return 1
     return 0
 

@@ -122,8 +122,8 @@ def weights(
     lacking = sorted(set(info["missing_keys"]) & {name for name, _ in model.named_parameters()})
     if kind == "causal" and lacking:
         more = f" and {len(lacking) - 1} more" if lacking[1:] else ""
-        why = ValueError(f"its files hold no weights for {lacking[0]}{more}")
-        raise cannot_load(what or WHAT[kind], source, why, instead)
+        reason = ValueError(f"its files hold no weights for {lacking[0]}{more}")
+        raise cannot_load(what or WHAT[kind], source, reason, instead)
     loaded: PreTrainedModel = model
     return loaded
 

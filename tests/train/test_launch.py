@@ -19,7 +19,7 @@ from tacos.store.fingerprint import plain
 from tacos.types import Pool
 from tests.train.helpers import SETTINGS, losses, train, training
 from train import launch
-from train.settings import LaunchSettings, TrainRun, TrainSettings
+from train.settings import LaunchSettings, LoraSettings, TrainRun, TrainSettings
 from train.tiny import TINY, TinySettings
 
 DEEPSPEED = Path(__file__).parents[2] / "configs" / "deepspeed"
@@ -105,6 +105,13 @@ def test_a_killed_deepspeed_run_goes_on(micro_pool, micro_base, tmp_path):
 def test_a_worker_that_fails_says_why(micro_pool, tmp_path):
     with pytest.raises(TacosError, match="cannot load the base model 'no/such-model'"):
         train(micro_pool, "no/such-model", spread(None), 0, tmp_path)
+
+
+@pytest.mark.slow
+def test_settings_that_a_worker_refuses_are_a_settings_error(micro_pool, micro_base, tmp_path):
+    with pytest.raises(ConfigError, match=r"train\.lora\.target: .*did you mean 'q_proj'"):
+        wrong = spread(None, mode="lora", lora=LoraSettings(target=("q_projj",)))
+        train(micro_pool, micro_base, wrong, 0, tmp_path)
 
 
 def test_one_machine_is_torchrun():
