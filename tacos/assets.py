@@ -193,8 +193,11 @@ class Assets:
         try:
             content = self._fetch(pinned.url)
         except (OSError, http.client.HTTPException) as error:
+            trust = (
+                "name your organisation's certificates in SSL_CERT_FILE, " if "CERTIF" in str(error) else ""
+            )
             raise TacosError(
-                f"cannot download {name} from {pinned.url}: {error}; go online once, or put the file into "
+                f"cannot download {name} from {pinned.url}: {error}; {trust}go online once, or put the file into "
                 "a folder and name that in TACOS_ASSETS"
             ) from error
         found = hashlib.sha256(content).hexdigest()

@@ -66,6 +66,9 @@ def test_a_changed_cache_is_downloaded_again(tmp_path, pinned, caplog):
 def test_no_network_says_what_to_do(tmp_path, pinned):
     with pytest.raises(TacosError, match=r"cannot download .* no route; .*TACOS_ASSETS"):
         Assets(None, tmp_path, Server(OSError("no route"))).path(NAME)
+    untrusted = OSError("[SSL: CERTIFICATE_VERIFY_FAILED] unable to get local issuer certificate")
+    with pytest.raises(TacosError, match="certificates in SSL_CERT_FILE"):
+        Assets(None, tmp_path, Server(untrusted)).path(NAME)
 
 
 def test_a_folder_is_used_without_a_download(tmp_path, pinned, caplog):

@@ -29,6 +29,7 @@ from tacos.errors import ConfigError
 if TYPE_CHECKING:
     from eval.mt_bench.pairs import Lengths
     from eval.pairwise.reviews import ReviewFile
+    from tacos.answering.judge import PairJudge
     from tacos.pipeline.evaluate import Evaluation
     from tacos.types import Question
 
@@ -195,13 +196,12 @@ def judge_check(
     from eval.judge_check.check import judge_check as check
     from eval.judge_check.labelled_pairs import read_labelled_pairs
 
-    labelled = read_labelled_pairs(pairs)
-    asked = (
-        LongerJudge()
-        if judge == "longer"
-        else evaluation(config, [*(overrides or []), f"judge={judge}"], retry_failed).pair_judge()
-    )
-    Shown(out, as_json, 0.0).finish("Judge check", [check(asked, labelled)], {})
+    labelled, shown = read_labelled_pairs(pairs), Shown(out, as_json, 0.0)
+    asked: PairJudge = LongerJudge()
+    if judge != "longer":
+        run = evaluation(config, [*(overrides or []), f"judge={judge}"], retry_failed)
+        shown, asked = shown.kept_in(out, run), run.pair_judge()
+    shown.finish("Judge check", [check(asked, labelled)], {})
 
 
 def evaluation(

@@ -41,14 +41,19 @@ class Shown:
     ) -> tuple[Shown, str]:
         """The same with a folder for the files of a run, and what its model is called; where there is no `model`, it
         is called like the first of `files`."""
-        from tacos.tracking import wandb_problem
-
         path = Path(model or (files or [Path()])[0].stem)
         label = name or (path.parent.name if path.name == "model" and path.parent.name else path.name)
         out = self.out or Path(run.settings.runs) / f"{benchmark}-{label}"
-        if problem := wandb_problem(run.settings.tracking.mode, out):  # said before anything is paid
+        return self.kept_in(out, run), label
+
+    def kept_in(self, out: Path | None, run: Evaluation) -> Shown:
+        """The same with a folder and the settings of a run; what is wrong with W&B is said here, before anything is
+        paid."""
+        from tacos.tracking import wandb_problem
+
+        if out is not None and (problem := wandb_problem(run.settings.tracking.mode, out)):
             typer.echo(f"note: Weights & Biases will be left out: {problem}", err=True)
-        return replace(self, out=out, run=run), label
+        return replace(self, out=out, run=run)
 
     def single(self, scores: SingleScores) -> None:
         self.finish("MT-Bench", [scores], {name: score.coverage for name, score in scores.models.items()})
