@@ -14,6 +14,7 @@ BENCHMARKS: dict[str, str] = {
     "exact_match": "eval.exact_match",
     "heldout_loss": "eval.heldout_loss",
     "pairwise": "eval.pairwise.benchmark",
+    "faulty_answers": "eval.faulty_answers",
     "defects": "eval.defects",
 }
 """Name -> module."""

@@ -40,6 +40,8 @@ class Wording(Record):
     worse: str = "{arm} does worse than {baseline}"
     unclear: str = "no difference can be claimed"
     """Follows "the interval covers zero, so ..."."""
+    doubt: str = "{arm} has {value}"
+    """What puts an arm's other figures in doubt, where its mean is above `doubt_above`."""
 
 
 class NamedValue(Record):
@@ -81,6 +83,8 @@ class Measure(Record):
     """All values that a question can have, the best first; they are counted and drawn as stacked bars."""
     brief: bool = True
     """Whether it stands in the terminal's table."""
+    doubt_above: float | None = None
+    """An arm whose mean is above this is not to be judged by its other figures, and the verdict says so."""
     reasons: str = ""
     """Where it says why values could not be read: "reviews.jsonl of its judge folder"."""
     wording: Wording = Wording()

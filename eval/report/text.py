@@ -43,7 +43,21 @@ def headline(results: Results) -> Headline:
     sentences = [_rows(results, lead), *_selected(results, lead), *_learned(results, lead)]
     sentences += [_cost(results, lead), _caveats(results, lead)]
     verdict, tone = _verdict(results, lead)
+    verdict = " ".join([verdict, *doubts(results)])
     return Headline(verdict, tone, " ".join(s for s in sentences if s), _others(results, lead))
+
+
+def doubts(results: Results) -> list[str]:
+    """A sentence for each arm and measure that puts the arm's other figures in doubt."""
+    said = []
+    for measure in results.measures:
+        for arm in results.summary:
+            found = arm.measures.get(measure.name)
+            mean = found.interval.mean if found and found.interval else None
+            if mean is not None and measure.doubt_above is not None and mean > measure.doubt_above:
+                value = fmt.UNITS[measure.unit].plain(mean)
+                said.append(f"Read with care: {measure.wording.doubt.format(arm=arm.arm, value=value)}.")
+    return said
 
 
 def _verdict(results: Results, lead: ArmSummary) -> tuple[str, Claim]:

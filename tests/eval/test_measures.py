@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from eval import faulty_answers
 from eval.benchmarks import BENCHMARKS, benchmarks
-from eval.measures import Measure, Measured, NamedValue, RunValues
+from eval.measures import Finished, Measure, Measured, NamedValue, RunValues
 from eval.report.arms import gains_table, main_table, ordered_arms
 from eval.report.claims import compared
 from eval.report.experiment import load_results, write_report
@@ -15,6 +16,8 @@ from eval.report.text import headline
 from eval.results import ArmMeasure, ArmSummary, Interval, Results
 from eval.stats import bootstrap_mean, clustered_difference, crossed_difference, crossed_mean
 from eval.summary import arm_measure, run_measure
+from tacos.store.files import write_jsonl
+from tacos.types import Answer
 from tests.eval.fixtures import ARMS, interval, make_results
 from tests.eval.test_collect import run
 from tests.pipeline.helpers import write_pool
@@ -149,7 +152,12 @@ def test_adding_a_benchmark_is_a_module_and_a_line(tmp_path: Path, monkeypatch: 
         },
         eval={"generate": {"max_new_tokens": 4}},
     )
-    assert [m.name for m in results.measures] == ["heldout_loss", "winning_score", "characters"]
+    assert [m.name for m in results.measures] == [
+        "heldout_loss",
+        "winning_score",
+        "faulty_answers",
+        "characters",
+    ]
     arms = {arm.arm: arm for arm in results.summary}
     own, base = (arms[name].interval("characters") for name in ("longest", "random"))
     gain = arms["longest"].gain("characters")
@@ -163,3 +171,28 @@ def test_measures_have_names_of_their_own() -> None:
     names = [measure.name for benchmark in benchmarks() for measure in benchmark.measures]
     assert len(names) == len(set(names))
     assert [benchmark.name for benchmark in benchmarks()] == list(BENCHMARKS)
+
+
+def test_faulty_answers_are_a_measure_of_every_arm(tmp_path: Path) -> None:
+    turns = {"a": ("Fine.", ""), "b": ("no " * 30,), "c": ("Fine.",)}
+    rows = [Answer(question_id=id_, model="m", turns=texts).model_dump() for id_, texts in turns.items()]
+    write_jsonl(tmp_path / "answers.jsonl", rows)
+    found = faulty_answers.read(Finished({"answer": tmp_path}, {}))
+    assert found.values == {"faulty_answers": {"a": 0.5, "b": 1.0, "c": 0.0}}
+    assert found.beside["faulty_answers"] == {"empty": 1, "failed": 0, "repeated": 1, "cut": 0, "reasoned": 0}
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.05, False), (0.46, True)])
+def test_a_broken_arm_stands_in_the_verdict(share: float, said: bool) -> None:
+    results = make_results()
+    broken = results.summary[1]
+    measures = {**broken.measures, "faulty_answers": ArmMeasure(interval=interval(share, 0.01, 40))}
+    summary = [
+        broken.model_copy(update={"measures": measures}) if arm is broken else arm for arm in results.summary
+    ]
+    changed = results.model_copy(
+        update={"measures": [*results.measures, faulty_answers.FAULTY], "summary": summary}
+    )
+    doubt = f"Read with care: 46% of {broken.arm}'s answers are empty, one piece over and over, or cut off."
+    assert (doubt in headline(changed).verdict) is said
+    assert doubt not in headline(results).verdict

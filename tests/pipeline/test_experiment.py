@@ -177,7 +177,7 @@ def test_a_pool_from_a_file_holds_out_its_own_questions(tmp_path: Path) -> None:
     for arm in results.runs:
         assert not {"defect_rate", "exact_match"} & set(arm.measures)
         assert arm.measures["heldout_loss"].value is not None
-    assert [m.name for m in results.measures] == ["heldout_loss", "winning_score"]
+    assert [m.name for m in results.measures] == ["heldout_loss", "winning_score", "faulty_answers"]
     judged = results.runs[1].measures["winning_score"]
     assert sum(judged.counts.values()) + judged.unread == 6
     held = {row["id"] for row in read_jsonl(next((tmp_path / "a" / "load").glob("*/questions.jsonl")))}
