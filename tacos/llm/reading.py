@@ -96,7 +96,10 @@ def said(completion: Completion, request: Request) -> str:
     """
     text = completion.text or ""
     found = spoken(text)
-    limit = f"at the token limit (raise sampling.max_tokens above {request.sampling.max_tokens})"
+    most = request.sampling.max_tokens
+    limit = (
+        f"at the token limit (raise sampling.max_tokens above {most}, or the model's max_completion_tokens)"
+    )
     if found.unfinished and completion.cut:
         raise CutOffError(f"cut off in its reasoning {limit}", text)
     if found.unfinished:

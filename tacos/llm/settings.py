@@ -234,6 +234,11 @@ class LLMSettings(Record):
             parts.append("prompts cut" if self.max_prompt is None else f"prompts cut at {self.max_prompt}")
         return ", ".join(parts)
 
+    def longest_reply(self, max_tokens: int) -> int:
+        """Tokens that a reply may have where a part allows `max_tokens`: what is sent, and may be billed."""
+        sent = self.extra_body.get("max_completion_tokens") or self.extra_body.get("max_tokens")
+        return sent if isinstance(sent, int) else self.max_completion_tokens or max_tokens
+
     def price(self, prompt_tokens: int, completion_tokens: int) -> float:
         """USD for these tokens; 0.0 where the price is unknown."""
         rate_in, rate_out = self.price_per_million_input or 0.0, self.price_per_million_output or 0.0

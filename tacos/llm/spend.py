@@ -57,7 +57,7 @@ class SpendGate:
         """Reserve room for one call; False when there is not enough."""
         if not self.capped:
             return True
-        sent, got = prompt_tokens(request), request.sampling.max_tokens
+        sent, got = prompt_tokens(request), self.settings.longest_reply(request.sampling.max_tokens)
         if not self._fits(sent, got):
             return False
         self._reserved[0] += sent
@@ -69,7 +69,7 @@ class SpendGate:
         self._spend(completion)
         if self.capped:
             self._reserved[0] -= prompt_tokens(request)
-            self._reserved[1] -= request.sampling.max_tokens
+            self._reserved[1] -= self.settings.longest_reply(request.sampling.max_tokens)
             self._counted.add(key)
 
     def count(self, replies: Mapping[bytes, Completion]) -> None:

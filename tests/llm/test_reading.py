@@ -156,7 +156,7 @@ def judged(text: str, finish: str | None = "stop", **request: Any) -> str:
         (
             "I would give [[4]] for accuracy, however",
             "length",
-            "cut off at the token limit (raise sampling.max_tokens above 1024)",
+            "cut off at the token limit (raise sampling.max_tokens above 1024, or",
         ),
         ("", "length", "nothing said at the token limit"),
         ("<think>hm [[3]]</think>", "length", "nothing said at the token limit"),

@@ -105,3 +105,21 @@ def test_the_gate_never_lets_out_more_than_fits(steps: list[tuple[int, bool]], c
             gate.settle(number.to_bytes(4, "big"), done, reply)
         worst = sum(4 + -(-len(r.messages[0].content) // 4) + r.sampling.max_tokens for r in flight)
         assert gate.tokens + worst <= cap
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        {"max_completion_tokens": 900},
+        {"extra_body": {"max_tokens": 900}},
+        {"extra_body": {"max_completion_tokens": 900}},
+    ],
+)
+def test_the_cap_reserves_the_reply_that_a_server_is_allowed(limit: dict[str, Any]) -> None:
+    """A reasoning model may write 900 tokens where the part asks for 5."""
+    request = ask("q", sampling=Sampling(max_tokens=5))
+    settings = LLMSettings.model_validate({"model": "m", "max_tokens_total": 1000, **limit})
+    gate = SpendGate(settings)
+    assert gate.admit(request) and not gate.admit(request)
+    gate.settle(b"k", request, Completion(text="a", prompt_tokens=5, completion_tokens=20))
+    assert gate.admit(request) and gate.tokens == 25
