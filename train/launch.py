@@ -64,7 +64,8 @@ def fine_tune(run: TrainRun) -> Trained:
     write_text(out / REQUEST, yaml.safe_dump(plain(run), sort_keys=False, allow_unicode=True))
     command = worker_command(launch, out / REQUEST)
     log.info("starting %s", " ".join(command))
-    status = subprocess.run(command, env=environment(run), check=False).returncode
+    # What workers print goes to stderr: stdout is the command's, which may end with JSON.
+    status = subprocess.run(command, env=environment(run), stdout=2, check=False).returncode
     trained = finished(out, who)
     if status or trained is None:
         raise failure(out, status)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from tacos.cli.quiet import quiet
 from tacos.errors import ConfigError, TacosError, nearest
 
 if TYPE_CHECKING:
@@ -85,14 +86,8 @@ def prepare() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
-    for noisy in ("httpx", "sentence_transformers", "datasets", "wandb", "faiss", "filelock", "matplotlib"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    quiet()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin slow down everything beside them
-    if not Path("/dev/nvidiactl").exists():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed, where installed, says that it looked
-    if not sys.stderr.isatty():
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
 def fail(message: str, code: int) -> None:
