@@ -9,7 +9,7 @@ from tacos.data.rows import Row
 from tacos.errors import PoolError
 
 HUB_ID = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(:(?P<split>[\w.\[\]%:+-]+))?")
-FILE_SUFFIX = re.compile(r"\.(jsonl?|ndjson|parquet|gz|csv|tsv|txt|ya?ml|zip|zst)$", re.IGNORECASE)
+FILE_SUFFIX = re.compile(r"\.(jsonl?|ndjson|parquet|csv|tsv|txt|ya?ml|zip|gz|bz2|xz|zst|lz4)$", re.IGNORECASE)
 
 
 def is_hub_id(source: str) -> bool:

@@ -13,6 +13,11 @@ from tacos.store.fingerprint import plain
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write as UTF-8, see `write_bytes`."""
+    write_bytes(path, text.encode("utf-8", "surrogatepass"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Write through a temporary name, so that a kill or a full disk leaves the old file.
 
     A link is followed: the file it points to is written, and the link stays. What is not a regular file (a device, a
@@ -23,12 +28,12 @@ def write_text(path: Path, text: str) -> None:
     try:
         target = path.resolve()
         if target.exists() and not target.is_file():
-            with target.open("w", encoding="utf-8", errors="surrogatepass") as special:
-                special.write(text)
+            with target.open("wb") as special:
+                special.write(content)
             return
         partial = target.with_name(f"{target.name}.{os.getpid()}.tmp")
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8", errors="surrogatepass")
+        partial.write_bytes(content)
         partial.replace(target)
     except OSError as error:
         raise cannot_write(path, error) from error
