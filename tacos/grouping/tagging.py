@@ -11,6 +11,7 @@ Two taggers:
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -23,6 +24,7 @@ from tacos.llm.reading import ask
 from tacos.models.embedder import Embedder
 from tacos.progress import track
 from tacos.selection import Tags
+from tacos.text import phrases
 from tacos.types import Pool, Sample
 
 CHUNK = 2000
@@ -45,7 +47,7 @@ class TaggingSettings(Asking):
     top_n: int = Field(3, ge=1)
     """Keyphrases per sample."""
     max_words: int = Field(2, ge=1, le=4)
-    """Longest keyphrase, in words."""
+    """Longest keyphrase, in words; where there are no spaces, in pairs of characters."""
     min_df: int = Field(3, ge=1)
     """A keyphrase must occur in at least this many prompts."""
 
@@ -86,23 +88,21 @@ class KeyphraseTagger:
     def tag(self, pool: Pool, embeddings: np.ndarray | None = None) -> Tags:
         """embeddings: (n_samples, dim) of the tagged texts, where the caller has them already."""
         from keybert import KeyBERT
-        from sklearn.feature_extraction.text import CountVectorizer
+        from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
 
         texts = [self.settings.tagged_text(sample) for sample in pool]
         # Words start with a letter: numbers name no intention, and each sum would be its own tag.
         vectorizer = CountVectorizer(
-            ngram_range=(1, self.settings.max_words),
-            stop_words="english",
+            analyzer=partial(phrases, max_words=self.settings.max_words, stop=ENGLISH_STOP_WORDS),
             min_df=min(self.settings.min_df, len(texts)),
-            token_pattern=r"(?u)\b[^\W\d_][\w'-]+\b",
         )
         try:
-            phrases = vectorizer.fit(texts).get_feature_names_out()
+            known = vectorizer.fit(texts).get_feature_names_out()
         except ValueError:  # no phrase is frequent enough
             return Tags(tuple(() for _ in texts), {i: "no keyphrase" for i in range(len(texts))})
         vectors = self.embedder(texts) if embeddings is None else embeddings
-        phrase_vectors = self.embedder(list(phrases))
-        vectorizer.set_params(vocabulary=phrases, min_df=1)  # the same phrases for every chunk
+        phrase_vectors = self.embedder(list(known))
+        vectorizer.set_params(vocabulary=known, min_df=1)  # the same phrases for every chunk
         bert = KeyBERT(model=self.embedder.model)
         rows: list[tuple[str, ...]] = []
         for start in track(range(0, len(texts), CHUNK), "keyphrases"):

@@ -14,7 +14,8 @@ from tacos.pipeline.run import make_tools
 from tacos.pipeline.settings import SelectSettings
 from tacos.stage import ArtifactStore, Stage
 from tacos.store import tables
-from tacos.store.files import refuse_input_as_output, write_json
+from tacos.store.files import read_jsonl, refuse_input_as_output, write_json
+from tacos.store.rows import check_ending, write_rows
 from tacos.tracking import Ledger, Usage
 from tacos.types import Record
 
@@ -54,6 +55,7 @@ def select(settings: SelectSettings, out: Path, retry_failed: bool = False) -> S
     )
     if out.is_dir():
         raise ConfigError(f"{out} is a folder: --out takes the name of a file")
+    check_ending(out)
     refuse_input_as_output(out, [settings.pool.source, settings.pool.questions, settings.prices])
     stage, tools = selection_stage(settings), make_tools(settings, ledger)
     run = Path(settings.runs) / f"select-{settings.method}-{stage.fingerprint[:8]}"
@@ -63,7 +65,7 @@ def select(settings: SelectSettings, out: Path, retry_failed: bool = False) -> S
     if settings.budgeted:
         check_budget(settings.budget, store.record(loading).outcome.rows_out, "samples in the pool")
     folder = store.run(stage, tools)
-    tables.export_rows(folder / tables.SELECTION, out)
+    write_rows(out, read_jsonl(folder / tables.SELECTION))
     write_config(run, settings)
     link_artifacts(run, store, {link_name(s): s for s in stage.walk()})
     draw_rounds(stage, store, run)

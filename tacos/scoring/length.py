@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,8 @@ from tacos.part import Scorer, Setup, scorer
 from tacos.selection import Scores
 from tacos.stage import Job
 from tacos.store.fingerprint import named_by_content
+from tacos.text import tokens
 from tacos.types import Pool
-
-WORD = re.compile(r"\w+|[^\w\s]")
 
 
 @scorer("length", summary="length of the response", paper="arXiv 2402.04833", needs="nothing", cost="none")
@@ -22,7 +20,8 @@ class Length(Scorer):
 
     tokenizer: str | None = None
     """Count tokens of this tokenizer (hub id or folder), as the paper does with the base model's;
-    None counts words and punctuation marks, which needs no download and orders nearly the same."""
+    None counts words and punctuation marks, which needs no download and orders nearly the same; where a script has no
+    spaces, characters."""
 
     def identity(self, setup: Setup) -> dict[str, Any]:
         return {"unit": named_by_content(self.tokenizer) if self.tokenizer else "words"}
@@ -36,7 +35,7 @@ class Length(Scorer):
 def response_lengths(responses: list[str], tokenizer: str | None) -> np.ndarray:
     """Length of each response, (n,) float64, in tokens of `tokenizer` or in words and marks."""
     if tokenizer is None:
-        return np.array([len(WORD.findall(text)) for text in responses], dtype=np.float64)
+        return np.array([len(tokens(text)) for text in responses], dtype=np.float64)
     from tacos.models.local import load_tokenizer
 
     encode = load_tokenizer(tokenizer, what="tokenizer", instead="count words: leave score.tokenizer out")

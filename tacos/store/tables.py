@@ -22,9 +22,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tacos.errors import TacosError
 from tacos.selection import Groups, Pick, Scores, Selected, Tags
-from tacos.store.files import cannot_write, read_jsonl, write_json, write_jsonl, write_text
+from tacos.store.files import read_jsonl, write_jsonl
 from tacos.types import Pool
 
 POOL = "pool.parquet"
@@ -98,28 +97,6 @@ def read_scores(folder: Path) -> Scores:
 
 def write_selection(folder: Path, pool: Pool, picks: Sequence[Pick]) -> None:
     write_jsonl(folder / SELECTION, selection_rows(pool, picks))
-
-
-def export_rows(source: Path, out: Path) -> None:
-    """The rows of a JSONL file in the form that `out` ends in: .json (an array), .parquet, or JSON lines.
-
-    Raises: TacosError when `out` cannot be written, or a column mixes kinds that Parquet cannot hold.
-    """
-    if out.suffix == ".json":
-        write_json(out, list(read_jsonl(source)))
-        return
-    if out.suffix != ".parquet":
-        write_text(out, source.read_text(encoding="utf-8", errors="surrogatepass"))
-        return
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial = out.with_name(f"{out.name}.tmp")
-        pq.write_table(pa.Table.from_pylist(list(read_jsonl(source))), partial)
-        partial.replace(out.resolve())
-    except OSError as error:
-        raise cannot_write(out, error) from error
-    except pa.ArrowException as error:
-        raise TacosError(f"{out}: {error}; write .jsonl, or keep fewer columns") from error
 
 
 def selection_rows(pool: Pool, picks: Sequence[Pick]) -> list[dict[str, Any]]:
