@@ -26,6 +26,8 @@ from tacos.types import Question
 
 ASKED = ("turns", "text", "instruction", "Instruction", "prompt", "conversations")
 """Keys that may hold a question; the first that is not empty is asked."""
+LOST = "\ufffd"
+"""What stands for a character that could not be read; nobody means to ask it."""
 NAMED = ("question_id", "id", "idx")
 
 
@@ -64,6 +66,10 @@ def _question(row: Row, number: int, where: str) -> Question:
         raise PoolError(f"{where} is not JSON: {row.error}")
     if not isinstance(value, dict):
         raise PoolError(f"{where} holds {type(value).__name__}, expected an object with a question")
+    if LOST in json.dumps(value, ensure_ascii=False):
+        raise PoolError(
+            f"{where} holds bytes that are not UTF-8, or half a character: save the file as UTF-8"
+        )
     key = next((key for key in ASKED if value.get(key)), None)
     if key is None:
         raise PoolError(f"{where} has no question: give turns, text, instruction or prompt")

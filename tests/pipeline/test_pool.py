@@ -60,7 +60,7 @@ def test_a_bad_question_is_named_by_file_and_line(tmp_path: Path, row: Any, mess
 def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
     path = tmp_path / "questions.jsonl"
     path.write_bytes(b'{"text": "caf\xe9"}\n')
-    with pytest.raises(PoolError, match=r"line 1 is not JSON: not UTF-8"):
+    with pytest.raises(PoolError, match=r"line 1 holds bytes that are not UTF-8"):
         read_questions(path)
 
 
