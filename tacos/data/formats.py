@@ -24,9 +24,11 @@ from tacos.data.columns import Columns
 from tacos.data.json_rows import parsed_text
 
 ROLES = {
-    "system": "system",
+    **dict.fromkeys(("system", "developer"), "system"),
     **dict.fromkeys(("user", "human", "prompter"), "user"),
-    **dict.fromkeys(("assistant", "gpt", "chatgpt", "bot", "chatbot", "model", "bard", "bing"), "assistant"),
+    **dict.fromkeys(
+        ("assistant", "gpt", "chatgpt", "bot", "chatbot", "model", "ai", "bard", "bing"), "assistant"
+    ),
 }
 WEIGHTS = ("weight", "train", "loss", "loss_weight")
 """Keys of a turn that may say that it is not learned from."""

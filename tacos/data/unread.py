@@ -30,7 +30,7 @@ MEANING = frozenset(
 )
 """Fields that change what a row teaches; counted as not supported where nothing reads them."""
 OURS = ("source", "selection")
-TURN = frozenset(("role", "from", "content", "value", "name", "id", *WEIGHTS))
+TURN = frozenset(("role", "from", "content", "value", "id", *WEIGHTS))
 
 
 class Unread:
@@ -96,8 +96,11 @@ class Unread:
         notes = []
         if named := self._shares(meant - carried):
             notes.append(f"not supported and left out: {named}")
-        if named := self._shares(set(self.rows) - meant - carried):
-            notes.append(f"not read: {named}; pool.read.keep_columns carries columns into the selection")
+        others = set(self.rows) - meant - carried
+        if others:
+            columns = any("[]." not in name for name in others)
+            advice = "; pool.read.keep_columns carries columns into the selection" if columns else ""
+            notes.append(f"not read: {self._shares(others)}{advice}")
         return notes
 
     def _shares(self, names: set[str]) -> str:

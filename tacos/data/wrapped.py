@@ -30,7 +30,8 @@ def unwrapped(value: Mapping[str, Any], split: str) -> tuple[Rows, str] | None:
         )
         rest = f"; not read: {others}, which pool.read.split chooses" if others else ""
         return list(lists[name]), f"the file is one object: its rows were read from {name!r}{rest}"
-    for rows, how in ((_by_id(value), "under their ids"), (_by_column(value), "column by column")):
+    forms = ((_by_id, "under their ids"), (_by_column, "column by column"), (_as_table, "in a table"))
+    for rows, how in ((read(value), how) for read, how in forms):
         if rows:
             return rows, f"the file is one object: its rows stand {how}"
     return None
@@ -52,6 +53,18 @@ def _by_column(value: Mapping[str, Any]) -> Rows:
     if not keys or any(key != keys[0] for key in keys):
         return []
     rows: Rows = [{name: column[key] for name, column in columns.items()} for key in keys[0]]
+    return rows if rows and is_row(rows[0]) else []
+
+
+def _as_table(value: Mapping[str, Any]) -> Rows:
+    names, cells = value.get("columns"), value.get("data")
+    if (
+        not isinstance(names, list)
+        or not isinstance(cells, list)
+        or not all(isinstance(row, list) for row in cells)
+    ):
+        return []
+    rows: Rows = [dict(zip(names, row, strict=False)) for row in cells]
     return rows if rows and is_row(rows[0]) else []
 
 

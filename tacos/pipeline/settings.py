@@ -32,7 +32,7 @@ class PoolSettings(Record):
     """Where the samples come from, and what is left out before selection."""
 
     source: str = "builtin"
-    """"builtin", a file (JSON, JSONL, gzip, Parquet), or a hub id `org/name[:split]`."""
+    """"builtin", a file (JSON, JSONL, CSV, TSV or Parquet; also packed), or a hub id `org/name[:split]`."""
     builtin: BuiltinSettings = BuiltinSettings()
     read: ReadSettings = ReadSettings()
     dedup: DedupSettings = DedupSettings()

@@ -122,6 +122,10 @@ ROWS = [{"id": str(i), "instruction": f"Question {i}", "output": f"Answer {i}"} 
         ({row["id"]: row for row in ROWS}, "its rows stand under their ids"),
         ({name: {str(i): row[name] for i, row in enumerate(ROWS)} for name in ROWS[0]}, "column by column"),
         ({name: [row[name] for row in ROWS] for name in ROWS[0]}, "column by column"),
+        (
+            {"columns": list(ROWS[0]), "index": [0, 1, 2], "data": [list(row.values()) for row in ROWS]},
+            "in a table",
+        ),
     ],
 )
 @pytest.mark.parametrize("indent", [None, 1])
@@ -163,7 +167,7 @@ def test_fields_of_turns_are_counted(tmp_path):
     said = {"role": "assistant", "content": "Hello", "tool_calls": [{"id": 1}], "weight": 0.5, "mood": "glad"}
     result = read(tmp_path, [{"messages": [CHAT[0], said, CHAT[0], CHAT[1]]}, {"messages": CHAT}])
     assert "messages[].tool_calls (1 of 2 rows)" in result.notes[0] and "messages[].weight" in result.notes[0]
-    assert result.notes[1].startswith("not read: messages[].mood (1 of 2 rows)")
+    assert result.notes[1] == "not read: messages[].mood (1 of 2 rows)"
     assert [m.weight for m in result.pool[0].messages] == [1, 1, 1, 1]
 
 

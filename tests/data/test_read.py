@@ -391,7 +391,9 @@ json_values = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["id", "source", "system", "role", "from", "content", "value", "\ud800"]),
+            st.sampled_from(
+                ["id", "source", "system", "role", "from", "content", "value", "weight", "\ud800"]
+            ),
             inner,
             max_size=4,
         )
@@ -411,6 +413,10 @@ rows = st.dictionaries(
             "conversations",
             "prompt",
             "completion",
+            "history",
+            "query",
+            "chosen",
+            "tools",
         ]
     ),
     json_values,
@@ -427,12 +433,16 @@ lines = st.one_of(
 
 
 @settings(max_examples=300, deadline=None)
-@given(data=st.lists(lines, max_size=8), name=st.sampled_from(["p.jsonl", "p.json"]), array=st.booleans())
+@given(
+    data=st.lists(lines, max_size=8),
+    name=st.sampled_from(["p.jsonl", "p.json", "p.csv"]),
+    array=st.booleans(),
+)
 def test_any_bytes_give_a_pool_or_a_pool_error(tmp_path_factory, data, name, array):
     path = tmp_path_factory.getbasetemp() / name
     path.write_bytes(b"[" + b",".join(data) + b"]" if array else b"\n".join(data))
     try:
-        result = whole(read_pool(str(path)))
+        result = whole(read_pool(str(path), ReadSettings(keep_columns=("*",))))
     except PoolError:
         return
     for sample in result.pool:

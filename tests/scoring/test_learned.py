@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from tacos.data.builtin.build import BuiltinSettings, build
+from tacos.data.read import read_pool
 from tacos.models.embedder import Embedder
 from tacos.scoring.comparative import LearnedComparator
 from tacos.scoring.corrupt import CORRUPTIONS, Donors
@@ -142,3 +145,15 @@ def test_it_ranks_whole_chinese_rows_above_cut_ones(minilm: Embedder) -> None:
         pool, minilm(pool.prompts), minilm(pool.responses), minilm, LearnedSettings(fit_rows=90), 0
     )
     assert cut[np.argsort(-q)[:20]].mean() < 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["zh_defect120", "en_defect100"])
+def test_the_reported_pools_of_cut_answers(minilm: Embedder, shared: Path, name: str) -> None:
+    path = shared / "cases" / "data" / "zh_defects" / f"{name}.jsonl"
+    if not path.is_file():
+        pytest.skip("no cases in the shared folder")
+    pool = read_pool(str(path)).pool
+    bad = np.array([id_.startswith("BAD-") for id_ in pool.ids])
+    q, _ = fit_on_pool(pool, minilm(pool.prompts), minilm(pool.responses, 64), minilm, LearnedSettings(), 0)
+    assert bad.mean() > 0.3 and bad[np.argsort(-q)[:20]].mean() < 0.1
