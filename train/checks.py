@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -17,14 +16,18 @@ from transformers.pytorch_utils import Conv1D
 from transformers.utils import is_liger_kernel_available
 
 from tacos.errors import ConfigError, nearest
+from tacos.models.positions import table_of_positions
 from train.settings import LoraSettings, TrainSettings
 
-POSITIONS = re.compile(r"wpe|position|pos_encoding")
-"""Names of modules and buffers that hold one row for each position; those of rotary models are none."""
 LAYERS = (nn.Linear, nn.Embedding, Conv1D)
 """What an adapter stands beside."""
-ALIBI = {"mpt": "max_seq_len"}
-"""Types whose biases by distance are made for so many tokens and no more."""
+NAMES = {
+    "`target_modules`": "train.lora.target",
+    "lora_dropout": "train.lora.dropout",
+    "use_liger_kernel": "train.liger",
+    "gradient_checkpointing": "train.gradient_checkpointing",
+}
+"""Names of settings in the libraries' messages, and ours."""
 
 
 def check_settings(base: str, model: PreTrainedModel, settings: TrainSettings) -> None:
@@ -45,30 +48,12 @@ def check_settings(base: str, model: PreTrainedModel, settings: TrainSettings) -
 
 
 def check_positions(base: str, model: PreTrainedModel, max_length: int) -> None:
-    limit = positions(model)
+    limit = table_of_positions(model)
     if limit is not None and max_length > limit:
         raise ConfigError(
             f"train.max_length is {max_length}, and the base model {base!r} has {limit} positions and none after "
             f"them: set train.max_length to {limit} or less"
         )
-
-
-def positions(model: PreTrainedModel) -> int | None:
-    """Tokens that a model with a table of positions can hold; None where positions are rotary or have no end."""
-    config: Any = model.config.get_text_config()
-    if config.model_type in ALIBI:
-        return int(getattr(config, ALIBI[config.model_type]))
-    tables = [
-        m.num_embeddings for name, m in model.named_modules() if isinstance(m, nn.Embedding) and named(name)
-    ]
-    tables += [buffer.shape[0] for name, buffer in model.named_buffers() if buffer.ndim == 2 and named(name)]
-    if not tables:
-        return None
-    return int(getattr(config, "max_position_embeddings", None) or min(tables))
-
-
-def named(path: str) -> bool:
-    return POSITIONS.search(path.rpartition(".")[2]) is not None
 
 
 def check_targets(base: str, model: PreTrainedModel, lora: LoraSettings) -> None:
@@ -133,4 +118,6 @@ def refused_by_libraries() -> Iterator[None]:
         yield
     except (ValueError, ImportError, NotImplementedError) as error:
         said = " ".join(str(error).split()) or type(error).__name__
+        for theirs, ours in NAMES.items():
+            said = said.replace(theirs, ours)
         raise ConfigError(f"this training cannot be set up: {said}") from error

@@ -82,7 +82,11 @@ def say_marks(tokenizer: PreTrainedTokenizerBase, pool: Pool) -> None:
     marks = control_marks(tokenizer)
     found = [marks.search(message.content) for sample in pool for message in sample.messages] if marks else []
     if named := [match[0] for match in found if match]:
-        log.info("%d messages name a special token, such as %r: it is encoded as text", len(named), named[0])
+        log.info(
+            "special tokens named in messages, such as %r, are encoded as text: %d messages",
+            named[0],
+            len(named),
+        )
 
 
 def hold_out(n: int, share: float, seed: int) -> list[int]:

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from tacos.errors import TacosError
 from tacos.models.local import LocalModel
+from tacos.models.positions import table_of_positions
 from tacos.progress import track
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ def token_losses(
     counted = [np.flatnonzero(row.mask[1:]) for row in rows]
     yield from ((i, np.zeros(0, np.float32)) for i, places in enumerate(counted) if not len(places))
     asked = [i for i, places in enumerate(counted) if len(places)]
-    for batch in _batches(asked, [len(rows[i].ids) for i in asked], budget, what):
+    for batch in _batches(lm, asked, [len(rows[i].ids) for i in asked], budget, what):
         kept = np.unique(np.concatenate([counted[i] for i in batch]))
         ids = [rows[i].ids for i in batch]
         with torch.inference_mode():
@@ -93,7 +95,7 @@ def next_logits(
     """The logits of some tokens as the next one of each row: (row, (len(tokens),) float32). rows: not empty."""
     import torch
 
-    for batch in _batches(range(len(rows)), [len(row) for row in rows], budget, what):
+    for batch in _batches(lm, range(len(rows)), [len(row) for row in rows], budget, what):
         last = np.array([len(rows[i]) - 1 for i in batch])
         kept = np.unique(last)
         with torch.inference_mode():
@@ -113,7 +115,7 @@ def hidden_states(
     (row, (n_counted, dim)) with pooling "none". rows: at least one token counts in each."""
     import torch
 
-    for batch in _batches(range(len(rows)), [len(row.ids) for row in rows], budget, what):
+    for batch in _batches(lm, range(len(rows)), [len(row.ids) for row in rows], budget, what):
         ids, seen = pad_right([rows[i].ids for i in batch], lm.pad)
         inner: Any = lm.model.base_model
         with torch.inference_mode():
@@ -130,7 +132,16 @@ def mean_pool(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return (states * seen).sum(1) / seen.sum(1).clamp(min=1)
 
 
-def _batches(rows: Sequence[int], lengths: Sequence[int], budget: int, what: str) -> Iterator[list[int]]:
+def _batches(
+    lm: LocalModel, rows: Sequence[int], lengths: Sequence[int], budget: int, what: str
+) -> Iterator[list[int]]:
+    """Raises: TacosError where a row has more tokens than the model has positions."""
+    limit, longest = table_of_positions(lm.model), max(lengths, default=0)
+    if limit is not None and longest > limit:
+        raise TacosError(
+            f"a text of {longest} tokens is too long for {lm.model.config.name_or_path!r} with its {limit} positions: "
+            f"cut texts at {limit} tokens or fewer"
+        )
     for batch in track(buckets(lengths, budget), what):
         yield [rows[place] for place in batch]
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tacos.errors import ConfigError, TacosError
 from tacos.models.chat import ensure_template, prompt_ids
 from tacos.models.device import in_native_numbers, pick_device
+from tacos.models.positions import table_of_positions
 from tacos.types import Message
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class LocalModel:
     def context(self) -> int | None:
         """Tokens that the model can hold, prompt and reply together; None where its config does not say."""
         text: Any = self.model.config.get_text_config()
-        known = getattr(text, "max_position_embeddings", None)
+        known = getattr(text, "max_position_embeddings", None) or table_of_positions(self.model)
         return int(known) if known else None
 
 

@@ -15,7 +15,7 @@ from tacos.models.local import load_lm
 from tacos.store.files import write_json
 from tacos.types import Message, Pool, Sample, make_sample
 from tests.train.helpers import SETTINGS, train
-from train.checks import check_targets, positions
+from train.checks import check_targets, refused_by_libraries
 from train.data import prepare
 from train.model import attention, skeleton
 from train.settings import LoraSettings
@@ -86,7 +86,9 @@ def test_marks_in_messages_are_counted_in_the_log(micro_pool, micro_base, caplog
     tokenizer = hf.AutoTokenizer.from_pretrained(micro_base)
     data = prepare(tokenizer, Pool.from_samples([*micro_pool, named]), SETTINGS, 0)
     assert data.kept[-1].ids.count(tokenizer.eos_token_id) == 2
-    assert "1 messages name a special token, such as '<|end|>': it is encoded as text" in caplog.text
+    assert (
+        "special tokens named in messages, such as '<|end|>', are encoded as text: 1 messages" in caplog.text
+    )
 
 
 IDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
@@ -196,28 +198,6 @@ def test_samples_longer_than_a_table_of_positions_are_refused(kind, micro_pool, 
     refused(micro_pool, base, tmp_path, message)
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        llama(max_position_embeddings=128),
-        hf.XGLMConfig(
-            vocab_size=400,
-            d_model=32,
-            ffn_dim=32,
-            num_layers=1,
-            attention_heads=2,
-            max_position_embeddings=128,
-        ),
-        hf.BloomConfig(vocab_size=400, hidden_size=32, n_layer=1, n_head=2),
-    ],
-)
-def test_positions_without_an_end_are_no_limit(config):
-    """Rotary ones, XGLM's sine waves, which grow, and Bloom's biases by distance; each runs past its config."""
-    model = hf.AutoModelForCausalLM.from_config(config)
-    assert positions(model) is None
-    model(input_ids=torch.ones(1, 160, dtype=torch.int64))
-
-
 def generation(**values):
     def change(folder: Path, tokenizer) -> None:
         write_json(folder / "generation_config.json", {"bos_token_id": 1, "eos_token_id": 2, **values})
@@ -277,6 +257,15 @@ def test_targets_that_no_adapter_can_stand_beside_are_refused(
 ):
     base = base_of(llama(tie_word_embeddings=tie))
     refused(micro_pool, base, tmp_path, message, mode="lora", lora=LoraSettings(target=target))
+
+
+def test_the_libraries_words_name_our_settings(micro_pool, base_of, tmp_path):
+    """peft has no dropout for experts, which are weights without a layer."""
+    experts = {"num_key_value_heads": 2, "num_local_experts": 2, "num_experts_per_tok": 1}
+    base = base_of(hf.MixtralConfig(vocab_size=400, **IDS, **LLAMA, **experts))
+    refused(micro_pool, base, tmp_path, r"cannot be set up: .*train\.lora\.dropout != 0", mode="lora")
+    with pytest.raises(ConfigError, match=r"remove it from train\.lora\.target"), refused_by_libraries():
+        raise ValueError("Please remove it from `target_modules`.")
 
 
 def test_every_target_that_can_be_trained_is_taken(base_of):
