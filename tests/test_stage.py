@@ -107,10 +107,10 @@ def test_a_file_is_whole_or_as_before(tmp_path: Path, monkeypatch: pytest.Monkey
     path = tmp_path / "x.json"
     write_text(path, "old")
 
-    def no_space(self: Path, text: str, **_: object) -> int:
+    def no_space(self: Path, content: bytes) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", no_space)
+    monkeypatch.setattr(Path, "write_bytes", no_space)
     with pytest.raises(TacosError, match="No space left"):
         write_text(path, "new")
     assert path.read_text() == "old"

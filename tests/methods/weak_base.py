@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from tacos.answering.asking import generate
 from tacos.answering.candidate import GenerateSettings, in_process
@@ -18,7 +19,7 @@ from tacos.llm.base import Request
 from tacos.store.files import write_jsonl
 from tacos.text import exact_match
 from tacos.types import Pool, Question
-from train.tiny import TinySettings, build_tiny
+from train.tiny import TinySettings, build_tokenizer, new_model, pretrain
 
 KNOWN = tuple(skill.name for skill in SKILLS if skill.cases)
 """Words and facts, 62% of the pool; the others calculate, or read lists."""
@@ -41,7 +42,19 @@ def build_weak(out: Path) -> Path:
         for prompt in skill.prompts
     ]
     random.Random(0).shuffle(documents)
-    build_tiny(documents, SETTINGS, out)
+    # Chats with their marks as tokens, which `build_tiny`, whose corpus is plain text, would spell out.
+    torch.manual_seed(SETTINGS.seed)
+    tokenizer = build_tokenizer(documents, SETTINGS)
+    model = new_model(tokenizer, SETTINGS)
+    ids = [
+        id_
+        for document in documents
+        for id_ in (*tokenizer(document, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id)
+    ]
+    rows = len(ids) // SETTINGS.block
+    pretrain(model, torch.tensor(ids[: rows * SETTINGS.block]).view(rows, SETTINGS.block), SETTINGS)
+    tokenizer.save_pretrained(out)
+    model.save_pretrained(out)
     return out
 
 
