@@ -26,7 +26,7 @@ _CLOSE = (
     r"|(?:<\|end\|>)?(?:<\|start\|>assistant)?<\|channel\|>final(?:<\|message\|>)?"
 )
 _QUOTES = "`\"'\u201c\u201d\u2018\u2019"
-_MARK = re.compile(rf"(?<![{_QUOTES}\w])(?P<open>{_OPEN})(?!`)|(?P<close>{_CLOSE})", re.IGNORECASE)
+_MARK = re.compile(rf"(?<![{_QUOTES}\w])(?P<open>{_OPEN})|(?P<close>{_CLOSE})", re.IGNORECASE)
 _FIRST = re.compile(r"[<\[◁]")
 _PLAIN_CHANNELS = re.compile(r"\A\s*analysis(?=[A-Z\"'(*]).*assistantfinal", re.DOTALL)
 """gpt-oss where a server drops the special tokens and keeps the words between them."""

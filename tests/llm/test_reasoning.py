@@ -16,6 +16,7 @@ from tacos.llm.reasoning import answer_start, answered, spoken
         ("First [[3]]. No.\n</think>\n\nRating: [[9]]", "Rating: [[9]]", False),
         ("First [[3]]. No.</think>\nRating: [[9]]", "Rating: [[9]]", False),
         ("<think>Perhaps [[3]]. But", "", True),
+        ("<think>`x` is [[3]], so", "", True),
         ("  \n <think>Perhaps", "", True),
         ("<THINKING>a</THINKING>b", "b", False),
         ("[THINK]a [[3]][/THINK]Rating: [[4]]", "Rating: [[4]]", False),
