@@ -143,7 +143,8 @@ def check_vocabulary(
     Raises: ConfigError naming both sizes and a token.
     """
     embeddings: Any = model.get_input_embeddings()
-    held, tokens = int(embeddings.num_embeddings), len(tokenizer)
+    held = int(getattr(embeddings, "num_embeddings", None) or embeddings.weight.shape[0])
+    tokens = len(tokenizer)
     if tokens <= held:
         return
     special = (
