@@ -32,7 +32,7 @@ sys.path.pop(0)  # this folder, where `train` would be this very file
 from tacos.data.read import read_pool
 from train import data as planned
 from train import trainer as ours
-from train.model import is_packed
+from train.model import attention, is_packed
 from train.settings import TrainSettings
 from train.sft import quiet
 from train.tiny import TinySettings, build_tokenizer
@@ -136,11 +136,12 @@ def new_model(tokenizer: Any, gpu: bool) -> LlamaForCausalLM:
 def our_trainer(
     arm: str, tokenizer: Any, data: planned.TrainingData, settings: TrainSettings, gpu: bool, out: Path
 ) -> Any:
-    packed = is_packed(settings)
+    model = new_model(tokenizer, gpu)
+    packed = is_packed(settings, attention(model))
     plan, parts = planned.micro_batches(data, settings, 1, packed)
     config = ours.trainer_config(settings, len(data.plan), parts, packed, 0, out)
     rows = planned.training_rows(data.kept)
-    return ours.make_trainer(new_model(tokenizer, gpu), tokenizer, rows, plan, [], config, settings)
+    return ours.make_trainer(model, tokenizer, rows, plan, [], config, settings)
 
 
 def plain_trainer(
