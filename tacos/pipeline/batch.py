@@ -94,7 +94,7 @@ def export(settings: ExperimentSettings | SelectSettings, out: Path, only: str |
     """
     if any(out.glob("*.jsonl")):
         raise ConfigError(f"{out} holds an earlier export: import its results, then name another folder")
-    stages = stages_of(settings)
+    stages = list(stages_of(settings))
     paying = [stage for stage in stages if stage.estimate]
     if only is not None and only not in {stage.name for stage in paying}:
         raise ConfigError(f"no stage {only!r} asks an LLM here: {nearest(only, {s.name for s in paying})}")

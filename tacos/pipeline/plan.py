@@ -41,22 +41,27 @@ def plan(settings: ExperimentSettings | SelectSettings) -> list[PlannedStage]:
     """
     stages = stages_of(settings)
     store = ArtifactStore(Path(settings.artifacts))
-    pool = cache(lambda: _peek(settings, store, stages[0]))  # read once, and only if a stage has a price
+    load = next(iter(stages))
+    pool = cache(lambda: _peek(settings, store, load))  # read once, and only if a stage has a price
     replies = ReplyCache(settings.replies) if settings.replies.is_file() else None
-    users = Experiment(settings).users() if isinstance(settings, ExperimentSettings) else {}
-    planned = (_planned(stage, store, pool, replies) for stage in stages)
-    return [p.model_copy(update={"arms": tuple(users.get(p.fingerprint, ()))}) for p in planned]
+    return [_planned(stage, arms, store, pool, replies) for stage, arms in stages.items()]
 
 
-def stages_of(settings: ExperimentSettings | SelectSettings) -> list[Stage]:
-    """Every stage of a run once, inputs before what rests on them."""
+def stages_of(settings: ExperimentSettings | SelectSettings) -> dict[Stage, tuple[str, ...]]:
+    """Every stage of a run once, inputs before what rests on them -> the arms that rest on it (`PlannedStage.arms`)."""
     if isinstance(settings, SelectSettings):
-        return list(selection_stage(settings).walk())
-    return Experiment(settings).walk()
+        return dict.fromkeys(selection_stage(settings).walk(), ())
+    experiment = Experiment(settings)
+    users = experiment.users()
+    return {stage: tuple(users[stage.fingerprint]) for stage in experiment.walk()}
 
 
 def _planned(
-    stage: Stage, store: ArtifactStore, pool: Callable[[], Pool], replies: ReplyCache | None
+    stage: Stage,
+    arms: tuple[str, ...],
+    store: ArtifactStore,
+    pool: Callable[[], Pool],
+    replies: ReplyCache | None,
 ) -> PlannedStage:
     cached, usage, batch_usd = store.is_done(stage), Usage(), None
     if not cached and stage.estimate is not None:
@@ -65,7 +70,12 @@ def _planned(
         usage = expected_usage(asked, replies)
         batch_usd = batch_cost(usage, asked.settings)
     return PlannedStage(
-        stage=stage.name, fingerprint=stage.fingerprint, cached=cached, estimate=usage, batch_usd=batch_usd
+        stage=stage.name,
+        fingerprint=stage.fingerprint,
+        cached=cached,
+        estimate=usage,
+        arms=arms,
+        batch_usd=batch_usd,
     )
 
 
