@@ -20,13 +20,13 @@ from __future__ import annotations
 import hashlib
 import http.client
 import logging
-import os
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tacos.errors import ConfigError, TacosError, nearest
-from tacos.store.files import cannot_write
+from tacos.store.files import write_bytes
+from tacos.store.fingerprint import file_digest
 from tacos.types import Record
 
 log = logging.getLogger(__name__)
@@ -207,25 +207,13 @@ class Assets:
                 f"{pinned.sha256}; nothing was kept. Put a file you trust into a folder and name that in "
                 "TACOS_ASSETS"
             )
-        _write(path, content)
+        write_bytes(path, content)
         return path
 
 
 def sha256(path: Path) -> str:
     """Raises: TacosError when the file cannot be read."""
     try:
-        with path.open("rb") as handle:
-            return hashlib.file_digest(handle, "sha256").hexdigest()
+        return file_digest(path)
     except OSError as error:
         raise TacosError(f"cannot read {path}: {error.strerror or error}") from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all: two processes may download at once."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        raise cannot_write(path, error) from error

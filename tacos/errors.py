@@ -30,6 +30,11 @@ class SpendCapError(LLMError):
     """The next call could exceed the cap on money or tokens; everything paid so far is kept."""
 
 
+def first_line(error: Exception) -> str:
+    """The first line of what an error says; the name of its type where it says nothing."""
+    return (str(error).splitlines() or [""])[0] or type(error).__name__
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for an unknown name: the nearest valid one, or the whole list when none is near."""
     options = sorted(known)

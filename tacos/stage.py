@@ -27,7 +27,7 @@ import pyarrow as pa
 from filelock import FileLock
 from pydantic import Field, ValidationError
 
-from tacos.errors import TacosError
+from tacos.errors import TacosError, first_line
 from tacos.store.files import cannot_write, read_json, write_json
 from tacos.store.fingerprint import fingerprint, plain
 from tacos.tracking import Ledger, Usage
@@ -201,7 +201,7 @@ class ArtifactStore:
         except (pa.ArrowException, ValidationError, JSONDecodeError) as error:
             folders = ", ".join(str(self.folder(parent)) for parent in stage.inputs.values())
             raise TacosError(
-                f"{stage.name} cannot read its inputs ({str(error).splitlines()[0]}): "
+                f"{stage.name} cannot read its inputs ({first_line(error)}): "
                 f"delete the damaged folder among {folders} and run again"
             ) from error
         self._fresh.add(stage.fingerprint)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from tacos.errors import nearest
+from tacos.errors import first_line, nearest
 from tacos.types import Record
 
 log = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ class Tracker:
             yield
         except Exception as error:  # wandb's own errors, a full disk, a network that is gone
             self.run = None
-            self.problem = (str(error).splitlines() or [""])[0] or type(error).__name__
+            self.problem = first_line(error)
             log.warning("Weights & Biases is left out: %s", self.problem)
 
     def log(self, values: Mapping[str, Any]) -> None:

@@ -36,13 +36,13 @@ from typing import Any
 from pydantic import Field
 
 from tacos.errors import PoolError
+from tacos.text import whole_characters
 from tacos.types import Record
 
 COLUMNS = ("src", "pos", "neg")
 SOURCE, INPUT, RESPONSE = "Instruction:", " Input: ", "Response:"
 
 _ESCAPE = re.compile(r'(?:\\u[0-9a-fA-F]{4})+|\\[nrt"\\/]')
-_LONE = re.compile("[\ud800-\udfff]")
 _QUOTES = str.maketrans(
     dict.fromkeys("\u201c\u201d\u201e\u201f", '"') | dict.fromkeys("\u2018\u2019\u201a\u201b", "'")
 )
@@ -99,7 +99,7 @@ def clean_escaped(text: str) -> str:
     >>> clean_escaped(r'It\u2019s \"hot\":\n\n1. Tea ')
     'It\'s "hot":\n1. Tea'
     """
-    decoded = _LONE.sub("\ufffd", _ESCAPE.sub(lambda match: json.loads(f'"{match.group()}"'), text))
+    decoded = whole_characters(_ESCAPE.sub(lambda match: json.loads(f'"{match.group()}"'), text))
     plain = unicodedata.normalize("NFC", _INVISIBLE.sub("", decoded.translate(_QUOTES)))
     lines = _BLANKS.sub(" ", plain.replace("\r\n", "\n").replace("\r", "\n"))
     return _BREAKS.sub("\n", lines).strip()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from tacos.data.rows import Row
-from tacos.errors import PoolError
+from tacos.errors import PoolError, first_line
 
 HUB_ID = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(:(?P<split>[\w.\[\]%:+-]+))?")
 FILE_SUFFIX = re.compile(r"\.(jsonl?|ndjson|parquet|csv|tsv|txt|ya?ml|zip|gz|bz2|xz|zst|lz4)$", re.IGNORECASE)
@@ -31,9 +31,8 @@ def hub_rows(source: str, revision: str | None = None, default_split: str = "tra
 
         dataset = load_dataset(name, split=split, revision=revision)
     except Exception as error:  # datasets raises a dozen kinds: network, hub, parsing, import
-        first_line = (str(error).splitlines() or [type(error).__name__])[0][:300]
         raise PoolError(
-            f"cannot load {name!r} (split {split!r}) from the hub: {first_line}; there is no local file "
+            f"cannot load {name!r} (split {split!r}) from the hub: {first_line(error)[:300]}; there is no local file "
             f"{source!r} either. Offline, download the set elsewhere and give its file"
         ) from error
     for line, value in enumerate(dataset, start=1):

@@ -4,7 +4,7 @@
     {"Meta_Info": ..., "data": [...   the same of the list under `data`
     {"a": 1}\\n{"a"\\n{"a": 3}          rows 1 and 3, and an error at line 2
     \\xef\\xbb\\xbf{"a": 1}             a byte order mark is passed over
-    x.json.gz, .bz2, .xz              unpacked, by their first bytes
+    x.json.gz, .bz2, .xz, .zst, .lz4  unpacked, by their first bytes
     {"a": "Nice \\ud83d"}              half an emoji, as tools that cut by length leave it, becomes U+FFFD
 
 `tacos.data.rows` refuses a list that is cut off, since a pool must be whole; judgments that were paid for are kept.
@@ -12,28 +12,18 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import json
-import lzma
 import re
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from tacos.data.rows import Row, read_rows
+from tacos.data.json_rows import BROKEN
+from tacos.data.rows import BROKEN_FILE, PARQUET, Row, read_rows, unpacked
 from tacos.errors import TacosError
 from tacos.text import whole_characters
 
 _DATA = re.compile(r'"data"\s*:\s*\[')
 _GAP = re.compile(r"[\s,]*")
-_BROKEN = (ValueError, RecursionError)
-_UNPACK: dict[bytes, Callable[[bytes], bytes]] = {
-    b"\x1f\x8b": gzip.decompress,
-    b"BZh": bz2.decompress,
-    b"\xfd7zXZ\x00": lzma.decompress,
-}
-_PARQUET = b"PAR1"
 DECODER = json.JSONDecoder(strict=False)
 """Takes control characters inside strings, which published files hold."""
 
@@ -43,7 +33,7 @@ def published_rows(path: Path) -> Iterator[Row]:
 
     Raises: TacosError naming the path of a file that is absent or cannot be read.
     """
-    if _begins(path, _PARQUET):
+    if _begins(path, PARQUET):
         yield from read_rows(path)
     else:
         yield from whole_rows(read_text(path))
@@ -63,10 +53,9 @@ def read_text(path: Path) -> str:
     Raises: TacosError naming the path of a file that is absent or cannot be read.
     """
     try:
-        content = path.read_bytes()
-        unpack = next((unpack for magic, unpack in _UNPACK.items() if content.startswith(magic)), bytes)
-        content = unpack(content)
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        with path.open("rb") as raw:
+            content = unpacked(raw).read()
+    except BROKEN_FILE as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise TacosError(f"cannot read {path}: {why}") from error
     wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
@@ -94,7 +83,7 @@ def _data(text: str) -> int | None:
         row = json.loads(first)
         if not isinstance(row, dict) or "data" not in row:
             return None
-    except _BROKEN:  # the object goes on in the next line, or is cut off
+    except BROKEN:  # the object goes on in the next line, or is cut off
         pass
     found = _DATA.search(text)
     return found.end() if found else None
@@ -110,7 +99,7 @@ def _items(text: str, at: int) -> Iterator[Row]:
             return
         try:
             value, at = DECODER.raw_decode(text, at)
-        except _BROKEN as error:
+        except BROKEN as error:
             yield Row(line, None, _why(error))
             return
         yield Row(line, value)
@@ -121,7 +110,7 @@ def _lines(text: str) -> Iterator[Row]:
         if row.strip():
             try:
                 yield Row(line, json.loads(row))
-            except _BROKEN as error:
+            except BROKEN as error:
                 yield Row(line, None, _why(error))
 
 

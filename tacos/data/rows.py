@@ -19,7 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tacos.data.json_rows import json_rows, recoded
+from tacos.data.json_rows import BOM, json_rows, recoded
 from tacos.data.raw import Row
 from tacos.data.tables import parquet_rows, separated_rows
 from tacos.errors import PoolError
@@ -42,18 +42,21 @@ FOREIGN = {
     b"SQLite format 3": "an SQLite database: export the table as CSV",
 }
 BROKEN_FILE = (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException)
+"""What reading a file that is torn, or cannot be read, raises."""
 
 
 def read_rows(path: Path) -> Iterator[Row]:
     """The rows of a file, in order. Raises: PoolError when the file cannot be read as a whole."""
     try:
         with path.open("rb") as raw:
-            yield from _rows(path, _unpacked(raw))
+            yield from _rows(path, unpacked(raw))
     except BROKEN_FILE as error:
         raise PoolError(f"cannot read {path}: {error}; check that the file is complete") from error
 
 
-def _unpacked(raw: io.BufferedReader) -> io.BufferedReader:
+def unpacked(raw: io.BufferedReader) -> io.BufferedReader:
+    """What a compressed file holds, by its first bytes; any other file as it is. Reading raises one of `BROKEN_FILE`
+    where it is torn."""
     head = raw.peek(HEAD)
     opener = next((unpack for magic, unpack in UNPACK.items() if head.startswith(magic)), None)
     return raw if opener is None else io.BufferedReader(opener(raw), 1 << 16)
@@ -68,7 +71,7 @@ def _rows(path: Path, handle: io.BufferedReader) -> Iterator[Row]:
         yield from parquet_rows(handle)
         return
     handle = recoded(path, handle)
-    begins_json = handle.peek(HEAD).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"[", b"{")
+    begins_json = handle.peek(HEAD).removeprefix(BOM).lstrip()[:1] in (b"[", b"{")
     separator = next((end for end in map(str.lower, path.suffixes) if end in (".csv", ".tsv")), None)
     if separator and not begins_json:
         yield from separated_rows(path, handle, "\t" if separator == ".tsv" else None)

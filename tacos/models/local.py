@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from tacos.errors import ConfigError, TacosError
+from tacos.errors import ConfigError, TacosError, first_line
 from tacos.models.chat import ensure_template, prompt_ids
 from tacos.models.device import in_native_numbers, pick_device
 from tacos.models.positions import table_of_positions
@@ -172,8 +172,7 @@ def placed(model: PreTrainedModel, dtype: str, device: str) -> PreTrainedModel:
 
 def cannot_load(what: str, source: str, error: Exception, instead: str = "") -> TacosError:
     """The message of every loader. what: such as "base model". instead: another way out, such as a setting."""
-    reason = (str(error).splitlines() or [""])[0] or type(error).__name__
     other = f", or {instead}" if instead else ""
     return TacosError(
-        f"cannot load the {what} {source!r}: {reason}; check the name, the folder and the network{other}"
+        f"cannot load the {what} {source!r}: {first_line(error)}; check the name, the folder and the network{other}"
     )

@@ -88,8 +88,9 @@ def test_half_an_emoji_becomes_a_character_that_can_be_written(tmp_path: Path) -
     ]
 
 
-def test_a_torn_archive_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_torn_archive_is_named(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     path = tmp_path / "rows.json.gz"
-    path.write_bytes(gzip.compress(b'{"a": 1}' * 100)[:20])
+    path.write_bytes(pack(b'{"a": 1}' * 100)[:20])
     with pytest.raises(TacosError, match=r"cannot read .*rows\.json\.gz"):
         list(published_rows(path))

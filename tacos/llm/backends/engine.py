@@ -22,7 +22,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from tacos.errors import ConfigError, LLMError
+from tacos.errors import ConfigError, LLMError, first_line
 from tacos.llm.settings import VLLMEngine
 from tacos.store.fingerprint import fingerprint, named_by_content
 
@@ -144,8 +144,7 @@ def _rank(adapter: str) -> int:
     try:
         rank = int(PeftConfig.from_pretrained(adapter).r)
     except (OSError, ValueError, AttributeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConfigError(f"engine.lora {adapter!r} is not a LoRA adapter: {reason}") from error
+        raise ConfigError(f"engine.lora {adapter!r} is not a LoRA adapter: {first_line(error)}") from error
     enough = next((known for known in LORA_RANKS if known >= rank), None)
     if enough is None:
         raise ConfigError(

@@ -35,9 +35,7 @@ def route_to(url: URL) -> Route:
     Raises: ConfigError for a proxy that speaks anything but HTTP.
     """
     host = url.host or ""
-    if _is_here(host):
-        return Route()
-    if proxy_bypass(f"{host}:{url.port}"):
+    if _is_here(host) or proxy_bypass(f"{host}:{url.port}"):
         return Route()
     proxies = getproxies()
     name = url.scheme if url.scheme in proxies else "all"

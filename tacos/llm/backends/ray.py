@@ -28,14 +28,13 @@ from collections.abc import AsyncGenerator, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from tacos.errors import LLMError
+from tacos.errors import LLMError, first_line
 from tacos.llm.backends.ray_cluster import (
     Actor,
     Job,
     Make,
     check,
     connect,
-    first_line,
     gpus,
     idle,
     release,
@@ -185,7 +184,7 @@ class _Stream:
         except kinds.RayError as error:
             self.lost_in_a_row += 1
             restart = self.lost_in_a_row < TRIES + self.chosen.actors
-            yield from self._actor_lost(actor, f"died ({first_line(error)})", restart)
+            yield from self._actor_lost(actor, f"died ({first_line(error)[:300]})", restart)
             return
         if isinstance(said, ActorStarted):
             check(said, self.backend.settings, self.backend.model)

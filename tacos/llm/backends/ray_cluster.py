@@ -14,7 +14,7 @@ from importlib import import_module
 from itertools import chain
 from typing import Any
 
-from tacos.errors import ConfigError, LLMError
+from tacos.errors import ConfigError, LLMError, first_line
 from tacos.llm.backend import Backend
 from tacos.llm.backends.worker import ActorStarted
 from tacos.llm.base import Request
@@ -113,8 +113,8 @@ def connect(chosen: RayActors) -> Any:
         ray.init(chosen.address, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise LLMError(
-            f"no Ray cluster at ray.address {chosen.address!r} ({first_line(error)}): run `ray start --head` on one "
-            'machine and `ray start --address=...` on the others, or set ray.address to "local"'
+            f"no Ray cluster at ray.address {chosen.address!r} ({first_line(error)[:300]}): run `ray start --head` on "
+            'one machine and `ray start --address=...` on the others, or set ray.address to "local"'
         ) from error
     return ray
 
@@ -129,7 +129,3 @@ def import_ray() -> Any:
             f"answering on a Ray cluster needs the package ray ({error}): pip install -e '.[ray]', here and on its "
             "machines, or leave `ray` out of the model's settings"
         ) from error
-
-
-def first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0][:300] or type(error).__name__

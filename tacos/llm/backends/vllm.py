@@ -23,7 +23,7 @@ from contextlib import ExitStack
 from itertools import chain
 from typing import Any, TypeVar
 
-from tacos.errors import LLMError
+from tacos.errors import LLMError, first_line
 from tacos.llm.backends.engine import import_vllm, lent_engine, lora_request, tokenizer_source
 from tacos.llm.backends.prompts import PromptRow, Prompts, closing_token
 from tacos.llm.base import Completion, Reply, Request
@@ -123,7 +123,7 @@ class _Running:
             self.engine.add_request(name, prompt, self._sampling(row), lora_request=self.lora)
         except Exception as error:  # a schema that its grammar does not know, above all
             _raise_if_dead(error)
-            return Reply(index, Completion(error=f"vLLM refuses the request: {_line(error)}"))
+            return Reply(index, Completion(error=f"vLLM refuses the request: {first_line(error)}"))
         self.rows[name] = row
         return None
 
@@ -211,10 +211,6 @@ def _raise_if_dead(error: Exception) -> None:
 
 def _dead(error: Exception) -> LLMError:
     return LLMError(
-        f"the vLLM engine stopped working ({_line(error)}); its log above says why. Replies so far are kept in the "
-        "cache: run again, with a lower engine.max_model_len or engine.max_num_seqs where memory ran out"
+        f"the vLLM engine stopped working ({first_line(error)}); its log above says why. Replies so far are kept in "
+        "the cache: run again, with a lower engine.max_model_len or engine.max_num_seqs where memory ran out"
     )
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0] or type(error).__name__

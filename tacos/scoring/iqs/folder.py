@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from tacos.errors import TacosError
+from tacos.errors import TacosError, first_line
 from tacos.models.embedder import Embedder
 from tacos.scoring.iqs.base import Kind, QualityScorer
 from tacos.store.files import cannot_write, read_json, write_json
@@ -94,7 +94,7 @@ def load(folder: Path, embedder: Embedder | None = None) -> tuple[QualityScorer,
     try:
         return _open(folder, card, embedder), card
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise TacosError(f"{folder} cannot be read: {str(error).splitlines()[0]}; train it again") from error
+        raise TacosError(f"{folder} cannot be read: {first_line(error)}; train it again") from error
 
 
 def read_card(folder: Path) -> Card:
