@@ -26,14 +26,13 @@ from tacos.llm.backends.openai import OpenAIBackend
 from tacos.llm.backends.wire import read_reply
 from tacos.llm.base import Completion, Reply, Request
 from tacos.llm.cache import ReplyCache, request_key
+from tacos.llm.failures import count_reason
 from tacos.store.files import cannot_write
 from tacos.types import Message
 
 MAX_REQUESTS = 50_000
 MAX_BYTES = 200_000_000
 """What OpenAI takes in one file, as of 2026 (200 MB, read as the smaller of its two meanings)."""
-MAX_REASONS = 1000
-"""Different errors that are counted one by one."""
 BLOCK = 500
 """Replies kept in one commit."""
 URL = "/v1/chat/completions"
@@ -251,7 +250,8 @@ class Import:
             if key is None or completion is None:
                 self.rows[problem] += 1
             elif completion.text is None:
-                self._note_failed(completion.error or "no reason given")
+                self.rows["failed"] += 1
+                count_reason(self.failed, completion.error)
             elif key in self._answered:
                 self.rows["duplicate"] += 1
             else:
@@ -280,11 +280,6 @@ class Import:
             prompt, reply = self.tokens.get(self.sent.file(key), (0, 0))
             tokens = prompt + completion.prompt_tokens, reply + completion.completion_tokens
             self.tokens[self.sent.file(key)] = tokens
-
-    def _note_failed(self, reason: str) -> None:
-        self.rows["failed"] += 1
-        if reason in self.failed or len(self.failed) < MAX_REASONS:
-            self.failed[reason] += 1
 
 
 def result_files(paths: Sequence[Path]) -> list[Path]:

@@ -18,6 +18,13 @@ MAX_REASONS = 1000
 """Different errors that are counted one by one."""
 
 
+def count_reason(counts: Counter[str], reason: str | None) -> None:
+    """Adds a failed call to `counts`, which holds at most `MAX_REASONS` different reasons."""
+    reason = reason or "no reason given"
+    if reason in counts or len(counts) < MAX_REASONS:
+        counts[reason] += 1
+
+
 class Failures:
     """Counts rows that are done, by how they ended.
 
@@ -41,9 +48,7 @@ class Failures:
             self.answered += 1
             return
         self.failed += 1
-        reason = completion.error or "no reason given"
-        if reason in self.reasons or len(self.reasons) < MAX_REASONS:
-            self.reasons[reason] += 1
+        count_reason(self.reasons, completion.error)
 
     @property
     def hopeless(self) -> bool:

@@ -27,10 +27,14 @@ def plain(value: Any) -> Any:
     return value
 
 
+def canonical(value: Any) -> str:
+    """The JSON text that names are hashes of: sorted keys, no blanks."""
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def fingerprint(value: Any) -> str:
     """16 hex digits of SHA-256 over the canonical JSON of `value`."""
-    text = json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return hashlib.sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def file_digest(path: Path) -> str:
