@@ -40,12 +40,14 @@ def named(path: str, where: str) -> dict[str, str]:
 def read_given_scores(path: Path, pool: Pool) -> Scores:
     """Raises: PoolError for an id that stands twice, a value that is not a finite number, or no id of the pool."""
     values, errors = np.full(len(pool), np.nan), dict.fromkeys(range(len(pool)), f"not in {path.name}")
+    unread = 0
     for line, position, row in _rows(path, pool, "value"):
         if errors.pop(position, None) is None:
             raise PoolError(f"{path} line {line}: id {row['id']!r} occurs twice")
         value = row["value"]
         if value is None or value != value:  # NaN is how pandas writes a missing number
             errors[position] = str(row.get("error") or f"no value in {path.name}")
+            unread += 1
         elif isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
             raise PoolError(
                 f"{path} line {line}: value {value!r} is not a finite number (use null where there is none)"
@@ -53,7 +55,7 @@ def read_given_scores(path: Path, pool: Pool) -> Scores:
         else:
             values[position] = value
     # What was popped and not put back has a value; the rest keeps its reason.
-    return Scores(values, errors, unread=int(sum(why != f"not in {path.name}" for why in errors.values())))
+    return Scores(values, errors, unread=unread)
 
 
 def read_given_groups(path: Path, pool: Pool) -> Groups:

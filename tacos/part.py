@@ -15,7 +15,7 @@ Three registries hold the parts by name; `tacos parts` lists them. `tacos.method
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -65,11 +65,10 @@ class Setup:
 class Part(Record):
     """One exchangeable piece of a recipe.
 
-    kind: "grouper", "scorer" or "allocator". summary, paper, needs, cost: for `tacos parts`.
+    summary, paper, needs, cost: for `tacos parts`.
     verb: the name of its stage. seeded: whether the seed changes its answer.
     """
 
-    kind: ClassVar[str]
     name: ClassVar[str]
     summary: ClassVar[str] = ""
     paper: ClassVar[str] = ""
@@ -122,7 +121,6 @@ class Part(Record):
 class Grouper(Part):
     """Groups of rows; a row may stand in several groups, or in none."""
 
-    kind: ClassVar[str] = "grouper"
     verb: ClassVar[str] = "group"
 
     @property
@@ -154,7 +152,6 @@ class Scorer(Part):
     within_groups: the score comes from rows of the same group, and holds there first of all.
     """
 
-    kind: ClassVar[str] = "scorer"
     verb: ClassVar[str] = "score"
     within_groups: ClassVar[bool] = False
 
@@ -189,7 +186,6 @@ class Allocator(Part):
     reads_scores: without scores it cannot choose. budgeted: takes no more than the budget.
     """
 
-    kind: ClassVar[str] = "allocator"
     verb: ClassVar[str] = "select"
     reads_scores: ClassVar[bool] = True
     budgeted: ClassVar[bool] = True
@@ -252,14 +248,10 @@ def read_part(slot: str, given: Any, preset: Part | None, where: str) -> Part | 
         return given
     settings = {"by": given} if isinstance(given, str) else given
     if not isinstance(settings, Mapping):
-        raise ConfigError(f"{where} is {given!r}: name a part, as in {where}: {{by: {_example(slot)}}}")
+        example = next(iter(SLOTS[slot]))
+        raise ConfigError(f"{where} is {given!r}: name a part, as in {where}: {{by: {example}}}")
     name = settings.get("by", preset.name if preset else None)
     if name is None:
         raise ConfigError(f"{where} names no part: add {where}.by ({', '.join(SLOTS[slot])})")
     kept = preset.model_dump(mode="json") if preset and preset.name == name else {}
     return parse(SLOTS[slot].get(str(name), f"{where}.by"), merged(kept, settings), where)
-
-
-def _example(slot: str) -> str:
-    names: Iterable[str] = SLOTS[slot]
-    return next(iter(names))

@@ -90,6 +90,15 @@ class Groups:
             return np.empty(0, dtype=np.int64)
         return np.unique(np.concatenate(self.members))
 
+    @cached_property
+    def homes(self) -> dict[int, list[int]]:
+        """Row -> the numbers of the groups it stands in, ascending; rows in none are absent."""
+        found: dict[int, list[int]] = {}
+        for number, members in enumerate(self.members):
+            for row in members.tolist():
+                found.setdefault(row, []).append(number)
+        return found
+
 
 @dataclass(frozen=True)
 class Tags:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from tacos.llm.settings import LLMSettings
 from tacos.methods import METHODS
-from tacos.methods.iterselecttune import IterSelectTuneSettings
+from tacos.methods.hard_space import IterSelectTuneSettings
 from tacos.part import ALLOCATORS, GROUPERS, SCORERS
 from tacos.pipeline.evaluate import EvaluateSettings
 from tacos.pipeline.settings import ExperimentSettings, PoolSettings

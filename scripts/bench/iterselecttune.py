@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from tacos.grouping.embedding import EmbeddingGroups
 from tacos.grouping.sampled import cluster_numbers
-from tacos.methods.iterselecttune import IterSelectTuneSettings, Space
+from tacos.methods.hard_space import IterSelectTuneSettings, Space
 from tacos.scoring.hardness import LightClassifier
 from tacos.scoring.similarity import max_cosine
 

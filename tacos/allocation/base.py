@@ -17,11 +17,7 @@ def best_first(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 def first_group(groups: Groups) -> dict[int, str]:
     """Row -> the first group it stands in."""
-    home: dict[int, str] = {}
-    for label, members in zip(groups.labels, groups.members, strict=True):
-        for row in members.tolist():
-            home.setdefault(row, label)
-    return home
+    return {row: groups.labels[numbers[0]] for row, numbers in groups.homes.items()}
 
 
 def check_budget(budget: int, available: int, what: str) -> None:

@@ -29,26 +29,18 @@ class CoverGroups(Allocator):
         rows = groups.covered
         left = best_first(rows, scores.values[rows]).tolist()
         check_budget(budget, len(left), "samples that have a score")
-        homes = groups_by_row(groups)
         picks: list[Pick] = []
         while len(picks) < budget:
-            left = self._pass(left, homes, groups, scores, budget, picks)
+            left = self._pass(left, groups, scores, budget, picks)
         return picks
 
     @staticmethod
-    def _pass(
-        left: list[int],
-        homes: dict[int, list[int]],
-        groups: Groups,
-        scores: Scores,
-        budget: int,
-        picks: list[Pick],
-    ) -> list[int]:
+    def _pass(left: list[int], groups: Groups, scores: Scores, budget: int, picks: list[Pick]) -> list[int]:
         """Adds one pass to `picks`; returns the rows that it left, in order."""
         covered: set[int] = set()
         passed_over = []
         for place, row in enumerate(left):
-            new = [number for number in homes[row] if number not in covered]
+            new = [number for number in groups.homes[row] if number not in covered]
             if not new:
                 passed_over.append(row)
                 continue
@@ -64,12 +56,3 @@ class CoverGroups(Allocator):
             if len(picks) == budget:
                 return left[place + 1 :]
         return passed_over
-
-
-def groups_by_row(groups: Groups) -> dict[int, list[int]]:
-    """Row -> the numbers of its groups."""
-    homes: dict[int, list[int]] = {}
-    for number, members in enumerate(groups.members):
-        for row in members.tolist():
-            homes.setdefault(row, []).append(number)
-    return homes

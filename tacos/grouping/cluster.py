@@ -86,13 +86,9 @@ def signature_reduction(groups: Groups, responses: Sequence[str]) -> Groups:
 
     In the released code and not in the paper; it lengthens a selection by itself.
     """
-    signature: dict[int, list[int]] = {}
-    for label, rows in enumerate(groups.members):
-        for row in rows:
-            signature.setdefault(int(row), []).append(label)
     best: dict[tuple[int, ...], int] = {}
-    for row in sorted(signature):
-        key = tuple(signature[row])
+    for row in sorted(groups.homes):
+        key = tuple(groups.homes[row])
         if key not in best or len(responses[row]) > len(responses[best[key]]):
             best[key] = row
     keep = np.array(sorted(best.values()), dtype=np.int64)

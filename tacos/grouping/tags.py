@@ -21,7 +21,7 @@ from tacos.llm.estimate import Asked
 from tacos.llm.settings import LLMSettings
 from tacos.models.embedder import embedded
 from tacos.part import Grouper, Setup, grouper
-from tacos.selection import Groups
+from tacos.selection import Groups, Tags
 from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
 from tacos.store.files import write_json
@@ -120,7 +120,7 @@ def _tag_by_llm(setup: Setup, settings: TaggingSettings) -> Stage:
     return Stage("tag", work, identity, {"pool": setup.pool}, estimate=estimate)
 
 
-def _written(job: Job, pool: Pool, tags: Any) -> Outcome:
+def _written(job: Job, pool: Pool, tags: Tags) -> Outcome:
     tables.write_tags(job.out, pool, tags)
     metrics = {"distinct_tags": len(tags.counts())}
     return Outcome(rows_in=len(pool), rows_out=tags.tagged(), rows_failed=len(tags.errors), metrics=metrics)

@@ -28,10 +28,7 @@ Build = Callable[[Any, Setup], Stage]
 
 @dataclass(frozen=True)
 class Method:
-    """recipe: the parts of a preset; None where a config gives all three. settings, build: of a driver.
-
-    budgeted: takes no more rows than the budget.
-    """
+    """recipe: the parts of a preset; None where a config gives all three. settings, build: of a driver."""
 
     name: str
     summary: str
@@ -39,7 +36,6 @@ class Method:
     recipe: Recipe | None = None
     settings: type[Record] | None = None
     build: Build | None = None
-    budgeted: bool = True
     parts: str = ""
     """What stands for the three parts where there is no recipe."""
 
@@ -80,7 +76,7 @@ METHODS: Registry[Method] = Registry("method")
 
 def preset(name: str, recipe: Recipe, summary: str, paper: str = "") -> Method:
     """Register a recipe under a name."""
-    made = Method(name, summary, paper, recipe, budgeted=recipe.allocate.budgeted)
+    made = Method(name, summary, paper, recipe)
     METHODS.register(name)(made)
     return made
 
@@ -112,24 +108,29 @@ class Choice(Record):
     def _resolved(cls, data: Any) -> Any:
         return resolved(data) if isinstance(data, Mapping) else data
 
+    @property
+    def recipe(self) -> Recipe | None:
+        """The three parts; None of a method that is not a recipe."""
+        if self.group is None or self.allocate is None:
+            return None
+        return Recipe(group=self.group, score=self.score, allocate=self.allocate)
+
     def build(self, setup: Setup) -> Stage:
         """Raises: ConfigError for a model or file that the parts name and that is not there."""
+        if self.recipe:
+            return self.recipe.build(setup)
         method = METHODS.get(self.method)
-        if self.group is not None and self.allocate is not None:
-            return Recipe(group=self.group, score=self.score, allocate=self.allocate).build(setup)
         assert method.build is not None and method.settings is not None
         return method.build(parse(method.settings, self.settings, "settings"), setup)
 
     def describe(self, llms: Mapping[str, LLMSettings]) -> str:
         """The recipe in a line; of a method that is none, its summary."""
-        if self.group is None or self.allocate is None:
-            return METHODS.get(self.method).summary
-        return Recipe(group=self.group, score=self.score, allocate=self.allocate).describe(llms)
+        return self.recipe.describe(llms) if self.recipe else METHODS.get(self.method).summary
 
     @property
     def budgeted(self) -> bool:
         """Whether it takes no more rows than the budget."""
-        return self.allocate.budgeted if self.allocate else METHODS.get(self.method).budgeted
+        return self.allocate is None or self.allocate.budgeted
 
 
 def resolved(data: Mapping[str, Any], where: str = "") -> dict[str, Any]:

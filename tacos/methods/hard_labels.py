@@ -31,14 +31,14 @@ from tacos.answering.judge import (
     judge_request,
     likeness,
 )
-from tacos.answering.orders import Result, Rule, combine, outcome
+from tacos.answering.orders import Result, Rule, compare, outcome
 from tacos.errors import ConfigError
 from tacos.llm.backends.engine import release
 from tacos.llm.estimate import Asked
 from tacos.llm.settings import VLLMEngine
 from tacos.part import Setup
-from tacos.scoring.learned import LearnedSettings
-from tacos.scoring.pool_quality import PoolJudge, pool_vectors, read_pool_vectors
+from tacos.scoring.learned import LearnedSettings, PoolFit, fit_pool
+from tacos.scoring.pool_quality import pool_vectors, read_pool_vectors
 from tacos.stage import Job, Stage
 from tacos.store.fingerprint import fingerprint, named_by_content
 from tacos.text import normalise
@@ -184,8 +184,7 @@ class Labeller:
             return _Reference(judge.agree)
         if judge.by == "llm":
             return _Graded(LLMJudge(job.tools.llm(judge.llm), judge), judge, seed)
-        prompts, responses = read_pool_vectors(job)
-        return _Learned(PoolJudge(pool, prompts, responses, job.tools.embedder(), judge.learned, seed))
+        return _Learned(fit_pool(pool, *read_pool_vectors(job), job.tools.embedder(), judge.learned, seed))
 
     def estimate(self, batch_of: Callable[[int], int]) -> Any:
         """What the judge will ask in a round, for `Stage.estimate`; None where no LLM judges.
@@ -234,12 +233,12 @@ def says_the_same(answer: str, response: str, agree: float) -> bool:
 class _Learned:
     """The quality model compares; an answer that says the same is not worse."""
 
-    def __init__(self, judge: PoolJudge):
-        self.judge = judge
+    def __init__(self, fitted: PoolFit):
+        self.fitted = fitted
 
     def labels(self, rows: np.ndarray, batch: Pool, answers: Sequence[str]) -> list[Label]:
-        theirs = self.judge.score(rows.tolist(), answers) if len(rows) else np.zeros(0)
-        better = self.judge.own[rows] > theirs
+        theirs = self.fitted.score(rows, answers) if len(rows) else np.zeros(0)
+        better = self.fitted.own[rows] > theirs
         triples = zip(better.tolist(), answers, batch.responses, strict=True)
         return [Label(hard=won and normalise(a) != normalise(r)) for won, a, r in triples]
 
@@ -256,9 +255,8 @@ class _Graded:
         triples = zip(batch.prompts, batch.responses, answers, strict=True)
         items = [comparison(*triple) for triple in triples]
         if self.settings.orders == 2:
-            verdicts = self.judge.judge([*items, *(item.swapped() for item in items)])
-            pairs = zip(verdicts[: len(items)], verdicts[len(items) :], strict=True)
-            return [_label(combine(one, two, self.settings.rule), one, two) for one, two in pairs]
+            judged = compare(self.judge, items, self.settings.rule)
+            return [_label(pair.result, pair.order_1, pair.order_2) for pair in judged]
         first = [self._original_first(id_) for id_ in batch.ids]
         shown = [item if ahead else item.swapped() for item, ahead in zip(items, first, strict=True)]
         read = zip(self.judge.judge(shown), first, strict=True)

@@ -66,8 +66,6 @@ from tacos.store import tables
 from tacos.store.files import write_jsonl
 from tacos.types import Pool
 
-__all__ = ["IterSelectTuneSettings", "Space", "fill_up", "iterselecttune"]
-
 log = logging.getLogger(__name__)
 INFERENCE = 1_000_000
 """Added to the number of a draw in inference, so that it shares no seed with a round."""

@@ -14,7 +14,7 @@ from typing import Any
 from tacos.errors import ConfigError
 from tacos.llm.settings import LLMSettings
 from tacos.part import SLOTS, Allocator, AnyAllocator, AnyGrouper, AnyScorer, Setup, read_part
-from tacos.selection import Groups, Scores
+from tacos.selection import Scores
 from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
 from tacos.types import Record
@@ -73,15 +73,16 @@ def select(setup: Setup, allocator: Allocator, groups: Stage | None, scores: Sta
     Without groups the pool is one group; without scores every score is missing.
     """
     named = {"groups": groups, "scores": scores}
+    inputs = {name: stage for name, stage in named.items() if stage is not None}
 
     def work(job: Job) -> Outcome:
         pool = job.pool()
-        members = tables.read_groups(job.inputs["groups"]) if groups else Groups.one(len(pool))
+        members = tables.groups_of(job.inputs, len(pool))
         known = tables.read_scores(job.inputs["scores"]) if scores else Scores.none(len(pool))
         budget = len(pool) if setup.budget is None else setup.budget
         picks = allocator.allocate(members, known, budget, job)
         tables.write_selection(job.out, pool, picks)
         return Outcome(rows_in=len(pool), rows_out=len(picks), metrics={"groups": len(members)})
 
-    stage = allocator.stage(setup, work, {name: stage for name, stage in named.items() if stage is not None})
+    stage = allocator.stage(setup, work, inputs)
     return stage.with_settings(budget=setup.budget if allocator.budgeted else None)

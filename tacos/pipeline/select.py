@@ -48,11 +48,8 @@ def select(settings: SelectSettings, out: Path, retry_failed: bool = False) -> S
 
     Raises: TacosError when `out` cannot be written; what was worked out stays in the artifacts.
     """
-    started, store, ledger = (
-        time.perf_counter(),
-        ArtifactStore(Path(settings.artifacts), retry_failed),
-        Ledger(),
-    )
+    started = time.perf_counter()
+    store, ledger = ArtifactStore(Path(settings.artifacts), retry_failed), Ledger()
     if out.is_dir():
         raise ConfigError(f"{out} is a folder: --out takes the name of a file")
     check_ending(out)
@@ -70,12 +67,11 @@ def select(settings: SelectSettings, out: Path, retry_failed: bool = False) -> S
     link_artifacts(run, store, {link_name(s): s for s in stage.walk()})
     draw_rounds(stage, store, run)
     load, done = store.record(loading).outcome, store.record(stage).outcome
-    reasons: dict[str, int] = load.metrics["dropped"]
     report = SelectReport(
         pool=load.rows_in,
         selected=done.rows_out,
         dropped=load.rows_failed,
-        dropped_reasons=dict(sorted(reasons.items(), key=lambda item: -item[1])),
+        dropped_reasons=load.metrics["dropped"],
         method=settings.method,
         budget=settings.budget,
         seconds=round(time.perf_counter() - started, 2),

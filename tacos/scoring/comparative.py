@@ -99,7 +99,7 @@ class Comparative(Asking, Scorer):
         return make_pairs(groups, seed, self.rounds, shuffle, self.odd == "rematch")
 
     def score(self, pool: Pool, job: Job) -> Scores:
-        groups = groups_of(pool, job)
+        groups = tables.groups_of(job.inputs, len(pool))
         pairs = self.pairs(groups, job.seed)
         answers = self.comparator(job).compare(pool, pairs)
         write_pairs(job.out, pool, pairs, answers)
@@ -119,21 +119,13 @@ class Comparator(Protocol):
     def compare(self, pool: Pool, pairs: Sequence[Pair]) -> list[PairScores]: ...
 
 
-def groups_of(pool: Pool, job: Job) -> Groups:
-    """The groups that a scorer works in; one where there are none."""
-    return tables.read_groups(job.inputs["groups"]) if "groups" in job.inputs else Groups.one(len(pool))
-
-
 def pair_estimate(settings: Comparative, llm: LLMSettings, seed: int, per_row: int) -> Estimate:
     """Exact pairs where the groups are known; before that every sample is taken to stand in `per_row` of them."""
 
     def estimate(pool: Pool, done: Mapping[str, Path]) -> Asked:
-        known = "groups" in done
-        groups = tables.read_groups(done["groups"]) if known else Groups.one(len(pool))
-        requests = (
-            compare_request(pool[p.first], pool[p.second], settings) for p in settings.pairs(groups, seed)
-        )
-        return Asked(llm, requests, EXPECTED_REPLY, 1 if known else per_row)
+        pairs = settings.pairs(tables.groups_of(done, len(pool)), seed)
+        requests = (compare_request(pool[p.first], pool[p.second], settings) for p in pairs)
+        return Asked(llm, requests, EXPECTED_REPLY, 1 if "groups" in done else per_row)
 
     return estimate
 

@@ -14,6 +14,7 @@ know facts, so a fluent wrong answer passes. Output that rests on it must say so
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,16 +84,40 @@ class QualityModel:
 
 
 @dataclass(frozen=True)
-class PoolFit:
-    """The quality model of a pool and what it was fitted on."""
+class PoolView:
+    """A pool as the quality model reads it. prompts: (n, dim) unit embeddings of its prompts."""
 
+    pool: Pool
+    prompts: np.ndarray
     corpus: Corpus
+    embedder: Embedder
+    settings: LearnedSettings
+
+    def features_of(self, rows: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+        """(len(rows), n_features) of other responses than the pool's, one to the prompt of each row."""
+        asked = [self.pool.prompts[row] for row in rows.tolist()]
+        vectors = self.embedder(list(texts), self.settings.response_tokens)
+        return features(asked, texts, self.prompts[rows], vectors, self.corpus, rows, in_corpus=False)
+
+
+@dataclass(frozen=True)
+class PoolFit:
+    """The quality model of a pool and what it was fitted on; a judge of other responses to its prompts.
+
+    q(response at hand) = 1.3, q(another answer) = -0.4   ->   the response at hand is better
+    """
+
+    view: PoolView
     data: PairData
     upper: np.ndarray
     """(n_pairs,) bool: the pairs of the second fit."""
     model: QualityModel
     own: np.ndarray
     """Quality of every response of the pool, (n,) log-odds."""
+
+    def score(self, rows: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+        """q of other responses, one to the prompt of each row; (len(rows),) on the scale of `own`."""
+        return self.model.score(self.view.features_of(rows, texts))
 
 
 def fit_pool(
@@ -108,11 +133,12 @@ def fit_pool(
     own = features(
         pool.prompts, pool.responses, prompts, responses, corpus, np.arange(len(pool)), in_corpus=True
     )
-    data = corrupted_pairs(pool, prompts, own, corpus, embedder, settings, seed)
+    view = PoolView(pool, prompts, corpus, embedder, settings)
+    data = corrupted_pairs(view, own, seed)
     quality = _fit(data, settings, np.ones(len(data.rows), dtype=bool)).score(own)
     upper = quality[data.rows] >= np.median(quality)
     model = _fit(data, settings, upper)
-    return PoolFit(corpus, data, upper, model, model.score(own))
+    return PoolFit(view, data, upper, model, model.score(own))
 
 
 def fit_on_pool(
@@ -135,18 +161,13 @@ def _fit(data: PairData, settings: LearnedSettings, keep: np.ndarray) -> Quality
     return QualityModel(settings.knots, settings.penalty).fit(data.better[keep], data.worse[keep])
 
 
-def corrupted_pairs(
-    pool: Pool,
-    prompts: np.ndarray,
-    own: np.ndarray,
-    corpus: Corpus,
-    embedder: Embedder,
-    settings: LearnedSettings,
-    seed: int,
-) -> PairData:
-    """Originals beside their corruptions, with features; a corruption equal to its original is left out."""
-    rng = np.random.default_rng(seed)
-    donors = _donors(pool, prompts, corpus, settings)
+def corrupted_pairs(view: PoolView, own: np.ndarray, seed: int) -> PairData:
+    """Originals beside their corruptions, with features; a corruption equal to its original is left out.
+
+    own: (n, n_features) of the pool's responses.
+    """
+    pool, settings, rng = view.pool, view.settings, np.random.default_rng(seed)
+    donors = _donors(view)
     drawn = rng.permutation(len(pool))[: settings.fit_rows]
     made: list[tuple[int, str, str]] = []
     for row in drawn.tolist():
@@ -157,15 +178,7 @@ def corrupted_pairs(
     _warn_of_what_cannot_be_cut(pool)
     rows = np.array([row for row, _, _ in made], dtype=np.int64)
     texts = [text for _, _, text in made]
-    worse = features(
-        [pool.prompts[row] for row in rows],
-        texts,
-        prompts[rows],
-        embedder(texts, settings.response_tokens),
-        corpus,
-        rows,
-        in_corpus=False,
-    )
+    worse = view.features_of(rows, texts)
     return PairData(own[rows], worse, np.array([kind for _, kind, _ in made]), rows)
 
 
@@ -182,15 +195,15 @@ def _warn_of_what_cannot_be_cut(pool: Pool) -> None:
         )
 
 
-def _donors(pool: Pool, prompts: np.ndarray, corpus: Corpus, settings: LearnedSettings) -> Donors:
+def _donors(view: PoolView) -> Donors:
+    corpus, least = view.corpus, view.settings.common_from
+
     def near(row: int) -> np.ndarray:
-        found, usable = corpus.neighbours(np.array([row]), prompts[row : row + 1])
+        found, usable = corpus.neighbours(np.array([row]), view.prompts[row : row + 1])
         return corpus.rows[found[0][usable[0]]]
 
-    common = sorted(
-        s for s, n in corpus.sentence_counts.items() if n >= settings.common_from and len(pieces(s)) > 3
-    )
-    return Donors(pool.responses, near, [s[:1].upper() + s[1:] for s in common])
+    common = sorted(s for s, n in corpus.sentence_counts.items() if n >= least and len(pieces(s)) > 3)
+    return Donors(view.pool.responses, near, [s[:1].upper() + s[1:] for s in common])
 
 
 def held_out_accuracy(

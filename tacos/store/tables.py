@@ -70,6 +70,11 @@ def read_groups(folder: Path) -> Groups:
     return Groups(tuple(r["group"] for r in rows), tuple(np.array(r["rows"], dtype=np.int64) for r in rows))
 
 
+def groups_of(inputs: Mapping[str, Path], n: int) -> Groups:
+    """The groups among a stage's inputs; all `n` rows of the pool in one where it has none."""
+    return read_groups(inputs["groups"]) if "groups" in inputs else Groups.one(n)
+
+
 def write_scores(folder: Path, pool: Pool, scores: Scores) -> None:
     """One row per sample: its score or the reason there is none, and its score in each of its groups."""
     rows = list(scores.rows(pool))

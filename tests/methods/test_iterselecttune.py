@@ -19,7 +19,8 @@ from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.base import Request
 from tacos.methods.hard_labels import says_the_same
 from tacos.methods.hard_rounds import RoundRecord, State, read_records
-from tacos.methods.iterselecttune import IterSelectTuneSettings, Space, fill_up
+from tacos.methods.hard_space import IterSelectTuneSettings, Space
+from tacos.methods.iterselecttune import fill_up
 from tacos.models.embedder import Embedder
 from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.plan import plan
