@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tacos.cli.console import AsJson, Overrides, RetryFailed, command, one_of, print_json, read_settings
+from tacos.cli.console import (
+    AsJson,
+    Overrides,
+    RetryFailed,
+    command,
+    money,
+    one_of,
+    print_json,
+    read_settings,
+)
 from tacos.cli.eval import app as eval_app
 from tacos.cli.iqs import app as iqs_app
 from tacos.cli.llm import app as llm_app
@@ -93,10 +102,9 @@ def expected_cost(usage: Usage, batch_usd: float | None) -> str:
     """ "12,000 calls, $1.80 ($0.90 as batch files), 300 in the cache"; empty for a stage that asks nothing."""
     if not usage.calls and not usage.cached_calls:
         return ""
-    money = "price unknown" if usage.unpriced_calls else f"${usage.cost_usd:.2f}"
     batch = "" if batch_usd is None or not usage.calls else f" (${batch_usd:.2f} as batch files)"
     known = f", {usage.cached_calls:,} in the cache" if usage.cached_calls else ""
-    return f"{usage.calls:,} calls, {money}{batch}{known}"
+    return f"{usage.calls:,} calls, {money(usage)}{batch}{known}"
 
 
 @command(app)

@@ -19,6 +19,7 @@ from tacos.errors import ConfigError, TacosError, nearest
 
 if TYPE_CHECKING:
     from tacos.assets import Assets
+    from tacos.tracking import Usage
 
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="Settings to change, as a.b=c", show_default=False)
@@ -99,6 +100,11 @@ def print_json(value: Any) -> None:
     from tacos.store.fingerprint import plain
 
     typer.echo(json.dumps(plain(value), ensure_ascii=False))
+
+
+def money(usage: Usage) -> str:
+    """ "$1.80"; a price that is not known is said."""
+    return "price unknown" if usage.unpriced_calls else f"${usage.cost_usd:.2f}"
 
 
 def exactly_one(options: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tacos.cli.console import AsJson, Overrides, command, print_json, read_settings
+from tacos.cli.console import AsJson, Overrides, command, money, print_json, read_settings
 from tacos.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,11 +42,10 @@ def _exported(made: Export, out: Path) -> str:
     if not made.requests:
         return f"nothing to export: every call that can be asked now has its reply{then}"
     used = made.estimate
-    money = "price unknown" if used.unpriced_calls else f"${used.cost_usd:.2f}"
     batch = "" if made.batch_usd is None else f", ${made.batch_usd:.2f} as a batch"
     return (
         f"{made.requests:,} calls of {', '.join(made.stages)} in {len(made.files)} files -> {out}{then}\n"
-        f"about {used.prompt_tokens + used.completion_tokens:,} tokens, {money}{batch}"
+        f"about {used.prompt_tokens + used.completion_tokens:,} tokens, {money(used)}{batch}"
     )
 
 

@@ -7,6 +7,21 @@ window.py        a few of many requests, read ahead and asked
 failures.py      when too many fail
 meter.py         a progress bar, or lines in the log
 backend.py       what a backend implements, and running calls in parallel
+cache.py         paid replies in SQLite
+spend.py         what was used, and the hard cap
+estimate.py      what a stage will use, before it is paid
+prices.py        dated prices, of prices.yaml and of the user's own file
+keys.py          where the API key comes from
+reasoning.py     what a model says, apart from what it thinks aloud
+verdict.py       which of the verdicts in a reply is the verdict
+parse.py         scores and tags out of a reply
+reading.py       asking until a reply can be read
+asking.py        which model, with which words, drawn how, asked how often anew
+batch_files.py   calls as files for half the price, and their results
+probe.py         how fast a server is, and whether it is there
+
+backends/, where a model runs, and what each needs beside it:
+
 openai.py        any server with OpenAI's chat completions
 outgoing.py      what it is sent: body, URL, headers
 wire.py          what it sends back, read
@@ -25,15 +40,4 @@ worker.py        what each of them runs
 engine.py        the one vLLM engine of a process
 sampling.py      seeded draws, row by row, for transformers.py
 scripted.py      answers from a function, for tests
-cache.py         paid replies in SQLite
-spend.py         what was used, and the hard cap
-estimate.py      what a stage will use, before it is paid
-prices.py        dated prices, of prices.yaml and of the user's own file
-keys.py          where the API key comes from
-reasoning.py     what a model says, apart from what it thinks aloud
-verdict.py       which of the verdicts in a reply is the verdict
-parse.py         scores and tags out of a reply
-reading.py       asking until a reply can be read
-batch_files.py   calls as files for half the price, and their results
-probe.py         how fast a server is, and whether it is there
 """

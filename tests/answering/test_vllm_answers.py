@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tacos.answering.answer_file import AnswerRun, answer_file
 from tacos.answering.candidate import Candidate, GenerateSettings, in_process
-from tacos.llm.backends.engine import release
 from tacos.llm.settings import VLLMEngine
 from tacos.types import Question
-from tests.llm.test_vllm import CPU, adapt
+from tests.llm.test_vllm import adapt
+from tests.llm.vllm_engine import NEEDS_VLLM, engine_on_cpu
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        find_spec("vllm") is None, reason="vLLM is not installed; scripts/vllm_cpu.sh sets it up"
-    ),
-]
+pytestmark = [pytest.mark.slow, NEEDS_VLLM]
 QUESTIONS = [Question(id=f"q{i}", turns=(f"Add {i} and {i}.", "Again?")[: 1 + i % 2]) for i in range(24)]
 GREEDY = GenerateSettings(max_new_tokens=12, template="plain", dtype="float32")
 EAGER = VLLMEngine(enforce_eager=True, max_num_seqs=8)
@@ -28,11 +22,8 @@ EAGER = VLLMEngine(enforce_eager=True, max_num_seqs=8)
 
 @pytest.fixture(scope="module", autouse=True)
 def engine_of_this_module() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in CPU.items():
-            patch.setenv(name, value)
+    with engine_on_cpu():
         yield
-        release()
 
 
 @pytest.fixture(scope="module")

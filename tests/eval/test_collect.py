@@ -32,6 +32,25 @@ def run(folder: Path, **changed: Any) -> Results:
     return run_experiment(parse(ExperimentSettings, data | changed))[0]
 
 
+def run_trained(folder: Path) -> Results:
+    """Two arms of 10 rows, trained for one step and asked three questions."""
+    return run(
+        folder,
+        pool={"source": str(write_pool(folder / "pool.jsonl", 40)), "holdout": 3},
+        arms={name: {"method": name} for name in ("longest", "random")},
+        budget=10,
+        base={"tiny": {"vocab_size": 400, "hidden": 32, "layers": 1, "heads": 2, "steps": 2, "block": 64}},
+        train={
+            "lr": 1e-3,
+            "budget": "loss_tokens",
+            "steps": 1,
+            "loss_tokens_per_step": 200,
+            "max_length": 64,
+        },
+        eval={"generate": {"max_new_tokens": 4}},
+    )
+
+
 @pytest.fixture(scope="module")
 def selected(tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Three seeds: `longest` and `full` take the same rows for each."""
@@ -90,21 +109,7 @@ def test_failed_rows_of_a_selection_its_answers_and_its_judge(tmp_path: Path) ->
 
 def test_a_judge_that_cannot_be_read_leaves_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ReferenceJudge, "judge", lambda self, items: [Verdict(error="unread")] * len(items))
-    results = run(
-        tmp_path,
-        pool={"source": str(write_pool(tmp_path / "pool.jsonl", 40)), "holdout": 3},
-        arms={name: {"method": name} for name in ("longest", "random")},
-        budget=10,
-        base={"tiny": {"vocab_size": 400, "hidden": 32, "layers": 1, "heads": 2, "steps": 2, "block": 64}},
-        train={
-            "lr": 1e-3,
-            "budget": "loss_tokens",
-            "steps": 1,
-            "loss_tokens_per_step": 200,
-            "max_length": 64,
-        },
-        eval={"generate": {"max_new_tokens": 4}},
-    )
+    results = run_trained(tmp_path)
     judged = results.runs[0].measures["winning_score"]
     assert (judged.unread, judged.value, judged.interval) == (3, None, None)
     assert results.runs[0].failed == {"judge": 3} and results.summary[0].interval("winning_score") is None

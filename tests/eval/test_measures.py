@@ -19,8 +19,7 @@ from eval.summary import arm_measure, run_measure
 from tacos.store.files import write_jsonl
 from tacos.types import Answer
 from tests.eval.fixtures import ARMS, interval, make_results
-from tests.eval.test_collect import run
-from tests.pipeline.helpers import write_pool
+from tests.eval.test_collect import run_trained
 
 
 def measure(**changed: object) -> Measure:
@@ -137,21 +136,7 @@ def test_a_report_of_a_measure_that_nobody_knows(tmp_path: Path) -> None:
 
 def test_adding_a_benchmark_is_a_module_and_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(BENCHMARKS, "characters", "tests.eval.toy_benchmark")
-    results = run(
-        tmp_path,
-        pool={"source": str(write_pool(tmp_path / "pool.jsonl", 40)), "holdout": 3},
-        arms={name: {"method": name} for name in ("longest", "random")},
-        budget=10,
-        base={"tiny": {"vocab_size": 400, "hidden": 32, "layers": 1, "heads": 2, "steps": 2, "block": 64}},
-        train={
-            "lr": 1e-3,
-            "budget": "loss_tokens",
-            "steps": 1,
-            "loss_tokens_per_step": 200,
-            "max_length": 64,
-        },
-        eval={"generate": {"max_new_tokens": 4}},
-    )
+    results = run_trained(tmp_path)
     assert [m.name for m in results.measures] == [
         "heldout_loss",
         "winning_score",

@@ -9,7 +9,6 @@ import asyncio
 import re
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from . import work
 from .far import deadly, failing, scripted
 from .helpers import ask, asks, echoes, texts
 from .server import Fault, FaultServer
+from .vllm_engine import CPU, NEEDS_VLLM
 
 CANARY = "sk-canary-5d1c"
 ROWS = 240
@@ -69,7 +69,8 @@ def cluster() -> Iterator[Any]:
     """Two nodes of one CPU each, this process being connected to them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("OPENAI_API_KEY", raising=False)
-        patch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
+        for name, value in CPU.items():
+            patch.setenv(name, value)
         ray = pytest.importorskip("ray", reason="needs the ray extra")
         from ray.cluster_utils import Cluster
 
@@ -154,7 +155,7 @@ def test_the_key_is_read_where_it_is_used(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed; scripts/vllm_cpu.sh sets it up")
+@NEEDS_VLLM
 def test_vllm_engines_as_actors(actors: None, taught_model: Path, tmp_path: Path) -> None:
     engine = VLLMEngine(enforce_eager=True, max_num_seqs=8, max_model_len=1024)
     chosen = LLMSettings(

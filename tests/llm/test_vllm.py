@@ -6,7 +6,6 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import aclosing
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,17 +23,11 @@ from tacos.tracking import Ledger
 
 from .helpers import ask, texts
 from .serving import serving
+from .vllm_engine import CPU, NEEDS_VLLM, engine_on_cpu
 from .work import CALLS, TAGGING, check, pool, tag_request, work
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        find_spec("vllm") is None, reason="vLLM is not installed; scripts/vllm_cpu.sh sets it up"
-    ),
-]
+pytestmark = [pytest.mark.slow, NEEDS_VLLM]
 ENGINE = {"enforce_eager": True, "max_num_seqs": 8}
-CPU = {"VLLM_CPU_KVCACHE_SPACE": "1"}
-"""GiB for keys and values; without it vLLM takes half the machine's memory."""
 COMMAND = """
 from importlib import metadata
 known, made_by = metadata.version, metadata.packages_distributions()["vllm"]
@@ -47,11 +40,8 @@ main()
 
 @pytest.fixture(scope="module", autouse=True)
 def engine_of_this_module() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in CPU.items():
-            patch.setenv(name, value)
+    with engine_on_cpu():
         yield
-        release()
 
 
 def client(model: Path, ledger: Ledger | None = None, cache: Path | None = None, **changes: Any) -> CachedLLM:
