@@ -6,10 +6,10 @@
     packed    samples one after the other in one row, which most models close to each other and some do not
 
 Measured 2026-11-26 over 132 architectures of transformers 5.19, small and random, in float32: alone and padded agree
-to 7e-6, save for 20 with another head (bert and its kin, modernbert-decoder, recurrent-gemma, llama4, xlm, ...); of the
-112, packed agrees as well for 79, and fails or differs by 2e-3 and more for 33: opt, falcon, biogpt, xglm, bloom, mpt,
-gpt-oss, afmoe, bart's kin, and all with a state (mamba, mamba2, falcon-h1, jamba, bamba, rwkv, qwen3-next,
-nemotron-h, olmo-hybrid, granite's hybrids, minimax, ...).
+to 7e-6, save for 20 (bert and its kin, modernbert-decoder, recurrent-gemma, llama4, xlm, ...), most of which do with
+their own head (`train.heads`). Of the 112, packed agrees as well for 79, and fails or differs by 2e-3 and more for 33:
+opt, falcon, biogpt, xglm, bloom, mpt, gpt-oss, afmoe, bart's kin, and all with a state (mamba, mamba2, falcon-h1,
+jamba, bamba, rwkv, qwen3-next, nemotron-h, olmo-hybrid, granite's hybrids, minimax, ...).
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
-from trl.trainer.utils import add_fused_lm_head
 
 from tacos.errors import ConfigError
 from tacos.models.chat import Encoded
+from train.heads import scored
 from train.memory import out_of_memory
 from train.model import attention
 from train.settings import TrainSettings
@@ -35,8 +35,8 @@ from train.trainer import drop_padding_mask, to_evaluation
 log = logging.getLogger(__name__)
 LENGTHS = (32, 20, 26)
 """Tokens of the samples that are tried: unlike each other, so that one is padded, and within any table of positions."""
-ROUNDING = 1e-4
-"""Nats by which float32 losses of a token may differ."""
+ROUNDING_PADDED, ROUNDING_PACKED = 1e-3, 1e-4
+"""Nats by which float32 losses of a token may differ: more where a base is refused, less where it is not packed."""
 ROUNDING_16 = 0.1
 """Nats by which mean losses may differ where a product is in 16 bits."""
 
@@ -56,41 +56,86 @@ class Trial:
     sharded: bool = False
     """Whether ZeRO-3 holds the weights, whose engine takes one way through the model only, the trainer's."""
 
-    def may_pack(self, model: Any, wanted: bool) -> bool:
-        """Whether samples are packed, where they are meant to be; said in the log where they are not.
+    def choose(self, model: Any, packing: bool) -> tuple[bool, bool]:
+        """Whether the model scores with its own head, and whether samples are packed, where they are meant to be.
 
-        model: with its weights and TRL's head, on the device that it is trained on.
+        model: with its weights, on the device that it is trained on.
 
-        Raises: ConfigError where padded samples lose something else than each alone.
+        Raises: ConfigError where padded samples lose something else than each alone, with either head.
+        """
+        for own in (False, True):
+            with scored(model, own), evaluated(model, half=not self.exact):
+                why = self.unlike_alone(model)
+                if why is None:
+                    return own, packing and self.may_pack(model)
+        raise self.refusal(why)
+
+    def check(self, model: Any, packing: bool) -> None:
+        """As `choose`, of a model that has TRL's head and is packed as meant.
+
+        Raises: ConfigError also where samples must not be packed.
         """
         with evaluated(model, half=not self.exact):
-            padded = self.padded_as_alone(model)
-            why = self.leak(model, padded) if wanted else None
-        if why:
-            log.warning("packing is off: packed into one row, samples of %s %s", self.base, why)
-        return wanted and why is None
+            if why := self.unlike_alone(model):
+                raise self.refusal(why)
+            if packing and not self.may_pack(model):
+                raise ConfigError(
+                    f"samples of the base model {self.base} cannot be packed: set train.packing=off"
+                )
 
-    def padded_as_alone(self, model: Any) -> list[torch.Tensor]:
+    def check_adapters(self, model: Any, target: object) -> None:
+        """Some layers, such as the routers of llama4, do not work with an adapter beside them.
+
+        Raises: ConfigError where they do not.
+        """
         try:
+            with evaluated(model, half=not self.exact):
+                joint_losses(model, self.rows, self.pad, packed=False)
+        except FAILURES as error:
+            if out_of_memory(error):
+                raise
+            raise ConfigError(
+                f"the base model {self.base} does not run with adapters at train.lora.target={target!r}: "
+                f"{type(error).__name__}: {error}; name other targets, such as [q_proj, v_proj]"
+            ) from error
+
+    def refusal(self, why: str | None) -> ConfigError:
+        return ConfigError(
+            f"the base model {self.base} cannot be trained here, where later tokens are unseen and a sample loses the "
+            f"same alone as beside others: {why}; take another base model"
+        )
+
+    def unlike_alone(self, model: Any) -> str | None:
+        """What is wrong with padded samples; None when nothing is."""
+        try:
+            if not self.sharded:
+                row = self.rows[0]
+                half = len(row) // 2
+                if self.apart(
+                    [own_losses(model, row)[:half]], [own_losses(model, row[: half + 1])], ROUNDING_PADDED
+                ):
+                    return "it sees later tokens"
             alone = [self.alone(model, row) for row in self.rows]
             padded = joint_losses(model, self.rows, self.pad, packed=False)
         except FAILURES as error:
             if out_of_memory(error):
                 raise
-            found = f"it fails with {type(error).__name__}: {error}"
-        else:
-            if not self.apart(alone, padded):
-                return padded
-            found = f"three samples lose {mean(padded):.4f} in place of {mean(alone):.4f}"
-        raise ConfigError(
-            f"the base model {self.base} cannot be trained here: the trainer multiplies the last layer with the output "
-            f"embeddings, with later tokens unseen, and this model's loss is another ({found}); take another base"
-        )
+            return f"it fails with {type(error).__name__}: {error}"
+        if self.apart(alone, padded, ROUNDING_PADDED):
+            return f"three samples lose {mean(padded):.4f} in place of {mean(alone):.4f}"
+        return None
 
     def alone(self, model: Any, row: list[int]) -> torch.Tensor:
-        return (
-            joint_losses(model, [row], self.pad, packed=False)[0] if self.sharded else own_losses(model, row)
-        )
+        if self.sharded:
+            return joint_losses(model, [row], self.pad, packed=False)[0]
+        return own_losses(model, row)
+
+    def may_pack(self, model: Any) -> bool:
+        """Whether packed samples lose what padded ones do; said in the log where they do not."""
+        why = self.leak(model, joint_losses(model, self.rows, self.pad, packed=False))
+        if why:
+            log.warning("packing is off: packed into one row, samples of %s %s", self.base, why)
+        return why is None
 
     def leak(self, model: Any, padded: Sequence[torch.Tensor]) -> str | None:
         """What is wrong with these samples when packed; None when nothing is."""
@@ -100,15 +145,15 @@ class Trial:
             if out_of_memory(error):
                 raise
             return f"fail with {type(error).__name__}: {error}"
-        if self.apart(padded, packed):
+        if self.apart(padded, packed, ROUNDING_PACKED):
             return f"see each other or lose their places (loss {mean(packed):.4f}, padded {mean(padded):.4f})"
         return None
 
-    def apart(self, left: Sequence[torch.Tensor], right: Sequence[torch.Tensor]) -> bool:
-        """Whether losses differ by more than rounding."""
+    def apart(self, left: Sequence[torch.Tensor], right: Sequence[torch.Tensor], rounding: float) -> bool:
+        """Whether losses differ by more than rounding, which is that of float32."""
         pairs = list(zip(left, right, strict=True))
         if self.exact:
-            return not all((a - b).abs().max() <= ROUNDING for a, b in pairs)  # nan differs
+            return not all((a - b).abs().max() <= rounding for a, b in pairs)  # nan differs
         return not all((a.mean() - b.mean()).abs() <= ROUNDING_16 for a, b in pairs)
 
 
@@ -143,16 +188,6 @@ def joint_losses(model: Any, rows: Sequence[Sequence[int]], pad: int, packed: bo
     starts = batch["cu_seq_lens_q"].tolist()[:-1] if packed else [0] * len(rows)
     places = [0] * len(rows) if packed else range(len(rows))
     return [found[i, s : s + len(r) - 1] for i, s, r in zip(places, starts, rows, strict=True)]
-
-
-@contextmanager
-def fused_head(model: Any) -> Iterator[None]:
-    """TRL's head for a while; its trainer puts on one of its own."""
-    add_fused_lm_head(model)
-    try:
-        yield
-    finally:
-        del model.forward  # back to the class's
 
 
 @contextmanager

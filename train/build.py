@@ -10,11 +10,10 @@ from transformers import TrainerCallback
 from transformers.integrations import is_deepspeed_zero3_enabled
 from trl import SFTConfig
 
-from tacos.errors import ConfigError
 from tacos.models.local import check_vocabulary
 from tacos.types import Pool
 from train import model as models
-from train.agreement import Trial, fused_head, make_trial
+from train.agreement import Trial, make_trial
 from train.checkpoints import CHECKPOINTS
 from train.checks import check_settings, refused_by_libraries
 from train.data import TrainingData, micro_batches, prepare, training_rows, validation_batches
@@ -53,16 +52,18 @@ def assemble(
     config, micro = laid_out(run, data, packed)
     model = models.load_model(run.model, run.train, tokenizer, attention)
     pad: Any = tokenizer.pad_token_id
-    sharded = is_deepspeed_zero3_enabled()
+    sharded, own_head = is_deepspeed_zero3_enabled(), False
     trial = make_trial(run.model, model, pad, data.kept, run.train, sharded)
     if not sharded:
-        with fused_head(placed(model, config)):
-            packed = trial.may_pack(model, packed)
+        own_head, packed = trial.choose(placed(model, config), packed)
         config, micro = laid_out(run, data, packed)
     held_out = validation_batches(data, run.train, world_size(), packed)
     adapter = models.adapter_config(run.train)
-    rows = training_rows(data.kept)
-    trainer = make_trainer(model, tokenizer, rows, micro, held_out, config, run.train, adapter)
+    trainer = make_trainer(
+        model, tokenizer, training_rows(data.kept), micro, held_out, config, run.train, adapter, own_head
+    )
+    if adapter and not sharded:
+        trial.check_adapters(trainer.model, run.train.lora.target)
     if sharded:
         trainer.add_callback(FirstTrial(trainer, trial, packed))
     return trainer
@@ -89,5 +90,4 @@ class FirstTrial(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Raises: ConfigError where packing has to be switched off, or the base cannot be trained here."""
-        if self.trial.may_pack(self.trainer.model_wrapped, self.packed) != self.packed:
-            raise ConfigError(f"samples of {self.trial.base} cannot be packed: set train.packing=off")
+        self.trial.check(self.trainer.model_wrapped, self.packed)

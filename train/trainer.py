@@ -32,6 +32,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl import SFTConfig, SFTTrainer
 from trl.trainer import utils as trl_utils
 
+from train.heads import put_own_head
 from train.monitor import StepLog
 from train.processes import on_cpu, world_size
 from train.settings import TrainSettings
@@ -103,8 +104,10 @@ def make_trainer(
     config: SFTConfig,
     settings: TrainSettings,
     adapter: Any = None,
+    own_head: bool = False,
 ) -> PlannedTrainer:
-    """rows: ids and labels; plan, validation: rows of each micro-batch, over all devices, in order."""
+    """rows: ids and labels; plan, validation: rows of each micro-batch, over all devices, in order; own_head: score
+    with all logits (`train.heads`)."""
     data = Dataset.from_list(list(rows))
     if config.use_cpu:
         trl_utils._use_triton = lambda device: True  # see above; read by TRL's head alone
@@ -116,6 +119,9 @@ def make_trainer(
         processing_class=tokenizer,
         peft_config=adapter,
     )
+    if own_head:
+        inner: Any = trainer.model
+        put_own_head(inner.get_base_model() if adapter else inner)
     trainer.plan, trainer.validation = plan, validation
     trainer.noise = Neftune(trainer.model, settings.neftune_alpha) if settings.neftune_alpha else None
     trainer.remove_callback(PrinterCallback)

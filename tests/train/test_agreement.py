@@ -12,8 +12,8 @@ from tacos.answering.heldout import heldout_loss
 from tacos.errors import ConfigError
 from tacos.models.chat import Encoded
 from tests.train.helpers import losses, train
-from train.agreement import fused_head, make_trial
-from train.settings import TrainSettings
+from train.agreement import make_trial
+from train.settings import LoraSettings, TrainSettings
 
 EPOCH = TrainSettings(
     epochs=1, batch_size=40, lr=1e-9, warmup=0, max_length=128, device="cpu", micro_batch_tokens=100_000
@@ -60,13 +60,20 @@ CLOSED = {
     "gemma3": lambda: hf.Gemma3TextConfig(**SMALL, **HEADS, sliding_window=16),
     "mixtral": lambda: hf.MixtralConfig(**SMALL, **HEADS, num_local_experts=2, num_experts_per_tok=1),
 }
-OTHER_LOSS = {
-    "bert": lambda: hf.BertConfig(**SMALL, num_attention_heads=2, intermediate_size=64, is_decoder=True),
+OTHER_HEAD = {
+    "bert": lambda: hf.BertConfig(
+        **SMALL,
+        num_attention_heads=2,
+        intermediate_size=64,
+        is_decoder=True,
+        hidden_dropout_prob=0,
+        attention_probs_dropout_prob=0,
+    ),
     "modernbert-decoder": lambda: hf.ModernBertDecoderConfig(
         **SMALL, num_attention_heads=2, intermediate_size=64
     ),
 }
-"""Their heads have a layer before the output embeddings, which TRL's loss leaves out."""
+"""Their heads have a layer before the output embeddings, which TRL's head leaves out."""
 
 
 def built(config) -> hf.PreTrainedModel:
@@ -78,48 +85,97 @@ def built(config) -> hf.PreTrainedModel:
     return model
 
 
-def may_pack(model: hf.PreTrainedModel, wanted: bool = True) -> bool:
+def choose(model: hf.PreTrainedModel, packing: bool = True) -> tuple[bool, bool]:
     generator = torch.Generator().manual_seed(0)
     kept = [
         Encoded(torch.randint(5, 390, (50,), generator=generator).tolist(), [1] * 50, False) for _ in range(3)
     ]
-    trial = make_trial("base", model, pad=0, kept=kept, settings=EPOCH)
-    with fused_head(model):
-        return trial.may_pack(model, wanted)
+    return make_trial("base", model, pad=0, kept=kept, settings=EPOCH).choose(model, packing)
 
 
 @pytest.mark.parametrize("kind", OPEN)
 def test_samples_that_would_see_each_other_are_not_packed(kind, caplog):
     model = built(OPEN[kind]())
-    assert not may_pack(model)
+    assert choose(model) == (False, False)
     assert (
         f"packing is off: packed into one row, samples of 'base' ({model.config.model_type}) " in caplog.text
     )
-    assert not may_pack(model, wanted=False)
+    assert choose(model, packing=False) == (False, False)
 
 
 @pytest.mark.parametrize("kind", CLOSED)
 def test_samples_that_stay_closed_are_packed(kind, caplog):
     model = built(CLOSED[kind]())
-    assert may_pack(model) and "packing" not in caplog.text
+    assert choose(model) == (False, True) and "packing" not in caplog.text
     assert "forward" not in vars(model) and model.training
 
 
-@pytest.mark.parametrize("kind", OTHER_LOSS)
-def test_a_model_with_another_head_than_the_trainers_is_refused(kind):
-    with pytest.raises(ConfigError, match=rf"'base' \({kind}\) cannot be trained here: .*three samples lose"):
-        may_pack(built(OTHER_LOSS[kind]()))
+@pytest.mark.parametrize("kind", OTHER_HEAD)
+def test_a_model_with_more_in_its_head_scores_with_its_own(kind):
+    model = built(OTHER_HEAD[kind]())
+    own, _ = choose(model)
+    assert own and "forward" not in vars(model)
 
 
-def test_a_model_that_fails_in_the_trainers_way_is_refused(monkeypatch):
+def test_a_model_that_sees_later_tokens_is_refused():
+    config = OTHER_HEAD["bert"]()
+    config.is_decoder = False
+    with pytest.raises(
+        ConfigError, match=r"'base' \(bert\) cannot be trained here.*: it sees later tokens; take another"
+    ):
+        choose(built(config))
+
+
+def test_a_model_that_loses_its_places_beside_others_is_refused():
+    """RoBERTa counts positions from its padding."""
+    small = SMALL | {"pad_token_id": 1}
+    config = hf.RobertaConfig(**small, num_attention_heads=2, intermediate_size=64, is_decoder=True)
+    with pytest.raises(ConfigError, match=r"cannot be trained here.*: three samples lose [\d.]+ in place of"):
+        choose(built(config))
+
+
+def test_a_model_that_fails_is_refused(monkeypatch):
     model = built(CLOSED["llama"]())
 
     def forward(self, **inputs):
         raise AttributeError("no last_hidden_state")
 
     monkeypatch.setattr(type(model.model), "forward", forward)
-    with pytest.raises(ConfigError, match="fails with AttributeError: no last_hidden_state"):
-        may_pack(model)
+    with pytest.raises(
+        ConfigError, match=r"it fails with AttributeError: no last_hidden_state; take another base"
+    ):
+        choose(model)
+
+
+def test_layers_that_do_not_work_with_an_adapter_are_refused(micro_pool, micro_base, tmp_path):
+    """Llama 4's router is a linear layer that returns two things."""
+    experts = {"num_local_experts": 2, "num_experts_per_tok": 1, "intermediate_size_mlp": 64}
+    base = tmp_path / "base"
+    built(hf.Llama4TextConfig(**SMALL, **HEADS, **experts)).save_pretrained(base)
+    hf.AutoTokenizer.from_pretrained(micro_base).save_pretrained(base)
+    with pytest.raises(
+        ConfigError, match=r"llama4_text.* run with adapters at train\.lora\.target='all-linear'"
+    ):
+        train(micro_pool, base, EPOCH.model_copy(update={"mode": "lora"}), 0, tmp_path / "out")
+    settings = EPOCH.model_copy(update={"mode": "lora", "lora": LoraSettings(target=("q_proj", "v_proj"))})
+    assert train(micro_pool, base, settings, 0, tmp_path / "out").steps == 1
+
+
+@pytest.mark.parametrize("mode", ["full", "lora"])
+@pytest.mark.parametrize("kind", OTHER_HEAD)
+def test_it_is_trained_on_its_own_loss_and_saved(kind, mode, micro_pool, micro_base, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    base = tmp_path / "base"
+    config = OTHER_HEAD[kind]()
+    built(config).save_pretrained(base)
+    hf.AutoTokenizer.from_pretrained(micro_base).save_pretrained(base)
+    settings = EPOCH.model_copy(
+        update={"mode": mode, "lr": 1e-2, "epochs": 2, "gradient_checkpointing": True}
+    )
+    train(micro_pool, base, settings, 0, tmp_path / "out")
+    first, second = losses(tmp_path / "out")
+    assert first == pytest.approx(heldout_loss(str(base), micro_pool, 128), abs=1e-4)
+    assert second < first and "loaded again loses" in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["opt", "bloom", "mamba2"])
