@@ -15,9 +15,9 @@ from tacos.types import Pool
 from train import model as models
 from train.agreement import Trial, make_trial
 from train.checkpoints import CHECKPOINTS
-from train.checks import check_settings, refused_by_libraries
+from train.checks import check_disk, check_settings, refused_by_libraries
 from train.data import TrainingData, micro_batches, prepare, training_rows, validation_batches
-from train.processes import world_size
+from train.processes import rank, world_size
 from train.settings import TrainRun
 from train.trainer import PlannedTrainer, make_trainer, trainer_config
 
@@ -37,6 +37,8 @@ def build_trainer(run: TrainRun, pool: Pool) -> tuple[PlannedTrainer, PreTrained
     tokenizer = models.load_tokenizer(run.model, settings)
     shape = models.skeleton(run.model, settings)
     check_settings(run.model, shape, settings)
+    if rank() == 0:  # which made the folder
+        check_disk(run.model, shape, settings, Path(run.out))
     data = prepare(tokenizer, pool, settings, run.seed)
     check_vocabulary(run.model, shape, tokenizer, {i for e in data.kept for i in e.ids})
     with refused_by_libraries():

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import re
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,17 @@ def refuse_foreign(out: Path) -> None:
             raise ConfigError(
                 f"{out / name} is not of a training run and would be replaced: give another out"
             )
+
+
+def make_out(out: Path) -> None:
+    """The folder of a training. Raises: ConfigError as `refuse_foreign`, and where it cannot be written to."""
+    refuse_foreign(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise ConfigError(f"cannot write to {out}: {error.strerror or error}; give another out") from error
 
 
 def resume_point(folder: Path, identity: Mapping[str, Any], deepspeed: bool = False) -> Path | None:

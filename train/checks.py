@@ -7,8 +7,10 @@ which takes a moment for any size. Losses are compared with weights (`train.agre
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -45,6 +47,20 @@ def check_settings(base: str, model: PreTrainedModel, settings: TrainSettings) -
         raise ConfigError("train.liger needs liger-kernel: pip install -e '.[gpu]', or leave it out")
     if settings.mode != "full":
         check_targets(base, model, settings.lora)
+
+
+def check_disk(base: str, model: PreTrainedModel, settings: TrainSettings, out: Path) -> None:
+    """Room for the weights in float32 and in the numbers that are saved, and for two checkpoints with both of Adam's
+    averages, of which the older goes when the newer is whole."""
+    parameters = model.num_parameters()
+    kept = 2 * 12 if settings.mode == "full" and (settings.save_steps or settings.patience) else 0
+    needed, free = parameters * (4 + 4 + kept), shutil.disk_usage(out).free
+    if needed > free:
+        raise ConfigError(
+            f"{out} has {free / 1e9:.1f} GB free, and training {base!r}, of {parameters / 1e9:.2f} billion parameters, "
+            f"writes up to {needed / 1e9:.1f} GB: make room, give another out"
+            + (", or set train.save_steps=0" if kept else "")
+        )
 
 
 def check_positions(base: str, model: PreTrainedModel, max_length: int) -> None:

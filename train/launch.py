@@ -26,7 +26,7 @@ from tacos.errors import ConfigError, TacosError
 from tacos.store.files import read_json, write_json, write_text
 from tacos.store.fingerprint import fingerprint, plain
 from tacos.types import Trained
-from train.checkpoints import has_weights, refuse_foreign
+from train.checkpoints import has_weights, make_out
 from train.processes import on_cpu
 from train.settings import LaunchSettings, TrainRun
 from train.sft import finished, identity, quiet, train
@@ -57,8 +57,7 @@ def fine_tune(run: TrainRun) -> Trained:
     if done := finished(out, who):
         log.info("%s is trained already", out / "model")
         return done
-    refuse_foreign(out)
-    out.mkdir(parents=True, exist_ok=True)
+    make_out(out)
     for old in (path for name in (FAILURE, REFUSAL) for path in out.glob(name.format(rank="*"))):
         old.unlink()
     write_text(out / REQUEST, yaml.safe_dump(plain(run), sort_keys=False, allow_unicode=True))
@@ -88,6 +87,7 @@ def with_base(run: TrainRun) -> TrainRun:
     if found != wanted or not has_weights(base):
         if base.exists() and found is None:
             raise ConfigError(f"{base} is not of a training run and would be replaced: give another out")
+        make_out(base.parent)
         fresh = base.with_name("base.new")
         shutil.rmtree(fresh, ignore_errors=True)
         build_tiny(texts, run.tiny, fresh)

@@ -35,7 +35,7 @@ from tacos.store.files import read_json, write_json, write_jsonl
 from tacos.store.fingerprint import fingerprint, named_by_content, plain
 from tacos.tracking import Tracker
 from tacos.types import Pool, Trained
-from train.checkpoints import CHECKPOINTS, LOCK, RESULT, has_weights, refuse_foreign, resume_point
+from train.checkpoints import CHECKPOINTS, LOCK, RESULT, has_weights, make_out, resume_point
 from train.data import TrainingData
 from train.memory import advice_on_memory
 from train.outcome import history, summary
@@ -117,8 +117,7 @@ def only_writer(out: Path) -> Iterator[None]:
     if rank() > 0:
         yield
         return
-    refuse_foreign(out)
-    out.mkdir(parents=True, exist_ok=True)
+    make_out(out)
     lock = FileLock(out / LOCK, timeout=0)
     try:
         lock.acquire()

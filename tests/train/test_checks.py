@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,10 @@ from tacos.models.chat import TEMPLATES
 from tacos.models.local import load_lm
 from tacos.store.files import write_json
 from tacos.types import Message, Pool, Sample, make_sample
-from tests.train.helpers import SETTINGS, train
+from tests.train.helpers import SETTINGS, train, training
 from train.checks import check_targets, refused_by_libraries
 from train.data import prepare
+from train.launch import fine_tune
 from train.model import attention, skeleton
 from train.settings import LoraSettings
 
@@ -331,3 +333,17 @@ def test_auto_takes_eager_attention_where_a_model_has_no_sdpa(kind, base_of):
 
 def test_auto_takes_sdpa_where_a_model_has_it(base_of):
     assert attention(skeleton(str(base_of(llama())), SETTINGS)) == "sdpa"
+
+
+def test_a_disk_without_room_is_refused(micro_pool, micro_base, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=400_000)
+    monkeypatch.setattr("train.checks.shutil.disk_usage", lambda path: usage)
+    message = r"has 0\.0 GB free, and training .* writes up to .*give another out, or set train\.save_steps=0"
+    refused(micro_pool, micro_base, tmp_path, message, save_steps=2)
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(micro_pool, micro_base, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"cannot write to .*: Not a directory; give another out"):
+        run = training(micro_pool, micro_base, SETTINGS, 0, tmp_path / "pool")
+        fine_tune(run.model_copy(update={"out": str(tmp_path / "file" / "out")}))
