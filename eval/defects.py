@@ -25,10 +25,11 @@ DEFECT_RATE = Measure(
 
 
 def read(finished: Finished) -> RunValues:
-    """1.0 for a defective row, 0.0 for a good one, in the order of the selection."""
-    if finished.truth is None:
-        return RunValues({})
+    """1.0 for a defective row, 0.0 for a good one, in the order of the selection; nothing for a training set that is
+    given, of whose rows nothing is known."""
     ids = [row["id"] for row in read_jsonl(finished.folders["select"] / "selection.jsonl")]
+    if finished.truth is None or not finished.truth.keys() >= set(ids):
+        return RunValues({})
     spoiled = {i: float(finished.truth[i].defect is not None) for i in ids}
     return RunValues({DEFECT_RATE.name: spoiled} if spoiled else {})
 

@@ -110,7 +110,7 @@ Values = Mapping[str, Measured]
 class Finished:
     """What is on disk of one arm with one seed.
 
-    folders: stage -> its folder, of the stages that this arm has ("select", "train", "answer", "judge").
+    folders: stage -> its folder, of the stages that this arm has ("select", "refine", "train", "answer", "judge").
     metrics: stage -> the numbers in its done record.
     truth: row id -> what is known of it; None for a pool of which nothing is known.
     """

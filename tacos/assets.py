@@ -6,6 +6,7 @@ belong to their authors and are not part of this project:
     mt_bench/     https://github.com/lm-sys/FastChat, fastchat/llm_judge/data
     test_sets/    https://github.com/hexixiang/TACOS, data/test
     prompts/      https://github.com/hexixiang/TACOS, prompts: what its authors asked an LLM with
+    tacos_data/   https://github.com/hexixiang/TACOS, data: the training sets that its authors released
     alpaca_eval/  https://github.com/tatsu-lab/alpaca_eval, results, and the hub's dataset of that name
 
 A folder that the user names is trusted: people bring newer files, so another hash there is a warning. A
@@ -39,12 +40,7 @@ _FASTCHAT = (
     "https://raw.githubusercontent.com/lm-sys/FastChat/587d5cfa1609a43d192cedb8441cac3c17db105d/"
     "fastchat/llm_judge/data/"
 )
-_TACOS_PROMPTS = (
-    "https://raw.githubusercontent.com/hexixiang/TACOS/d79350f016c03c0430f61c658fc4df677a42ea65/prompts/"
-)
-_TACOS = (
-    "https://raw.githubusercontent.com/hexixiang/TACOS/d79350f016c03c0430f61c658fc4df677a42ea65/data/test/"
-)
+_TACOS = "https://raw.githubusercontent.com/hexixiang/TACOS/d79350f016c03c0430f61c658fc4df677a42ea65/"
 _RESULTS = (
     "https://raw.githubusercontent.com/tatsu-lab/alpaca_eval/"
     "cd543a149df89434d8a54582c0151c0b945c3d20/results/"
@@ -78,36 +74,72 @@ PINNED: Mapping[str, Pinned] = {
         sha256="f957a5bc977badb66885ec970e6cd08527845780313f0995764260e5777b9b3f",
     ),
     "test_sets/vicuna.jsonl": Pinned(
-        url=_TACOS + "vicuna.jsonl",
+        url=_TACOS + "data/test/vicuna.jsonl",
         sha256="590c39157bc561eadd7f03cad4be18c2b597f93029780af65f86718f39eafa87",
     ),
     "test_sets/koala.jsonl": Pinned(
-        url=_TACOS + "koala.jsonl",
+        url=_TACOS + "data/test/koala.jsonl",
         sha256="c8cda5c53810dc30aad34fabbb828fe3eba0957119e00916650c971905d19886",
     ),
     "test_sets/wizardlm.jsonl": Pinned(
-        url=_TACOS + "wizardlm.jsonl",
+        url=_TACOS + "data/test/wizardlm.jsonl",
         sha256="1a39103c4ad7e0b68a0f7ed770f13a60cc60749418263dafb20cfe8f5e51901e",
     ),
     "test_sets/sinstruct.jsonl": Pinned(
-        url=_TACOS + "sinstruct.jsonl",
+        url=_TACOS + "data/test/sinstruct.jsonl",
         sha256="81d60a117db495cecedecd9193504fd07c5b5a42f6699ef6b0f9da10fc22f42e",
     ),
     "test_sets/lima.jsonl": Pinned(
-        url=_TACOS + "lima.jsonl",
+        url=_TACOS + "data/test/lima.jsonl",
         sha256="4584225a820754afd473de7a37c2ff912cd9a4b6ae44ec5c7419d6e875f01fac",
     ),
     "prompts/tacos_tag_tag_pro.txt": Pinned(
-        url=_TACOS_PROMPTS + "tag/tag_pro.txt",
+        url=_TACOS + "prompts/tag/tag_pro.txt",
         sha256="544d531da9003704a0f08d9ca8e7018d056b35b46b57175bbdc22282c46774f9",
     ),
     "prompts/tacos_score_myprompt_pair.txt": Pinned(
-        url=_TACOS_PROMPTS + "score/myprompt/pair.txt",
+        url=_TACOS + "prompts/score/myprompt/pair.txt",
         sha256="f023d7a4d95a1c9f20388fe46d39f5675bca915c196e1bc5fcb374ce5a59b479",
     ),
     "prompts/tacos_score_ALIGNMENT_rank_score.txt": Pinned(
-        url=_TACOS_PROMPTS + "score/ALIGNMENT/rank_score.txt",
+        url=_TACOS + "prompts/score/ALIGNMENT/rank_score.txt",
         sha256="1be5ade4b6ae84cfbb350c4f65c2dd7f1bedb83f0f89870d229f3bfe7a281883",
+    ),
+    "tacos_data/alpaca_1k_opencs_wo_contrastive_score.json": Pinned(
+        url=_TACOS + "data/alpaca_1k_opencs_wo_contrastive_score.json",
+        sha256="70a597247d2ea18bbdeb07c29efd92435299f5dc6a510c3c7608861d31eff779",
+    ),
+    "tacos_data/alpaca_1k_opencs_wo_open_tag_cluster.json": Pinned(
+        url=_TACOS + "data/alpaca_1k_opencs_wo_open_tag_cluster.json",
+        sha256="66b415ac688dae3285b451140802ddeb13bc3d8118549ceac1c6ff5939045b1b",
+    ),
+    "tacos_data/fastchat_lima_1k.json": Pinned(
+        url=_TACOS + "data/fastchat_lima_1k.json",
+        sha256="c961526b294922256f11269e0ac295def1fe6bc191d03d5ff92152388d8674d3",
+    ),
+    "tacos_data/filtered_alpaca_1k_opencs.json": Pinned(
+        url=_TACOS + "data/filtered_alpaca_1k_opencs.json",
+        sha256="107f1f90913bec9b87a6666ceb5e2ca1c58d4abde229c04fd8f05b0a43ec8373",
+    ),
+    "tacos_data/filtered_alpaca_1k_score.json": Pinned(
+        url=_TACOS + "data/filtered_alpaca_1k_score.json",
+        sha256="4c49fae4bba9945aeb3f72e4e01b8ae273afe19a9747590366869778710288c5",
+    ),
+    "tacos_data/filtered_evol_instruct_1k_opencs.json": Pinned(
+        url=_TACOS + "data/filtered_evol_instruct_1k_opencs.json",
+        sha256="ffae296db9b9f14a7c43321763a7dd27611c11c448f45e019ae0a398f2576ff1",
+    ),
+    "tacos_data/filtered_evol_instruct_1k_score.json": Pinned(
+        url=_TACOS + "data/filtered_evol_instruct_1k_score.json",
+        sha256="4a3c21ff87a58415f50476ffb263952887e43e7a233321145fa1cef15b8ce726",
+    ),
+    "tacos_data/refined_alpaca_1k_longest.json": Pinned(
+        url=_TACOS + "data/refined_alpaca_1k_longest.json",
+        sha256="f0645ce19c2bf79e0d74ddcc72c4792b9b84acc2a54abcc6a4ed57739ec96c57",
+    ),
+    "tacos_data/refined_alpaca_1k_opencs.json": Pinned(
+        url=_TACOS + "data/refined_alpaca_1k_opencs.json",
+        sha256="4d492695da3397fbbaa011c3d21fd286d9d739f83550bb105401730d2dbdfdc1",
     ),
     "alpaca_eval/gpt4_1106_preview_outputs.json": Pinned(
         url=_HUB + "alpaca_eval_gpt4_baseline.json",

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from tacos.llm.settings import LLMSettings
 from tacos.methods import METHODS
 from tacos.methods.hard_space import IterSelectTuneSettings
+from tacos.methods.refining import Refine
 from tacos.part import ALLOCATORS, GROUPERS, SCORERS
 from tacos.pipeline.evaluate import EvaluateSettings
 from tacos.pipeline.settings import ExperimentSettings, PoolSettings
@@ -39,6 +40,7 @@ PARTS = [
 WHOLE: list[tuple[str, str, type[BaseModel]]] = [
     *PARTS,
     ("tacos/methods", "`fit`, or `quality` of comparative", LearnedSettings),
+    ("tacos/methods", "`refine`", Refine),
     ("tacos/llm", "`llms.<name>`", LLMSettings),
     ("configs", "setting of an experiment", ExperimentSettings),
 ]

@@ -76,10 +76,11 @@ def plan(config: Path, overrides: Overrides = None, as_json: AsJson = False) -> 
     if as_json:
         print_json({"stages": stages, "total": total})
         return
+    widest = max(10, *(len(s.stage) for s in stages))
     for s in stages:
         cost = expected_cost(s.estimate, s.batch_usd)
         state = "done" if s.cached else "to run"
-        typer.echo(f"{s.stage:<10} {s.fingerprint}  {state:<7} {_shared(s.arms):<24} {cost}".rstrip())
+        typer.echo(f"{s.stage:<{widest}} {s.fingerprint}  {state:<7} {_shared(s.arms):<24} {cost}".rstrip())
     to_run = f"{sum(not s.cached for s in stages)} of {len(stages)} stages to run"
     tokens = total.prompt_tokens + total.completion_tokens
     unknown = f", and {total.unpriced_calls:,} calls whose price is unknown" if total.unpriced_calls else ""

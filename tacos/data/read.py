@@ -61,7 +61,8 @@ class ReadSettings(Record):
     @field_validator("keep_columns")
     @classmethod
     def _not_ours(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        taken = [name for name in names if name in ("id", "messages", "selection", "source", "input")]
+        ours = ("id", "messages", "source", "input", "selection", "refinement")
+        taken = [name for name in names if name in ours]
         if taken:
             raise ValueError(
                 f"{', '.join(taken)}: a selected row has a field of this name; it need not be kept"

@@ -29,7 +29,8 @@ MEANING = frozenset(
     )
 )
 """Fields that change what a row teaches; counted as not supported where nothing reads them."""
-OURS = ("source", "selection")
+OURS = ("source", "selection", "refinement")
+"""Fields of our own selections."""
 TURN = frozenset(("role", "from", "content", "value", "id", *WEIGHTS))
 
 

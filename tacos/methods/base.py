@@ -18,6 +18,7 @@ from tacos.config import parse
 from tacos.errors import ConfigError
 from tacos.llm.settings import LLMSettings
 from tacos.methods.recipe import Recipe
+from tacos.methods.refining import Refine, read_refine
 from tacos.part import SLOTS, AnyAllocator, AnyGrouper, AnyScorer, Setup, read_part
 from tacos.registry import Registry
 from tacos.stage import Stage
@@ -28,7 +29,8 @@ Build = Callable[[Any, Setup], Stage]
 
 @dataclass(frozen=True)
 class Method:
-    """recipe: the parts of a preset; None where a config gives all three. settings, build: of a driver."""
+    """recipe: the parts of a preset; None where a config gives all three. settings, build: of a driver. refine: what it
+    does to its selection."""
 
     name: str
     summary: str
@@ -38,12 +40,19 @@ class Method:
     build: Build | None = None
     parts: str = ""
     """What stands for the three parts where there is no recipe."""
+    refine: Refine | None = None
 
     def chosen(self, given: Mapping[str, Any], where: str) -> dict[str, Any]:
-        """`group`, `score`, `allocate` and `settings` as they hold, from what a config says of them.
+        """`group`, `score`, `allocate`, `refine` and `settings` as they hold, from what a config says of them.
 
         Raises: ConfigError for what the method does not have, with the nearest name.
         """
+        refine = (
+            read_refine(given["refine"], self.refine, f"{where}refine") if "refine" in given else self.refine
+        )
+        return {**self._chosen(given, where), "refine": refine}
+
+    def _chosen(self, given: Mapping[str, Any], where: str) -> dict[str, Any]:
         parts = {slot: given[slot] for slot in SLOTS if slot in given}
         settings = given.get("settings") or {}
         if self.build is None:
@@ -74,9 +83,9 @@ def free(parts: Mapping[str, Any], where: str) -> Recipe:
 METHODS: Registry[Method] = Registry("method")
 
 
-def preset(name: str, recipe: Recipe, summary: str, paper: str = "") -> Method:
-    """Register a recipe under a name."""
-    made = Method(name, summary, paper, recipe)
+def preset(name: str, recipe: Recipe, summary: str, paper: str = "", refine: Refine | None = None) -> Method:
+    """Register a recipe under a name. refine: what is done to its selection."""
+    made = Method(name, summary, paper, recipe, refine=refine)
     METHODS.register(name)(made)
     return made
 
@@ -100,6 +109,8 @@ class Choice(Record):
     group: AnyGrouper | None = None
     score: AnyScorer | None = None
     allocate: AnyAllocator | None = None
+    refine: Refine | None = None
+    """Who rewrites what was selected; null leaves it as it is."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Of a method that is not a recipe."""
 
@@ -116,7 +127,7 @@ class Choice(Record):
         return Recipe(group=self.group, score=self.score, allocate=self.allocate)
 
     def build(self, setup: Setup) -> Stage:
-        """Raises: ConfigError for a model or file that the parts name and that is not there."""
+        """The selection. Raises: ConfigError for a model or file that the parts name and that is not there."""
         if self.recipe:
             return self.recipe.build(setup)
         method = METHODS.get(self.method)
@@ -125,7 +136,8 @@ class Choice(Record):
 
     def describe(self, llms: Mapping[str, LLMSettings]) -> str:
         """The recipe in a line; of a method that is none, its summary."""
-        return self.recipe.describe(llms) if self.recipe else METHODS.get(self.method).summary
+        selects = self.recipe.describe(llms) if self.recipe else METHODS.get(self.method).summary
+        return f"{selects}, {self.refine.describe(llms)}" if self.refine else selects
 
     @property
     def budgeted(self) -> bool:

@@ -1,4 +1,4 @@
-"""The rows that every table needs: random, full, and longest (arXiv 2402.04833)."""
+"""The rows that every table needs: random, full, and longest (arXiv 2402.04833), as it is and refined."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from tacos.allocation.all import Everything
 from tacos.allocation.top import Top
 from tacos.allocation.uniform import Uniform
 from tacos.grouping.none import NoGroups
+from tacos.llm.base import Sampling
 from tacos.methods.base import preset
 from tacos.methods.recipe import Recipe
+from tacos.methods.refining import Refine, RewriteInstruction, RewriteResponse
 from tacos.scoring.length import Length
 
 preset(
@@ -20,9 +22,14 @@ preset(
     Recipe(group=NoGroups(), score=None, allocate=Everything()),
     "every row of the pool, whatever the budget",
 )
+LONGEST = Recipe(group=NoGroups(), score=Length(), allocate=Top())
+ROOM = Sampling(temperature=0.7, top_p=0.8, max_tokens=2048)
+"""A critique and a rewritten long response; 512 tokens would cut most of them."""
+preset("longest", LONGEST, "the longest responses", "arXiv 2402.04833")
 preset(
-    "longest",
-    Recipe(group=NoGroups(), score=Length(), allocate=Top()),
-    "the longest responses",
+    "longest-refined",
+    LONGEST,
+    "the longest responses, rewritten by an LLM",
     "arXiv 2402.04833",
+    Refine(response=RewriteResponse(sampling=ROOM), instruction=RewriteInstruction(sampling=ROOM)),
 )

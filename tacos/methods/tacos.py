@@ -14,7 +14,8 @@ order, odd samples dropped, instruction without input).
 The paper's figure 2 takes the top of all scores, the released code an equal share of each cluster;
 scores of different clusters come from different comparisons, so the equal share is the default.
 
-The paper's ablations: without open tagging `group.by=none`; without comparison `score.by=rating`.
+The paper's ablations: without open tagging `group.by=none`; without comparison `score.by=rating`
+(`configs/experiments/tacos_ablation.yaml`). `tacos-refined` also rewrites what was selected (`refining.py`).
 """
 
 from __future__ import annotations
@@ -23,11 +24,10 @@ from tacos.allocation.per_group import PerGroup
 from tacos.grouping.tags import TagGroups
 from tacos.methods.base import preset
 from tacos.methods.recipe import Recipe
+from tacos.methods.refining import Refine
 from tacos.scoring.comparative import Comparative
 
-preset(
-    "tacos",
-    Recipe(group=TagGroups(), score=Comparative(), allocate=PerGroup()),
-    "open tagging, comparative scoring inside clusters",
-    "arXiv 2507.03673",
-)
+TACOS = Recipe(group=TagGroups(), score=Comparative(), allocate=PerGroup())
+PAPER = "arXiv 2507.03673"
+preset("tacos", TACOS, "open tagging, comparative scoring inside clusters", PAPER)
+preset("tacos-refined", TACOS, "TACOS's selection, rewritten by an LLM", PAPER, Refine())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import pairwise
@@ -22,6 +22,7 @@ from tacos.pipeline.graph import ArmStages, Experiment
 from tacos.pipeline.pool import truth_of
 from tacos.pipeline.settings import TINY, ZERO_SHOT, ExperimentSettings
 from tacos.stage import ArtifactStore, Stage, git_commit, package_versions
+from tacos.store import tables
 from tacos.store.files import read_jsonl
 from tacos.tracking import Usage
 from tacos.types import Pool, Truth
@@ -59,7 +60,7 @@ class Collector:
                 "rows": outcome.rows_out,
                 "dropped": outcome.metrics["dropped"],
             },
-            pool_audit=audit(self.pool.ids, self.pool, self.truth),
+            pool_audit=audit(dict(zip(self.pool.ids, self.pool.responses, strict=True)), self.truth),
             budget=self.settings.budget,
             training_budget=training_budget(self.settings),
             questions=outcome.metrics["questions"],
@@ -92,7 +93,7 @@ class Collector:
 
     def run(self, arm: ArmStages) -> ArmRun:
         folders = self.finished(arm).folders
-        ids = [row["id"] for row in read_jsonl(folders["select"] / "selection.jsonl")] if arm.select else []
+        rows = training_rows(self.store.folder(arm.data)) if arm.data else {}
         examined = {
             measure.name: run_measure(measure, reading)
             for benchmark in self.benchmarks
@@ -106,16 +107,16 @@ class Collector:
             artifacts={
                 name: folder.relative_to(self.store.root).as_posix() for name, folder in folders.items()
             },
-            audit=audit(ids, self.pool, self.truth),
-            selection_usage=self.selection_usage(arm.select),
+            audit=audit(rows, self.truth),
+            selection_usage=self.selection_usage(arm.data),
             failed=failed_rows(arm, self.store),
             trained=read_trained(folders["train"]) if arm.train else None,
             measures={name: found for name, found in examined.items() if found},
         )
 
-    def selection_usage(self, select: Stage | None) -> Usage:
-        """What the selection rests on, as first paid; the pool itself costs every arm the same and is left out."""
-        return sum((self.store.record(s).usage.as_first_paid() for s in selecting(select)), Usage())
+    def selection_usage(self, data: Stage | None) -> Usage:
+        """What the training set rests on, as first paid; the pool costs every arm the same and is left out."""
+        return sum((self.store.record(s).usage.as_first_paid() for s in selecting(data)), Usage())
 
     def seeds(self, name: str) -> list[ArmStages]:
         return [arm for arm in self.experiment.arms if arm.arm == name]
@@ -163,15 +164,24 @@ class Collector:
         return found
 
 
-def selecting(select: Stage | None) -> list[Stage]:
-    """The stages of a selection, without the pool that all arms share."""
-    return [stage for stage in select.walk() if stage.name != "load"] if select else []
+def selecting(data: Stage | None) -> list[Stage]:
+    """The stages behind a training set, without the pool that all arms share."""
+    return [stage for stage in data.walk() if stage.name != "load"] if data else []
+
+
+def training_rows(folder: Path) -> dict[str, str]:
+    """id -> response, of a selection."""
+    rows = read_jsonl(folder / tables.SELECTION)
+    return {
+        row["id"]: "\n\n".join(m["content"] for m in row["messages"] if m["role"] == "assistant")
+        for row in rows
+    }
 
 
 def failed_rows(arm: ArmStages, store: ArtifactStore) -> dict[str, int]:
     """Stage -> rows without an answer; what training drops is told by `Trained`."""
     counts: Counter[str] = Counter()
-    for stage in (*selecting(arm.select), arm.answer, arm.judge):
+    for stage in (*selecting(arm.data), arm.answer, arm.judge):
         if stage is not None:
             counts[stage.name] += store.record(stage).outcome.rows_failed
     return {name: n for name, n in counts.items() if n}
@@ -188,22 +198,22 @@ def tag_report(arm: str, folder: Path) -> TagReport:
     )
 
 
-def audit(ids: Sequence[str], pool: Pool, truth: dict[str, Truth] | None) -> Audit:
-    """Length, defects and skills of the rows named by `ids`."""
-    words = np.array([len(pool.responses[pool.position[i]].split()) for i in ids])
+def audit(rows: Mapping[str, str], truth: dict[str, Truth] | None) -> Audit:
+    """Length of responses by id, and the defects and skills of these rows where they are known."""
+    words = np.array([len(response.split()) for response in rows.values()])
     edges = [*BINS, np.inf]
     counts, _ = np.histogram(words, bins=edges)
     labels = [f"{low}-{high - 1}" for low, high in pairwise(BINS)] + [f"{BINS[-1]}+"]
     known: dict[str, Any] = {}
-    if truth is not None and len(ids):
-        rows = [truth[i] for i in ids]
+    if truth is not None and rows and rows.keys() <= truth.keys():
+        found = [truth[i] for i in rows]
         known = {
-            "defects": dict(Counter(r.defect for r in rows if r.defect).most_common()),
-            "skills": dict(Counter(r.skill for r in rows).most_common()),
+            "defects": dict(Counter(r.defect for r in found if r.defect).most_common()),
+            "skills": dict(Counter(r.skill for r in found).most_common()),
             "skills_total": len({t.skill for t in truth.values()}),
         }
     return Audit(
-        rows=len(ids),
+        rows=len(rows),
         mean_words=float(words.mean()) if len(words) else 0.0,
         word_histogram=dict(zip(labels, counts.tolist(), strict=True)),
         **known,

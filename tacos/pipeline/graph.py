@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from tacos.part import Setup
+from tacos.pipeline.given_set import given_stage
 from tacos.pipeline.pool import load_stage
 from tacos.pipeline.settings import ZERO_SHOT, ExperimentSettings, SelectSettings
 from tacos.pipeline.stages import TrackedAs, answer_stage, base_stage, judge_stage, train_stage
@@ -22,12 +23,24 @@ class ArmStages:
     method: str
     seed: int
     select: Stage | None
-    train: Stage | None
-    answer: Stage | None
+    refine: Stage | None = None
+    train: Stage | None = None
+    answer: Stage | None = None
     judge: Stage | None = None
 
+    @property
+    def data(self) -> Stage | None:
+        """What is trained on: the selection, or what refinement made of it."""
+        return self.refine or self.select
+
     def stages(self) -> dict[str, Stage]:
-        named = {"select": self.select, "train": self.train, "answer": self.answer, "judge": self.judge}
+        named = {
+            "select": self.select,
+            "refine": self.refine,
+            "train": self.train,
+            "answer": self.answer,
+            "judge": self.judge,
+        }
         return {name: stage for name, stage in named.items() if stage is not None}
 
 
@@ -52,36 +65,45 @@ class Experiment:
         made = {name: self._arm(name, seed) for name in self.settings.arms}
         opponent = made[self.settings.baseline].answer
         for name, arm in made.items():
-            judge = None
             if arm.answer and opponent and name != self.settings.baseline:
-                judge = judge_stage(arm.answer, opponent, self.load, self.settings, self.llms)
-            yield ArmStages(arm.arm, arm.method, seed, arm.select, arm.train, arm.answer, judge)
+                arm = replace(
+                    arm, judge=judge_stage(arm.answer, opponent, self.load, self.settings, self.llms)
+                )
+            yield arm
 
     def _arm(self, name: str, seed: int) -> ArmStages:
         chosen, settings = self.settings.arms[name], self.settings
-        select = None if chosen.method == ZERO_SHOT else self._select(name, seed)
+        arm = ArmStages(name, chosen.method, seed, *self._data(name, seed))
         if settings.train is None:
-            return ArmStages(name, chosen.method, seed, select, None, None)
+            return arm
         trained = None
-        if select is not None:
+        if arm.data is not None:
             trained = train_stage(
-                select, self.base, settings.base.model, settings.train, seed, self._shown(name, seed)
+                arm.data, self.base, settings.base.model, settings.train, seed, self._shown(name, seed)
             )
         model: Stage | str = trained or self.base or settings.base.model
         # Greedy answers do not depend on the seed, so the base model as it is answers once for all seeds.
         answer_seed = seed if settings.eval.generate.draws else 0
         answer = answer_stage(model, self.load, settings.eval, settings.train, answer_seed)
-        return ArmStages(name, chosen.method, seed, select, trained, answer)
+        return replace(arm, train=trained, answer=answer)
 
     def _shown(self, arm: str, seed: int) -> TrackedAs:
         experiment = self.settings.name
         folder = str(Path(self.settings.runs) / experiment)
         return TrackedAs(self.settings.tracking, f"{experiment}/{arm}-seed{seed}", experiment, folder)
 
-    def _select(self, name: str, seed: int) -> Stage:
+    def _data(self, name: str, seed: int) -> tuple[Stage | None, Stage | None]:
+        """The selection of an arm, and what refinement makes of it."""
         chosen, settings = self.settings.arms[name], self.settings
+        if chosen.method == ZERO_SHOT:
+            return None, None
         base = self.base or settings.base.model
-        return chosen.build(Setup(self.load, settings.budget, seed, settings.embedder, self.llms, base))
+        setup = Setup(self.load, settings.budget, seed, settings.embedder, self.llms, base)
+        if chosen.data is not None:
+            select = given_stage(self.load, chosen.data, settings.pool.decontaminate)
+        else:
+            select = chosen.build(setup)
+        return select, chosen.refine.build(setup, select) if chosen.refine else None
 
     def walk(self) -> list[Stage]:
         """Every stage once, inputs before what rests on them."""
@@ -103,9 +125,9 @@ class Experiment:
 
 
 def selection_stage(settings: SelectSettings) -> Stage:
-    """The graph of `tacos select`."""
+    """The graph of `tacos select`: the selection, refined where that is asked for."""
     load = load_stage(settings.pool)
     base = base_stage(load, settings.base) or settings.base.model
-    return settings.build(
-        Setup(load, settings.budget, settings.seed, settings.embedder, settings.models(), base)
-    )
+    setup = Setup(load, settings.budget, settings.seed, settings.embedder, settings.models(), base)
+    selection = settings.build(setup)
+    return settings.refine.build(setup, selection) if settings.refine else selection

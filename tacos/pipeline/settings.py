@@ -26,6 +26,8 @@ from train.settings import TrainSettings
 from train.tiny import TINY, TinySettings
 
 ZERO_SHOT = "zero-shot"
+GIVEN = "given"
+"""The method of an arm whose training set is given."""
 
 
 class PoolSettings(Record):
@@ -57,18 +59,49 @@ class PoolSettings(Record):
 
 
 class ArmSettings(Choice):
-    """One row of the experiment: a method, any of its parts replaced, or "zero-shot" for the base model as it is."""
+    """One row of the experiment: a method, any of its parts replaced; a training set that is given (`data`); or
+    "zero-shot" for the base model as it is."""
+
+    method: str = GIVEN
+    data: str | None = None
+    """A file of samples, or a hub id, in any form that a pool may have, in place of a method; all rows are taken."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_way_to_get_rows(cls, said: Any) -> Any:
+        if not isinstance(said, Mapping):
+            return said
+        method = said.get("method", GIVEN)
+        if (method == GIVEN) != (said.get("data") is not None):
+            raise ValueError("an arm names a method, or its training set as data: FILE, and not both")
+        parts = [name for name in ("group", "score", "allocate", "settings") if said.get(name)]
+        if method in (GIVEN, ZERO_SHOT) and parts:
+            raise ValueError(f"no row is selected by {method}, so {parts[0]} has no effect: leave it out")
+        if method == ZERO_SHOT and said.get("refine"):
+            raise ValueError("zero-shot is the base model as it is: there are no rows to refine")
+        return said
 
     @field_validator("method")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name != ZERO_SHOT and name not in METHODS:
+        if name not in (ZERO_SHOT, GIVEN, *METHODS):
             raise ValueError(f"unknown method {name!r}: {nearest(name, [*METHODS, ZERO_SHOT])}")
         return name
 
     @property
+    def selects(self) -> bool:
+        """Whether rows of the pool are chosen."""
+        return self.method not in (GIVEN, ZERO_SHOT)
+
+    @property
     def budgeted(self) -> bool:
-        return self.method != ZERO_SHOT and super().budgeted
+        return self.selects and super().budgeted
+
+    def describe(self, llms: Mapping[str, LLMSettings]) -> str:
+        if self.data is None:
+            return super().describe(llms)
+        rewritten = f", {self.refine.describe(llms)}" if self.refine else ""
+        return f"given set {Path(self.data).name}{rewritten}"
 
 
 class BaseModelSettings(Record):

@@ -13,6 +13,9 @@ rate.txt        one sample on its own, with the criteria of compare.txt: TACOS w
                 ablation; its prompt is not published). Fields: low, high, prompt, response.
 rate_accuracy.txt  a single rating of accuracy, after AlpaGasus (arXiv 2307.08701), which puts the
                 score on the first line; here the reason comes first. Fields: low, high, prompt, response.
+refine_response.txt, refine_instruction.txt  a critique, then the rewritten text between <refined> and
+                </refined>, in the two steps of TACOS's refinement (arXiv 2507.03673; its prompts are not at
+                hand). Texts are filled in as they are. Fields: prompt, instruction, input, response.
 judge_pair.txt  pairwise judging with a score of 1-10 for each answer (LLM-as-a-judge, arXiv
                 2306.05685), feedback first. Fields: question, answer_1, answer_2.
 judge_prefer.txt  which of two answers is preferred, in one letter, so that a judge's log-probabilities of

@@ -99,7 +99,8 @@ def test_failed_rows_of_a_selection_its_answers_and_its_judge(tmp_path: Path) ->
     select = stage("select", 0, pool=load, scores=stage("compare", 3, tags=tag))
     train = stage("train", 5, selection=select)
     answer = stage("answer", 0, model=train)
-    arm = ArmStages("tacos", "tacos", 0, select, train, answer, stage("judge", 2, answers=answer))
+    judge = stage("judge", 2, answers=answer)
+    arm = ArmStages("tacos", "tacos", 0, select, train=train, answer=answer, judge=judge)
     store, llm = ArtifactStore(tmp_path), lambda name: pytest.fail("no LLM is needed")
     for target in arm.stages().values():
         store.run(target, Tools(Ledger(), LetterEmbedder, llm))
