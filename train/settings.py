@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from tacos.models.wrapping import Wrap
 from tacos.tracking import TrackingSettings
 from tacos.types import Record
 from train.switches import switches
@@ -111,6 +112,8 @@ class TrainSettings(Record):
     template: str = "auto"
     """"auto" is the tokenizer's own chat template, or "plain" where it has none; a name, such as "llama-2"
     or "vicuna_v1.1", takes that template whatever the tokenizer has (`tacos.models.chat.ensure_template`)."""
+    wrap: Wrap = "none"
+    """"alpaca" puts the Alpaca preamble into every user turn, inside the template (`tacos.models.wrapping`)."""
     validation: float = Field(0.0, ge=0, lt=1)
     """Share of the selection held out of training, at random by the seed, for the validation loss."""
     eval_steps: int = Field(0, ge=0)

@@ -30,6 +30,7 @@ from filelock import FileLock, Timeout
 from tacos.data.read import read_pool
 from tacos.errors import TacosError
 from tacos.models.chat import template_hash
+from tacos.models.wrapping import wrap_pool
 from tacos.stage import git_commit
 from tacos.store.files import read_json, write_json, write_jsonl
 from tacos.store.fingerprint import fingerprint, named_by_content, plain
@@ -75,12 +76,13 @@ def _train(run: TrainRun, pool: Pool, who: dict[str, Any]) -> Trained:
 
     started, out = time.perf_counter(), Path(run.out)
     set_seed(run.seed)
+    pool = wrap_pool(pool, run.train.wrap)
     trainer, tokenizer, data = build_trainer(run, pool)
     start = resume_from(trainer, out / CHECKPOINTS, who, run.train)
     with tracked(run, who, trainer, data, tokenizer):
         result = trainer.train(resume_from_checkpoint=start)
         save(trainer, tokenizer, run, pool, data)
-    trained = summary(data, trainer, result.training_loss, template_hash(tokenizer), started)
+    trained = summary(data, trainer, result.training_loss, template_hash(tokenizer, run.train.wrap), started)
     if trainer.is_world_process_zero():
         write_jsonl(out / "history.jsonl", history(trainer.state.log_history, data))
         write_json(out / RESULT, {"identity": who, "trained": plain(trained)})
@@ -158,7 +160,7 @@ def tracked(
         "identity": who,
         "selection": who["samples"],
         "samples": data.samples,
-        "template_hash": template_hash(tokenizer),
+        "template_hash": template_hash(tokenizer, run.train.wrap),
         "commit": git_commit(),
         "processes": world_size(),
     }

@@ -42,14 +42,6 @@ CATEGORIES = ("writing", "roleplay", "reasoning", "math", "coding", "extraction"
 FIRST_ID, PER_CATEGORY, TURNS = 81, 10, 2
 NEED_REFERENCE = frozenset(("math", "reasoning", "coding"))
 """Categories whose judge sees a reference answer."""
-TEMPERATURES: Mapping[str, float] = {
-    **dict.fromkeys(("writing", "roleplay"), 0.7),
-    **dict.fromkeys(("stem", "humanities"), 0.1),
-    **dict.fromkeys(("math", "coding", "reasoning", "extraction"), 0.0),
-}
-"""How a candidate model answers, by category."""
-MAX_NEW_TOKENS = 1024
-"""The longest answer, in tokens."""
 
 Slot = tuple[str, int]
 """A question id and a turn, from 1."""

@@ -14,11 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from tacos.answering.presets import with_preset
 from tacos.llm.base import LLM, Request, Sampling
 from tacos.llm.client import CachedLLM, complete, make_backend
 from tacos.llm.settings import LLMSettings, VLLMEngine
+from tacos.models.wrapping import Wrap, wrap_messages
 from tacos.store.fingerprint import named_by_content
 from tacos.tracking import Ledger
 from tacos.types import Message, Record
@@ -33,7 +35,10 @@ class GenerateSettings(Record):
     """Temperature 0 is greedy; above it each answer draws from its own seed (`tacos.llm.backends.sampling`). The batch
     size changes neither (up to rounding), so it is no part of a fingerprint.
 
-    `max_length`, `batch_size`, `dtype` and `template` are for weights in this process: a server has its own."""
+    `max_length`, `batch_size`, `dtype` and `template` are for weights in this process: a server has its own. A `preset`
+    (`tacos.answering.presets`) stands for settings of others."""
+
+    _presets = model_validator(mode="before")(with_preset)
 
     temperature: float = Field(0.0, ge=0)
     temperatures: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
@@ -46,7 +51,9 @@ class GenerateSettings(Record):
     dtype: str = "auto"
     template: str = "auto"
     """As in training (`tacos.models.chat.ensure_template`); a model that tacos trained carries its own."""
-
+    wrap: Literal["auto"] | Wrap = "auto"
+    """"alpaca" puts the Alpaca preamble into every question (`tacos.models.wrapping`). "auto" is what the models of an
+    experiment were trained in, and none elsewhere."""
     strip_reasoning: bool = True
     """Take the reasoning block that a reply begins with (<think>...</think>) out of the answer; it is counted."""
 
@@ -77,8 +84,9 @@ class Candidate:
     def request(self, messages: Sequence[Message], category: str, seed: int) -> Request:
         """One reply asked for. seed: of the run, the question and the turn; used above temperature 0."""
         temperature = self.settings.temperature_of(category)
+        wrap = self.settings.wrap
         return Request(
-            messages=tuple(messages),
+            messages=tuple(wrap_messages(messages, "none" if wrap == "auto" else wrap)),
             sampling=Sampling(
                 temperature=temperature, top_p=self.settings.top_p, max_tokens=self.settings.max_new_tokens
             ),
@@ -126,7 +134,7 @@ def in_process(
 
 def served(llm: LLM, settings: GenerateSettings, block: int = SERVER_BLOCK) -> Candidate:
     """Any client: replies come from its cache, and are paid into its ledger under its cap."""
-    kept = settings.model_dump(include={"top_p", "max_new_tokens", "strip_reasoning"})
+    kept = settings.model_dump(include={"top_p", "max_new_tokens", "wrap", "strip_reasoning"})
     return Candidate(llm, settings, {"by": "llm", "model": llm.model, **kept}, block)
 
 

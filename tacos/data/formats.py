@@ -63,7 +63,8 @@ def parse(row: Mapping[str, Any], columns: Columns) -> Parsed:
     """Raises: BadRowError."""
     before = [*_system(row, columns), *_history(row, columns)]
     if columns.messages:
-        return Parsed(_checked(before + _turns(_field(row, columns.messages), columns.messages)))
+        turns = _checked(before + _turns(_field(row, columns.messages), columns.messages))
+        return Parsed(turns, _context_within(row, turns))
     asked, said = _side(row, columns.prompt, "user"), _side(row, columns.response, "assistant")
     if said and said[0].role != "assistant":  # a whole conversation, as preference sets have under "chosen"
         return Parsed(_checked(before + said))
@@ -87,6 +88,13 @@ def _context(row: Mapping[str, Any], columns: Columns) -> str:
         return ""
     text = _text(value, columns.input)
     return "" if text.strip().casefold() in ("", NO_INPUT) else text
+
+
+def _context_within(row: Mapping[str, Any], turns: list[Turn]) -> str:
+    """The `input` of a conversation whose last user turn ends with it, as in a selection of ours; else ""."""
+    value = row.get("input")
+    asked = next(turn for turn in reversed(turns) if turn.role == "user")
+    return value if isinstance(value, str) and asked.content.endswith(value) else ""
 
 
 def _field(row: Mapping[str, Any], name: str) -> Any:

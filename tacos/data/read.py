@@ -243,7 +243,10 @@ def _fill(builder: PoolBuilder, rows: Iterable[Row], found: FoundColumns, unread
         try:
             value = _object(row)
             unread.see(value)
-            builder.add(row, parse(value, found.columns), unread.carried(value))
+            parsed = parse(value, found.columns)
+            if parsed.input and found.columns.messages:
+                unread.is_read("input")
+            builder.add(row, parsed, unread.carried(value))
         except BadRowError as bad:
             detail = bad.detail.encode("utf-8", "replace").decode()
             id = id_text(row.value.get(found.columns.id)) if isinstance(row.value, Mapping) else None

@@ -59,6 +59,10 @@ class Unread:
         if found:
             self.rows.update(found)
 
+    def is_read(self, name: str) -> None:
+        """The last row's field of this name turned out to be a part of the conversation."""
+        self.rows -= Counter([name])
+
     def _of(self, item: Mapping[str, Any], known: frozenset[str]) -> list[Any]:
         """Names that are not known; rows of a file have few sets of names, so each is worked out once."""
         names = (known is TURN, *item)

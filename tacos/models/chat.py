@@ -181,9 +181,10 @@ def stop_tokens(tokenizer: PreTrainedTokenizerBase, known: int | list[int] | Non
     return list(dict.fromkeys([*before, end_token(tokenizer)]))
 
 
-def template_hash(tokenizer: PreTrainedTokenizerBase) -> str:
-    """16 hex digits naming the template and the tokens it leans on."""
-    text = "\x1f".join([template_of(tokenizer), str(tokenizer.bos_token), str(tokenizer.eos_token)])
+def template_hash(tokenizer: PreTrainedTokenizerBase, wrap: str = "none") -> str:
+    """16 hex digits naming the template, the tokens it leans on, and what user turns are wrapped in."""
+    parts = [template_of(tokenizer), str(tokenizer.bos_token), str(tokenizer.eos_token)]
+    text = "\x1f".join(parts if wrap == "none" else [*parts, wrap])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

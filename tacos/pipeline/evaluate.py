@@ -30,7 +30,7 @@ from eval.mt_bench.files import Problem
 from eval.mt_bench.judging import MTBenchJudgeSettings, judge_pairs, judge_single
 from eval.mt_bench.pairs import ModelPairScores, score_pairs
 from eval.mt_bench.prompts import JudgePrompt, lengths_from_prompts, read_prompts
-from eval.mt_bench.score import MAX_NEW_TOKENS, TEMPERATURES, SingleScores, score_single
+from eval.mt_bench.score import SingleScores, score_single
 from eval.mt_bench.write import write_pairs, write_single
 from eval.pairwise.five_sets import known_set
 from eval.pairwise.five_sets import read_outputs as read_set_outputs
@@ -82,7 +82,7 @@ class EvaluateSettings(ModelsSettings):
     tracking: TrackingSettings = TrackingSettings()
 
 
-MT_BENCH = GenerateSettings(temperatures=dict(TEMPERATURES), max_new_tokens=MAX_NEW_TOKENS)
+MT_BENCH = GenerateSettings.model_validate({"preset": "fastchat"})
 ALPACA_EVAL = GenerateSettings(temperature=0.7, max_new_tokens=2048, max_length=4096)
 """How a benchmark's questions are answered where the settings do not say."""
 

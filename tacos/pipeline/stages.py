@@ -26,6 +26,7 @@ from tacos.errors import ConfigError, PoolError
 from tacos.llm.backends import engine, ray_cluster
 from tacos.llm.estimate import Asked
 from tacos.llm.settings import LLMSettings
+from tacos.models.wrapping import wrap_pool
 from tacos.pipeline.pool import BUILTIN, questions_of, read_questions, reference_pool
 from tacos.pipeline.settings import TINY, BaseModelSettings, EvalSettings, ExperimentSettings, PoolSettings
 from tacos.stage import Job, Outcome, Stage
@@ -121,6 +122,8 @@ def answer_stage(
     asked = settings.generate
     if asked.template == "auto":  # the base as it is, which brings none, is asked as the others were taught
         asked = asked.model_copy(update={"template": train.template})
+    wrap = train.wrap if asked.wrap == "auto" else asked.wrap
+    asked = asked.model_copy(update={"wrap": wrap})
     identity: dict[str, Any] = {
         "generate": asked.model_dump(exclude={"batch_size"}),
         "max_length": train.max_length,
@@ -140,7 +143,7 @@ def answer_stage(
         write_jsonl(
             job.out / "matches.jsonl", ({"question_id": q, "exact_match": m} for q, m in matches.items())
         )
-        references = reference_pool(questions)
+        references = wrap_pool(reference_pool(questions), wrap)
         loss = None
         if len(references):
             loss = heldout_loss(folder, references, train.max_length, device=device, template=asked.template)

@@ -12,14 +12,16 @@ import pytest
 
 from tacos.answering.answer_file import AnswerRun, answer_file
 from tacos.answering.asking import conversation, generate
-from tacos.answering.candidate import Candidate, GenerateSettings, in_process
+from tacos.answering.candidate import Candidate, GenerateSettings, in_process, served
 from tacos.errors import ConfigError, TacosError
 from tacos.llm.backends.engine import release
+from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.client import CachedLLM
 from tacos.llm.settings import VLLMEngine
 from tacos.models.chat import end_token, prompt_ids
 from tacos.models.local import load_lm, load_tokenizer
-from tacos.types import Question
+from tacos.models.wrapping import alpaca
+from tacos.types import Message, Question
 from tests.llm.tiny_llama import build
 
 
@@ -87,6 +89,18 @@ def test_greedy_answers_are_the_model_s_likeliest_tokens_one_question_at_a_time(
                 with torch.inference_mode():
                     ids.append(int(lm.model(torch.tensor([ids])).logits[0, -1].argmax()))
             assert lm.tokenizer.decode(ids[start:], skip_special_tokens=True).strip() == said
+
+
+def test_questions_are_asked_in_the_alpaca_preamble_where_that_is_asked_for() -> None:
+    asked = [Message(role="user", content="Name a fruit.")]
+    for wrap, wanted in (
+        ("auto", "Name a fruit."),
+        ("none", "Name a fruit."),
+        ("alpaca", alpaca("Name a fruit.")),
+    ):
+        candidate = served(ScriptedLLM(lambda request: ""), GenerateSettings(wrap=wrap))  # type: ignore[arg-type]
+        assert candidate.request(asked, "", 0).messages[0].content == wanted
+        assert candidate.identity["wrap"] == wrap
 
 
 def test_a_model_trained_again_is_another_model(model_dir: str, tmp_path: Path) -> None:
@@ -232,3 +246,13 @@ def test_vllm_that_is_missing_or_does_not_start(model_dir: str, monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace(LLM=no_gpu))
     with pytest.raises(TacosError, match=r"vLLM does not start with .*: Device string must not be empty"):
         generate(by_vllm(model_dir), FOXES, "m")
+
+
+def test_a_preset_stands_for_settings_and_gives_way_to_those_beside_it() -> None:
+    theirs = GenerateSettings.model_validate({"preset": "tacos", "wrap": "none"})
+    assert (theirs.temperature, theirs.max_new_tokens, theirs.wrap) == (0.7, 512, "none")
+    mt_bench = GenerateSettings.model_validate({"preset": "fastchat"})
+    assert [mt_bench.temperature_of(c) for c in ("writing", "stem", "math", "other")] == [0.7, 0.1, 0.0, 0.0]
+    assert mt_bench.max_new_tokens == 1024
+    with pytest.raises(ValueError, match="unknown preset 'fastchatt': did you mean 'fastchat'"):
+        GenerateSettings.model_validate({"preset": "fastchatt"})

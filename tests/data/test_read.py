@@ -467,3 +467,14 @@ def test_alpaca_52k():
     assert time.perf_counter() - started < 20
     assert (result.read, len(result.pool), result.reasons) == (52_002, 51_974, {"empty_response": 28})
     assert result.dropped[0].id == "alpaca-284" and result.dropped[0].line == 285
+
+
+def test_the_input_of_a_selection_is_read_where_the_prompt_ends_with_it(tmp_path: Path) -> None:
+    asked = [{"role": "user", "content": "Add.\n\n3 and 4"}, {"role": "assistant", "content": "7"}]
+    rows = [
+        {"messages": asked, "input": "3 and 4", "selection": {"rank": 1}},
+        {"messages": asked, "input": "else"},
+    ]
+    read = read_pool(write(tmp_path, rows))
+    assert [sample.input for sample in read.pool] == ["3 and 4", ""]
+    assert read.unread == {"input": 1}

@@ -11,12 +11,13 @@ from eval.mt_bench.files import read_pairs, read_single
 from eval.mt_bench.judging import MTBenchJudgeSettings, judge_pairs, judge_single
 from eval.mt_bench.pairs import score_pairs
 from eval.mt_bench.prompts import lengths_from_prompts, pick, prompt_name, read_prompts, take_apart
-from eval.mt_bench.score import CATEGORIES, NEED_REFERENCE, TEMPERATURES, score_single, slots_of
+from eval.mt_bench.score import CATEGORIES, NEED_REFERENCE, score_single, slots_of
 from eval.mt_bench.write import write_pairs, write_single
 from eval.questions import read_questions
 from eval.verdicts import FAILED
 from tacos.answering.answers import read_answers
 from tacos.answering.given import read_given
+from tacos.answering.presets import TEMPERATURES
 from tacos.errors import ConfigError, LLMError, TacosError
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.cache import ReplyCache

@@ -259,6 +259,19 @@ def test_the_model_carries_its_template_and_stops_at_its_end(micro_pool, micro_b
     assert tokenizer.eos_token_id in generation.eos_token_id
 
 
+def test_samples_are_trained_on_in_the_alpaca_preamble_where_that_is_asked_for(
+    micro_pool, micro_base, tmp_path
+):
+    settings = SETTINGS.model_copy(update={"steps": 1, "max_length": 1024, "loss_tokens_per_step": 1024})
+    bare = train(micro_pool, micro_base, settings, 0, tmp_path / "bare")
+    wrapped = train(
+        micro_pool, micro_base, settings.model_copy(update={"wrap": "alpaca"}), 0, tmp_path / "wrapped"
+    )
+    assert wrapped.loss_tokens == bare.loss_tokens and wrapped.tokens > bare.tokens
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "wrapped" / "model")
+    assert wrapped.template_hash == template_hash(tokenizer, "alpaca") != bare.template_hash
+
+
 def test_qlora_trains_a_base_in_four_bits(micro_pool, micro_base, tmp_path):
     pytest.importorskip("bitsandbytes")
     settings = SETTINGS.model_copy(update={"mode": "qlora", "lr": 5e-2})
