@@ -21,7 +21,7 @@ from functools import cache, cached_property
 from importlib import metadata
 from json import JSONDecodeError
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 from filelock import FileLock
@@ -36,7 +36,7 @@ from tacos.types import Pool, Record
 if TYPE_CHECKING:
     from tacos.llm.base import LLM
     from tacos.llm.estimate import Asked
-    from tacos.models.embedder import Embedder
+    from tacos.models.embedder import Embedder, EmbedderSettings
 
 log = logging.getLogger(__name__)
 DONE = "done.json"
@@ -68,17 +68,23 @@ class Done(Record):
     packages: dict[str, str]
 
 
+class EmbedderOf(Protocol):
+    """Makes each embedder once."""
+
+    def __call__(self, settings: EmbedderSettings | None = None, /) -> Embedder: ...
+
+
 @dataclass
 class Tools:
     """The collaborators a stage may ask for; each is made when first needed, so a run that finds
     everything done loads no model.
 
-    embedder: () -> the run's text embedder.
+    embedder: settings -> a text embedder; without settings, or with none, the run's own.
     llm: name -> the LLM configured under `llms.<name>`.
     """
 
     ledger: Ledger
-    embedder: Callable[[], Embedder]
+    embedder: EmbedderOf
     llm: Callable[[str], LLM]
     device: str = "auto"
 

@@ -33,15 +33,15 @@ def small_pool(n: int = 6) -> Pool:
 class LetterEmbedder(Embedder):
     """Letter counts as unit vectors: an embedder whose numbers can be worked out by hand."""
 
-    def __init__(self) -> None:
-        super().__init__(EmbedderSettings(model="letters"))
+    def __init__(self, settings: EmbedderSettings | None = None) -> None:
+        super().__init__(settings or EmbedderSettings(model="letters"))
         self.calls: list[list[str]] = []
 
-    def __call__(self, texts, max_tokens=None):  # type: ignore[no-untyped-def]
+    def __call__(self, texts, max_tokens=None, unit=True):  # type: ignore[no-untyped-def]
         self.calls.append(list(texts))
         letters = "abcdefghijklmnopqrstuvwxyz"
         counts = np.array([[t.lower().count(c) for c in letters] for t in texts], dtype=np.float32)
-        return counts / np.maximum(1e-9, np.linalg.norm(counts, axis=1, keepdims=True))
+        return counts / np.maximum(1e-9, np.linalg.norm(counts, axis=1, keepdims=True)) if unit else counts
 
 
 @pytest.fixture

@@ -26,9 +26,11 @@ class ClusteringSettings(Record):
     restarts: int = Field(4, ge=1)
     """k-means starts; the best inertia wins."""
     eps: float = Field(0.5, gt=0)
-    """DBSCAN radius, Euclidean on unit vectors."""
+    """DBSCAN radius, Euclidean."""
     min_samples: int = Field(5, ge=1)
     """DBSCAN: occurrences within eps that make a core tag."""
+    unit_vectors: bool = True
+    """Tags as vectors of unit length; false clusters them as the model gives them, as the released code does."""
 
 
 def cluster_vectors(

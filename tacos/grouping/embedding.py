@@ -12,7 +12,7 @@ import math
 import numpy as np
 from pydantic import Field
 
-from tacos.models.embedder import TextOf, embedded, given_vectors
+from tacos.models.embedder import EmbedderSettings, TextOf, embedded, given_vectors
 from tacos.part import Grouper, Setup, grouper
 from tacos.selection import Groups
 from tacos.stage import Job, Stage
@@ -34,6 +34,8 @@ class EmbeddingGroups(Grouper):
 
     text: TextOf = "pair"
     """What is embedded: the whole pair as in CaR, the prompt, the instruction alone, or the response."""
+    embedder: EmbedderSettings | None = None
+    """What embeds them; null is the run's."""
     vectors: str | None = None
     """A file of vectors in place of embeddings (`tacos.given`)."""
     k: int | None = Field(None, ge=1)
@@ -51,7 +53,7 @@ class EmbeddingGroups(Grouper):
         """The embeddings, or the user's own vectors."""
         if self.vectors:
             return given_vectors(setup.pool, self.vectors, "group.vectors")
-        return embedded(setup.pool, setup.embedder, self.text)
+        return embedded(setup.pool, self.embedder or setup.embedder, self.text)
 
     def identity(self, setup: Setup) -> dict[str, object]:
         return self.model_dump(include={"k", "variance", "restarts", "max_iterations"})

@@ -21,7 +21,7 @@ from tacos.llm.asking import Asking
 from tacos.llm.base import LLM, Request, Sampling
 from tacos.llm.parse import parse_tags
 from tacos.llm.reading import ask
-from tacos.models.embedder import Embedder
+from tacos.models.embedder import Embedder, EmbedderSettings
 from tacos.progress import track
 from tacos.selection import Tags
 from tacos.text import phrases
@@ -44,6 +44,8 @@ class TaggingSettings(Asking):
     sampling: Sampling = Sampling(temperature=0.6, top_p=1.0, max_tokens=1024)
     text: Literal["prompt", "instruction"] = "prompt"
     """Instruction and input, or the instruction alone as the released code does."""
+    embedder: EmbedderSettings | None = None
+    """What embeds prompts and keyphrases; null is the run's."""
     top_n: int = Field(3, ge=1)
     """Keyphrases per sample."""
     max_words: int = Field(2, ge=1, le=4)

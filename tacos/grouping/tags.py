@@ -19,7 +19,7 @@ from tacos.grouping.normalize import NormalizationSettings, normalize
 from tacos.grouping.tagging import FIELDS, KeyphraseTagger, LLMTagger, TaggingSettings, tag_request
 from tacos.llm.estimate import Asked
 from tacos.llm.settings import LLMSettings
-from tacos.models.embedder import embedded
+from tacos.models.embedder import EmbedderSettings, embedded, unit_rows
 from tacos.part import Grouper, Setup, grouper
 from tacos.selection import Groups, Tags
 from tacos.stage import Job, Outcome, Stage
@@ -49,6 +49,8 @@ class TagGroups(Grouper):
     tagging: TaggingSettings = TaggingSettings()
     normalization: NormalizationSettings = NormalizationSettings()
     clustering: ClusteringSettings = ClusteringSettings()
+    embedder: EmbedderSettings | None = None
+    """What embeds tags, where they are merged and clustered; null is the run's, the paper's whaleloops/phrase-bert."""
     reduce: bool = False
     """Keep one sample per set of clusters, the longest (released code)."""
 
@@ -61,7 +63,8 @@ class TagGroups(Grouper):
         return f"tags ({self.tagging.asks(llms) if asked else 'KeyBERT keyphrases, embedded, no LLM'})"
 
     def inputs(self, setup: Setup) -> dict[str, Stage]:
-        return {"tags": normalized(setup, tag(setup, self.tagging), self.normalization)}
+        embedder, unit = self.embedder or setup.embedder, self.clustering.unit_vectors
+        return {"tags": normalized(setup, tag(setup, self.tagging), self.normalization, embedder, unit)}
 
     def identity(self, setup: Setup) -> dict[str, Any]:
         return {**self.clustering.model_dump(), "reduce": self.reduce}
@@ -94,13 +97,15 @@ def tag(setup: Setup, settings: TaggingSettings) -> Stage:
     if settings.llm is not None:
         return _tag_by_llm(setup, settings)
 
+    embedder = settings.embedder or setup.embedder
+
     def work(job: Job) -> Outcome:
         pool = job.pool()
         vectors = tables.read_vectors(job.inputs["vectors"])
-        return _written(job, pool, KeyphraseTagger(settings, job.tools.embedder()).tag(pool, vectors))
+        return _written(job, pool, KeyphraseTagger(settings, job.tools.embedder(embedder)).tag(pool, vectors))
 
     identity = {"by": "keyphrase", **settings.model_dump(include={"text", "top_n", "max_words", "min_df"})}
-    inputs = {"pool": setup.pool, "vectors": embedded(setup.pool, setup.embedder, settings.text)}
+    inputs = {"pool": setup.pool, "vectors": embedded(setup.pool, embedder, settings.text)}
     return Stage("tag", work, identity, inputs)
 
 
@@ -126,13 +131,19 @@ def _written(job: Job, pool: Pool, tags: Tags) -> Outcome:
     return Outcome(rows_in=len(pool), rows_out=tags.tagged(), rows_failed=len(tags.errors), metrics=metrics)
 
 
-def normalized(setup: Setup, tags: Stage, settings: NormalizationSettings) -> Stage:
-    """Tags after normalisation, and how many tags and tagged samples each step left."""
+def normalized(
+    setup: Setup, tags: Stage, settings: NormalizationSettings, embedder: EmbedderSettings, unit: bool
+) -> Stage:
+    """Tags after normalisation with their vectors, and how many tags and tagged samples each step left.
+
+    unit: whether the vectors have unit length.
+    """
 
     def work(job: Job) -> Outcome:
         raw = tables.read_tags(job.inputs["tags"])
-        embed = Remembered(lambda texts: job.tools.embedder()(texts))
-        result = normalize(raw, settings, embed)
+        model = job.tools.embedder(embedder)
+        embed = Remembered(lambda texts: model(texts, unit=unit))
+        result = normalize(raw, settings, embed if unit else lambda texts: unit_rows(embed(texts)))
         tables.write_tags(job.out, job.pool(), result.tags)
         tables.write_vectors(job.out, embed(sorted(result.tags.counts())))
         counts = {"distinct_tags": result.distinct, "tagged_samples": result.samples}
@@ -143,7 +154,7 @@ def normalized(setup: Setup, tags: Stage, settings: NormalizationSettings) -> St
         write_json(job.out / "vocabulary.json", counts | top)
         return Outcome(rows_in=len(raw.rows), rows_out=result.tags.tagged(), metrics=counts)
 
-    identity = {**settings.model_dump(), "embedder": setup.embedder.identity()}
+    identity = {**settings.model_dump(), "embedder": embedder.identity(), "unit": unit}
     return Stage("normalize", work, identity, {"pool": setup.pool, "tags": tags})
 
 

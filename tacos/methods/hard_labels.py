@@ -140,7 +140,7 @@ class Labeller:
         if judge.by == "reference":
             return judge.model_dump(include={"by", "agree"})
         if judge.by == "learned":
-            return judge.model_dump(include={"by", "learned"})
+            return {"by": judge.by, "learned": judge.learned.model_dump(exclude={"embedder"})}
         judge.check(FIELDS, "settings.judge")
         kept = judge.model_dump(include={"by", "orders", "rule"})
         return kept | judge.asked(self.setup.llm(judge.llm, "settings.judge.llm"))
@@ -184,7 +184,11 @@ class Labeller:
             return _Reference(judge.agree)
         if judge.by == "llm":
             return _Graded(LLMJudge(job.tools.llm(judge.llm), judge), judge, seed)
-        return _Learned(fit_pool(pool, *read_pool_vectors(job), job.tools.embedder(), judge.learned, seed))
+        return _Learned(
+            fit_pool(
+                pool, *read_pool_vectors(job), job.tools.embedder(judge.learned.embedder), judge.learned, seed
+            )
+        )
 
     def estimate(self, batch_of: Callable[[int], int]) -> Any:
         """What the judge will ask in a round, for `Stage.estimate`; None where no LLM judges.

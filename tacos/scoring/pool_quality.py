@@ -37,11 +37,11 @@ class PoolQuality(Scorer):
         return pool_vectors(setup, self.fit)
 
     def identity(self, setup: Setup) -> dict[str, Any]:
-        return self.fit.model_dump()
+        return self.fit.model_dump(exclude={"embedder"})  # its vectors are inputs
 
     def score(self, pool: Pool, job: Job) -> Scores:
         quality, accuracy = fit_on_pool(
-            pool, *read_pool_vectors(job), job.tools.embedder(), self.fit, job.seed
+            pool, *read_pool_vectors(job), job.tools.embedder(self.fit.embedder), self.fit, job.seed
         )
         job.metrics.update(accuracy)
         return Scores(quality)
@@ -49,9 +49,10 @@ class PoolQuality(Scorer):
 
 def pool_vectors(setup: Setup, settings: LearnedSettings) -> dict[str, Stage]:
     """The embeddings that the model reads: prompts, and responses up to where their subject shows."""
+    embedder = settings.embedder or setup.embedder
     return {
-        "prompts": embedded(setup.pool, setup.embedder, "prompt"),
-        "responses": embedded(setup.pool, setup.embedder, "response", settings.response_tokens),
+        "prompts": embedded(setup.pool, embedder, "prompt"),
+        "responses": embedded(setup.pool, embedder, "response", settings.response_tokens),
     }
 
 

@@ -330,7 +330,9 @@ def test_embedded_parts_run_without_an_llm(tmp_path: Path, minilm: Embedder) -> 
         },
     )
     model = ScriptedLLM(lambda request: RuntimeError("no LLM is to be asked"))
-    tools = dataclasses.replace(scripted_tools(tmp_path / "r.sqlite", model), embedder=lambda: minilm)
+    tools = dataclasses.replace(
+        scripted_tools(tmp_path / "r.sqlite", model), embedder=lambda settings=None: minilm
+    )
     stage = selection_stage(settings)
     store = ArtifactStore(tmp_path / "artifacts")
     assert len(list(read_jsonl(store.run(stage, tools) / "selection.jsonl"))) == 20
@@ -359,7 +361,9 @@ def examine(seed: int, base: Path, embedder: Embedder, root: Path) -> Found:
         source, budget=450, base={"model": str(base), "generate": answer}, batch=120
     ).model_copy(update={"seed": seed})
     stage, model = selection_stage(settings), ScriptedLLM(weak_base.Oracle(made))
-    tools = dataclasses.replace(scripted_tools(root / f"{seed}.sqlite", model), embedder=lambda: embedder)
+    tools = dataclasses.replace(
+        scripted_tools(root / f"{seed}.sqlite", model), embedder=lambda settings=None: embedder
+    )
     selected = list(read_jsonl(ArtifactStore(root / "artifacts").run(stage, tools) / "selection.jsonl"))
     pool = Pool.read(folder(root, stage, "load") / "pool.parquet")
     hard = weak_base.full_labelling(pool, made, base, GenerateSettings(**answer))

@@ -40,7 +40,9 @@ def reply(request: Request) -> str:
 
 
 def reply_to(text: str) -> str:
-    """Tags by topic; compared or rated, a longer response scores higher."""
+    """Tags by topic; compared or rated, a longer response scores higher; refined, every text becomes the same."""
+    if "<refined>" in text:
+        return "Too short.\n<refined>\nA better text.\n</refined>"
     if "<response_1>" in text:
         first, second = re.findall(r"<response_[12]>\n(.*?)\n</response_[12]>", text, re.DOTALL)
         return json.dumps(

@@ -23,6 +23,8 @@ from tests.pipeline.helpers import LLM_TACOS, LLMS, TOPICS, reply, scripted_tool
 
 SMALL: dict[str, dict[str, Any]] = {
     "tacos": LLM_TACOS | {"group": LLM_TACOS["group"] | {"clustering": {"k": 3}}},
+    "tacos-refined": LLM_TACOS | {"refine": {"llm": "scorer"}},
+    "longest-refined": {"refine": {"llm": "scorer"}},
     "car": {"group": {"k": 3}, "score": {"fit": {"fit_rows": 20}}},
     "recipe": {"group": "none", "score": "length", "allocate": "top"},
     "iterselecttune": {
@@ -62,7 +64,7 @@ class TestEveryMethod:
         assert [r["selection"]["rank"] for r in rows] == list(range(1, len(rows) + 1))
         assert len({r["id"] for r in rows}) == len(rows)
         for row in rows:
-            assert set(row) == {"id", "messages", "source", "selection"}
+            assert set(row) - {"refinement"} == {"id", "messages", "source", "selection"}
             assert set(row["selection"]) == {"rank", "score", "group", "place", "reason"}
             assert row["selection"]["reason"]
             assert [m["role"] for m in row["messages"]] == ["user", "assistant"]
