@@ -254,4 +254,18 @@ def read_part(slot: str, given: Any, preset: Part | None, where: str) -> Part | 
     if name is None:
         raise ConfigError(f"{where} names no part: add {where}.by ({', '.join(SLOTS[slot])})")
     kept = preset.model_dump(mode="json") if preset and preset.name == name else {}
-    return parse(SLOTS[slot].get(str(name), f"{where}.by"), merged(kept, settings), where)
+    part = SLOTS[slot].get(str(name), f"{where}.by")
+    if "by" not in settings:
+        _of_another_part(slot, part, settings, where)
+    return parse(part, merged(kept, settings), where)
+
+
+def _of_another_part(slot: str, part: type[Part], settings: Mapping[str, Any], where: str) -> None:
+    """Raises: ConfigError for a setting that the method's own part does not have, and another one of its kind has."""
+    for key in settings:
+        owners = [name for name in SLOTS[slot] if key in SLOTS[slot].get(name).model_fields]
+        if key not in part.model_fields and owners:
+            raise ConfigError(
+                f"{where}.{key} is a setting of {' and '.join(owners)}, and {where} is {part.name} here: add "
+                f"{where}.by={owners[0]}"
+            )

@@ -54,7 +54,8 @@ def test_a_wrong_setting_says_where_and_what_is_near(change: str, message: str) 
 
 def test_method_settings_are_checked_before_anything_runs() -> None:
     wrong = {
-        "{method: tacos, group: {clusterin: {}}}": r"'arms\.tacos\.group\.clusterin': did you mean 'clustering'",
+        "{method: tacos, group: {by: tags, clusterin: {}}}": r"'arms\.tacos\.group\.clusterin': .*'clustering'",
+        "{method: tacos, group: {tagging: {}}}": r"arms\.tacos\.group\.tagging is a setting of tags.*group\.by=tags",
         "{method: tacos, group: tag}": r"arms\.tacos\.group\.by: unknown grouper 'tag': did you mean 'tags'",
         "{method: tacos, score: {by: ratin}}": r"arms\.tacos\.score\.by: unknown scorer 'ratin'.*'rating'",
         "{method: tacos, settings: {k: 3}}": r"arms\.tacos\.settings\.k.*arms\.tacos\.group",
@@ -69,7 +70,7 @@ def test_method_settings_are_checked_before_anything_runs() -> None:
 
 
 def test_an_llm_that_is_not_configured_is_named() -> None:
-    settings = parse(SelectSettings, {"group": {"tagging": {"llm": "tagger"}}})
+    settings = parse(SelectSettings, {"group": {"by": "tags", "tagging": {"llm": "tagger"}}})
     with pytest.raises(ConfigError, match=r"add llms.tagger.model"):
         selection_stage(settings)
 

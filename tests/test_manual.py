@@ -117,7 +117,9 @@ def test_allocators_are_shown_with_their_settings() -> None:
 
 
 def test_every_method_is_shown_with_its_parts() -> None:
-    rows = {row[0].strip("`"): [cell.strip("`") for cell in row[1:4]] for row in METHODS_PAGE.table("method")}
+    rows = {
+        row[0].strip("`"): [re.sub("`|;.*", "", c) for c in row[1:4]] for row in METHODS_PAGE.table("method")
+    }
     assert set(rows) == set(METHODS)
     for name, parts in rows.items():
         if recipe := METHODS.get(name).recipe:

@@ -2,7 +2,8 @@
 
     52,002 Alpaca rows, 384 dimensions  ->  PCA keeps 95% of the variance in 243  ->  k = floor(sqrt(52002 / 2)) = 161
 
-k-means runs on one thread: with several, sums are added in any order, and centres differ between runs.
+Groups are named by the words of their prompts (`titles.py`). k-means runs on one thread: with several, sums are added
+in any order, and centres differ between runs.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 import numpy as np
 from pydantic import Field
 
+from tacos.grouping.titles import titled
 from tacos.models.embedder import EmbedderSettings, TextOf, embedded, given_vectors
 from tacos.part import Grouper, Setup, grouper
 from tacos.selection import Groups
@@ -59,7 +61,8 @@ class EmbeddingGroups(Grouper):
         return self.model_dump(include={"k", "variance", "restarts", "max_iterations"})
 
     def group(self, pool: Pool, job: Job) -> Groups:
-        return cluster_embeddings(tables.read_vectors(job.inputs["vectors"]), self, job.seed)
+        groups = cluster_embeddings(tables.read_vectors(job.inputs["vectors"]), self, job.seed)
+        return titled(groups, pool.prompts)
 
 
 def number_of_clusters(n: int, k: int | None = None) -> int:

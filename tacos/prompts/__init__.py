@@ -4,13 +4,17 @@ Servers cache shared prefixes, so everything that changes from call to call stan
 files are sent as they are (after filling in $placeholders) and cannot hold comments; their sources:
 
 tag.txt         open tagging as TACOS describes it (arXiv 2507.03673): coarse tags of the user's
-                intention, each with an explanation, as a JSON list. Fields: prompt.
-compare.txt     TACOS's comparative scoring: two samples in one call, seven criteria, harsh, blind to
-                length and order, feedback before two scores in [1, 100] (figure 3; the released prompt
-                file has 0-100). Fields: low, high, prompt_1, response_1, prompt_2,
+                intention, each with an explanation, as a JSON list. The released prompt sets no number and
+                no length of tags and asks for English; ours wants one to five of one to three words, so that
+                tags of a small pool repeat, in whatever language. Fields: prompt.
+compare.txt     TACOS's comparative scoring: two samples in one call, seven criteria of equal weight, harsh,
+                blind to length and order, each score about its own sample with the other to calibrate,
+                feedback before two scores in [1, 100] (figure 3). The released prompt has 0-100 and asks for
+                an explanation of every criterion, which ours sums up in two or three sentences. An earlier
+                released one scores a pair from 1 to 6. Fields: low, high, prompt_1, response_1, prompt_2,
                 response_2.
 rate.txt        one sample on its own, with the criteria of compare.txt: TACOS without comparison (their
-                ablation; its prompt is not published). Fields: low, high, prompt, response.
+                ablation, whose prompt is not among the released files). Fields: low, high, prompt, response.
 rate_accuracy.txt  a single rating of accuracy, after AlpaGasus (arXiv 2307.08701), which puts the
                 score on the first line; here the reason comes first. Fields: low, high, prompt, response.
 refine_response.txt, refine_instruction.txt  a critique, then the rewritten text between <refined> and

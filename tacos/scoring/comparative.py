@@ -5,6 +5,10 @@ the same subject. Pairs are (0,1), (2,3), ... in stored order as in the released
 random order; each further round draws new partners. The released code drops an odd last sample;
 here it meets one that was already scored, and only its own new score counts (`odd="drop"` for parity).
 
+A score is about its own sample, and the other one calibrates the scale, as in the released prompt. That prompt
+(`configs/select/tacos_released.yaml`) scores from 0 and asks for an explanation per criterion; ours from 1 (figure 3)
+with one short feedback.
+
 A score that cannot be read is missing. The released code wrote 0, which put every unread sample
 below every bad one.
 

@@ -100,7 +100,7 @@ def test_a_budget_above_the_pool_costs_no_call() -> None:
     nobody = {"model": "m", "endpoint": "http://127.0.0.1:9/v1"}
     chosen = {
         "llms": {"tagger": nobody, "scorer": nobody},
-        "group": {"tagging": {"llm": "tagger"}},
+        "group": {"by": "tags", "tagging": {"llm": "tagger"}},
         "budget": 25,
     }
     Path("select.yaml").write_text(yaml.safe_dump(chosen))
@@ -212,7 +212,7 @@ def test_plan_prices_a_selection_and_does_no_work() -> None:
         "pool": {"source": "pool.jsonl"},
         "llms": {"tagger": llm, "scorer": llm},
         "budget": 5,
-        "group": {"tagging": {"llm": "tagger"}},
+        "group": {"by": "tags", "tagging": {"llm": "tagger"}},
         "score": {"llm": "scorer"},
     }
     Path("select.yaml").write_text(yaml.safe_dump(chosen))

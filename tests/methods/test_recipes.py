@@ -120,11 +120,10 @@ def test_a_preset_is_its_recipe(root: Path) -> None:
 
 def test_replacing_a_part_keeps_the_others(root: Path) -> None:
     data = {"pool": {"source": str(root / "pool.jsonl")}, "llms": LLMS, "method": "tacos"}
-    changed = parse(SelectSettings, data | {"group": {"clustering": {"k": 7}}, "score": {"by": "rating"}})
+    changed = parse(SelectSettings, data | {"group": {"k": 7}, "score": {"by": "rating"}})
     preset = METHODS.get("tacos").recipe
     assert preset is not None and changed.group is not None and changed.score is not None
-    assert changed.group.model_dump()["clustering"]["k"] == 7
-    assert changed.group.model_dump()["tagging"] == preset.group.model_dump()["tagging"]
+    assert changed.group.model_dump() == {**preset.group.model_dump(), "k": 7}
     assert changed.score.by == "rating" and changed.allocate == preset.allocate
 
 

@@ -66,6 +66,7 @@ def scripted_tools(cache: Path, model: ScriptedLLM, **changes: Any) -> Tools:
 
 LLM_TACOS: dict[str, Any] = {
     "group": {
+        "by": "tags",
         "tagging": {"llm": "tagger"},
         "normalization": {"min_count": 1, "order": ["frequency", "rules"]},
         "clustering": {"k": 4},

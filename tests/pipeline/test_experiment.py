@@ -27,7 +27,7 @@ SETTINGS: dict[str, Any] = {
     "arms": {
         "tacos": {
             "method": "tacos",
-            "group": {"normalization": {"min_count": 2, "support": 5}, "clustering": {"k": 6}},
+            "group": {"by": "tags", "normalization": {"min_count": 2, "support": 5}, "clustering": {"k": 6}},
             "score": {"quality": {"fit_rows": 60}},
         },
         "random": {"method": "random"},
