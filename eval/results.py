@@ -116,6 +116,27 @@ class TagReport(Record):
     top_after: dict[str, int]
 
 
+class Round(Record):
+    """One round of a selection in rounds."""
+
+    hard: int
+    easy: int
+    unread: int
+    """Rows without a label."""
+    judge_calls: int
+    auc: float | None = None
+    """Of the classifier after the round, on labels it had not seen; None where there were too few."""
+
+
+class RoundsReport(Record):
+    """A selection in rounds (IterSelectTune)."""
+
+    arm: str
+    rounds: list[Round]
+    hardness: dict[str, list[int]]
+    """Kind of row -> rows in each of 25 equal bins of M from 0 to 1, after the last round."""
+
+
 class Results(Record):
     """One experiment."""
 
@@ -137,6 +158,7 @@ class Results(Record):
     runs: list[ArmRun]
     summary: list[ArmSummary]
     tags: list[TagReport]
+    rounds: list[RoundsReport] = Field(default_factory=list)
     total_usage: Usage
     """What this invocation used; cached stages are free."""
     versions: dict[str, str]

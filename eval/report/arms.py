@@ -234,6 +234,20 @@ def budget_table(results: Results) -> Table:
     return _table(results, "budget", "Equal-budget check", "", specs, arms)
 
 
+def rounds_table(results: Results) -> Table:
+    """What every round of a selection in rounds had judged, first seed; no row without one."""
+    named = ("arm", "round", "judged hard", "judged easy", "unread", "judge calls", "AUC after it")
+    columns = tuple(Column(name, numeric=name != "arm") for name in named)
+    rows = []
+    for report in results.rounds:
+        for number, r in enumerate(report.rounds, start=1):
+            counts = [fmt.count(n) for n in (number, r.hard, r.easy, r.unread, r.judge_calls)]
+            auc = fmt.UNKNOWN if r.auc is None else f"{r.auc:.2f}"
+            cells = tuple(Cell(text) for text in (report.arm, *counts, auc))
+            rows.append(TableRow(cells, report.arm, report.arm == results.baseline))
+    return Table(columns, tuple(rows))
+
+
 def pool_table(results: Results) -> Table:
     """Rows read, what was dropped and why, and what is left."""
     pool = results.pool

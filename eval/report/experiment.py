@@ -33,6 +33,7 @@ SECTIONS = {
     "selection": "What was selected",
     "model": "What the models learned",
     "tags": "Tags",
+    "rounds": "Rounds of judging",
     "cost": "What it cost",
 }
 """Plot group -> heading; a group without plots gets no heading."""
@@ -91,6 +92,7 @@ def _words(results: Results, drawn: Sequence[Plot]) -> dict[str, Any]:
         "gains": arms.gains_table(results),
         "plots": drawn,
         "sections": [(group, heading) for group, heading in SECTIONS.items() if group in groups],
+        "rounds": arms.rounds_table(results),
         "budget": arms.budget_table(results),
         "budget_sentence": _budget_sentence(results),
         "warnings": notices.budget_warnings(results),

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from eval.measures import Measure
 from eval.report import format as fmt
 from eval.report import plots_pool as plots_pool
+from eval.report import rounds as rounds
 from eval.report import style as look
 from eval.report.arms import Arm, ordered_arms
 from eval.report.stacked import Bar, stacked_bars
@@ -34,6 +35,8 @@ def draw(results: Results) -> Iterator[Plot]:
             if plot := make(results):
                 yield plot
         yield from plots_pool.tags(results)
+        for number, report in enumerate(results.rounds, start=1):
+            yield from rounds.draw_rounds(report, f"rounds_{number}_")
 
 
 def measured(results: Results, measure: Measure) -> Plot | None:

@@ -6,6 +6,7 @@ Numbers come in plain, so that any method with rounds can draw them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.ticker import PercentFormatter
@@ -21,10 +22,18 @@ from eval.report.style import (
     new_figure,
     styled,
 )
-from eval.results import Results
+from eval.results import Results, RoundsReport
 
 BINS = np.linspace(0, 1, 26)
+"""Of M."""
 KIND_COLOURS = (ARM_COLOURS[3], ARM_COLOURS[0], REST_COLOUR)
+
+
+def draw_rounds(report: RoundsReport, prefix: str = "") -> list[Plot]:
+    """Both plots of a selection. prefix: of their names."""
+    plots = [hard_shares([(r.hard, r.easy) for r in report.rounds]), hardness(report.hardness)]
+    titled = [replace(plot, title=f"{plot.title} ({report.arm})") if report.arm else plot for plot in plots]
+    return [replace(plot, name=f"{prefix}{plot.name}") for plot in titled]
 
 
 def hard_shares(rounds: Sequence[tuple[int, int]]) -> Plot:
@@ -47,15 +56,14 @@ def hard_shares(rounds: Sequence[tuple[int, int]]) -> Plot:
     return Plot("hard_shares", "rounds", "Hard rows per round", caption, figure)
 
 
-def hardness(scores: Mapping[str, np.ndarray]) -> Plot:
-    """scores: M(x) in [0, 1] by kind of row, such as judged hard, judged easy, and the rest."""
+def hardness(counts: Mapping[str, Sequence[int]]) -> Plot:
+    """counts: rows in each bin of M(x), by kind of row, such as judged hard, judged easy, and the rest."""
     with styled():
         figure, (axis,) = new_figure(1, 1, 2.8)
-        for (name, values), colour in zip(scores.items(), KIND_COLOURS, strict=False):
-            if not len(values):
-                continue
-            shares = np.histogram(values, bins=BINS)[0] / len(values)
-            axis.stairs(shares, BINS, color=colour, lw=1.6, label=f"{literal(name)} ({len(values):,})")
+        for (name, rows), colour in zip(counts.items(), KIND_COLOURS, strict=False):
+            if total := sum(rows):
+                shares = np.array(rows) / total
+                axis.stairs(shares, BINS, color=colour, lw=1.6, label=f"{literal(name)} ({total:,})")
         axis.set_xlim(0, 1)
         axis.set_ylim(bottom=0)
         axis.set_xlabel("M(x), the classifier's probability that a row is hard")

@@ -44,7 +44,7 @@ class Comparison(Record):
 
 
 class Verdict(Record):
-    """A judge's grades, 1-10, higher is better; both None, with `error`, when there is no verdict."""
+    """A judge's grades, higher is better; both None, with `error`, when there is no verdict."""
 
     score_1: float | None = None
     score_2: float | None = None
@@ -114,6 +114,11 @@ class LLMJudgeSettings(Asking):
     prompt: str = "judge_pair"
     sampling: Sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=2048)
 
+    @property
+    def scale(self) -> tuple[int, int]:
+        """The lowest and the highest grade."""
+        return LOW, HIGH
+
 
 class LLMJudge:
     """Asks a language model, one call for each item. A reply that stays unreadable is a missing verdict."""
@@ -128,9 +133,12 @@ class LLMJudge:
     def judge(self, items: Sequence[Comparison]) -> list[Verdict]:
         """Raises: LLMError when the endpoint fails as a whole."""
         settings = self.settings
-        read = ask(
-            self.llm, len(items), lambda i: judge_request(items[i], settings), _verdict, settings.reask
-        )
+
+        def verdict(reply: str) -> Verdict:
+            first, second = parse_pair_scores(reply, *settings.scale)
+            return Verdict(score_1=first, score_2=second, raw=reply)
+
+        read = ask(self.llm, len(items), lambda i: judge_request(items[i], settings), verdict, settings.reask)
         return [row.value or Verdict(error=row.error, raw=row.unread) for row in read]
 
 
@@ -142,9 +150,3 @@ def judge_request(item: Comparison, settings: LLMJudgeSettings) -> Request:
         answer_2=item.answer_2,
         reference=item.reference or "(none)",
     )
-
-
-def _verdict(reply: str) -> Verdict:
-    """Raises: ParseError."""
-    first, second = parse_pair_scores(reply, LOW, HIGH)
-    return Verdict(score_1=first, score_2=second, raw=reply)

@@ -11,37 +11,36 @@ stays unlabelled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
 
 from tacos.answering.answer_file import answer_file
 from tacos.answering.candidate import Candidate, GenerateSettings, in_process, served
-from tacos.answering.judge import (
-    EXPECTED_VERDICT,
-    FIELDS,
-    Comparison,
-    LLMJudge,
-    LLMJudgeSettings,
-    Verdict,
-    judge_request,
-    likeness,
-)
-from tacos.answering.orders import Result, Rule, compare, outcome
+from tacos.answering.judge import EXPECTED_VERDICT, FIELDS, LLMJudge, judge_request
 from tacos.errors import ConfigError
 from tacos.llm.backends.engine import release
 from tacos.llm.estimate import Asked
 from tacos.llm.settings import VLLMEngine
+from tacos.methods.hard_judges import (
+    ByModel,
+    ByReference,
+    ByVerdict,
+    HardJudge,
+    HardJudgeSettings,
+    Label,
+    Text,
+    comparison,
+)
+from tacos.models.embedder import texts_of
 from tacos.part import Setup
-from tacos.scoring.learned import LearnedSettings, PoolFit, fit_pool
+from tacos.scoring.learned import fit_pool
 from tacos.scoring.pool_quality import pool_vectors, read_pool_vectors
 from tacos.stage import Job, Stage
-from tacos.store.fingerprint import fingerprint, named_by_content
-from tacos.text import normalise
+from tacos.store.fingerprint import named_by_content
 from tacos.types import Pool, Question, Record
 
 MADE_HERE = "base"
@@ -61,39 +60,6 @@ class BaseAnswerSettings(Record):
     """Greedy by default. Answers that are cut off lose to the response at hand and count as hard."""
 
 
-class HardJudgeSettings(LLMJudgeSettings):
-    """Who says which is better.
-
-    reference: no model. Easy where the answer says the same as the response at hand, which is taken to be right.
-    learned: the pool-fitted quality model compares the two; it knows no facts.
-    llm: a language model grades both, 1-10, blind to which is which. The paper's prompt asks for one binary verdict
-        and is not released; here the higher grade is better.
-    """
-
-    by: Literal["reference", "learned", "llm"] = "reference"
-    agree: float = Field(0.6, gt=0, le=1)
-    """reference: easy from this likeness on (ROUGE-L F1 over words)."""
-    learned: LearnedSettings = LearnedSettings()
-    orders: Literal[1, 2] = 1
-    """llm: one call a row, in an order drawn for it by the seed, or both orders at twice the price."""
-    rule: Rule = "lenient"
-    """llm: how two orders combine."""
-
-    @property
-    def calls(self) -> int:
-        """Pairs shown for a label."""
-        return self.orders if self.by == "llm" else 1
-
-
-@dataclass(frozen=True)
-class Label:
-    """hard: None where there is none, for the reason in `error`. calls: pairs shown to the judge for it."""
-
-    hard: bool | None = None
-    error: str | None = None
-    calls: int = 0
-
-
 @dataclass(frozen=True)
 class Labeller:
     """A base model and a judge, as a stage needs them."""
@@ -101,6 +67,7 @@ class Labeller:
     base: BaseAnswerSettings
     judge: HardJudgeSettings
     setup: Setup
+    text: Text = "prompt"
 
     def inputs(self) -> dict[str, Stage]:
         """Stages that have to be done first."""
@@ -121,7 +88,7 @@ class Labeller:
 
     def identity(self) -> dict[str, Any]:
         """What changes a label. Raises: ConfigError for an LLM that is not configured."""
-        return {"base": self._base_identity(), "judge": self._judge_identity()}
+        return {"base": self._base_identity(), "judge": self._judge_identity(), "text": self.text}
 
     def _base_identity(self) -> dict[str, Any]:
         base = self.base
@@ -142,7 +109,7 @@ class Labeller:
         if judge.by == "learned":
             return {"by": judge.by, "learned": judge.learned.model_dump(exclude={"embedder"})}
         judge.check(FIELDS, "settings.judge")
-        kept = judge.model_dump(include={"by", "orders", "rule"})
+        kept = judge.model_dump(include={"by", "verdict", "orders", "rule"})
         return kept | judge.asked(self.setup.llm(judge.llm, "settings.judge.llm"))
 
     def label(self, job: Job, pool: Pool, rows: np.ndarray) -> list[Label]:
@@ -162,9 +129,8 @@ class Labeller:
 
     def _answers(self, job: Job, batch: Pool) -> Mapping[str, str]:
         """Sample id -> what the base model says."""
-        asked = [
-            Question(id=id_, turns=(prompt,)) for id_, prompt in zip(batch.ids, batch.prompts, strict=True)
-        ]
+        texts = texts_of(batch, self.text)
+        asked = [Question(id=id_, turns=(text,)) for id_, text in zip(batch.ids, texts, strict=True)]
         out = job.out / "answers.jsonl"
         run = answer_file(self._candidate(job), asked, out, self.model, self.setup.seed)
         return {answer.question_id: answer.turns[0] for answer in run.answers}
@@ -178,13 +144,13 @@ class Labeller:
             release()  # an engine that judged the round before gives its memory back
         return in_process(model, base.generate, job.tools.device, base.by, base.engine)
 
-    def _judge(self, job: Job, pool: Pool) -> _Judge:
+    def _judge(self, job: Job, pool: Pool) -> HardJudge:
         judge, seed = self.judge, self.setup.seed
         if judge.by == "reference":
-            return _Reference(judge.agree)
+            return ByReference(judge.agree)
         if judge.by == "llm":
-            return _Graded(LLMJudge(job.tools.llm(judge.llm), judge), judge, seed)
-        return _Learned(
+            return ByVerdict(LLMJudge(job.tools.llm(judge.llm), judge), judge, seed, self.text)
+        return ByModel(
             fit_pool(
                 pool, *read_pool_vectors(job), job.tools.embedder(judge.learned.embedder), judge.learned, seed
             )
@@ -205,80 +171,10 @@ class Labeller:
 
         def estimate(pool: Pool, done: Mapping[str, Path]) -> Asked:
             rows = np.linspace(0, len(pool) - 1, min(batch_of(len(pool)), len(pool))).astype(np.int64)
-            items = [comparison(sample.prompt, sample.response, answer) for sample in pool.take(rows)]
+            shown = pool.take(rows)
+            asked = zip(texts_of(shown, self.text), shown.responses, strict=True)
+            items = [comparison(question, response, answer) for question, response in asked]
             both = [item.swapped() for item in items] if self.judge.orders == 2 else []
             return Asked(llm, (judge_request(item, asking) for item in [*items, *both]), EXPECTED_VERDICT)
 
         return estimate
-
-
-class _Judge(Protocol):
-    def labels(self, rows: np.ndarray, batch: Pool, answers: Sequence[str]) -> list[Label]:
-        """rows: of the pool; batch: the same rows; answers: the base model's, aligned."""
-        ...
-
-
-class _Reference:
-    """Nothing is asked: the response at hand is the reference."""
-
-    def __init__(self, agree: float):
-        self.agree = agree
-
-    def labels(self, rows: np.ndarray, batch: Pool, answers: Sequence[str]) -> list[Label]:
-        pairs = zip(answers, batch.responses, strict=True)
-        return [Label(hard=not says_the_same(answer, response, self.agree)) for answer, response in pairs]
-
-
-def says_the_same(answer: str, response: str, agree: float) -> bool:
-    """Equal up to case, white space and closing marks, or alike."""
-    return normalise(answer) == normalise(response) or likeness(answer, response) >= agree
-
-
-class _Learned:
-    """The quality model compares; an answer that says the same is not worse."""
-
-    def __init__(self, fitted: PoolFit):
-        self.fitted = fitted
-
-    def labels(self, rows: np.ndarray, batch: Pool, answers: Sequence[str]) -> list[Label]:
-        theirs = self.fitted.score(rows, answers) if len(rows) else np.zeros(0)
-        better = self.fitted.own[rows] > theirs
-        triples = zip(better.tolist(), answers, batch.responses, strict=True)
-        return [Label(hard=won and normalise(a) != normalise(r)) for won, a, r in triples]
-
-
-class _Graded:
-    """An LLM's grades."""
-
-    def __init__(self, judge: LLMJudge, settings: HardJudgeSettings, seed: int):
-        self.judge = judge
-        self.settings = settings
-        self.seed = seed
-
-    def labels(self, rows: np.ndarray, batch: Pool, answers: Sequence[str]) -> list[Label]:
-        triples = zip(batch.prompts, batch.responses, answers, strict=True)
-        items = [comparison(*triple) for triple in triples]
-        if self.settings.orders == 2:
-            judged = compare(self.judge, items, self.settings.rule)
-            return [_label(pair.result, pair.order_1, pair.order_2) for pair in judged]
-        first = [self._original_first(id_) for id_ in batch.ids]
-        shown = [item if ahead else item.swapped() for item, ahead in zip(items, first, strict=True)]
-        read = zip(self.judge.judge(shown), first, strict=True)
-        return [_label(outcome(verdict, ahead), verdict) for verdict, ahead in read]
-
-    def _original_first(self, id_: str) -> bool:
-        """A coin of the row's own, so that it does not depend on the rows beside it."""
-        return int(fingerprint([self.seed, id_]), 16) % 2 == 0
-
-
-def comparison(prompt: str, response: str, answer: str) -> Comparison:
-    """Answer 1 is the response at hand."""
-    return Comparison(question=prompt, answer_1=response, answer_2=answer)
-
-
-def _label(result: Result, *verdicts: Verdict) -> Label:
-    """Ties are easy."""
-    if result == "unparsed":
-        why = next((v.error for v in verdicts if v.error), None)
-        return Label(error=f"no verdict: {why or 'unreadable'}")
-    return Label(hard=result == "win")

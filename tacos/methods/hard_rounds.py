@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tacos.methods.hard_labels import Label
+from tacos.methods.hard_judges import Label
 from tacos.scoring.hardness import ClassifierCheck
 from tacos.store.files import read_jsonl, write_jsonl
 from tacos.types import Record

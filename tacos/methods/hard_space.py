@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from tacos.allocation.diverse import diverse_rows
 from tacos.grouping.embedding import EmbeddingGroups
-from tacos.methods.hard_labels import BaseAnswerSettings, HardJudgeSettings
+from tacos.methods.hard_judges import HardJudgeSettings, Text
+from tacos.methods.hard_labels import BaseAnswerSettings
 from tacos.methods.hard_rounds import Ranked
 from tacos.scoring.hardness import ClassifierSettings
 from tacos.scoring.similarity import max_cosine
@@ -21,6 +23,8 @@ from tacos.types import Record
 class IterSelectTuneSettings(Record):
     """Two algorithms, one classifier, one judge."""
 
+    fields: Literal["both", "instruction"] = "both"
+    """x, which is clustered, classified, compared and answered: instruction and input, or the instruction alone."""
     base: BaseAnswerSettings = BaseAnswerSettings()
     judge: HardJudgeSettings = HardJudgeSettings()
     classifier: ClassifierSettings = ClassifierSettings()
@@ -36,8 +40,9 @@ class IterSelectTuneSettings(Record):
     """Rows in D; None is 2% of the pool, at least 16 [unverified]."""
     subset: int | None = Field(None, ge=1)
     """Rows in V; None is ten batches [unverified]."""
-    clustering: EmbeddingGroups = EmbeddingGroups(text="instruction")
-    """k-means over instruction embeddings; k = floor(sqrt(n / 2)) and an equal quota are [unverified]."""
+    clustering: EmbeddingGroups = EmbeddingGroups()
+    """k-means over embeddings of x, so its `text` follows `fields`; k = floor(sqrt(n / 2)) and an equal quota are
+    [unverified]."""
     cluster_sample: int = Field(50_000, ge=100)
     """Rows that place the centres; larger pools are assigned to the nearest."""
 
@@ -46,6 +51,16 @@ class IterSelectTuneSettings(Record):
         if self.subset is not None and self.subset < (self.batch or 1):
             raise ValueError(f"subset is {self.subset}, and a batch of {self.batch} is taken from it")
         return self
+
+    @model_validator(mode="after")
+    def _one_x(self) -> IterSelectTuneSettings:
+        object.__setattr__(self, "clustering", self.clustering.model_copy(update={"text": self.text}))
+        return self
+
+    @property
+    def text(self) -> Text:
+        """x by the name of its text."""
+        return "prompt" if self.fields == "both" else "instruction"
 
     def batch_of(self, n: int) -> int:
         return self.batch or max(16, n // 50)

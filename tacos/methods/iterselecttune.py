@@ -12,9 +12,10 @@
       V, Q   <- drawn and scored anew, with the M of the last round
       D^H    <- D^H and the top batch of V, which nobody judges
 
-M(x) is a classifier's probability that x is hard, from the instruction alone; R(x) the cosine of x to the nearest
-of D^H. With alpha = 0.9, M = 0.8 and R = 0.5, Q = 0.77. Alpaca's 52,002 rows and the defaults: 3 rounds of 1,040,
-so 3,120 judge calls where labelling everything takes 52,002; a budget of 10,400 takes the rest from inference.
+x is an instruction with its input (`fields: instruction` leaves the input out, wherever x stands). M(x) is a
+classifier's probability that x is hard, without the response; R(x) the cosine of x to the nearest of D^H. With
+alpha = 0.9, M = 0.8 and R = 0.5, Q = 0.77. Alpaca's 52,002 rows and the defaults: 3 rounds of 1,040, so 3,120 judge
+calls where labelling everything takes 52,002; a budget of 10,400 takes the rest from inference.
 
 There is no released code. What we could not verify is a setting below, marked [unverified], with a default of
 ours or of secondary sources. Two cases the paper leaves open: when D^H outgrows the budget its highest Q stay, and
@@ -51,6 +52,7 @@ from tacos.methods.hard_rounds import (
 )
 from tacos.methods.hard_space import IterSelectTuneSettings, Space
 from tacos.methods.recipe import select
+from tacos.models.embedder import texts_of
 from tacos.part import Setup
 from tacos.scoring.hardness import (
     Classifier,
@@ -116,7 +118,7 @@ def _round(
 
     After a round that stopped, a later one hands on what it is given.
     """
-    labeller = Labeller(settings.base, settings.judge, setup)
+    labeller = Labeller(settings.base, settings.judge, setup, settings.text)
     inputs = {**space, **labeller.inputs()} | ({"last": last} if last else {})
 
     def work(job: Job) -> Outcome:
@@ -145,7 +147,7 @@ def _round(
 
 def _identity(settings: IterSelectTuneSettings) -> dict[str, Any]:
     """Without the limit of rounds: a fourth rests on the three that there are."""
-    kept = settings.model_dump(include={"alpha", "min_hard_share", "batch", "subset"})
+    kept = settings.model_dump(include={"fields", "alpha", "min_hard_share", "batch", "subset"})
     return kept | {"classifier": settings.classifier.identity()}
 
 
@@ -179,7 +181,7 @@ def retrained(state: State, pool: Pool, space: Space, device: str) -> tuple[Stat
     def make() -> Classifier:
         if chosen.by == "light":
             return LightClassifier(space.vectors, chosen.penalty)
-        return EncoderClassifier(pool.instructions, chosen, space.seed, device)
+        return EncoderClassifier(texts_of(pool, space.settings.text), chosen, space.seed, device)
 
     check = cross_validate(make, rows, labels, chosen.folds, space.seed)
     m = trained(make, rows, labels).probability(np.arange(len(state.label)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import pairwise
@@ -15,11 +15,12 @@ import numpy as np
 
 from eval.benchmarks import benchmarks
 from eval.measures import Benchmark, Finished, Measure, Measured, RunValues
-from eval.results import ArmRun, ArmSummary, Audit, Results, TagReport
+from eval.results import ArmRun, ArmSummary, Audit, Results, RoundsReport, TagReport
 from eval.summary import arm_measure, run_measure
 from tacos.models.embedder import MINILM
 from tacos.pipeline.graph import ArmStages, Experiment
 from tacos.pipeline.pool import truth_of
+from tacos.pipeline.rounds import rounds_of
 from tacos.pipeline.settings import TINY, ZERO_SHOT, ExperimentSettings
 from tacos.stage import ArtifactStore, Stage, git_commit, package_versions
 from tacos.store import tables
@@ -68,6 +69,7 @@ class Collector:
             runs=[self.run(arm) for arm in self.experiment.arms],
             summary=summaries,
             tags=list(self.tags()),
+            rounds=list(self.rounds()),
             total_usage=self.used,
             versions=package_versions(),
             commit=git_commit(),
@@ -155,13 +157,20 @@ class Collector:
     def tags(self) -> list[TagReport]:
         """Of the first seed of every arm that tags."""
         found = []
-        for arm in self.experiment.arms:
-            if arm.select is None or arm.seed != self.settings.seeds[0]:
-                continue
-            for stage in arm.select.walk():
+        for arm in self.first_seed():
+            for stage in arm.select.walk() if arm.select else ():
                 if stage.name == "normalize":
                     found.append(tag_report(arm.arm, self.store.folder(stage)))
         return found
+
+    def rounds(self) -> Iterator[RoundsReport]:
+        """Of the first seed of every arm that selects in rounds."""
+        for arm in self.first_seed():
+            if arm.select and (report := rounds_of(arm.select, self.store, arm.arm)):
+                yield report
+
+    def first_seed(self) -> list[ArmStages]:
+        return [arm for arm in self.experiment.arms if arm.seed == self.settings.seeds[0]]
 
 
 def selecting(data: Stage | None) -> list[Stage]:

@@ -1,27 +1,51 @@
-"""Pictures of a selection in rounds (IterSelectTune), beside its results: hard_shares.png and hardness.png."""
+"""The story of a selection in rounds (IterSelectTune): read from its stages, drawn beside its results."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
+from eval.results import Round, RoundsReport
 from tacos.methods.hard_rounds import State, read_records
 from tacos.stage import ArtifactStore, Stage
 
+BINS = 25
 
-def draw_rounds(selection: Stage, store: ArtifactStore, folder: Path, prefix: str = "") -> None:
-    """Draws nothing for a selection that has no rounds. prefix: of the files' names."""
+
+def rounds_of(selection: Stage, store: ArtifactStore, arm: str = "") -> RoundsReport | None:
+    """None for a selection that has no rounds."""
     last = next((s.inputs["last"] for s in selection.walk() if s.name == "infer"), None)
     if last is None:
+        return None
+    state = State.read(store.folder(last))
+    kinds = {"judged hard": state.label == 1, "judged easy": state.label == 0, "not judged": state.label < 0}
+    return RoundsReport(
+        arm=arm,
+        rounds=[
+            Round(
+                hard=record.hard,
+                easy=record.easy,
+                unread=record.unread,
+                judge_calls=record.judge_calls,
+                auc=record.check.auc if record.check else None,
+            )
+            for record in read_records(store.folder(last))
+        ],
+        hardness={
+            name: np.histogram(state.hardness[rows], bins=BINS, range=(0, 1))[0].tolist()
+            for name, rows in kinds.items()
+        },
+    )
+
+
+def draw_rounds(selection: Stage, store: ArtifactStore, folder: Path) -> None:
+    """hard_shares.png and hardness.png; nothing for a selection that has no rounds."""
+    report = rounds_of(selection, store)
+    if report is None:
         return
-    from eval.report.rounds import hard_shares, hardness  # matplotlib, which a selection does without
+    from eval.report.rounds import draw_rounds as plots  # matplotlib, which a selection does without
     from eval.report.style import save_png
 
-    records, state = read_records(store.folder(last)), State.read(store.folder(last))
-    kinds = {"judged hard": state.label == 1, "judged easy": state.label == 0, "not judged": state.label < 0}
-    plots = [
-        hard_shares([(record.hard, record.easy) for record in records]),
-        hardness({name: state.hardness[rows] for name, rows in kinds.items()}),
-    ]
-    for plot in plots:
-        path = save_png(plot, folder)
-        path.rename(path.with_name(prefix + path.name))
+    for plot in plots(report):
+        save_png(plot, folder)

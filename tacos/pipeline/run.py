@@ -19,7 +19,6 @@ from tacos.pipeline.collect import Collector
 from tacos.pipeline.folder import check_run_folder, link_artifacts, write_config
 from tacos.pipeline.graph import Experiment
 from tacos.pipeline.pool import questions_of
-from tacos.pipeline.rounds import draw_rounds
 from tacos.pipeline.settings import ExperimentSettings, ModelsSettings
 from tacos.stage import ArtifactStore, Tools
 from tacos.store.fingerprint import plain
@@ -84,9 +83,6 @@ def run_experiment(settings: ExperimentSettings, retry_failed: bool = False) -> 
         link_artifacts(
             folder, store, {f"{a.arm}-seed{a.seed}-{n}": s for a in arms for n, s in a.stages().items()}
         )
-        for arm in arms:
-            if arm.select:
-                draw_rounds(arm.select, store, folder, f"{arm.arm}-seed{arm.seed}-")
         report = write_report(results, folder)
         track(tracker, results, report.plots)
     finally:

@@ -22,6 +22,9 @@ refine_response.txt, refine_instruction.txt  a critique, then the rewritten text
                 hand). Texts are filled in as they are. Fields: prompt, instruction, input, response.
 judge_pair.txt  pairwise judging with a score of 1-10 for each answer (LLM-as-a-judge, arXiv
                 2306.05685), feedback first. Fields: question, answer_1, answer_2.
+judge_binary.txt  one verdict on two answers, 1 for the better one and 0 for the other: how IterSelectTune's
+                judge is described (arXiv 2410.13464; its prompt is not released). Fields: question, answer_1,
+                answer_2.
 judge_prefer.txt  which of two answers is preferred, in one letter, so that a judge's log-probabilities of
                 A and B can be read (after AlpacaEval 2, https://github.com/tatsu-lab/alpaca_eval; its own
                 prompt has other words). No JSON, so no schema. Fields: question, answer_1, answer_2.
@@ -133,5 +136,6 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "rate": _object(feedback=_TEXT, score=_NUMBER),
     "rate_accuracy": _object(feedback=_TEXT, score={"type": "number"}),
     "judge_pair": _object(feedback=_TEXT, score_1=_NUMBER, score_2=_NUMBER),
+    "judge_binary": _object(feedback=_TEXT, score_1=_NUMBER, score_2=_NUMBER),
 }
 """JSON schema of each template's reply, for `Request.json_schema`."""

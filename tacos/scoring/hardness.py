@@ -1,4 +1,4 @@
-"""Will the base model do worse than the response at hand? A classifier that sees the instruction alone.
+"""Will the base model do worse than the response at hand? A classifier that does not see the response.
 
 IterSelectTune (arXiv 2410.13464) trains BERT-base on the verdicts of a judge. Two classifiers, one interface:
 
@@ -47,7 +47,7 @@ class ClassifierSettings(Record):
     model: str = BERT
     """transformers: hub id or folder."""
     max_tokens: int = Field(128, ge=8)
-    """transformers: instructions are cut here."""
+    """transformers: texts are cut here."""
     epochs: int = Field(3, ge=1)
     batch_size: int = Field(32, ge=1)
     lr: float = Field(2e-5, gt=0)
@@ -83,7 +83,7 @@ class Prior:
 
 
 class LightClassifier:
-    """vectors: (n, dim) float32 of the pool's instructions, may be memory-mapped."""
+    """vectors: (n, dim) float32 of what the base is asked, row by row of the pool; may be memory-mapped."""
 
     def __init__(self, vectors: np.ndarray, penalty: float):
         from sklearn.linear_model import LogisticRegression
@@ -104,7 +104,7 @@ class LightClassifier:
 
 
 class EncoderClassifier:
-    """texts: the pool's instructions. device: "auto" takes CUDA where there is one."""
+    """texts: what the base is asked, one per row of the pool. device: "auto" takes CUDA where there is one."""
 
     def __init__(self, texts: Sequence[str], settings: ClassifierSettings, seed: int, device: str = "auto"):
         self.texts = texts

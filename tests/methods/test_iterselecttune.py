@@ -17,7 +17,7 @@ from tacos.answering.candidate import GenerateSettings
 from tacos.config import parse
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.base import Request
-from tacos.methods.hard_labels import says_the_same
+from tacos.methods.hard_judges import says_the_same
 from tacos.methods.hard_rounds import RoundRecord, State, read_records
 from tacos.methods.hard_space import IterSelectTuneSettings, Space
 from tacos.methods.iterselecttune import fill_up
@@ -140,13 +140,45 @@ def test_later_batches_are_what_the_classifier_finds_hard(pool: Path, tmp_path: 
 def test_what_the_rounds_were_stands_beside_the_scores(pool: Path, tmp_path: Path) -> None:
     _, stage = run(chosen(pool), tmp_path)
     infer = folder(tmp_path, stage, "infer")
-    draw_rounds(stage, ArtifactStore(tmp_path / "artifacts"), tmp_path, "x-")
-    assert all((tmp_path / f"x-{name}.png").stat().st_size > 5000 for name in ("hard_shares", "hardness"))
+    draw_rounds(stage, ArtifactStore(tmp_path / "artifacts"), tmp_path)
+    assert all((tmp_path / f"{name}.png").stat().st_size > 5000 for name in ("hard_shares", "hardness"))
     metrics = ArtifactStore(tmp_path / "artifacts").record(named(stage, "infer")).outcome.metrics
     assert (metrics["judge_calls"], metrics["full_labelling"], metrics["llm_calls"]) == (24, 48, 48)
     record = read_records(infer)[-1]
     assert record.check is not None and 0 <= record.check.auc <= 1 and record.seconds > 0
     assert "judge calls" in record.summary
+
+
+def test_x_is_instruction_and_input_or_the_instruction_alone(tmp_path: Path) -> None:
+    path = tmp_path / "pool.jsonl"
+    rows = [
+        {"instruction": f"Tell me about poetry number {i}", "input": f"context {i}", "output": f"verse {i}"}
+        for i in range(24)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for fields, seen in (("both", True), ("instruction", False)):
+        models = Models()
+        _, stage = run(chosen(path, budget=10, fields=fields, rounds=1), tmp_path, models)
+        asked = [*models.base_calls, *models.judge_calls]
+        assert asked and all(("context" in text) == seen for text in asked)
+        assert named(stage, "embed").settings["text"] == ("prompt" if seen else "instruction")
+
+
+def test_a_binary_verdict_is_one_for_the_better_response(pool: Path, tmp_path: Path) -> None:
+    def binary(text: str) -> str:
+        assert "1 for the better answer" in text
+        easy = re.search(r"about (poetry|cooking)", text)
+        return verdict(text, original=0 if easy else 1, base=0)
+
+    rows, stage = run(chosen(pool, judge={"by": "llm", "verdict": "binary"}), tmp_path, Models(binary))
+    assert {number(row) % 4 for row in rows if row["selection"]["group"] != "predicted hard"} <= {2, 3}
+    assert sum(r.hard for r in read_records(folder(tmp_path, stage, "infer")))
+    graded, _ = run(
+        chosen(pool, judge={"by": "llm", "verdict": "binary", "reask": 0}), tmp_path / "b", Models()
+    )
+    assert {row["selection"]["group"] for row in graded} == {
+        "predicted hard"
+    }  # 9 and 5 are no binary verdict
 
 
 def test_a_run_killed_in_round_two_goes_on_in_round_two(pool: Path, tmp_path: Path) -> None:
