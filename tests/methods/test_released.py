@@ -1,0 +1,97 @@
+"""The released forms of the papers hold the constants of the authors' code and data (docs: tacos/methods/README.md)."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tacos.answering.presets import PRESETS
+from tacos.config import parse
+from tacos.methods.refining import Refine
+from tacos.models.wrapping import TASK
+from tacos.pipeline.settings import ExperimentSettings, SelectSettings
+
+ROOT = Path(__file__).parents[2]
+RELEASED = Path(os.environ.get("TACOS_ASSETS", ROOT.parent / "shared" / "assets")) / "tacos_data"
+
+
+def config(name: str) -> dict[str, Any]:
+    data: dict[str, Any] = yaml.safe_load((ROOT / "configs" / name).read_text(encoding="utf-8"))
+    return data
+
+
+def resolved(name: str) -> dict[str, Any]:
+    return parse(SelectSettings, config(name)).model_dump(mode="json")
+
+
+def test_tacos_as_released() -> None:
+    chosen = resolved("select/tacos_released.yaml")
+    group, score, allocate = chosen["group"], chosen["score"], chosen["allocate"]
+    assert chosen["budget"] == 50 * 20  # the top 20 of each of 50 clusters
+    assert group["tagging"]["sampling"] == {"temperature": 0.6, "top_p": 1.0, "max_tokens": 1024}
+    assert (group["tagging"]["text"], chosen["llms"]["tagger"]["model"]) == ("instruction", "gpt-4o-mini")
+    normal = group["normalization"]
+    assert (normal["order"], normal["min_count"], normal["stem"]) == (["frequency", "rules"], 20, "phrase")
+    assert group["clustering"]["k"] == 50 and not group["clustering"]["unit_vectors"] and group["reduce"]
+    assert group["embedder"]["model"] == "whaleloops/phrase-bert"
+    assert (score["pairing"], score["odd"], score["low"], score["high"]) == ("stored", "drop", 0, 100)
+    assert (score["sampling"]["temperature"], chosen["llms"]["scorer"]["model"]) == (0.0, "gpt-4o")
+    assert allocate == {"by": "per_group", "fill": False}
+
+
+def test_tacos_as_published() -> None:
+    chosen = resolved("select/tacos.yaml")
+    assert chosen["allocate"] == {"by": "top"}  # figure 2
+    assert (chosen["score"]["low"], chosen["score"]["high"]) == (1, 100)  # figure 3
+    assert chosen["group"]["clustering"]["k"] == 50 and chosen["group"]["normalization"]["min_count"] == 20
+    assert {"association", "semantic"} <= set(chosen["group"]["normalization"]["order"])
+
+
+@pytest.mark.parametrize("name", ["tacos_llama2_7b", "tacos_ablation"])
+def test_tacos_trains_and_answers_as_released(name: str) -> None:
+    train = parse(ExperimentSettings, config(f"experiments/{name}.yaml")).train
+    assert train is not None
+    assert (train.mode, train.epochs, train.batch_size, train.lr) == ("full", 15, 2 * 16 * 8, 1e-5)
+    assert (train.scheduler, train.warmup, train.weight_decay, train.betas) == (
+        "linear",
+        0.0,
+        0.1,
+        (0.9, 0.95),
+    )
+    assert (train.neftune_alpha, train.max_length, train.validation) == (15, 1024, 0.1)
+    assert (train.template, train.wrap) == ("llama-2", "alpaca")
+    assert PRESETS["tacos"] == {"temperature": 0.7, "max_new_tokens": 512, "wrap": "alpaca"}
+
+
+def test_refinement_as_released() -> None:
+    for step in Refine().steps:
+        assert step.sampling.model_dump() == {"temperature": 0.7, "top_p": 0.8, "max_tokens": 512}
+    assert [step.what for step in Refine().steps] == ["response", "instruction"]
+
+
+def rows(name: str) -> list[tuple[str, str]]:
+    data = json.loads((RELEASED / name).read_text(encoding="utf-8"))
+    return [
+        (row["conversations"][0]["value"], row["conversations"][1]["value"])
+        for row in data
+        if len(row["conversations"]) == 2
+    ]
+
+
+@pytest.mark.skipif(not RELEASED.is_dir(), reason="the authors' sets are not here")
+def test_the_released_sets_are_as_the_manual_says() -> None:
+    main, refined = rows("filtered_alpaca_1k_opencs.json"), rows("refined_alpaca_1k_opencs.json")
+    assert len(main) == len(refined) == 1000
+    assert all(asked.startswith(TASK) for asked, _ in [*main, *refined])
+    for name in ("alpaca_1k_opencs_wo_open_tag_cluster.json", "alpaca_1k_opencs_wo_contrastive_score.json"):
+        assert not any(asked.startswith(TASK) for asked, _ in rows(name))
+    # Refinement keeps the separate input of nearly every row and rewrites the rest.
+    inputs = [[asked.partition(" ### Input: ")[2] for asked, _ in found] for found in (main, refined)]
+    same_input = sum(a == b for a, b in zip(*inputs, strict=True))
+    same_answer = sum(a[1] == b[1] for a, b in zip(main, refined, strict=True))
+    assert same_input > 900 and same_answer < 100, (same_input, same_answer)
