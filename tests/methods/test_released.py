@@ -90,8 +90,7 @@ def test_the_released_sets_are_as_the_manual_says() -> None:
     assert all(asked.startswith(TASK) for asked, _ in [*main, *refined])
     for name in ("alpaca_1k_opencs_wo_open_tag_cluster.json", "alpaca_1k_opencs_wo_contrastive_score.json"):
         assert not any(asked.startswith(TASK) for asked, _ in rows(name))
-    # Refinement keeps the separate input of nearly every row and rewrites the rest.
-    inputs = [[asked.partition(" ### Input: ")[2] for asked, _ in found] for found in (main, refined)]
-    same_input = sum(a == b for a, b in zip(*inputs, strict=True))
-    same_answer = sum(a[1] == b[1] for a, b in zip(main, refined, strict=True))
-    assert same_input > 900 and same_answer < 100, (same_input, same_answer)
+    # Refinement keeps every separate input and rewrites nearly every answer; the sets stand in different orders.
+    inputs = [sorted(asked.partition(" ### Input: ")[2] for asked, _ in found) for found in (main, refined)]
+    assert inputs[0] == inputs[1]
+    assert len({said for _, said in main} & {said for _, said in refined}) < 100
