@@ -7,7 +7,7 @@ The forms of `tacos.data.formats` are recognised silently. Where the names are o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tacos.data.clean import is_missing
@@ -23,7 +23,7 @@ RESPONSES = (
 CONVERSATIONS = ("messages", "conversations", "conversation", "dialogue", "dialog", "chat", "turns")
 INPUTS = ("input", "context")
 SYSTEMS = ("system", "system_prompt")
-"""Names in use, commonest first."""
+"""Names in use, commonest first; they may be spelled with capitals."""
 
 
 class ColumnSettings(Record):
@@ -96,11 +96,11 @@ def find_columns(
     core = votes.most_common(1)[0][0]
     name = next((name for name, known in FORMS.items() if known == core), "columns")
     columns = _given(core if name != "columns" else _with_context(core, values), given)
-    if columns.system == "system" and not _held(values, "system"):
-        columns = columns._replace(system=next((s for s in SYSTEMS if _held(values, s)), "system"))
-    return FoundColumns(
-        name, columns, _note(columns, given) if name == "columns" or columns.system != "system" else ""
-    )
+    further = {"system": SYSTEMS, "history": ("history",), "id": ("id",)}
+    spelled = {key: _spelled(values, names) for key, names in further.items() if getattr(given, key) is None}
+    columns = columns._replace(**{key: column for key, column in spelled.items() if column})
+    usual = name != "columns" and all(spelled[key] in ("", key) for key in spelled)
+    return FoundColumns(name, columns, "" if usual else _note(columns, given))
 
 
 def recognise(value: Mapping[str, Any], given: ColumnSettings | None = None) -> Columns | None:
@@ -112,11 +112,10 @@ def recognise(value: Mapping[str, Any], given: ColumnSettings | None = None) -> 
         for form in FORMS.values():
             if all(not is_missing(value.get(key)) for key in form.needed):
                 return form
-        for name in CONVERSATIONS:
-            if _is_conversation(value.get(name)):
-                return Columns(messages=name)
-    prompt = given.prompt or next((n for n in PROMPTS if _is_side(value.get(n))), "")
-    response = given.response or next((n for n in RESPONSES if _is_side(value.get(n))), "")
+        if name := _spelled([value], CONVERSATIONS, _is_conversation):
+            return Columns(messages=name)
+    prompt = given.prompt or _spelled([value], PROMPTS, _is_side)
+    response = given.response or _spelled([value], RESPONSES, _is_side)
     return Columns(prompt=prompt, response=response) if prompt and response else None
 
 
@@ -140,9 +139,10 @@ def _is_conversation(value: Any) -> bool:
 
 
 def _with_context(core: Columns, values: Sequence[Mapping[str, Any]]) -> Columns:
-    taken = (core.prompt, core.response, core.messages)
-    context = next((n for n in INPUTS if n not in taken and _held(values, n)), "")
-    return core if core.messages else core._replace(input=context)
+    if core.messages:
+        return core
+    taken = (core.prompt.casefold(), core.response.casefold())
+    return core._replace(input=_spelled(values, [name for name in INPUTS if name not in taken]))
 
 
 def _given(columns: Columns, given: ColumnSettings) -> Columns:
@@ -151,6 +151,16 @@ def _given(columns: Columns, given: ColumnSettings) -> Columns:
 
 def _held(values: Sequence[Mapping[str, Any]], name: str) -> bool:
     return any(not is_missing(value.get(name)) for value in values)
+
+
+def _spelled(
+    values: Sequence[Mapping[str, Any]], names: Sequence[str], fits: Callable[[Any], bool] | None = None
+) -> str:
+    """The first of `names` that some row has a value under, as it is spelled there ("Question"); "" where none has."""
+    fits = fits or (lambda value: not is_missing(value))
+    held = sorted({str(key) for value in values for key in value if fits(value[key])})
+    spelled = {key.strip().casefold(): key for key in held}  # small letters come last and win
+    return next((spelled[name] for name in names if name in spelled), "")
 
 
 def _keys(values: Sequence[Mapping[str, Any]]) -> str:
@@ -168,7 +178,7 @@ def _note(columns: Columns, given: ColumnSettings) -> str:
 
 
 def _taken(columns: Columns) -> Iterator[tuple[str, str]]:
-    for name in ("messages", "prompt", "response", "input", "system"):
+    for name in ("messages", "prompt", "response", "input", "system", "history", "id"):
         column = getattr(columns, name)
         if column and column != name:
             yield name, column

@@ -7,7 +7,7 @@
 
 A form is nothing but the names of its columns (`tacos.data.columns` finds them). Every form takes a `system` text, a
 `history` of earlier rounds ([[question, answer], ...]) and either spelling of a turn's keys. A turn of weight 0
-(`weight`, `train`, `loss`: 0 or false) is read and left out of the loss.
+(a key of `WEIGHTS`: 0 or false) is read and left out of the loss.
 
 Text is taken as it stands: training text is not edited. A conversation is an optional system turn, then user and
 assistant in turn, the last word being the assistant's; anything else is a `BadRowError` with a reason to count.
@@ -30,7 +30,7 @@ ROLES = {
         ("assistant", "gpt", "chatgpt", "bot", "chatbot", "model", "ai", "bard", "bing"), "assistant"
     ),
 }
-WEIGHTS = ("weight", "train", "loss", "loss_weight")
+WEIGHTS = ("weight", "train", "training", "loss", "loss_weight")
 """Keys of a turn that may say that it is not learned from."""
 CALLS = ("tool_calls", "function_call")
 ONE_ROUND = [("user", 1), ("assistant", 1)]

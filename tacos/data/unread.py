@@ -23,9 +23,19 @@ MEANING = frozenset(
     (
         *("tools", "functions", "documents", *CALLS),
         *("image", "images", "video", "videos", "audio", "audios"),
-        *("rejected", "label", "kto_tag", "weight", "loss_weight"),
+        *(
+            "rejected",
+            "label",
+            "kto_tag",
+            "mask",
+            "loss_mask",
+            "loss_scale",
+            "train_detail",
+            "training_detail",
+        ),
         *("reasoning", "reasoning_content", "thinking", "thought", "refusal"),
-        *("system", "system_prompt", "history"),
+        *("system", "system_prompt", "history", "chat_template_kwargs"),
+        *WEIGHTS,
     )
 )
 """Fields that change what a row teaches; counted as not supported where nothing reads them."""
@@ -50,9 +60,9 @@ class Unread:
     def see(self, row: Mapping[str, Any]) -> None:
         self.total += 1
         found = [str(name) for name in self._of(row, self.known) if _is_value(row[name])]
-        for column in self.columns.needed:
+        for column in (*self.columns.needed, self.columns.history):
             turns = row.get(column)
-            if isinstance(turns, str) and self.columns.messages:
+            if isinstance(turns, str) and column in (self.columns.messages, self.columns.history):
                 turns = parsed_text(turns)
             if isinstance(turns, list):
                 found += self._in_turns(turns, column)
@@ -97,7 +107,7 @@ class Unread:
     def notes(self) -> list[str]:
         """At most one line a kind."""
         carried = {name for name in self.rows if name in self.keep or (self.keep_all and "[]." not in name)}
-        meant = {name for name in self.rows if name.rpartition("[].")[2] in (*MEANING, *WEIGHTS)}
+        meant = {name for name in self.rows if name.rpartition("[].")[2] in MEANING}
         notes = []
         if named := self._shares(meant - carried):
             notes.append(f"not supported and left out: {named}")

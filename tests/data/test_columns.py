@@ -43,6 +43,9 @@ def turns(result: ReadResult, i: int = 0) -> list[tuple[str, str]]:
         ({"problem": "Hi", "solution": "Hello"}, "prompt=problem", "Hi"),
         ({"conversation": CHAT}, "messages=conversation", "Hi"),
         ({"dialogue": json.dumps(CHAT)}, "messages=dialogue", "Hi"),
+        ({"Question": "Hi", "Answer": "Hello", "question": 1}, "prompt=Question, response=Answer", "Hi"),
+        ({"Instruction": "Hi", "Input": "There", "Output": "Hello"}, "input=Input", "Hi\n\nThere"),
+        ({"instruction": "Hi", "output": "Hello", "ID": 7, "System": "Be."}, "system=System, id=ID", "Hi"),
     ],
 )
 def test_usual_names_are_recognised_with_a_note(tmp_path, row, taken, prompt):
@@ -169,6 +172,24 @@ def test_fields_of_turns_are_counted(tmp_path):
     assert "messages[].tool_calls (1 of 2 rows)" in result.notes[0] and "messages[].weight" in result.notes[0]
     assert result.notes[1] == "not read: messages[].mood (1 of 2 rows)"
     assert [m.weight for m in result.pool[0].messages] == [1, 1, 1, 1]
+
+
+def test_marks_of_what_is_learned_are_read_or_named_as_not_supported(tmp_path):
+    left_out = {**CHAT[1], "training": False}
+    result = read(tmp_path, [{"messages": [CHAT[0], left_out, CHAT[0], {**CHAT[1], "mask": True}]}])
+    assert [m.weight for m in result.pool[0].messages] == [1, 0, 1, 1]
+    assert result.notes == ("not supported and left out: messages[].mask (1 of 1 rows)",)
+    row = {
+        "instruction": "Hi",
+        "output": "Hello",
+        "mask": 1,
+        "loss": 0,
+        "history": [CHAT[0], {**CHAT[1], "tool_calls": [1]}],
+    }
+    notes = read(tmp_path, [row]).notes
+    assert notes == (
+        "not supported and left out: mask (1 of 1 rows), loss (1 of 1 rows), history[].tool_calls (1 of 1 rows)",
+    )
 
 
 def test_our_own_selections_are_read_without_a_word(tmp_path):
