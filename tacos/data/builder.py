@@ -17,7 +17,8 @@ BATCH_ROWS = 20_000
 
 
 class PoolBuilder:
-    """renamed: rows whose id stood in the pool before and got a suffix. replaced: rows whose id was none."""
+    """renamed: rows whose id stood in the pool before and got a suffix. replaced: rows whose id was missing, or could
+    be none."""
 
     def __init__(self, default_source: str, id_column: str = "id"):
         # A file name may hold bytes that are no text.
@@ -47,7 +48,7 @@ class PoolBuilder:
         """extra: columns that are carried along."""
         source = row.value.get("source")
         named = isinstance(source, str) and source and encodable(source)
-        self.ids.append(self._unique(self._id(row.value.get(self.id_column), parsed)))
+        self.ids.append(self._unique(self._id(row.value, parsed)))
         self.sources.append(source if named else self.default_source)
         self.inputs.append(parsed.input)
         self.extras.append(json.dumps(extra, default=str) if extra else None)
@@ -60,10 +61,10 @@ class PoolBuilder:
         if len(self.ids) == BATCH_ROWS:
             self._flush()
 
-    def _id(self, value: Any, parsed: Parsed) -> str:
+    def _id(self, row: Mapping[str, Any], parsed: Parsed) -> str:
         """The given id, or a hash of the content where there is none or it can be none."""
-        given = id_text(value)
-        self.replaced += given is None
+        given = id_text(row.get(self.id_column))
+        self.replaced += not given and self.id_column in row
         return given or _content_id(parsed)
 
     def _unique(self, id: str) -> str:

@@ -6,6 +6,7 @@ read whole, value by value: the items of an array are rows, and so is an object 
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import re
@@ -23,21 +24,29 @@ BROKEN = (ValueError, RecursionError)
 NOT_UTF8 = "not UTF-8"
 UNDECODED = re.compile("[\udc80-\udcff]")
 """Bytes that are not UTF-8, as `surrogateescape` decodes them."""
-WIDE = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-HALF_EMPTY = (b"{\0", b"[\0", b"\0{", b"\0[")
+WIDE = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""Byte order marks, the longer first: that of UTF-32 begins with that of UTF-16."""
 
 
 def recoded(path: Path, handle: io.BufferedReader) -> io.BufferedReader:
-    """The same text as UTF-8, where its byte order mark says UTF-16.
+    """The same text as UTF-8, where its byte order mark says UTF-16 or UTF-32.
 
-    Raises: PoolError for UTF-16 without the mark, which could only be guessed.
+    Raises: PoolError for either without the mark, which could only be guessed, and for what is no text at all.
     """
-    head = handle.peek(4)[:2]
-    if head in WIDE:
-        text = handle.read().decode(WIDE[head], "surrogatepass")
+    head = handle.peek(4)[:4]
+    encoding = next((name for mark, name in WIDE.items() if head.startswith(mark)), None)
+    if encoding:
+        text = handle.read().decode(encoding, "surrogatepass")
         return io.BufferedReader(io.BytesIO(text.encode("utf-8", "surrogatepass")))
-    if head in HALF_EMPTY:
-        raise PoolError(f"cannot read {path}: {NOT_UTF8} but, as it seems, UTF-16: save the file as UTF-8")
+    if b"\0" in head:
+        raise PoolError(
+            f"cannot read {path}: {NOT_UTF8}; it seems to be UTF-16 or no text at all: save it as UTF-8 text"
+        )
     return handle
 
 

@@ -90,7 +90,7 @@ class ReadResult:
     lines: (n_samples,) int64, the line each row of the pool came from.
     format: a name of `tacos.data.columns.FORMS`, or "columns".
     renamed: rows whose id stood in the pool before and got a suffix.
-    replaced: rows whose id could be none and was replaced by a content id.
+    replaced: rows whose id was missing or could be none, and was replaced by a content id.
     notes: what a user should know of how the file was read, a line each.
     unread: field -> rows that have a value there which no part of the pool is made of.
     """
@@ -152,7 +152,8 @@ def _id_notes(builder: PoolBuilder) -> list[str]:
         notes.append(f"{builder.renamed:,} rows had the id of an earlier row and got a suffix (x, x#2, x#3)")
     if builder.replaced:
         notes.append(
-            f"{builder.replaced:,} rows had an id that is neither text nor a whole number: named by content"
+            f"{builder.replaced:,} rows had an id that is missing, or neither text nor a whole number: "
+            "named by content"
         )
     return notes
 

@@ -8,12 +8,12 @@ what stands after an array is rows too, or an error.
 
 from __future__ import annotations
 
-import bz2
 import gzip
 import io
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +30,19 @@ PARQUET = b"PAR1"
 HEAD = 4096
 UNPACK: dict[bytes, Callable[[Any], Any]] = {
     b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
+    b"BZh": partial(pa.CompressedInputStream, compression="bz2"),
     b"\xfd7zXZ\x00": lzma.open,
-    b"\x28\xb5\x2f\xfd": lambda handle: pa.CompressedInputStream(handle, "zstd"),
-    b"\x04\x22\x4d\x18": lambda handle: pa.CompressedInputStream(handle, "lz4"),
+    b"\x5d\x00\x00": lzma.open,  # the older .lzma
+    b"\x28\xb5\x2f\xfd": partial(pa.CompressedInputStream, compression="zstd"),
+    b"\x50\x2a\x4d\x18": partial(pa.CompressedInputStream, compression="zstd"),  # of pzstd
+    b"\x04\x22\x4d\x18": partial(pa.CompressedInputStream, compression="lz4"),
 }
 FOREIGN = {
     b"PK\x03\x04": "a zip archive or an Excel sheet: unpack it, or save the sheet as CSV",
     b"7z\xbc\xaf": "a 7z archive: unpack it",
+    b"Rar!": "a RAR archive: unpack it",
+    b"\x1f\x8b": "compressed twice: unpack it once",
+    b"\x80\x04": "a Python pickle: save the rows as JSONL or Parquet",
     b"ARROW1": "an Arrow file: save it as Parquet",
     b"SQLite format 3": "an SQLite database: export the table as CSV",
 }

@@ -14,7 +14,7 @@ from typing import Any
 
 from tacos.data.columns import is_row
 
-Rows = list[Mapping[str, Any]]
+Rows = list[Any]
 
 
 def unwrapped(value: Mapping[str, Any], split: str) -> tuple[Rows, str] | None:
@@ -25,11 +25,9 @@ def unwrapped(value: Mapping[str, Any], split: str) -> tuple[Rows, str] | None:
     lists = {name: inside for name, inside in value.items() if _are_rows(inside)}
     if lists:
         name = split if split in lists else max(lists, key=lambda name: len(lists[name]))
-        others = ", ".join(
-            f"{other!r} ({len(rows):,} rows)" for other, rows in lists.items() if other != name
-        )
-        rest = f"; not read: {others}, which pool.read.split chooses" if others else ""
-        return list(lists[name]), f"the file is one object: its rows were read from {name!r}{rest}"
+        return lists[
+            name
+        ], f"the file is one object: its rows were read from {name!r}{_rest(value, lists, name)}"
     forms = ((_by_id, "under their ids"), (_by_column, "column by column"), (_as_table, "in a table"))
     for rows, how in ((read(value), how) for read, how in forms):
         if rows:
@@ -38,7 +36,15 @@ def unwrapped(value: Mapping[str, Any], split: str) -> tuple[Rows, str] | None:
 
 
 def _are_rows(inside: Any) -> bool:
-    return isinstance(inside, list) and bool(inside) and all(isinstance(item, Mapping) for item in inside)
+    return isinstance(inside, list) and any(isinstance(item, Mapping) for item in inside)
+
+
+def _rest(value: Mapping[str, Any], lists: Mapping[str, Rows], name: str) -> str:
+    """What stands beside the rows."""
+    splits = ", ".join(f"{other!r} ({len(rows):,} rows)" for other, rows in lists.items() if other != name)
+    others = ", ".join(repr(other) for other in value if other not in lists)
+    rest = f"; not read: {splits}, which pool.read.split chooses" if splits else ""
+    return rest + (f"; not read, beside them: {others}" if others else "")
 
 
 def _by_id(value: Mapping[str, Any]) -> Rows:

@@ -116,7 +116,7 @@ ROWS = [{"id": str(i), "instruction": f"Question {i}", "output": f"Answer {i}"} 
 @pytest.mark.parametrize(
     ("whole", "note"),
     [
-        ({"version": 1, "data": ROWS}, "its rows were read from 'data'"),
+        ({"version": 1, "data": ROWS}, "its rows were read from 'data'; not read, beside them: 'version'"),
         ({"rows": ROWS, "info": {"by": "me"}}, "its rows were read from 'rows'"),
         (
             {"test": ROWS[:1], "train": ROWS},
@@ -137,6 +137,11 @@ def test_an_object_that_holds_the_rows_is_unwrapped_with_a_note(tmp_path, whole,
     result = read(tmp_path, json.dumps(whole, indent=indent), name)
     assert result.pool.ids == ["0", "1", "2"] and result.lines.tolist() == [1, 2, 3]
     assert note in result.notes[0]
+
+
+def test_a_broken_row_in_a_wrapper_is_counted(tmp_path):
+    result = read(tmp_path, {"data": [*ROWS, None]})
+    assert len(result.pool) == 3 and result.reasons == {"not_an_object": 1}
 
 
 def test_a_file_of_a_single_row_is_a_row(tmp_path):

@@ -110,12 +110,14 @@ def test_a_whole_number_that_became_a_float_is_the_id(tmp_path, id):
     assert read_pool(write(tmp_path, [{"id": id, **ALPACA[0]}])).pool.ids == ["1"]
 
 
-@pytest.mark.parametrize("id", [1.5, True, [7], {"a": 1}, "\ud800"])
+@pytest.mark.parametrize("id", [1.5, True, [7], {"a": 1}, "\ud800", None, float("nan"), ""])
 def test_an_id_that_can_be_none_is_replaced_and_counted(tmp_path, id):
     result = whole(read_pool(write(tmp_path, [{"id": id, **ALPACA[0]}, {"id": "x", **ALPACA[1]}])))
     assert result.pool.ids == [read_pool(write(tmp_path, ALPACA[:1])).pool.ids[0], "x"]
     assert result.replaced == 1
-    assert result.notes == ("1 rows had an id that is neither text nor a whole number: named by content",)
+    assert result.notes == (
+        "1 rows had an id that is missing, or neither text nor a whole number: named by content",
+    )
 
 
 def test_what_pandas_makes_of_missing_values_is_missing(tmp_path):
@@ -124,7 +126,7 @@ def test_what_pandas_makes_of_missing_values_is_missing(tmp_path):
         if container == "parquet":  # which has NaN in numbers only
             rows[0]["input"] = None
         result = whole(read_pool(write(tmp_path, rows, container)))
-        assert result.pool.ids[1] == "3" and not result.dropped and result.replaced == 0
+        assert result.pool.ids[1] == "3" and not result.dropped and result.replaced == 1
         assert result.pool[0].prompt == "Name a colour."
 
 

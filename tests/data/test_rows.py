@@ -58,6 +58,9 @@ def test_compressed_tables(tmp_path, how):
 
 
 def test_several_packed_parts_are_all_read(tmp_path):
+    old, head = lzma.compress(LINES.encode(), lzma.FORMAT_ALONE), b"\x50\x2a\x4d\x18\x02\0\0\0ab"
+    for content in (old, head + packed(LINES.encode(), "zstd", tmp_path)):
+        assert values(file(tmp_path, content)) == ROWS
     both = [packed(f"{LINES}\n".encode(), how, tmp_path) * 2 for how in ("gzip", "bz2", "xz", "zstd")]
     assert [values(file(tmp_path, content)) for content in both] == [ROWS * 2] * 4
 
@@ -116,12 +119,13 @@ def test_parquet_with_bytes_that_are_not_utf8_costs_its_row(tmp_path):
 
 
 @pytest.mark.parametrize("content", [LINES, ARRAY, CSV])
-def test_utf_16_is_read_by_its_mark_and_else_named(tmp_path, content):
+def test_utf_16_and_32_are_read_by_their_mark_and_else_named(tmp_path, content):
     name = "p.csv" if content is CSV else "p.json"
-    assert values(file(tmp_path, content.encode("utf-16"), name)) == ROWS
-    if content is not CSV:
-        with pytest.raises(PoolError, match="UTF-16: save the file as UTF-8"):
-            list(read_rows(file(tmp_path, content.encode("utf-16-le"), name)))
+    for bits in (16, 32):
+        assert values(file(tmp_path, content.encode(f"utf-{bits}"), name)) == ROWS
+        for order in ("le", "be"):
+            with pytest.raises(PoolError, match="seems to be UTF-16 or no text at all: save it as UTF-8"):
+                list(read_rows(file(tmp_path, content.encode(f"utf-{bits}-{order}"), name)))
 
 
 def test_csv_and_its_kin(tmp_path):
@@ -155,12 +159,20 @@ def test_broken_csv_is_named(tmp_path):
     [
         (b"PK\x03\x04xx", "zip archive"),
         (b"ARROW1\0\0", "Arrow file"),
+        (gzip.compress(gzip.compress(b"{}")), "compressed twice"),
+        (b"\x80\x04\x95", "Python pickle"),
         (b"x" * 257 + b"ustar\0", "tar archive"),
     ],
 )
 def test_what_is_no_file_of_rows_is_named(tmp_path, content, what):
     with pytest.raises(PoolError, match=what):
         list(read_rows(file(tmp_path, content)))
+
+
+@pytest.mark.parametrize("how", ["gzip", "bz2", "zstd"])
+def test_what_stands_after_a_packed_part_is_not_passed_over(tmp_path, how):
+    with pytest.raises(PoolError, match="check that the file is complete"):
+        list(read_rows(file(tmp_path, packed(LINES.encode(), how, tmp_path) + b"more")))
 
 
 @pytest.mark.parametrize("how", ["gzip", "bz2", "xz", "zstd"])
