@@ -7,6 +7,7 @@ and, for a mistyped name, the nearest valid one.
 from __future__ import annotations
 
 import copy
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,8 @@ from tacos.errors import ConfigError, nearest
 M = TypeVar("M", bound=BaseModel)
 ASSET = "asset:"
 """What a value begins with that names an upstream file (`tacos.assets`) and not a path."""
+TEXT = re.compile(r"^\s*[#&*!%@`]|^\s*[^\s\[{\"'].*\s#", re.DOTALL)
+"""An override that is text as it stands, such as the file "part #1": YAML would read a comment, an anchor or a tag."""
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -43,7 +46,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def override(data: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
-    """`data` with each "a.b=c" applied in turn; c is read as YAML, so `seeds=[0,1]` is a list.
+    """`data` with each "a.b=c" applied in turn; c is read as YAML, so `seeds=[0,1]` is a list, unless it is `TEXT`.
 
     Raises: ConfigError for an assignment without "=", or a path through something that is no mapping.
     """
@@ -61,7 +64,7 @@ def override(data: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, A
             if not isinstance(node, dict):
                 raise ConfigError(f"override {assignment!r}: {key!r} holds a value, not settings")
         try:
-            node[last] = yaml.safe_load(value)
+            node[last] = value.strip() if TEXT.search(value) else yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise ConfigError(f"override {assignment!r}: {value!r} is not valid YAML") from error
     return result
@@ -100,7 +103,11 @@ def _explain(model: type[BaseModel], problem: Any, where: str) -> str:
         return f"setting {path!r} is missing"
     message = problem["msg"].removeprefix("Value error, ")
     seen = problem["input"]
-    shown = "" if isinstance(seen, dict) else f" (got {seen!r})"
+    quote = (
+        "; text that reads as a number or a switch goes in quotes" if isinstance(seen, int | float) else ""
+    )
+    shown = f" (got {seen!r}{quote if problem['type'] == 'string_type' else ''})"
+    shown = "" if isinstance(seen, dict) else shown
     return f"{path or where or model.__name__}: {message}{shown}"
 
 

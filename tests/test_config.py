@@ -26,6 +26,20 @@ def test_overrides_are_yaml_and_reach_deep() -> None:
     assert data == {"a": {"b": 2, "c": {"d": [1, 2]}}, "e": None, "f": "text"}
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["a #1.jsonl", "#1", "&a", "*b", "!c", "%d", "@e", "it's #2", "a=b #", "100%.jsonl", "a#b", "\u65e5 #1"],
+)
+def test_a_name_that_yaml_would_cut_or_refuse_is_taken_whole(name: str) -> None:
+    assert override({}, [f"pool.questions={name}"]) == {"pool": {"questions": name}}
+    assert override({}, ['a="b #1"', "c=[1, 2] # two", "d= 3 "]) == {"a": "b #1", "c": [1, 2], "d": 3}
+
+
+def test_a_name_that_reads_as_a_number_is_asked_for_in_quotes() -> None:
+    with pytest.raises(ConfigError, match=r"runs: .*\(got 2024; text that reads as a number .* in quotes\)"):
+        parse(SelectSettings, override({"pool": {"source": "p"}}, ["runs=2024"]))
+
+
 @pytest.mark.parametrize("bad", ["a.b", "=1", "a.b.c=1", "a=[1"])
 def test_a_malformed_override_is_named(bad: str) -> None:
     with pytest.raises(ConfigError, match="override"):
