@@ -50,6 +50,7 @@ _SENTENCE_END = regex.compile(
 _STARTS_SPACELESS = regex.compile(rf"[{_SPACELESS}]")
 _ENDS_SPACELESS = regex.compile(rf"[{_SPACELESS}][^{_LETTER}]*$")
 _ENDS_FINISHED = regex.compile(rf"[{_ENDS}:{_CLOSERS}`]$")
+_SENTENCE_MARK = regex.compile(rf"[.!?][{_CLOSERS}]*(?:\s|$)|[[{_ENDS}]--[.!?]]", regex.V1)
 _PHRASE_WORD = regex.compile(
     rf"(?<![{_LETTER}])[a-z](?:\+\+|\#)(?![{_LETTER}])|(?<![[{_LETTER}\p{{M}}]--[{_SPACELESS}\ufe00-\ufe0f]])[\p{{L}}--[{_SPACELESS}]]"
     rf"[[{_LETTER}\p{{M}}'\u200c\u200d-]--[{_SPACELESS}]]*[[{_LETTER}\p{{M}}]--[{_SPACELESS}]]",
@@ -100,6 +101,15 @@ def sentences(text: str) -> list[str]:
 def ends_finished(text: str) -> bool:
     """Whether a text ends with a mark that closes a sentence, a quotation or a bracket."""
     return _ENDS_FINISHED.search(text[-1:]) is not None
+
+
+def holds_sentence_end(text: str) -> bool:
+    """Whether any mark that ends a sentence stands at the end of a word; Thai, and lists, are written without.
+
+    >>> holds_sentence_end("Tea is hot. And"), holds_sentence_end("version 2.5"), holds_sentence_end("茶很热。和")
+    (True, False, True)
+    """
+    return _SENTENCE_MARK.search(text) is not None
 
 
 def pieces(text: str) -> list[str]:

@@ -107,7 +107,7 @@ class Labeller:
         if judge.by == "reference":
             return judge.model_dump(include={"by", "agree"})
         if judge.by == "learned":
-            return {"by": judge.by, "learned": judge.learned.model_dump(exclude={"embedder"})}
+            return {"by": judge.by, "learned": judge.learned.identity()}
         judge.check(FIELDS, "settings.judge")
         kept = judge.model_dump(include={"by", "verdict", "orders", "rule"})
         return kept | judge.asked(self.setup.llm(judge.llm, "settings.judge.llm"))

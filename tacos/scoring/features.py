@@ -14,12 +14,11 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 from tacos.progress import track
-from tacos.text import ends_finished, sentences, words
+from tacos.text import ends_finished, is_spaceless, sentences, words
 
 SURFACE = (
     "log_words",
@@ -50,6 +49,8 @@ NAMES = (
 PLAIN_MARKS = str.maketrans("\u2018\u2019\u201c\u201d\u2013\u2014", "''\"\"--")
 REFERENCE_ROWS = 20_000
 NEIGHBOURS = 8
+SPACELESS_WORD = 4
+"""Characters of a script without spaces that say as much as a word: one word of Thai, two of Chinese."""
 
 
 def tidy(text: str) -> str:
@@ -104,24 +105,40 @@ def _begins_well(text: str) -> bool:
     return first.isupper() or first.isdigit() or (first.isalpha() and first.lower() == first.upper())
 
 
+def _is_mark(c: str) -> bool:
+    """Neither letter, digit nor space, nor a vowel sign or tone mark that stands on a letter."""
+    return not c.isalnum() and not c.isspace() and unicodedata.category(c)[0] != "M"
+
+
+def _runs(said: Sequence[str], n: int) -> list[tuple[str, ...]]:
+    """Runs of `n` words; where a script has no spaces, of `SPACELESS_WORD` characters for each: single ones come back
+    in any text, and a loop would not show."""
+    if 2 * sum(map(is_spaceless, said)) > len(said):
+        n *= SPACELESS_WORD
+    return list(zip(*(said[i:] for i in range(n)), strict=False))
+
+
+def _distinct(runs: Sequence[tuple[str, ...]]) -> float:
+    return len(set(runs)) / max(1, len(runs))
+
+
 def surface(prompt: str, response: str) -> list[float]:
     """The features of `SURFACE`, in order, of texts that are already tidy."""
     said = [w.casefold() for w in words(response)]
     asked = {w.casefold() for w in words(prompt)}
     n = max(1, len(said))
-    bigrams = list(pairwise(said))
     parts = folded_sentences(response)
     return [
         np.log1p(len(said)),
         float(ends_finished(response)),
         float(_begins_well(response)),
-        len(set(said)) / n,
-        len(set(bigrams)) / max(1, len(bigrams)),
+        _distinct(_runs(said, 1)),
+        _distinct(_runs(said, 2)),
         1 - len(set(parts)) / max(1, len(parts)),
         len(asked & set(said)) / max(1, len(asked)),
         sum(w not in asked for w in said) / n,
         sum(c.isdigit() for c in response) / max(1, len(response)),
-        sum(not c.isalnum() and not c.isspace() for c in response) / max(1, len(response)),
+        sum(map(_is_mark, response)) / max(1, len(response)),
         sum(map(len, said)) / n,
     ]
 

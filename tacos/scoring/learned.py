@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -24,14 +25,20 @@ from sklearn.preprocessing import SplineTransformer, StandardScaler
 
 from tacos.models.embedder import Embedder, EmbedderSettings
 from tacos.scoring.corrupt import CORRUPTIONS, Donors
-from tacos.scoring.features import Corpus, features
+from tacos.scoring.features import NAMES, Corpus, features
 from tacos.scoring.pairwise import bradley_terry
-from tacos.text import pieces
+from tacos.text import holds_sentence_end, pieces, words
 from tacos.types import Pool, Record
 
 log = logging.getLogger(__name__)
-SINGLE_SHARE = 0.1
-"""Share of responses of one word from which the log says what the model cannot know."""
+VERSION = 2
+"""Of the model; it ranks otherwise than before."""
+DISTINCT, LOOP = NAMES.index("distinct_bigrams"), 0.6
+"""Below this share of distinct pairs of words a response says the same over and over."""
+LONG = 20
+"""Words of a response that is usually more than one sentence."""
+NAMED_SHARE = 0.1
+"""Share of responses from which the log says what the model cannot know."""
 
 
 class LearnedSettings(Record):
@@ -49,6 +56,10 @@ class LearnedSettings(Record):
     """Inverse strength C of the L2 penalty."""
     common_from: int = Field(5, ge=2)
     """A sentence that stands in at least this many responses counts as a common phrase."""
+
+    def identity(self) -> dict[str, Any]:
+        """What changes the answer; the vectors are inputs of their own."""
+        return {**self.model_dump(exclude={"embedder"}), "version": VERSION}
 
 
 @dataclass(frozen=True)
@@ -170,31 +181,47 @@ def corrupted_pairs(view: PoolView, own: np.ndarray, seed: int) -> PairData:
     """
     pool, settings, rng = view.pool, view.settings, np.random.default_rng(seed)
     donors = _donors(view)
-    drawn = rng.permutation(len(pool))[: settings.fit_rows]
+    drawn = rng.permutation(_examples(own))[: settings.fit_rows]
     made: list[tuple[int, str, str]] = []
     for row in drawn.tolist():
         for kind in rng.choice(list(CORRUPTIONS), size=settings.corruptions, replace=False).tolist():
             text = CORRUPTIONS[kind](pool.responses[row], row, donors, rng)
             if text.strip() != pool.responses[row].strip():
                 made.append((row, kind, text))
-    _warn_of_what_cannot_be_cut(pool)
+    _warn_of_what_it_cannot_know(pool)
     rows = np.array([row for row, _, _ in made], dtype=np.int64)
     texts = [text for _, _, text in made]
     worse = view.features_of(rows, texts)
     return PairData(own[rows], worse, np.array([kind for _, kind, _ in made]), rows)
 
 
-def _warn_of_what_cannot_be_cut(pool: Pool) -> None:
-    """A response of one word has no worse version of itself: of such rows the model knows little."""
+def _examples(own: np.ndarray) -> np.ndarray:
+    """The rows that may stand for good ones: all but loops, unless those are most of the pool.
+
+    Beside a loop its own corruptions repeat less, and from enough of them the model would learn to like loops.
+    """
+    straight = np.flatnonzero(own[:, DISTINCT] >= LOOP)
+    return straight if 2 * len(straight) >= len(own) else np.arange(len(own))
+
+
+def _warn_of_what_it_cannot_know(pool: Pool) -> None:
+    """A response of one word has no worse version of itself, and where nothing ends a sentence no cut shows."""
     single = sum(len(pieces(response)) < 2 for response in pool.responses)
-    if single > SINGLE_SHARE * len(pool):
-        log.warning(
-            "%d of %d responses (%.0f%%) are a single word, which cannot be cut, shuffled or repeated: the quality "
-            "model judges them only by how they fit their prompt and the pool",
+    unmarked = sum(not holds_sentence_end(text) and len(words(text)) >= LONG for text in pool.responses)
+    for rows, what in (
+        (
             single,
-            len(pool),
-            100 * single / len(pool),
-        )
+            "are a single word, which cannot be cut, shuffled or repeated: the quality model judges them only by how "
+            "they fit their prompt and the pool",
+        ),
+        (
+            unmarked,
+            "are long and hold no mark that ends a sentence, as Thai is written: the quality model cannot tell whether "
+            "such a response is cut off near its end",
+        ),
+    ):
+        if rows > NAMED_SHARE * len(pool):
+            log.warning("%d of %d responses (%.0f%%) %s", rows, len(pool), 100 * rows / len(pool), what)
 
 
 def _donors(view: PoolView) -> Donors:

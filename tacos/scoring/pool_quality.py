@@ -37,7 +37,7 @@ class PoolQuality(Scorer):
         return pool_vectors(setup, self.fit)
 
     def identity(self, setup: Setup) -> dict[str, Any]:
-        return self.fit.model_dump(exclude={"embedder"})  # its vectors are inputs
+        return self.fit.identity()
 
     def score(self, pool: Pool, job: Job) -> Scores:
         quality, accuracy = fit_on_pool(

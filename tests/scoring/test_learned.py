@@ -107,6 +107,61 @@ def test_a_pool_of_single_words_is_named_with_its_share(
     assert "12 of 24 responses (50%) are a single word" in caplog.text
 
 
+def thai(rng: np.random.Generator) -> str:
+    """Words of Thai without a mark, as they are written."""
+    nouns = [
+        "ภูเขา",
+        "แม่น้ำ",
+        "ทะเล",
+        "ป่าไม้",
+        "เมือง",
+        "ตลาด",
+        "โรงเรียน",
+        "อาหาร",
+        "ดนตรี",
+        "วัฒนธรรม",
+        "ฤดูกาล",
+        "สะพาน",
+        "เกษตรกร",
+        "ผลไม้",
+    ]
+    verbs = ["เป็น", "อยู่ใน", "สร้าง", "เปลี่ยน", "ทำให้", "ช่วย", "แสดง", "เติบโต", "ปลูก", "เดินทาง", "เรียนรู้"]
+    return "".join(rng.choice(nouns) + rng.choice(verbs) for _ in range(12))
+
+
+def test_a_loop_in_a_script_without_spaces_says_less_that_is_new() -> None:
+    whole = thai(np.random.default_rng(0))
+    loop = whole[:40] + whole[40:55] * 8
+    told = {text: dict(zip(SURFACE, surface("", text), strict=True)) for text in (whole, loop)}
+    for name in ("distinct_words", "distinct_bigrams"):
+        assert told[whole][name] > 0.8 and told[loop][name] < 0.6
+    assert told[whole]["punctuation"] == 0  # vowel signs and tone marks are none
+
+
+@pytest.mark.slow
+def test_loops_are_found_where_nothing_ends_a_sentence(minilm: Embedder) -> None:
+    rng, made = np.random.default_rng(0), []
+    loops = np.arange(100) % 5 < 2
+    for i, loop in enumerate(loops):
+        text = thai(rng)
+        text = text[: len(text) // 2] + text[:15] * 10 if loop else text
+        made.append(make_sample(f"อธิบายเกี่ยวกับ {thai(rng)[:12]}", text, id=str(i)))
+    pool = Pool.from_samples(made)
+    q, _ = fit_on_pool(pool, minilm(pool.prompts), minilm(pool.responses, 64), minilm, LearnedSettings(), 0)
+    assert loops[np.argsort(-q)[:25]].mean() < 0.1
+
+
+def test_a_pool_without_sentence_marks_is_named_with_its_share(
+    minilm: Embedder, caplog: pytest.LogCaptureFixture
+) -> None:
+    rng = np.random.default_rng(0)
+    made = [make_sample(f"Tell {i}", thai(rng) if i % 3 == 0 else f"It is fact {i}.") for i in range(24)]
+    pool = Pool.from_samples(made)
+    fit_on_pool(pool, minilm(pool.prompts), minilm(pool.responses), minilm, LearnedSettings(fit_rows=20), 0)
+    assert "8 of 24 responses (33%) are long and hold no mark that ends a sentence" in caplog.text
+    assert "single word" not in caplog.text
+
+
 @pytest.mark.slow
 def test_it_ranks_clean_rows_above_defective_ones(minilm: Embedder) -> None:
     made = build(BuiltinSettings(size=600, seed=3, test_size=0, corpus_size=0))
