@@ -20,7 +20,8 @@ from tacos.part import Scorer, Setup, scorer
 from tacos.scoring.iqs.base import Vectors
 from tacos.scoring.iqs.folder import Card, load, read_card
 from tacos.scoring.iqs.light import LightSettings
-from tacos.scoring.learned import LearnedSettings
+from tacos.scoring.iqs.text import foreign
+from tacos.scoring.learned import NAMED_SHARE, LearnedSettings
 from tacos.scoring.pool_quality import PoolQuality
 from tacos.selection import Scores
 from tacos.stage import Job, Stage
@@ -66,12 +67,29 @@ class InstructionQuality(Scorer):
                 "was fitted on the pool itself; `tacos iqs train` makes one"
             )
             return tables.read_scores(job.inputs["quality"])
-        model, _ = load(Path(self.scorer), job.tools.embedder())
+        model, card = load(Path(self.scorer), job.tools.embedder())
+        warn_of_another_language(pool, card)
         names = [name for name in ("prompts", "responses") if name in job.inputs]
         vectors = Vectors(*(tables.read_vectors(job.inputs[name]) for name in names)) if names else None
         quality = model.score(pool.prompts, pool.responses, vectors)
         unread = np.flatnonzero(np.isnan(quality)).tolist()
         return Scores(quality, dict.fromkeys(unread, "a side of the pair is empty"))
+
+
+def warn_of_another_language(pool: Pool, card: Card) -> None:
+    """A scorer judges wording, so of a language that its pairs are not in it knows next to nothing."""
+    pairs = zip(pool.prompts, pool.responses, strict=True)
+    rows = foreign([f"{prompt}\n{response}" for prompt, response in pairs], card.common_words)
+    if rows > NAMED_SHARE * len(pool):
+        log.warning(
+            "%d of %d rows (%.0f%%) hold few of the commonest words of %s, on which score.scorer was trained (%s): "
+            "they are in another language, or code, and their scores say little: train a scorer on pairs like them",
+            rows,
+            len(pool),
+            100 * rows / len(pool),
+            card.trained_on,
+            ", ".join(card.common_words[:5]),
+        )
 
 
 def shared_embeddings(setup: Setup, card: Card) -> dict[str, Stage]:

@@ -14,10 +14,12 @@ from tacos.errors import TacosError
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.settings import SelectSettings
-from tacos.scoring.iqs.folder import save
+from tacos.scoring.instruction_quality import warn_of_another_language
+from tacos.scoring.iqs.folder import read_card, save
 from tacos.scoring.iqs.light import LightScorer, LightSettings
 from tacos.stage import ArtifactStore
 from tacos.store.tables import read_scores
+from tacos.types import Pool, make_sample
 from tests.pipeline.helpers import reply, scripted_tools, write_pool
 from tests.scoring.test_iqs import toy_pairs
 
@@ -27,7 +29,7 @@ def scorer(tmp_path: Path) -> Path:
     """A light scorer that learned the toy pairs' taste; no embeddings, so no floor."""
     pairs = toy_pairs()
     settings = LightSettings(floor_slope=0)
-    save(LightScorer(settings).fit(pairs), tmp_path / "iqs", "toy", pairs.names(), 0, {})
+    save(LightScorer(settings).fit(pairs), tmp_path / "iqs", pairs, 0, {})
     return tmp_path / "iqs"
 
 
@@ -50,6 +52,25 @@ def test_a_trained_scorer_ranks_and_every_cluster_is_there(tmp_path: Path, score
     top = [p["score"] for p in picked if p["reason"] == "top score"]
     assert top == sorted(top, reverse=True)
     assert {p["group"].partition(": ")[0] for p in picked} == {"0", "1", "2"}
+
+
+def test_a_pool_in_another_language_than_the_scorers_is_named_with_its_share(
+    tmp_path: Path, scorer: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    german = (
+        "Das ist so, weil der Tee mit dem Brot gut geht und wir es im Dorf an jedem Tag so machen wollen."
+    )
+    english = (
+        "Most people like it because it goes with bees. Most people like tea because it goes with bread, too."
+    )
+    rows = [make_sample(f"Frage {i}?", german if i % 3 == 0 else english) for i in range(9)]
+    warn_of_another_language(Pool.from_samples(rows), read_card(scorer))
+    assert (
+        "3 of 9 rows (33%) hold few of the commonest words of toy, on which score.scorer was" in caplog.text
+    )
+    caplog.clear()
+    warn_of_another_language(Pool.from_samples(rows[1:3]), read_card(scorer))
+    assert not caplog.text
 
 
 def test_another_scorer_is_another_selection_stage(tmp_path: Path, scorer: Path) -> None:

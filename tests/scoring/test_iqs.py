@@ -19,7 +19,7 @@ from tacos.scoring.iqs.light import LightScorer, LightSettings, terms
 from tacos.scoring.iqs.measure import measure, measure_scorer
 from tacos.scoring.iqs.pairs import QualityPair, QualityPairs, read_pairs
 from tacos.scoring.iqs.style import STYLE, style
-from tacos.scoring.iqs.text import canonical, triple
+from tacos.scoring.iqs.text import canonical, common_words, foreign, triple
 from tacos.scoring.iqs.train import CrossValidation, ScorerTrainSettings, divisions, train
 from tacos.scoring.pairwise import bradley_terry
 from tests.conftest import LetterEmbedder
@@ -207,14 +207,24 @@ def test_labels_counted_from_zero_are_refused(tmp_path) -> None:
         read_pairs(tmp_path / "f.jsonl")
 
 
+def test_a_language_is_told_by_the_common_words_of_the_pairs() -> None:
+    reply = (
+        "It is hot and it goes with the bread that we like, because most of the people in the town have it."
+    )
+    common = common_words([reply] * 3 + ["tea and salt and the bees"])
+    assert common[:2] == ["the", "it"] and len(common) <= 100
+    spanish = "El pan de la casa es bueno, porque la gente del pueblo lo hace con agua y sal de mar y harina."
+    assert foreign([reply, spanish, "\u8336\u662f\u70ed\u7684\uff0c" * 5, "Bueno."], common) == 2
+
+
 def test_a_saved_scorer_scores_the_same(scorer: LightScorer, tmp_path) -> None:
     pairs = toy_pairs()
-    card = save(scorer, tmp_path / "m", "toy", pairs.names(), 1, {"x": 1})
+    card = save(scorer, tmp_path / "m", pairs, 1, {"x": 1})
     opened, read = load(tmp_path / "m", LetterEmbedder())
     assert read == card
     assert (opened.score(pairs.prompts, pairs.better) == scorer.score(pairs.prompts, pairs.better)).all()
     assert measure_scorer(opened, pairs, frozenset(read.pairs)).seen == len(pairs.pairs)
-    assert save(scorer, tmp_path / "other", "elsewhere", [], 2, {}).fingerprint == card.fingerprint
+    assert save(scorer, tmp_path / "other", toy_pairs(3), 2, {}).fingerprint == card.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -230,7 +240,7 @@ def test_a_saved_scorer_scores_the_same(scorer: LightScorer, tmp_path) -> None:
     ],
 )
 def test_a_broken_folder_is_one_clear_error(scorer: LightScorer, tmp_path, break_, message: str) -> None:
-    save(scorer, tmp_path / "m", "toy", [], 1, {})
+    save(scorer, tmp_path / "m", toy_pairs(3), 1, {})
     break_(tmp_path / "m")
     with pytest.raises(TacosError, match=message):
         load(tmp_path / "m")

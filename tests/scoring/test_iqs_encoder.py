@@ -87,7 +87,7 @@ def test_it_learns_keeps_embeddings_and_reads_back(tiny: str, tmp_path) -> None:
     assert torch.equal(now[frozen], then[frozen]) and not torch.equal(now[learned], then[learned])
 
     unseen = toy_pairs(8, seed=4)
-    save(scorer, tmp_path / "m", "toy", [], 0, told)
+    save(scorer, tmp_path / "m", toy_pairs(), 0, told)
     opened, card = load(tmp_path / "m")
     scores = scorer.score(unseen.prompts, unseen.better)
     assert card.kind == "encoder"

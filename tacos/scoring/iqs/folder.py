@@ -6,7 +6,6 @@ other file, kind, version and settings; where the folder lies, and on what machi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,12 +14,14 @@ from pydantic import ValidationError
 from tacos.errors import TacosError, first_line
 from tacos.models.embedder import Embedder
 from tacos.scoring.iqs.base import Kind, QualityScorer
+from tacos.scoring.iqs.pairs import QualityPairs
+from tacos.scoring.iqs.text import common_words
 from tacos.store.files import cannot_write, read_json, write_json
 from tacos.store.fingerprint import file_digest, fingerprint
 from tacos.types import Record
 
 CARD = "card.json"
-VERSION = 1
+VERSION = 2
 """Raise it when a folder of before can no longer be read, or would score otherwise."""
 
 
@@ -37,6 +38,8 @@ class Card(Record):
     """The files the pairs came from."""
     pairs: list[str]
     """Names of the pairs it was trained on (`QualityPairs.names`), so that nobody tests on them unaware."""
+    common_words: list[str]
+    """The commonest words of the pairs: a pool that has few of them is in another language."""
     seed: int
     metrics: dict[str, Any]
 
@@ -44,8 +47,7 @@ class Card(Record):
 def save(
     scorer: QualityScorer,
     folder: Path,
-    trained_on: str,
-    pairs: Sequence[str],
+    pairs: QualityPairs,
     seed: int,
     metrics: dict[str, Any],
 ) -> Card:
@@ -62,8 +64,9 @@ def save(
         kind=scorer.kind,
         settings=settings,
         fingerprint=_name(folder, scorer.kind, settings),
-        trained_on=trained_on,
-        pairs=list(pairs),
+        trained_on=pairs.source,
+        pairs=pairs.names(),
+        common_words=common_words([*pairs.prompts, *pairs.better, *pairs.worse]),
         seed=seed,
         metrics=metrics,
     )

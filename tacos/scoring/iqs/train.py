@@ -100,7 +100,7 @@ def train(
         metrics["valid"] = measure_scorer(scorer, valid, frozenset(names), settings.seed).model_dump(
             mode="json"
         )
-    return save(scorer, out, pairs.source, names, settings.seed, metrics)
+    return save(scorer, out, pairs, settings.seed, metrics)
 
 
 def _fit(
