@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from tacos.errors import BudgetError
-from tacos.selection import Groups
+from tacos.selection import Groups, Scores
 
 
 def best_first(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -26,3 +28,14 @@ def check_budget(budget: int, available: int, what: str) -> None:
         raise BudgetError(
             f"budget {budget:,} is above the {available:,} {what}: ask for at most {available:,}"
         )
+
+
+def check_scored(budget: int, scored: int, scores: Scores) -> None:
+    """scored: samples to choose from. Raises: BudgetError when more is asked for, with why the others have no score."""
+    if budget <= scored:
+        return
+    missing = np.flatnonzero(np.isnan(scores.values)).tolist()
+    reasons = Counter(scores.errors.get(row, "no score") for row in missing).most_common(3)
+    why = "; without one: " + ", ".join(f"{n:,} ({reason})" for reason, n in reasons) if reasons else ""
+    ask = f"ask for at most {scored:,}" if scored else "nothing can be selected"
+    raise BudgetError(f"budget {budget:,} is above the {scored:,} samples that have a score: {ask}{why}")

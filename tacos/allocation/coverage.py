@@ -8,7 +8,7 @@ group that the pass has not covered yet; when all rows were seen, the next pass 
 
 from __future__ import annotations
 
-from tacos.allocation.base import best_first, check_budget
+from tacos.allocation.base import best_first, check_scored
 from tacos.part import Allocator, allocator
 from tacos.selection import Groups, Pick, Scores
 from tacos.stage import Job
@@ -28,7 +28,7 @@ class CoverGroups(Allocator):
         """Raises: BudgetError when fewer rows have a score."""
         rows = groups.covered
         left = best_first(rows, scores.values[rows]).tolist()
-        check_budget(budget, len(left), "samples that have a score")
+        check_scored(budget, len(left), scores)
         picks: list[Pick] = []
         while len(picks) < budget:
             left = self._pass(left, groups, scores, budget, picks)

@@ -18,7 +18,7 @@ from collections import deque
 
 import numpy as np
 
-from tacos.allocation.base import best_first, check_budget
+from tacos.allocation.base import best_first, check_scored
 from tacos.part import Allocator, allocator
 from tacos.selection import Groups, Pick, Scores
 from tacos.stage import Job
@@ -43,7 +43,7 @@ class PerGroup(Allocator):
         queues = {g: _Queue(groups, scores, g) for g in order}
         if self.fill:
             scored = {row for queue in queues.values() for row in queue.rows}
-            check_budget(budget, len(scored), "samples that have a score")
+            check_scored(budget, len(scored), scores)
         share, extra = divmod(budget, len(order)) if order else (0, 0)
         quota = {g: share + (place < extra) for place, g in enumerate(reversed(order))}
         picks: list[Pick] = []

@@ -6,7 +6,7 @@ different groups by comparisons with different neighbours.
 
 from __future__ import annotations
 
-from tacos.allocation.base import best_first, check_budget, first_group
+from tacos.allocation.base import best_first, check_scored, first_group
 from tacos.part import Allocator, allocator
 from tacos.selection import Groups, Pick, Scores
 from tacos.stage import Job
@@ -20,7 +20,7 @@ class Top(Allocator):
         """Raises: BudgetError when fewer rows have a score."""
         rows = groups.covered
         order = best_first(rows, scores.values[rows])
-        check_budget(budget, len(order), "samples that have a score")
+        check_scored(budget, len(order), scores)
         home = first_group(groups)
         return [
             Pick(index=row, group=home[row], reason="top score", score=float(scores.values[row]))

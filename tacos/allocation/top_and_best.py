@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from tacos.allocation.base import best_first, check_budget, first_group
+from tacos.allocation.base import best_first, check_scored, first_group
 from tacos.errors import BudgetError
 from tacos.part import Allocator, allocator
 from tacos.selection import Groups, Pick, Scores
@@ -42,7 +42,7 @@ class TopAndBest(Allocator):
         """
         order = best_first(groups.covered, scores.values[groups.covered])
         best = self._best(groups, scores)
-        top = self._top(order, best, budget)
+        top = self._top(order, best, budget, scores)
         home = first_group(groups)
         chosen = [(row, home[row], "top score") for row in order[:top].tolist()]
         chosen += [(row, best[row], "best of its cluster") for row in order[top:].tolist() if row in best]
@@ -59,7 +59,7 @@ class TopAndBest(Allocator):
                 best.setdefault(row, label)
         return best
 
-    def _top(self, order: np.ndarray, best: dict[int, str], budget: int) -> int:
+    def _top(self, order: np.ndarray, best: dict[int, str], budget: int, scores: Scores) -> int:
         """How many of `order` the top takes."""
         extra = np.array([row not in best for row in order.tolist()], dtype=np.int64)
         sizes = len(best) + np.concatenate([[0], np.cumsum(extra)])  # of the selection, by n1
@@ -71,7 +71,7 @@ class TopAndBest(Allocator):
                     f"{budget:,}: ask for {sizes[top]:,}, or leave the size of the top to the budget"
                 )
             return top
-        check_budget(budget, len(order), "samples that have a score")
+        check_scored(budget, len(order), scores)
         if len(best) > budget:
             raise BudgetError(
                 f"the best of {len(set(best.values())):,} clusters are {len(best):,} rows, above the budget "

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tacos.allocation.coverage import CoverGroups
 from tacos.allocation.per_group import PerGroup
 from tacos.allocation.top import Top
+from tacos.allocation.top_and_best import TopAndBest
 from tacos.allocation.uniform import Uniform
 from tacos.errors import BudgetError
 from tacos.part import Allocator
@@ -46,6 +47,17 @@ def test_top_takes_the_highest_and_keeps_stored_order_on_ties() -> None:
 def test_a_missing_score_is_never_taken() -> None:
     with pytest.raises(BudgetError, match="at most 1"):
         Top().allocate(Groups.one(2), Scores(np.array([NAN, 0.0])), 2, NO_JOB)
+
+
+@pytest.mark.parametrize("allocator", [Top(), PerGroup(), CoverGroups(), TopAndBest()])
+def test_why_too_few_have_a_score_is_said(allocator: Allocator) -> None:
+    scores = Scores(np.array([NAN, NAN, NAN, 1.0]), {0: "alone", 1: "unread", 2: "alone"})
+    with pytest.raises(
+        BudgetError, match=r"above the 1 samples .* at most 1; without one: 2 \(alone\), 1 \(unr"
+    ):
+        allocator.allocate(Groups.one(4), scores, 2, NO_JOB)
+    with pytest.raises(BudgetError, match=r"above the 0 samples .*: nothing can be selected; without one: 1"):
+        allocator.allocate(Groups.one(1), Scores(np.array([NAN]), {0: "alone"}), 1, NO_JOB)
 
 
 def test_smallest_group_first_without_repeats() -> None:
