@@ -35,6 +35,10 @@ _CLOSERS = r"\p{Pe}\p{Pf}\"'"
 
 _WORDS, _ASCII_WORDS = regex.compile(_WORD, regex.V1), re.compile(r"\w+")
 _TOKENS, _ASCII_TOKENS = regex.compile(rf"{_WORD}|\S", regex.V1), re.compile(r"\w+|[^\w\s]")
+_SIGN = (  # mathematics, emoji, money; a minus, times or slash beside a number; C#
+    r"[[\p{Sm}\p{So}\p{Sc}]--[|~]]|(?<=[\p{L}\p{N})]\s*)[-*/%^](?=\s*[(\p{N}])|(?<=(?:^|[\s=(,])-?)-(?=\p{N})|(?<=\p{L})\#"
+)
+_SIGNED = regex.compile(rf"{_SIGN}|{_WORD}", regex.V1)
 _LAYOUT = regex.compile(rf"(?<=\n)[ \t]+(?=\S)|{_WORD}|\S", regex.V1)
 _ASCII_LAYOUT = re.compile(r"(?<=\n)[ \t]+(?=\S)|\w+|[^\w\s]")
 _PIECES = regex.compile(
@@ -81,6 +85,15 @@ def tokens(text: str) -> list[str]:
 def layout_tokens(text: str) -> list[str]:
     """Words, marks, and the white space that a line after the first begins with: code moved into a loop differs."""
     return _ASCII_LAYOUT.findall(text) if text.isascii() else _LAYOUT.findall(text)
+
+
+def words_and_signs(text: str) -> list[str]:
+    """Words, and the signs that make another question of the same words; punctuation and Markdown are left out.
+
+    >>> words_and_signs("**What** is 3 - 4, in C#?")
+    ['What', 'is', '3', '-', '4', 'in', 'C', '#']
+    """
+    return _SIGNED.findall(text)
 
 
 def is_spaceless(word: str) -> bool:

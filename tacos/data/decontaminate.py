@@ -1,9 +1,9 @@
 """Rows that hold an evaluation question, so that a model is not trained on what it is judged by.
 
-A row is contaminated when one of its user turns, or its whole prompt, has the same words as a
+A row is contaminated when one of its user turns, or its whole prompt, has the same words and signs as a
 question, or when any turn shares a run of 13 words with one (the length GPT-3 used, arXiv 2005.14165,
 appendix C; there the text around was cut, here the row goes). Words are those of `tacos.text`, case folded;
-punctuation is ignored.
+punctuation is ignored, but "3 + 4" is not "3 - 4", nor C++ C.
 
     question  "Name three causes of the First World War."
     prompt    "name three causes of the first world war"        -> the same words
@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 
 from tacos.data.shingles import shingles
-from tacos.text import comparable, is_spaceless, words
+from tacos.text import comparable, is_spaceless, words, words_and_signs
 from tacos.types import Pool, Record
 
 CHARACTERS = 2
@@ -60,8 +60,8 @@ def _words(text: str) -> list[str]:
 
 
 def _key(text: str) -> str:
-    """The words alone, or the text itself where it has none."""
-    return " ".join(_words(text)) or text.strip()
+    """The words and signs, or the text itself where it has none."""
+    return " ".join(words_and_signs(comparable(text).casefold())) or text.strip()
 
 
 def _turns(pool: Pool) -> tuple[list[int], list[str], list[str]]:

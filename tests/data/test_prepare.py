@@ -149,3 +149,20 @@ def test_nothing_left_is_an_error(tmp_path):
     path = write(tmp_path / "p.jsonl", [{"instruction": "What is love?", "output": "A feeling."}])
     with pytest.raises(PoolError, match="no row is left of 1"):
         prepare(read_pool(path), questions=[LOVE])
+
+
+@pytest.mark.parametrize(
+    ("question", "prompt"),
+    [
+        ("What is 3 + 4?", "What is 3 - 4?"),
+        ("What is 3*4?", "What is 3/4?"),
+        ("Solve x = -5.", "Solve x = 5."),
+        ("Write a loop in C.", "Write a loop in C++."),
+        ("Write a loop in C#.", "Write a loop in C."),
+        ("What does \U0001f600 mean?", "What does \U0001f602 mean?"),
+    ],
+)
+def test_signs_make_another_question_and_marks_do_not(question: str, prompt: str) -> None:
+    for asked, held, same in ((question, prompt, False), (question, f"# **{question[:-1]}** ...", True)):
+        rows = Pool.from_samples([make_sample(held, "It is known.")])
+        assert bool(contaminated(rows, [asked])) is same
