@@ -57,8 +57,7 @@ def _load_builtin(job: Job, settings: PoolSettings) -> Outcome:
 def _load_file(job: Job, settings: PoolSettings) -> Outcome:
     questions = read_questions(Path(settings.questions)) if settings.questions else []
     read = read_pool(settings.source, settings.read)
-    for note in read.notes:
-        log.warning("%s: %s", settings.source, note)
+    tell(settings.source, read.notes)
     prepared = prepare(
         read,
         settings.dedup,
@@ -68,6 +67,12 @@ def _load_file(job: Job, settings: PoolSettings) -> Outcome:
         settings.decontaminate,
     )
     return _write(job, prepared)
+
+
+def tell(source: str, notes: Iterable[str]) -> None:
+    """What a user should know of how a pool was read."""
+    for note in notes:
+        log.warning("%s: %s", source, note)
 
 
 def _write(job: Job, prepared: Prepared) -> Outcome:

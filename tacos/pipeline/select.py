@@ -9,10 +9,11 @@ from tacos.allocation.base import check_budget
 from tacos.errors import ConfigError
 from tacos.pipeline.folder import check_run_folder, link_artifacts, write_config
 from tacos.pipeline.graph import selection_stage
+from tacos.pipeline.pool import tell
 from tacos.pipeline.rounds import draw_rounds
 from tacos.pipeline.run import make_tools
 from tacos.pipeline.settings import SelectSettings
-from tacos.stage import ArtifactStore, Stage
+from tacos.stage import ArtifactStore, Stage, Tools
 from tacos.store import tables
 from tacos.store.files import read_jsonl, refuse_input_as_output, write_json
 from tacos.store.rows import check_ending, write_rows
@@ -58,9 +59,7 @@ def select(settings: SelectSettings, out: Path, retry_failed: bool = False) -> S
     run = Path(settings.runs) / f"select-{settings.method}-{stage.fingerprint[:8]}"
     check_run_folder(run, Path(settings.artifacts))
     loading = next(iter(stage.walk()))
-    store.run(loading, tools)
-    if settings.budgeted:
-        check_budget(settings.budget, store.record(loading).outcome.rows_out, "samples in the pool")
+    _load(loading, store, tools, settings)
     folder = store.run(stage, tools)
     write_rows(out, read_jsonl(folder / tables.SELECTION))
     write_config(run, settings)
@@ -82,6 +81,15 @@ def select(settings: SelectSettings, out: Path, retry_failed: bool = False) -> S
     )
     write_json(run / "select.json", report)
     return report
+
+
+def _load(loading: Stage, store: ArtifactStore, tools: Tools, settings: SelectSettings) -> None:
+    """Read the pool; an earlier reading is not done again, and its notes are told again."""
+    if store.is_done(loading):
+        tell(settings.pool.source, store.record(loading).outcome.metrics.get("notes", []))
+    store.run(loading, tools)
+    if settings.budgeted:
+        check_budget(settings.budget, store.record(loading).outcome.rows_out, "samples in the pool")
 
 
 def link_name(stage: Stage) -> str:

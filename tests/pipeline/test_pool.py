@@ -11,7 +11,8 @@ import pytest
 from tacos.errors import PoolError
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.pipeline.pool import load_stage, read_questions
-from tacos.pipeline.settings import PoolSettings
+from tacos.pipeline.select import select
+from tacos.pipeline.settings import PoolSettings, SelectSettings
 from tacos.stage import ArtifactStore
 from tacos.store.files import read_jsonl
 from tacos.types import Pool
@@ -94,3 +95,17 @@ def test_every_row_left_out_stands_in_the_file_with_its_line(tmp_path: Path) -> 
     assert {row["id"] for row in held} == asked and len(asked) == 3
     assert all(row["reason"] == "held_out" and row["line"] >= 1 for row in held)
     assert len(Pool.read(folder / "pool.parquet")) == 5
+
+
+def test_notes_of_the_reading_are_told_by_every_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [{"Question": f"What is {i}?", "Answer": f"Number {i}.", "tools": [i]} for i in range(4)]
+    pool = questions_file(tmp_path, *rows, name="pool.jsonl")
+    for budget in (1, 2):
+        caplog.clear()
+        settings = SelectSettings(pool=PoolSettings(source=str(pool)), method="longest", budget=budget)
+        select(settings, tmp_path / "out.jsonl")
+        assert caplog.text.count("not supported and left out: tools (4 of 4 rows)") == 1
+        assert caplog.text.count("recognised by their names: prompt=Question, response=Answer") == 1
