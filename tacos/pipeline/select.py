@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tacos.allocation.base import check_budget
 from tacos.errors import ConfigError
@@ -54,7 +57,7 @@ def select(settings: SelectSettings, out: Path, retry_failed: bool = False) -> S
     if out.is_dir():
         raise ConfigError(f"{out} is a folder: --out takes the name of a file")
     check_ending(out)
-    refuse_input_as_output(out, [settings.pool.source, settings.pool.questions, settings.prices])
+    refuse_input_as_output(out, [settings.pool.source, *_file_names(settings.model_dump(mode="json"))])
     stage, tools = selection_stage(settings), make_tools(settings, ledger)
     run = Path(settings.runs) / f"select-{settings.method}-{stage.fingerprint[:8]}"
     check_run_folder(run, Path(settings.artifacts))
@@ -81,6 +84,14 @@ def select(settings: SelectSettings, out: Path, retry_failed: bool = False) -> S
     )
     write_json(run / "select.json", report)
     return report
+
+
+def _file_names(value: Any) -> Iterator[str]:
+    """Every text in the settings that may name a file that is read: questions, scores, groups, a prompt."""
+    if isinstance(value, str) and ("." in value or os.sep in value):
+        yield value
+    for inside in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _file_names(inside)
 
 
 def _load(loading: Stage, store: ArtifactStore, tools: Tools, settings: SelectSettings) -> None:

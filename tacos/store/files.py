@@ -42,7 +42,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 def refuse_input_as_output(out: Path, inputs: Iterable[str | Path | None]) -> None:
     """Raises: ConfigError when `out` is one of the files that are read, by whatever path or link."""
     for given in inputs:
-        if given is not None and out.exists() and Path(given).exists() and out.samefile(given):
+        if given is not None and out.exists() and os.path.exists(given) and out.samefile(given):
             raise ConfigError(f"{out} is {given}, which is read: give the output another name")
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tacos.config import parse
+from tacos.data.read import read_pool
 from tacos.errors import ConfigError
 from tacos.pipeline.folder import check_run_folder
 from tacos.pipeline.run import run_experiment
@@ -104,3 +106,16 @@ def test_a_selection_never_overwrites_its_pool(pool: Path) -> None:
         with pytest.raises(ConfigError, match="which is read"):
             select(settings, out)
     assert pool.read_text() == before
+
+
+def test_a_selection_never_overwrites_a_file_that_is_given(pool: Path) -> None:
+    given = pool.parent / "given.jsonl"
+    rows = [{"id": id, "value": i, "group": "a"} for i, id in enumerate(read_pool(str(pool)).pool.ids)]
+    given.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    before = given.read_text()
+    part = {"by": "file", "path": str(given)}
+    for parts in ({"score": part, "group": "none"}, {"score": "length", "group": part}):
+        data = {"pool": {"source": str(pool)}, "method": "recipe", "allocate": "top", "budget": 4, **parts}
+        with pytest.raises(ConfigError, match=r"given\.jsonl, which is read: give the output another name"):
+            select(parse(SelectSettings, data), given)
+    assert given.read_text() == before
