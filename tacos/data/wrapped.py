@@ -2,6 +2,7 @@
 
 {"version": 1, "data": [row, row]}                              rows under a name
 {"train": [row, row], "test": [row]}                            splits; the one asked for is read
+{"data": {"train": [row, row]}}                                 either of them one object deeper
 {"7": row, "8": row}                                            rows under their ids
 {"instruction": {"0": ..., "1": ...}, "output": {...}}          columns, as pandas writes them
 {"instruction": [..., ...], "output": [..., ...]}               columns as lists
@@ -17,22 +18,24 @@ from tacos.data.columns import is_row
 Rows = list[Any]
 
 
-def unwrapped(value: Mapping[str, Any], split: str) -> tuple[Rows, str] | None:
+def unwrapped(value: Mapping[str, Any], split: str, outer: bool = True) -> tuple[Rows, str] | None:
     """The rows inside, and a note that says where they stood; None where it holds none.
 
     split: the name that is read where several hold rows; else the one with most rows is, and the note names the rest.
+    outer: whether the rows may stand one object deeper.
     """
     lists = {name: inside for name, inside in value.items() if _are_rows(inside)}
     if lists:
         name = split if split in lists else max(lists, key=lambda name: len(lists[name]))
-        return lists[
-            name
-        ], f"the file is one object: its rows were read from {name!r}{_rest(value, lists, name)}"
+        rest = _rest(value, lists, name)
+        return lists[name], f"the file is one object: its rows were read from {name!r}{rest}"
     forms = ((_by_id, "under their ids"), (_by_column, "column by column"), (_as_table, "in a table"))
     for rows, how in ((read(value), how) for read, how in forms):
         if rows:
             return rows, f"the file is one object: its rows stand {how}"
-    return None
+    inside = [name for name, held in value.items() if isinstance(held, Mapping)]
+    deeper = unwrapped(value[inside[0]], split, outer=False) if outer and len(inside) == 1 else None
+    return deeper and (deeper[0], f"{deeper[1]} (inside {inside[0]!r})")
 
 
 def _are_rows(inside: Any) -> bool:

@@ -117,6 +117,7 @@ ROWS = [{"id": str(i), "instruction": f"Question {i}", "output": f"Answer {i}"} 
     ("whole", "note"),
     [
         ({"version": 1, "data": ROWS}, "its rows were read from 'data'; not read, beside them: 'version'"),
+        ({"data": {"train": ROWS}, "version": 2}, "its rows were read from 'train' (inside 'data')"),
         ({"rows": ROWS, "info": {"by": "me"}}, "its rows were read from 'rows'"),
         (
             {"test": ROWS[:1], "train": ROWS},
