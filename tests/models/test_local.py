@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -183,6 +186,62 @@ def test_every_loader_says_what_is_missing_and_what_to_do(tmp_path: Path) -> Non
                 load(source)
     with pytest.raises(TacosError, match=r"the network, or set base\.model$"):
         loaders["base model"]("no/such")
+
+
+def edit(path: Path, **changed: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "half of the weights": (
+        lambda folder: os.truncate(folder / "model.safetensors", 4000),
+        r"SafetensorError: .*; check the name, the folder and the network$",
+    ),
+    "pointer to weights": (
+        lambda folder: (folder / "model.safetensors").write_text(
+            "version https://git-lfs.github.com/spec/v1\n"
+        ),
+        r"; model\.safetensors holds only a name in Git LFS: run `git lfs pull` in the folder$",
+    ),
+    "tokenizer without tokens": (
+        lambda folder: (folder / "tokenizer.json").write_text("{}"),
+        r"KeyError: 'added_tokens'; check",
+    ),
+    "heads that do not divide": (
+        lambda folder: edit(folder / "config.json", num_attention_heads=3),
+        r"hidden size \(\d+\) is not a multiple of the number of attention heads \(3\); check",
+    ),
+    "a type of numbers that is none": (
+        lambda folder: edit(folder / "config.json", dtype="float7"),
+        r"AttributeError: module 'torch' has no attribute 'float7'; check",
+    ),
+    "another width": (
+        lambda folder: edit(folder / "config.json", vocab_size=7),
+        r"its files hold \S+ as \[\d+, \d+\] and its config\.json asks for \[7, \d+\].*; check",
+    ),
+    "code of its own": (
+        lambda folder: edit(folder / "config.json", model_type="own", auto_map={"AutoConfig": "own.Config"}),
+        r"custom code .*; code that comes with a model is not run here: take a model of a type that transformers",
+    ),
+    "an adapter": (
+        lambda folder: (folder / "config.json").rename(folder / "adapter_config.json"),
+        r"; it is an adapter alone: name the model that it was merged into, after `tacos train` model/ beside it$",
+    ),
+    "a folder around it": (
+        lambda folder: shutil.copytree(folder.rename(folder.with_name("inner")), folder / "model"),
+        r"; name the folder in it, '.*/m/model'$",
+    ),
+}
+"""What is done to a model's folder, and what is then said."""
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_folder_that_cannot_be_loaded_says_why_and_what_to_do(damage: str, tmp_path: Path) -> None:
+    folder = tiny_llama.build(tmp_path / "m")
+    do, message = DAMAGE[damage]
+    do(folder)
+    with pytest.raises(TacosError, match="^cannot load the model '.*/m': .*" + message):
+        load_lm(str(folder), device="cpu")
 
 
 def test_weights_that_the_files_lack_are_not_made_up(tmp_path: Path) -> None:
