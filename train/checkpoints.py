@@ -17,6 +17,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
+
+from safetensors import SafetensorError, safe_open
 
 from tacos.errors import ConfigError
 from tacos.store.files import read_json, write_json
@@ -30,6 +33,9 @@ LOCK = ".lock"
 IDENTITY = "identity.json"
 STEP = re.compile(r"checkpoint-(\d+)")
 INDEX = "model.safetensors.index.json"
+TORCH = (".pt", ".pth")
+"""Of files that torch writes, each with a directory at its end."""
+FORMATS = (*TORCH, ".json", ".safetensors")
 WEIGHTS = (("model.safetensors",), ("adapter_model.safetensors", "adapter_config.json"))
 
 
@@ -99,30 +105,39 @@ def is_whole(checkpoint: Path, deepspeed: bool = False) -> bool:
 
     Without its optimizer, scheduler or random state the trainer would go on in silence, to other weights.
     """
-    try:
-        read_json(checkpoint / "trainer_state.json")
-    except (OSError, ValueError):  # not there, or torn
+    if not sound(checkpoint / "trainer_state.json") or not any(checkpoint.glob("rng_state*.pth")):
         return False
-    if not any(filled(path) for path in checkpoint.glob("rng_state*.pth")):
+    if not all(sound(path) for path in checkpoint.rglob("*") if path.suffix in FORMATS):
         return False
     if (
         deepspeed
     ):  # it keeps weights and optimizer in files of its own and names them here when all are written
-        return filled(checkpoint / "latest")
-    states = all(filled(checkpoint / name) for name in ("optimizer.pt", "scheduler.pt"))
+        return sound(checkpoint / "latest")
+    states = all(sound(checkpoint / name) for name in ("optimizer.pt", "scheduler.pt"))
     return states and has_weights(checkpoint)
 
 
 def has_weights(checkpoint: Path) -> bool:
     """One file of weights, an adapter, or every shard of the index."""
-    if any(all(filled(checkpoint / name) for name in names) for names in WEIGHTS):
+    if any(all(sound(checkpoint / name) for name in names) for names in WEIGHTS):
         return True
     try:
         shards = set(read_json(checkpoint / INDEX)["weight_map"].values())
     except (OSError, ValueError, KeyError):
         return False
-    return bool(shards) and all(filled(checkpoint / name) for name in shards)
+    return bool(shards) and all(sound(checkpoint / name) for name in shards)
 
 
-def filled(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size > 0
+def sound(path: Path) -> bool:
+    """Whether a file is there and nothing of it is cut off, as its format tells; the numbers in it are not read."""
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, "np"):
+                return True
+        if path.suffix == ".json":
+            read_json(path)
+        if path.suffix in TORCH:
+            return is_zipfile(path)
+        return path.stat().st_size > 0
+    except (OSError, ValueError, SafetensorError):
+        return False

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from safetensors.numpy import save_file
 
 from tacos.errors import ConfigError
 from train.checkpoints import IDENTITY, refuse_foreign, resume_point
@@ -14,11 +18,20 @@ FULL = ("model.safetensors", *STATES)
 ADAPTER = ("adapter_model.safetensors", "adapter_config.json", *STATES)
 
 
+def write(path: Path) -> None:
+    if path.suffix == ".safetensors":
+        save_file({"weight": np.zeros(50)}, path)
+    elif path.suffix in (".pt", ".pth"):
+        torch.save({"step": 2, "moments": torch.zeros(50)}, path)
+    else:
+        path.write_text("{}")
+
+
 def checkpoint(folder: Path, step: int, names: tuple[str, ...] = FULL, state: str = "{}") -> Path:
     path = folder / f"checkpoint-{step}"
     path.mkdir(parents=True)
     for name in names:
-        (path / name).write_text("x")
+        write(path / name)
     (path / "trainer_state.json").write_text(state)
     return path
 
@@ -46,11 +59,22 @@ def test_every_file_counts(folder, names):
     assert [p.name for p in folder.glob("checkpoint-*")] == ["checkpoint-2"] and not torn.exists()
 
 
+@pytest.mark.parametrize("name", [*FULL, "config.json", "global_step2/mp_rank_00_model_states.pt"])
+def test_a_file_that_is_cut_off_counts_as_missing(folder, name):
+    torn = checkpoint(folder, 3, (*FULL, "config.json"))
+    (torn / "global_step2").mkdir()
+    write(torn / "global_step2" / "mp_rank_00_model_states.pt")
+    assert resume_point(folder, RUN) == torn
+    size = (torn / name).stat().st_size
+    os.truncate(torn / name, size - 1)
+    assert resume_point(folder, RUN) is None and not torn.exists()
+
+
 def test_shards_are_whole_when_the_index_has_them_all(folder):
     path = checkpoint(folder, 2, (*STATES, "a.safetensors"))
     index = {"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}}
     (path / "model.safetensors.index.json").write_text(json.dumps(index))
-    (path / "b.safetensors").write_text("x")
+    write(path / "b.safetensors")
     assert resume_point(folder, RUN) == path
     (path / "b.safetensors").unlink()
     assert resume_point(folder, RUN) is None
