@@ -37,6 +37,7 @@ def check_settings(base: str, model: PreTrainedModel, settings: TrainSettings) -
 
     Raises: ConfigError naming the setting that does not fit the base.
     """
+    check_numbers(base, model)
     check_positions(base, model, settings.max_length)
     if settings.gradient_checkpointing and not model.supports_gradient_checkpointing:
         raise ConfigError(
@@ -47,6 +48,20 @@ def check_settings(base: str, model: PreTrainedModel, settings: TrainSettings) -
         raise ConfigError("train.liger needs liger-kernel: pip install -e '.[gpu]', or leave it out")
     if settings.mode != "full":
         check_targets(base, model, settings.lora)
+
+
+def check_numbers(base: str, model: PreTrainedModel) -> None:
+    """Weights of few bits take no small step, and what transformers 5.19 makes of them it does not save again: fp8 as
+    fp8 without saying so, 4 bits not at all."""
+    if given := getattr(model.config, "quantization_config", None):
+        method = (
+            given.get("quant_method", "a way not named") if isinstance(given, dict) else given.quant_method
+        )
+        raise ConfigError(
+            f"the base model {base!r} is quantised already (quantization_config in its config.json: {method}), and "
+            "such weights cannot be trained: take the same model in 16 or 32 bits, which train.mode=qlora puts in 4 "
+            "bits itself"
+        )
 
 
 def check_disk(base: str, model: PreTrainedModel, settings: TrainSettings, out: Path) -> None:

@@ -307,6 +307,16 @@ def test_a_model_that_cannot_recompute_activations_is_refused(micro_pool, base_o
     refused(micro_pool, base, tmp_path, r"\(ctrl\) cannot recompute", gradient_checkpointing=True)
 
 
+@pytest.mark.parametrize("mode", ["full", "lora", "qlora"])
+@pytest.mark.parametrize(
+    "given", [{"quant_method": "fp8"}, {"quant_method": "mxfp4"}, {"quant_method": "gptq", "bits": 4}]
+)
+def test_a_base_that_is_quantised_already_is_refused(given, mode, micro_pool, base_of, tmp_path):
+    base = base_of(llama(quantization_config=given))
+    message = rf"quantised already \(.*: {given['quant_method']}\).*: take the same model in 16 or 32 bits"
+    refused(micro_pool, base, tmp_path, message, mode=mode)
+
+
 def test_a_base_that_is_no_causal_model_is_refused(micro_pool, micro_base, tmp_path):
     folder = tmp_path / "base"
     hf.T5Config(vocab_size=400).save_pretrained(folder)
