@@ -30,6 +30,11 @@ NAMES = {
     "gradient_checkpointing": "train.gradient_checkpointing",
 }
 """Names of settings in the libraries' messages, and ours."""
+ADVICE = {
+    "train.lora.dropout != 0": "set train.lora.dropout=0, or name targets without experts, such as [q_proj, v_proj]",
+    "Mamba-based models": "name the layers that train.lora.target may have, such as [in_proj, x_proj]",
+}
+"""What to do, by words of a message that does not say it."""
 
 
 def check_settings(base: str, model: PreTrainedModel, settings: TrainSettings) -> None:
@@ -92,6 +97,10 @@ def check_targets(base: str, model: PreTrainedModel, lora: LoraSettings) -> None
     tied weights although it was trained on one, and the loss never passes an adapter on the head."""
     if lora.target == "all-linear":
         return
+    if not lora.target:
+        raise ConfigError(
+            "train.lora.target is empty: leave it out for all linear layers, or name modules, such as [q_proj, v_proj]"
+        )
     whole = isinstance(lora.target, str)
     modules = dict(model.named_modules())
     holders = weight_holders(modules)
@@ -115,10 +124,15 @@ def check_targets(base: str, model: PreTrainedModel, lora: LoraSettings) -> None
 
 
 def hint(target: str, modules: Mapping[str, nn.Module]) -> str:
-    """The nearest name that peft could take."""
+    """The nearest name, or way to write it, that peft could take."""
     known = {path.rpartition(".")[2] for path, m in modules.items() if isinstance(m, LAYERS)}
     if target in known:  # a single text, not a list
         return f" by its whole path, which a single text is a pattern for: write [{target}]"
+    names = re.findall(r"[\w.-]+", target)
+    if names[1:] and known.issuperset(names):
+        return f", as a single text is a pattern for a whole path: write [{', '.join(names)}]"
+    if target.lower().replace("_", "-") == "all-linear":
+        return ": all-linear is written so, and alone"
     return f": {nearest(target, known)}"
 
 
@@ -151,4 +165,5 @@ def refused_by_libraries() -> Iterator[None]:
         said = " ".join(str(error).split()) or type(error).__name__
         for theirs, ours in NAMES.items():
             said = said.replace(theirs, ours)
-        raise ConfigError(f"this training cannot be set up: {said}") from error
+        to_do = "".join(f"; {advice}" for words, advice in ADVICE.items() if words in said)
+        raise ConfigError(f"this training cannot be set up: {said.rstrip('.')}{to_do}") from error

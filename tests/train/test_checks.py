@@ -245,6 +245,14 @@ def test_settings_that_cannot_be_saved_are_found_before_training(micro_pool, bas
         (("q_projj",), False, r"has no module 'q_projj': did you mean 'q_proj'\?"),
         (("q_proj", "v_prj"), False, r"has no module 'v_prj': did you mean 'v_proj'\?"),
         ("q_proj", False, r"has no module 'q_proj' by its whole path, .*: write \[q_proj\]"),
+        ("q_proj,v_proj", False, r"no module 'q_proj,v_proj', as a single text .*: write \[q_proj, v_proj\]"),
+        (
+            "q_proj|v_proj",
+            False,
+            r"no module 'q_proj\|v_proj', as a single text .*: write \[q_proj, v_proj\]",
+        ),
+        ("All_Linear", False, r"no module 'All_Linear': all-linear is written so, and alone"),
+        ((), False, r"train\.lora\.target is empty: leave it out for all linear layers"),
         (r".*\.(k|z)_prj", False, r"train\.lora\.target: .* has no module"),
         ("(q_proj", False, r"'\(q_proj' is no regular expression"),
         (("lm_head",), False, r"its output head in lm_head, .* on 'lm_head': leave it out"),
@@ -265,7 +273,17 @@ def test_the_libraries_words_name_our_settings(micro_pool, base_of, tmp_path):
     """peft has no dropout for experts, which are weights without a layer."""
     experts = {"num_key_value_heads": 2, "num_local_experts": 2, "num_experts_per_tok": 1}
     base = base_of(hf.MixtralConfig(vocab_size=400, **IDS, **LLAMA, **experts))
-    refused(micro_pool, base, tmp_path, r"cannot be set up: .*train\.lora\.dropout != 0", mode="lora")
+    message = (
+        r"cannot be set up: .*train\.lora\.dropout != 0; set train\.lora\.dropout=0, or name targets without"
+    )
+    refused(micro_pool, base, tmp_path, message, mode="lora")
+    base = base_of(
+        hf.MambaConfig(
+            vocab_size=400, hidden_size=32, num_hidden_layers=1, state_size=8, conv_kernel=4, **IDS
+        )
+    )
+    message = r"Mamba-based models .*; name the layers that train\.lora\.target may have, such as \[in_proj, x_proj\]"
+    refused(micro_pool, base, tmp_path, message, mode="lora")
     with pytest.raises(ConfigError, match=r"remove it from train\.lora\.target"), refused_by_libraries():
         raise ValueError("Please remove it from `target_modules`.")
 
