@@ -138,6 +138,7 @@ def ensure_template(tokenizer: PreTrainedTokenizerBase, name: str = "auto") -> N
     Raises: ConfigError for an unknown name, or a template that this tokenizer cannot be taught to stop with.
     """
     if name == "auto" and tokenizer.chat_template:
+        template_of(tokenizer)  # of several, one has to be the default
         return
     if name == "auto" or name in TEMPLATES:
         template = TEMPLATES["plain" if name == "auto" else name]

@@ -48,7 +48,12 @@ def template_of(tokenizer: PreTrainedTokenizerBase) -> str:
     """Raises: ConfigError when there is none."""
     template = tokenizer.chat_template
     if isinstance(template, dict):
-        template = template.get("default")
+        if "default" not in template:
+            raise ConfigError(
+                f"the tokenizer {tokenizer.name_or_path!r} has chat templates named {', '.join(template)} and none "
+                "named default: set `template` to one by name, such as 'plain'"
+            )
+        template = template["default"]
     if not template:
         raise ConfigError(
             f"the tokenizer {tokenizer.name_or_path!r} has no chat template; "

@@ -8,6 +8,7 @@ from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
 from tacos.errors import ConfigError, TacosError
 from tacos.models.chat import TEMPLATES, encode, end_token, ensure_template, prompt_ids, template_hash
+from tacos.models.rendering import template_of
 from tacos.types import Message
 from train.tiny import TinySettings, build_tokenizer
 
@@ -221,6 +222,19 @@ def test_auto_keeps_a_template_and_gives_plain_where_there_is_none(tokenizer):
     assert tokenizer.chat_template == TEMPLATES["plain"] and template_hash(tokenizer) != own
     encoded = encode(tokenizer, [HI, HELLO, BYE, SO_LONG], 200)
     assert supervised(tokenizer, encoded).split() == ["Hello", "you.<|end|>So", "long.<|end|>"]
+
+
+def test_of_several_templates_the_default_is_taken_and_none_is_made_up(tokenizer):
+    default = tokenizer.chat_template
+    tokenizer.chat_template = {"rag": "{{ 1 }}", "default": default}
+    assert template_of(tokenizer) == default
+    tokenizer.chat_template = {"rag": "{{ 1 }}", "tool_use": default}
+    with pytest.raises(
+        ConfigError, match="named rag, tool_use and none named default: set `template` to one"
+    ):
+        ensure_template(tokenizer, "auto")
+    ensure_template(tokenizer, "plain")
+    assert "### " in template_of(tokenizer)
 
 
 def test_a_name_takes_the_place_of_the_tokenizers_own_template(tokenizer):
