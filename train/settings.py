@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from tacos.models.wrapping import Wrap
+from tacos.store.files import read_json
 from tacos.tracking import TrackingSettings
 from tacos.types import Record
 from train.switches import switches
@@ -166,9 +167,18 @@ class TrainSettings(Record):
 
     @field_validator("deepspeed")
     @classmethod
-    def _there(cls, path: str | None) -> str | None:
-        if path is not None and not Path(path).is_file():
-            raise ValueError("no such file; configs/deepspeed/ of the repository has one for each ZeRO stage")
+    def _readable(cls, path: str | None) -> str | None:
+        if path is None:
+            return None
+        models = "configs/deepspeed/ of the repository has one for each ZeRO stage"
+        if not Path(path).is_file():
+            raise ValueError(f"no such file; {models}")
+        try:
+            read = read_json(Path(path))
+        except ValueError as error:
+            raise ValueError(f"is not JSON: {error}; {models}") from error
+        if not isinstance(read, dict) or "zero_optimization" not in read:
+            raise ValueError(f"is no object with zero_optimization; {models}")
         return path
 
     def identity(self) -> dict[str, Any]:

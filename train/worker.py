@@ -50,6 +50,12 @@ def main(arguments: list[str]) -> int:
         said = REFUSAL if isinstance(error, ConfigError) else FAILURE
         write_text(Path(run.out) / said.format(rank=rank()), str(error))
         return 1
+    except (
+        Exception
+    ) as error:  # of a library, such as DeepSpeed for its own settings; its place is in the output
+        why = f"a training process ended with {type(error).__name__}: {' '.join(str(error).split())}"
+        write_text(Path(run.out) / FAILURE.format(rank=rank()), why)
+        raise
     return 0
 
 

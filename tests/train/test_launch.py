@@ -18,7 +18,7 @@ from tacos.errors import ConfigError, TacosError
 from tacos.store.fingerprint import plain
 from tacos.types import Pool
 from tests.train.helpers import SETTINGS, losses, train, training
-from train import launch
+from train import launch, worker
 from train.settings import LaunchSettings, LoraSettings, TrainRun, TrainSettings
 from train.tiny import TINY, TinySettings
 
@@ -105,6 +105,20 @@ def test_a_killed_deepspeed_run_goes_on(micro_pool, micro_base, tmp_path):
 def test_a_worker_that_fails_says_why(micro_pool, tmp_path):
     with pytest.raises(TacosError, match="cannot load the base model 'no/such-model'"):
         train(micro_pool, "no/such-model", spread(None), 0, tmp_path)
+
+
+def test_what_a_library_raises_in_a_worker_is_said(tmp_path, monkeypatch):
+    def train(run: TrainRun) -> None:
+        raise ValueError("Please correct:\n- ds bf16.enabled=True")
+
+    out = tmp_path / "out"
+    (tmp_path / REQUEST.name).write_text(f"{{data: d.jsonl, model: m, out: {out}}}")
+    monkeypatch.setattr(worker, "train", train)
+    monkeypatch.setattr(worker, "end_with", lambda launcher: None)
+    with pytest.raises(ValueError, match="Please correct"):
+        worker.main([str(tmp_path / REQUEST.name)])
+    error = launch.failure(out, 1)
+    assert str(error) == "a training process ended with ValueError: Please correct: - ds bf16.enabled=True"
 
 
 @pytest.mark.slow

@@ -53,3 +53,15 @@ def test_off_unsets_what_may_be_unset(tmp_path):
 def test_a_number_is_no_switch(setting, name, tmp_path):
     with pytest.raises(ConfigError, match=f"{name} is no switch"):
         read(tmp_path, "", setting)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("[]", "no object with zero_optimization"), ("{}", "no object"), ("stage: 3", "is not JSON")],
+)
+def test_a_deepspeed_file_that_is_none_is_refused(text, message, tmp_path):
+    (tmp_path / "ds.json").write_text(text)
+    with pytest.raises(
+        ConfigError, match=rf"train\.deepspeed: .*{message}.*; configs/deepspeed/ of the repository"
+    ):
+        read(tmp_path, "", f"train.deepspeed={tmp_path / 'ds.json'}")
