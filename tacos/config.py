@@ -19,6 +19,8 @@ from pydantic import BaseModel, ValidationError
 
 from tacos.errors import ConfigError, nearest
 
+SWITCH = {True: "on, yes and true", False: "off, no and false"}
+"""Words of YAML 1.1, by what it reads them as."""
 M = TypeVar("M", bound=BaseModel)
 ASSET = "asset:"
 """What a value begins with that names an upstream file (`tacos.assets`) and not a path."""
@@ -103,11 +105,12 @@ def _explain(model: type[BaseModel], problem: Any, where: str) -> str:
         return f"setting {path!r} is missing"
     message = problem["msg"].removeprefix("Value error, ")
     seen = problem["input"]
-    quote = (
-        "; text that reads as a number or a switch goes in quotes" if isinstance(seen, int | float) else ""
-    )
-    shown = f" (got {seen!r}{quote if problem['type'] == 'string_type' else ''})"
-    shown = "" if isinstance(seen, dict) else shown
+    quote = ""
+    if isinstance(seen, bool):
+        quote = f", as YAML reads {SWITCH[seen]}: write a name in quotes"
+    elif isinstance(seen, int | float) and problem["type"] == "string_type":
+        quote = "; text that reads as a number goes in quotes"
+    shown = "" if isinstance(seen, dict) else f" (got {seen!r}{quote})"
     return f"{path or where or model.__name__}: {message}{shown}"
 
 

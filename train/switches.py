@@ -25,7 +25,8 @@ def switches(cls: type[Record], data: Any) -> Any:
             continue
         if value or type(None) not in kinds:
             raise ValueError(
-                f"{name} is no switch, and YAML reads on, yes and true, or off, no and false, as one"
+                f"{name} is no switch, as YAML reads on, yes and true, or off, no and false: give a number, or a name "
+                "in quotes"
             )
         read[name] = None
     return read

@@ -39,6 +39,16 @@ def test_off_unsets_what_may_be_unset(tmp_path):
     assert (made.neftune_alpha, made.patience, made.deepspeed) == (None, None, None)
 
 
+def test_a_name_that_yaml_takes_for_a_switch_is_written_in_quotes(tmp_path):
+    with pytest.raises(
+        ConfigError, match="'disabled' \\(got False, as YAML reads off, no and false: write a name in quo"
+    ):
+        read(tmp_path, "", "tracking.mode=off")
+    with pytest.raises(ConfigError, match=r"name is no switch, .* or a name in quotes"):
+        read(tmp_path, "", "name=on")
+    assert read(tmp_path, "", "name='on'").name == "on"
+
+
 @pytest.mark.parametrize(
     ("setting", "name"),
     [
@@ -51,7 +61,7 @@ def test_off_unsets_what_may_be_unset(tmp_path):
     ],
 )
 def test_a_number_is_no_switch(setting, name, tmp_path):
-    with pytest.raises(ConfigError, match=f"{name} is no switch"):
+    with pytest.raises(ConfigError, match=f"{name} is no switch, .*: give a number, or a name in quotes"):
         read(tmp_path, "", setting)
 
 
