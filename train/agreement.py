@@ -55,6 +55,9 @@ class Trial:
     """Whether the model computes in float32 when it is let; else the numbers are those of training."""
     sharded: bool = False
     """Whether ZeRO-3 holds the weights, whose engine takes one way through the model only, the trainer's."""
+    again: int = 1
+    """How often the samples stand in a packed row: longer than the model's positions, where rows of training may be,
+    as a mask of that size (gpt-neo) fails only then."""
 
     def choose(self, model: Any, packing: bool) -> tuple[bool, bool]:
         """Whether the model scores with its own head, and whether samples are packed, where they are meant to be.
@@ -140,12 +143,12 @@ class Trial:
     def leak(self, model: Any, padded: Sequence[torch.Tensor]) -> str | None:
         """What is wrong with these samples when packed; None when nothing is."""
         try:
-            packed = joint_losses(model, self.rows, self.pad, packed=True)
+            packed = joint_losses(model, self.rows * self.again, self.pad, packed=True)
         except FAILURES as error:
             if out_of_memory(error):
                 raise
             return f"fail with {type(error).__name__}: {error}"
-        if self.apart(padded, packed, ROUNDING_PACKED):
+        if self.apart([*padded] * self.again, packed, ROUNDING_PACKED):
             return f"see each other or lose their places (loss {mean(packed):.4f}, padded {mean(padded):.4f})"
         return None
 
@@ -164,7 +167,11 @@ def make_trial(
     rows = [list(kept[i % len(kept)].ids[:length]) for i, length in enumerate(LENGTHS)]
     whole = settings.mode == "full" and not sharded and "flash" not in attention(model)
     exact = whole or not settings.bf16  # autocast can be left out, where the weights are float32
-    return Trial(f"{base!r} ({model.config.model_type})", rows, pad, exact, sharded)
+    config = model.config.get_text_config()
+    positions = getattr(config, "max_position_embeddings", None) or settings.micro_batch_tokens
+    longer = settings.micro_batch_tokens > positions
+    again = positions // sum(map(len, rows)) + 1 if longer else 1
+    return Trial(f"{base!r} ({model.config.model_type})", rows, pad, exact, sharded, again)
 
 
 def mean(losses: Sequence[torch.Tensor]) -> float:

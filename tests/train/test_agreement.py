@@ -85,12 +85,14 @@ def built(config) -> hf.PreTrainedModel:
     return model
 
 
-def choose(model: hf.PreTrainedModel, packing: bool = True) -> tuple[bool, bool]:
+def choose(
+    model: hf.PreTrainedModel, packing: bool = True, settings: TrainSettings = EPOCH
+) -> tuple[bool, bool]:
     generator = torch.Generator().manual_seed(0)
     kept = [
         Encoded(torch.randint(5, 390, (50,), generator=generator).tolist(), [1] * 50, False) for _ in range(3)
     ]
-    return make_trial("base", model, pad=0, kept=kept, settings=EPOCH).choose(model, packing)
+    return make_trial("base", model, pad=0, kept=kept, settings=settings).choose(model, packing)
 
 
 @pytest.mark.parametrize("kind", OPEN)
@@ -108,6 +110,29 @@ def test_samples_that_stay_closed_are_packed(kind, caplog):
     model = built(CLOSED[kind]())
     assert choose(model) == (False, True) and "packing" not in caplog.text
     assert "forward" not in vars(model) and model.training
+
+
+def test_a_packed_row_longer_than_a_models_mask_is_tried(caplog):
+    types = [[["global", "local"], 1]]
+    model = built(
+        hf.GPTNeoConfig(
+            vocab_size=400,
+            hidden_size=32,
+            num_layers=2,
+            num_heads=2,
+            attention_types=types,
+            window_size=16,
+            max_position_embeddings=128,
+            **IDS,
+        )
+    )
+    assert choose(model) == (False, False)
+    assert (
+        "packing is off: packed into one row, samples of 'base' (gpt_neo) fail with RuntimeError"
+        in caplog.text
+    )
+    short = EPOCH.model_copy(update={"micro_batch_tokens": 128})
+    assert choose(model, settings=short) == (False, True)
 
 
 @pytest.mark.parametrize("kind", OTHER_HEAD)
