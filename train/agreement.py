@@ -111,14 +111,14 @@ class Trial:
     def unlike_alone(self, model: Any) -> str | None:
         """What is wrong with padded samples; None when nothing is."""
         try:
+            alone = [self.alone(model, row) for row in self.rows]
+            if not torch.cat(alone).isfinite().all():
+                return f"it loses {mean(alone)} on three samples, as where weights are damaged"
             if not self.sharded:
                 row = self.rows[0]
                 half = len(row) // 2
-                if self.apart(
-                    [own_losses(model, row)[:half]], [own_losses(model, row[: half + 1])], ROUNDING_PADDED
-                ):
+                if self.apart([alone[0][:half]], [own_losses(model, row[: half + 1])], ROUNDING_PADDED):
                     return "it sees later tokens"
-            alone = [self.alone(model, row) for row in self.rows]
             padded = joint_losses(model, self.rows, self.pad, packed=False)
         except FAILURES as error:
             if out_of_memory(error):

@@ -8,6 +8,7 @@ samples has to be the trained model's.
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,15 +48,20 @@ def save(
 
     All processes take part, and the main one writes.
 
-    Raises: TacosError when the folder does not hold the model that was trained.
+    Raises: TacosError when the model came to no number, or the folder does not hold the one that was trained.
     """
     out, settings = Path(run.out), run.train
     target = out / ("model" if settings.mode == "full" else ADAPTER)
+    tried = sorted(range(len(data.kept)), key=lambda i: (len(data.kept[i].ids), i))[:TRIED]
+    loss = trained_loss(trainer, [data.kept[i] for i in tried])
+    if not math.isfinite(loss):
+        raise TacosError(
+            f"the training diverged, and the model loses {loss} nats a token: lower train.lr (now {settings.lr:g}) or "
+            f"train.max_grad_norm (now {settings.max_grad_norm:g}), or raise train.warmup"
+        )
     if trainer.is_world_process_zero():
         shutil.rmtree(target, ignore_errors=True)
     trainer.save_model(str(target))
-    tried = sorted(range(len(data.kept)), key=lambda i: (len(data.kept[i].ids), i))[:TRIED]
-    loss = trained_loss(trainer, [data.kept[i] for i in tried])
     if not trainer.is_world_process_zero():
         return
     (target / LEFT_BEHIND).unlink(missing_ok=True)

@@ -151,6 +151,17 @@ def test_a_model_that_sees_later_tokens_is_refused():
         choose(built(config))
 
 
+def test_a_model_with_damaged_weights_is_refused():
+    model = built(CLOSED["llama"]())
+    with torch.no_grad():
+        next(model.parameters())[7] = torch.nan
+        model.lm_head.weight[3] = torch.nan
+    with pytest.raises(
+        ConfigError, match=r"cannot be trained here.*: it loses nan on three samples, as where weights"
+    ):
+        choose(model)
+
+
 def test_a_model_that_loses_its_places_beside_others_is_refused():
     """RoBERTa counts positions from its padding."""
     small = SMALL | {"pad_token_id": 1}

@@ -93,6 +93,16 @@ def test_a_tokenizer_that_changes_while_it_is_saved_is_found(micro_pool, micro_b
         train(micro_pool, micro_base, SHORT, 0, tmp_path)
 
 
+@pytest.mark.parametrize("bf16", [False, True])
+def test_a_training_that_diverges_is_told_as_that(bf16, micro_pool, micro_base, tmp_path):
+    wild = SHORT.model_copy(update={"lr": 1e30, "bf16": bf16})
+    with pytest.raises(
+        TacosError, match=r"training diverged, .* nan .*: lower train\.lr \(now 1e\+30\) or train\.max_g"
+    ):
+        train(micro_pool, micro_base, wild, 0, tmp_path)
+    assert not (tmp_path / "model").exists()
+
+
 def test_a_machine_without_room_is_told_and_not_filled(micro_pool, micro_base, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(saved, "room_for", lambda folder: None)
     assert train(micro_pool, micro_base, SHORT, 0, tmp_path).steps == 2
