@@ -111,7 +111,9 @@ def said(completion: Completion, request: Request) -> str:
             return match[1]
         raise CutOffError(f"cut off {limit}", text)
     if not found.text.strip():
-        raise ParseError("nothing but reasoning" if found.reasoned else "an empty reply", text)
+        reason = completion.finish_reason
+        ended = f" (finish_reason {reason})" if reason not in (None, "stop") else ""
+        raise ParseError("nothing but reasoning" if found.reasoned else f"an empty reply{ended}", text)
     return found.text
 
 

@@ -33,6 +33,8 @@ _WAIT = re.compile(
     re.IGNORECASE,
 )
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[dhms])", re.IGNORECASE)
+_LIMITED = re.compile(r"rate.?limit|too many requests|throttl", re.IGNORECASE)
+_MODERATED = re.compile(r"moderation|\bflagged\b|content.?(filter|policy)", re.IGNORECASE)
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _STATUS = {
     "rate_limit_exceeded": 429,
@@ -42,6 +44,7 @@ _STATUS = {
     "overloaded_error": 529,
     "unavailable": 503,
     "content_filter": 400,
+    "content_policy_violation": 400,
     "invalid_request_error": 400,
     "context_length_exceeded": 400,
     "invalid_argument": 400,
@@ -115,9 +118,12 @@ class Sender:
 
     def error_in_reply(self, reply: Any, usage: tuple[int, int]) -> CallError | None:
         """The error in a 200 response, which some gateways send; None where there is none."""
+        reply = reply[0] if isinstance(reply, list) and reply else reply  # Google wraps it in a list
         if not _is_error(reply):
             return None
         said, status = excerpt_of(reply), _status_in(reply)
+        if status is None and _LIMITED.search(said):
+            status = 429
         shown = "HTTP 200 with an error" if status is None else f"HTTP 200 with error {status}"
         hint = "" if status is None else _hint(status, said, {}, self)
         return self._error(shown, status, said, hint, wait_of({}, said), usage)
@@ -141,7 +147,10 @@ class Sender:
                 f"llms.<name>.outage_s={after_s:.0f}"
             )
         reason = f"{shown}: {said}" + (f" ({hint})" if hint else "")
-        return CallError(self.blot(reason), again=again, status=status, after_s=after_s, usage=usage)
+        refused = _MODERATED.search(said) is not None and not again
+        return CallError(
+            self.blot(reason), again=again, status=status, after_s=after_s, usage=usage, of_the_row=refused
+        )
 
 
 def _hint(status: int, said: str, headers: Mapping[str, str], sender: Sender) -> str:
@@ -149,7 +158,7 @@ def _hint(status: int, said: str, headers: Mapping[str, str], sender: Sender) ->
         return location_hint(headers.get("Location", ""), sender.url)
     if status in (400, 403, 422) and (setting := parameter_hint(said)):
         return setting
-    if status in (401, 403):
+    if status in (401, 403) and not _MODERATED.search(said):
         return f"is {sender.key_source} set to a valid key?"
     return url_hint(sender.url) if status in (404, 405) else ""
 
@@ -157,11 +166,10 @@ def _hint(status: int, said: str, headers: Mapping[str, str], sender: Sender) ->
 def _is_error(reply: Any) -> bool:
     if not isinstance(reply, dict):
         return False
-    return (
-        bool(reply.get("error"))
-        or reply.get("object") == "error"
-        or ("choices" not in reply and "detail" in reply)
-    )
+    if reply.get("choices"):  # beside them, an error that says nothing is none: {"code": 0, "message": ""}
+        return bool(reply.get("error")) and bool(_message_in(reply))
+    named = any(reply.get(name) for name in ("error", "detail", "message", "msg"))
+    return named or reply.get("object") == "error"
 
 
 def _status_in(reply: Mapping[str, Any]) -> int | None:
@@ -169,8 +177,11 @@ def _status_in(reply: Mapping[str, Any]) -> int | None:
     error = reply.get("error")
     inner = error if isinstance(error, dict) else reply
     for value in (inner.get("code"), inner.get("status"), inner.get("status_code"), inner.get("type")):
-        if isinstance(value, int | str) and str(value).isdecimal() and 400 <= int(value) <= 599:
-            return int(value)
+        digits = str(value) if isinstance(value, int | str) and str(value).isdecimal() else ""
+        if (
+            len(digits) in (3, 5) and 400 <= int(digits[:3]) <= 599
+        ):  # FastChat's have five; 403.. are bad requests
+            return 400 if len(digits) == 5 and digits.startswith("403") else int(digits[:3])
         if isinstance(value, str) and value.lower() in _STATUS:
             return _STATUS[value.lower()]
     return None

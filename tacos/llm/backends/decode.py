@@ -1,6 +1,6 @@
 """JSON as servers send it, which is not always JSON: a paid reply is not lost to a strict reader.
 
-{"logprob": -Infinity}, {"tps": NaN}      read by Python's own reader, which takes them
+{"logprob": -Infinity}, {"tps": NaN}      read by Python's own reader, which takes them; nan and -inf become null
 "Nice \\ud83d answer"                      half an emoji, cut off by a token limit, becomes U+FFFD
 \\xef\\xbb\\xbf{...}                         a byte order mark is passed over
 data: {...}\\n\\ndata: [DONE]               a stream that nobody asked for is put together
@@ -16,6 +16,8 @@ import orjson
 
 from tacos.text import whole_characters
 
+_BARE = re.compile(r"(?<=[:,\[ ])-?(?:nan|inf)(?=\s*[,}\]])", re.IGNORECASE)
+"""As C writes them."""
 _EVENT = re.compile(rb"^data:[ \t]*(.+?)[ \t]*\r?$", re.MULTILINE)
 
 
@@ -35,6 +37,10 @@ def _lenient(content: bytes) -> Any:
     text = content.decode("utf-8", "replace")
     try:
         return whole_characters(json.loads(text, strict=False))
+    except json.JSONDecodeError:
+        if _BARE.search(text) is None:
+            raise
+        return whole_characters(json.loads(_BARE.sub("null", text), strict=False))
     except RecursionError as error:
         raise ValueError("nested without end") from error
 
@@ -54,8 +60,11 @@ def _joined(chunks: list[Any]) -> Any:
                 continue
             delta = part.get("delta") or part.get("message") or {}
             for key, value in delta.items():
-                message[key] = message.get(key, "") + value if isinstance(value, str) else value
-            choice["finish_reason"] = part.get("finish_reason") or choice.get("finish_reason")
+                before = message.get(key)
+                together = isinstance(value, str | list) and type(before) is type(value)
+                message[key] = before + value if together else value or before
+            for key in ("finish_reason", "native_finish_reason", "error"):
+                choice[key] = part.get(key) or choice.get(key)
             places += (part.get("logprobs") or {}).get("content") or []
     if not whole:
         raise ValueError("a stream of no events")

@@ -4,7 +4,8 @@
     content null or "", finish_reason "length"                               ->  text "", cut off
     content [{"type": "thinking", ...}, {"type": "text", "text": "hi"}]      ->  text "hi"
     content null, refusal "I can't help"; finish_reason "content_filter"     ->  CallError in the server's words
-    {"error": {"code": 429, ...}}, choices null                              ->  CallError, as an HTTP 429
+    {"error": {"code": 429, ...}}, in the reply or in its choice             ->  CallError, as an HTTP 429
+    finish_reason "stop", native_finish_reason "MAX_TOKENS"                  ->  cut off, as the model's own server says
 
 Reasoning that comes beside the text (`reasoning_content`, parts of type "thinking") is no part of it.
 """
@@ -22,8 +23,10 @@ from tacos.llm.base import CUT, Completion, Request
 from tacos.llm.reasoning import answer_start
 
 _FILTERED = frozenset(
-    ("content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii", "sensitive")
+    ("content_filter", "content_filtered", "guardrail_intervened", "safety", "image_safety")
 )
+_FILTERED |= frozenset(("recitation", "blocklist", "prohibited_content", "spii", "sensitive"))
+_REFUSED = "refusal"
 _ENDED = frozenset(("stop", "eos", "end_turn"))
 _FAILED = frozenset(("error", "abort", "aborted", "network_error", "insufficient_system_resource"))
 
@@ -46,6 +49,8 @@ def read_reply(body: bytes, request: Request, sender: Sender) -> Completion:
     if error := sender.error_in_reply(reply, billed):
         raise error
     choice = _choice(reply, sender, billed)
+    if error := sender.error_in_reply({"error": choice.get("error"), "choices": [choice]}, billed):
+        raise error  # of the provider behind a gateway
     text, finish = _text(choice, sender, billed), _finish_reason(choice)
     wanted = request.top_logprobs is not None
     return Completion(
@@ -62,14 +67,19 @@ def _choice(reply: Any, sender: Sender, billed: tuple[int, int]) -> Mapping[str,
     choices = reply.get("choices") if isinstance(reply, dict) else None
     found = [c for c in choices if isinstance(c, dict)] if isinstance(choices, list) else []
     if found:
-        return min(found, key=lambda choice: choice.get("index") or 0)
+        return min(found, key=_index)
     keys = ", ".join(f"{key}={value!r}" for key, value in reply.items()) if isinstance(reply, dict) else reply
     filtered = isinstance(reply, dict) and reply.get("prompt_filter_results")
     what = "the prompt's content filter left no choices" if filtered else "the reply holds no choices"
-    reason = sender.blot(f"{what}: {str(keys)[:200]}")
+    reason = sender.blot(what + (_prompt_filters(filtered) or f": {str(keys)[:200]}"))
     raise CallError(
         reason, again=not filtered, status=200, of_the_row=bool(filtered), finish_reason=None, usage=billed
     )
+
+
+def _index(choice: Mapping[str, Any]) -> int:
+    index = choice.get("index")
+    return index if isinstance(index, int) else 0
 
 
 def _text(choice: Mapping[str, Any], sender: Sender, billed: tuple[int, int]) -> str:
@@ -81,11 +91,12 @@ def _text(choice: Mapping[str, Any], sender: Sender, billed: tuple[int, int]) ->
         which = filters_of(choice.get("content_filter_results"))
         raise _final(f"the content filter stopped the reply (finish_reason {finish}{which})", finish, billed)
     refusal = message.get("refusal") or _refusal_part(message.get("content"))
-    if not text and isinstance(refusal, str) and refusal:
+    if finish == _REFUSED:
+        refusal = text or refusal or f"finish_reason {finish}"
+    if isinstance(refusal, str) and refusal and (not text or finish == _REFUSED):
         raise _final(sender.blot(f"the model refuses: {refusal[:300]}"), finish, billed)
     if finish in _FAILED:
-        why = choice.get("error") or f"finish_reason {finish}"
-        raise CallError(sender.blot(f"the reply broke off: {str(why)[:300]}"), again=True, usage=billed)
+        raise CallError(f"the reply broke off: finish_reason {finish}", again=True, usage=billed)
     if text is None and (finish in CUT or finish in _ENDED):
         return ""
     if text is None and (message.get("tool_calls") or message.get("function_call")):
@@ -107,16 +118,18 @@ def joined(content: Any) -> str | None:
     """The text of a message: as it is, or the text parts of a list, one after the other."""
     if isinstance(content, str) or content is None:
         return content
-    if not isinstance(content, list):
+    if not isinstance(content, list | dict):
         return None
-    parts = []
-    for part in content:
-        kind = part.get("type", "text") if isinstance(part, dict) else ""
-        if isinstance(part, str):
-            parts.append(part)
-        elif kind in ("text", "output_text") and isinstance(part.get("text"), str):
-            parts.append(part["text"])
-    return "".join(parts)
+    return "".join(map(_part, content if isinstance(content, list) else [content]))
+
+
+def _part(part: Any) -> str:
+    """What a part says; "" for reasoning, and whatever else is no text."""
+    if not isinstance(part, dict):
+        return part if isinstance(part, str) else ""
+    text = part.get("text") if part.get("type", "text") in ("text", "output_text") else ""
+    said = text.get("value") if isinstance(text, dict) else text
+    return said if isinstance(said, str) else ""
 
 
 def _refusal_part(content: Any) -> Any:
@@ -134,9 +147,20 @@ def filters_of(results: Any) -> str:
     return f": {', '.join(found)}" if found else ""
 
 
+def _prompt_filters(results: Any) -> str:
+    """As `filters_of`, of Azure's `prompt_filter_results`."""
+    rows = [row for row in results if isinstance(row, dict)] if isinstance(results, list) else []
+    return next(filter(None, (filters_of(row.get("content_filter_results")) for row in rows)), "")
+
+
 def _finish_reason(choice: Mapping[str, Any]) -> str | None:
-    reason = choice.get("finish_reason")
-    return reason.lower() if isinstance(reason, str) and reason else None
+    """The gateway's word, or the model's own server's where a gateway makes "stop" of a cut or filtered reply."""
+    own, native = (
+        reason.lower() if isinstance(reason := choice.get(name), str) and reason else None
+        for name in ("finish_reason", "native_finish_reason")
+    )
+    unsaid = own is None or own in _ENDED
+    return native if unsaid and (native in CUT or native in _FILTERED or native == _REFUSED) else own
 
 
 def answer_logprobs(logprobs: Any, text: str) -> dict[str, float] | None:
