@@ -13,6 +13,7 @@ brackets. Two readers:
     "Rating: [[0]]", "[[11]]"        unread, off the scale       0, 11
     "[[B]] at first, but [[A]]"      A                           A, since it asks for A, B, C in this order
     "[[A]] or [[B]]"                 unread, undecided           A
+    "[[B]] rather than [[A]]"        B, the other is passed over A
 
 The last well-formed verdict wins, because drafts come first; examples are none (`tacos.llm.verdict`). One that is off
 the scale is not passed over for an earlier one: the judge meant it. What cannot be read is missing and says why; never
@@ -28,7 +29,7 @@ from typing import Literal, NamedTuple
 
 from tacos.answering.faults import FAILED
 from tacos.llm.reasoning import Spoken, spoken
-from tacos.llm.verdict import SCALE, Number, the_verdict, undecided
+from tacos.llm.verdict import SCALE, Number, the_verdict, undecided, upper_end
 from tacos.types import Record
 
 Parser = Literal["last", "fastchat"]
@@ -120,7 +121,7 @@ def _in_brackets(text: str, brackets: re.Pattern[str], after: int = 0) -> list[N
         if number := _RATING.fullmatch(inside):
             scale = number.group(2) or outside
             value = float(number.group(1))
-            found.append(Number(match.start(), match.end(), value, float(scale) if scale else None))
+            found.append(Number(match.start(), match.end(), value, upper_end(scale) if scale else None))
     return found
 
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from tacos.llm.verdict import SCALE, the_verdict, undecided
+from tacos.llm.verdict import SCALE, the_verdict, undecided, upper_end
 from tacos.text import whole_characters
 from tacos.types import Record
 
@@ -27,8 +27,9 @@ _NOT_PLAIN = re.compile(r"[^a-z0-9]")
 _COMMA = re.compile(r",(?=\s*[}\]])")
 
 # A number that ends there: not the "1" of "1,000", the "7" of "7-8" or the "4" of "4x".
-_NUMBER = rf"(-?[0-9]{{1,9}}(?:\.[0-9]{{1,9}})?)(?![0-9a-zA-Z]|[.,][0-9]|\s*[-\u2013\u2014]\s*[0-9])(?:\s*\]\])?{SCALE}"
-_IS = r"[\"'`*_\s]*(?:\bis\b\s*:?|[:=])[\"'`*_\s\[]*"
+_RANGE = r"[ \t]*(?:[-\u2013\u2014~]|\b(?:or|to)\b)[ \t]*[0-9]"
+_NUMBER = rf"(-?[0-9]{{1,9}}(?:\.[0-9]{{1,9}})?)(?![0-9a-zA-Z]|[.,][0-9]|{_RANGE})(?:\s*\]\])?{SCALE}"
+_IS = r"[\"'`*_\s]*(?:\bis\b\s*:?|[:=\uff1a])[\"'`*_\s\[]*"
 _VALUE = re.compile(rf"\s*{_NUMBER}\s*%?\s*", re.IGNORECASE)
 _ALONE = r"\[\[\s*(?=[0-9.\-]+\s*(?:(?:/|out of)\s*[0-9]+\s*)?\]\])"
 _SINGLE = re.compile(rf"(?:\b(?:score|rating){_IS}|{_ALONE}){_NUMBER}", re.IGNORECASE)
@@ -36,7 +37,7 @@ _BETWEEN = r"(?:(?!score[\s_]*1)[\s\S]){0,400}?"
 _PAIR = re.compile(rf"\bscore[\s_]*1{_IS}{_NUMBER}{_BETWEEN}\bscore[\s_]*2{_IS}{_NUMBER}", re.IGNORECASE)
 
 
-_LABEL = r"\[?\b(?:response|sample|message|answer)\s*{}\s*\]?[*_\s]*(?:score)?\s*[:=][\"'`*_\s<\[]*"
+_LABEL = r"\[?\b(?:response|sample|message|answer)\s*{}\s*\]?[*_\s]*(?:score)?\s*[:=\uff1a][\"'`*_\s<\[]*"
 _LABELLED = re.compile(
     rf"{_LABEL.format(1)}{_NUMBER}[\s\S]{{0,6000}}?{_LABEL.format(2)}{_NUMBER}", re.IGNORECASE
 )
@@ -181,7 +182,7 @@ def _on_scale(value: Any, low: float, high: float, text: str) -> float:
     """`value` as a float in [low, high]; "85/100" must name the scale's own upper end."""
     if isinstance(value, str) and (match := _VALUE.fullmatch(value)):
         number, scale = match.groups()
-        if scale is not None and float(scale) != high:
+        if scale is not None and upper_end(scale) != high:
             raise ParseError(f"a score out of {scale} where the scale ends at {high:g}", text)
         value = float(number)
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -16,17 +16,21 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-_NAMES = r"(?:think|thinking|thought|thoughts|reasoning|reflection|scratchpad|analysis|seed:think)"
+_NAMES = (
+    r"(?:think|thinking|thoughts?|inner_thoughts|reasoning|reasoning_content|reflection|scratchpad|analysis"
+    r"|(?:inner|internal)_monologue|(?:seed|mm):think)"
+)
 _OPEN = (
-    rf"<{_NAMES}>|\[THINK\]|◁think▷|<\|START_THINKING\|>|<\|begin_of_thought\|>"
+    rf"< ?{_NAMES}(?:\s[^<>\n]{{0,80}})?>|\[THINK\]|◁think▷|<\|START_THINKING\|>|<\|begin_of_thought\|>"
     r"|(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary)(?:<\|message\|>)?"
 )
 _CLOSE = (
-    rf"</{_NAMES}>|\[/THINK\]|◁/think▷|<\|END_THINKING\|>|<\|end_of_thought\|>"
+    rf"< ?/ ?{_NAMES}\s?>|\[/THINK\]|◁/think▷|<\|END_THINKING\|>|<\|end_of_thought\|>"
     r"|(?:<\|end\|>)?(?:<\|start\|>assistant)?<\|channel\|>final(?:<\|message\|>)?"
 )
 _QUOTES = "`\"'\u201c\u201d\u2018\u2019"
 _MARK = re.compile(rf"(?<![{_QUOTES}\w])(?P<open>{_OPEN})|(?P<close>{_CLOSE})", re.IGNORECASE)
+_ENDED = tuple(".!?\u2026\u3002\uff01\uff1f")
 _FIRST = re.compile(r"[<\[◁]")
 _PLAIN_CHANNELS = re.compile(r"\A\s*analysis(?=[A-Z\"'(*]).*assistantfinal", re.DOTALL)
 """gpt-oss where a server drops the special tokens and keeps the words between them."""
@@ -89,11 +93,14 @@ def answered(reply: str) -> Spoken:
 
 
 def _ends_all_before(text: str, mark: re.Match[str]) -> bool:
-    """Whether a closing mark ends a block whose opening mark stood in the prompt: it begins or ends a line."""
-    quoted = text[mark.start() - 1 : mark.start()] in tuple(_QUOTES)
-    return _begins_line(text, mark.start()) or (
-        not quoted and text[mark.end() :].lstrip(" \t")[:1] in ("", "\n", "\r")
-    )
+    """Whether a closing mark ends a block whose opening mark stood in the prompt: it begins or ends a line, or stands
+    behind a whole sentence or right before a word."""
+    before, after = text[max(0, mark.start() - 20) : mark.start()], text[mark.end() : mark.end() + 20]
+    if _begins_line(text, mark.start()) or before.endswith(tuple(_QUOTES)):
+        return _begins_line(text, mark.start())
+    ends_line = after.lstrip(" \t")[:1] in ("", "\n", "\r")
+    glued = after[:1].isalnum() and not before[-1:].isspace()
+    return ends_line or glued or before.rstrip().endswith(_ENDED)
 
 
 def _begins_line(text: str, at: int) -> bool:

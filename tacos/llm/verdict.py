@@ -17,26 +17,37 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
+_WORDS = {"three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "ten": 10, "hundred": 100}
 SCALE = (
-    r"(?:[\s`*_\"')]*\(?\s*(?:points?|stars?|marks?)?\s*"
-    r"(?:/|\bout\s+of\b|\bon\s+a\s+(?:[0-9]+-point\s+)?scale\s+(?:of|from)\s+(?:[0-9]+\s*(?:-|\u2013|to)\s*)?)"
-    r"\s*([0-9]{1,9}(?:\.0+)?)(?![0-9]))?"
+    r"(?:[\s`*_\"')]*[(\uff08]?\s*(?:points?|stars?|marks?|\u5206)?\s*"
+    r"(?:/|\b(?:out\s+)?of\b|\bon\s+a\s+(?:[0-9]+-point\s+)?scale\s+(?:of|from)\s+(?:[0-9]+\s*(?:-|\u2013|to)\s*)?"
+    r"|\bon\s+an?\s+(?=[0-9]+[- ]point)|[(\uff08]?\s*\u6ee1\u5206[\u4e3a\u662f]?)"
+    rf"\s*([0-9]{{1,9}}(?:\.0+)?|(?:{'|'.join(_WORDS)})\b)(?![0-9]))?"
 )
-"""What may stand behind a number: "/10", "out of 5", "(out of 5)", "on a scale of 1 to 5"; the group is its end."""
+"""What may stand behind a number: "/10", "out of 5", "(of five)", "on a scale of 1 to 5", "on a 5-point scale"; the
+group is its end, for `upper_end`."""
 _NAMED = re.compile(
     r"\b(?:score|rating|grade|verdict|choice|decision|judge?ment|preference|winner|answer|result|mark)\w*"
-    r"[\"'`*_\s]*[12]?[\"'`*_\s]*(?:\bis\b\s*:?|[:=])[\"'`*_\s(\[]*\Z",
+    r"[\"'`*_\s]*[12]?[\"'`*_\s]*(?:\bis\b\s*:?|[:=\uff1a])[\"'`*_\s(\[]*\Z",
     re.IGNORECASE,
 )
 _EXAMPLE = re.compile(
-    r"\b(?:would|could|might|should)\s+(?:have|earn|get|deserve|receive|merit|score|need|require)\b"
+    r"(?:\b(?:would|could|might|should)|['\u2019]d)\s+(?:have|earn|get|deserve|receive|merit|score|need|require)\b"
     r"|\bif\b[^.]*\b(?:had|were|was|would)\b|\b(?:for|an?)\s+(?:example|instance)\b|\bexample\s*:|\be\.g\b|\bsuch\s+as\b"
-    r"|\bformat\b|\bin\s+the\s+form\b|\binstead\s+of\b|\brather\s+than\b|\b(?:perfect|ideal|flawless)\b"
+    r"|\bformat\b|\bin\s+the\s+form\b|\b(?:perfect|ideal|flawless)\b"
     r"|\b(?:means|reserved)\b|\b(?:is|are)\s+(?:only\s+)?for\b",
     re.IGNORECASE,
 )
-_SENTENCE = re.compile(r"(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)[.!?][\"')\]*_]*\s+|\n")
-_EITHER = re.compile(r"[\s\"'`*]*(?:or|and/or|/|\|)[\s\"'`*\[]*", re.IGNORECASE)
+_PASSED_OVER = re.compile(
+    r"(?:\b(?:not|than|instead\s+of|over)(?:\s+(?:an?|the))?\s+"
+    r"|\b(?:confidence|certainty|difficulty)\b[\w\s]*[\"'`*_]*\s*[:=\uff1a]\s*)[\"'`*_(\[]*\Z",
+    re.IGNORECASE,
+)
+"""Before what is no verdict: the other one of two, or a number with a name of its own."""
+_SENTENCE = re.compile(r"(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)[.!?][\"')\]*_]*\s+|\n", re.IGNORECASE)
+_EITHER = re.compile(
+    r"[\s\"'`*]*(?:or|and/or|to|/|\|)[\s\"'`*\[]*|[ \"'`*]*[-\u2013~][ \"'`*\[]*", re.IGNORECASE
+)
 _OBJECT = re.compile(r"[\[\s]*\{")
 _NOTHING = re.compile(r"[\s\"'`*_.!)}\]]*\Z")
 _REACH = 300
@@ -64,6 +75,11 @@ class Number(NamedTuple):
     scale: float | None
 
 
+def upper_end(scale: str) -> float:
+    """Of a scale that `SCALE` found: "5", "five"."""
+    return float(_WORDS.get(scale.lower(), scale))
+
+
 def the_verdict(text: str, found: Sequence[P]) -> P:
     """The one that counts of those in `text`, in the order in which they end; at least one."""
     if len(found) == 1:
@@ -74,7 +90,8 @@ def the_verdict(text: str, found: Sequence[P]) -> P:
 
 
 def undecided(text: str, found: Sequence[P], chosen: P) -> P | None:
-    """The verdict before `chosen` where only an "or" stands between the two: the reply decides for neither."""
+    """The verdict before `chosen` where only an "or", a "to" or a dash stands between the two, so that the reply
+    decides for neither."""
     before = [place for place in found if place.end <= chosen.start]
     if before and _EITHER.fullmatch(text, before[-1].end, chosen.start):
         return before[-1]
@@ -95,6 +112,8 @@ def is_named(text: str, place: Place) -> bool:
 def is_example(text: str, place: Place) -> bool:
     """Whether its sentence speaks of what would be; behind a verdict with its name, only what stands before counts."""
     before = text[max(0, place.start - _REACH) : place.start]
+    if _PASSED_OVER.search(before):
+        return True
     starts = [match.end() for match in _SENTENCE.finditer(before)]
     sentence = before[starts[-1] :] if starts else before
     if not is_named(text, place):
