@@ -67,6 +67,11 @@ class Done(Record):
     commit: str
     packages: dict[str, str]
 
+    @property
+    def unanswered(self) -> int:
+        """Rows that a language model gave no answer for, or none that can be read."""
+        return max(self.usage.failed_calls, self.outcome.rows_failed if self.usage.asked else 0)
+
 
 class EmbedderOf(Protocol):
     """Makes each embedder once."""
@@ -148,8 +153,8 @@ class Stage:
 class ArtifactStore:
     """Finished stages under one root folder, shared by all runs.
 
-    retry_failed: work again on stages in which LLM calls failed for good, and on all that rests on them;
-        what was answered comes from the reply cache.
+    retry_failed: work again on stages in which LLM calls failed for good or replies could not be read, and on all
+        that rests on them; what was answered comes from the reply cache.
     """
 
     def __init__(self, root: Path, retry_failed: bool = False):
@@ -168,7 +173,7 @@ class ArtifactStore:
             return record is not None
         parents = stage.inputs.values()
         outdated = any(p.fingerprint in self._fresh or not self.is_done(p) for p in parents)
-        return not outdated and not record.usage.failed_calls
+        return not outdated and not record.unanswered
 
     def record(self, stage: Stage) -> Done:
         """Raises: TacosError when the stage is not done."""
@@ -232,10 +237,11 @@ class ArtifactStore:
         )
         write_json(partial / DONE, done)
         log.info("%s %s: done in %.1f s", stage.name, stage.fingerprint, done.usage.seconds)
-        if done.usage.failed_calls:
+        if done.unanswered:
             log.warning(
-                "%s: %d calls failed and their rows have no answer; --retry-failed asks them again",
+                "%s: %d rows have no answer that can be read (%d calls failed); --retry-failed asks for them again",
                 stage.name,
+                done.unanswered,
                 done.usage.failed_calls,
             )
 

@@ -39,6 +39,11 @@ class Usage(Record):
     """Calls, paid now or before, to a model whose price is not known; `cost_usd` does not hold them."""
     seconds: float = 0.0
 
+    @property
+    def asked(self) -> int:
+        """Calls however they ended: paid now, before, or failed."""
+        return self.calls + self.cached_calls + self.failed_calls
+
     def as_first_paid(self) -> Usage:
         """The same work with nothing cached: what it would have cost had it come first."""
         return Usage(

@@ -25,7 +25,8 @@ Overrides = Annotated[
     list[str] | None, typer.Argument(help="Settings to change, as a.b=c", show_default=False)
 ]
 RetryFailed = Annotated[
-    bool, typer.Option("--retry-failed", help="Ask again for rows that got no answer in an earlier run.")
+    bool,
+    typer.Option("--retry-failed", help="Ask again where an earlier run got no answer that can be read."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, last.")]
 

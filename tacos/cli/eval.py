@@ -217,7 +217,7 @@ def evaluation(
     from tacos.tracking import Ledger
 
     settings = parse(EvaluateSettings, read_settings(config, overrides))
-    return Evaluation(settings, assets(), make_tools(settings, Ledger()), retry_failed)
+    return Evaluation(settings, assets(), make_tools(settings, Ledger(), retry_failed))
 
 
 def known_lengths() -> Lengths | None:

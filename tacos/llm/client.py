@@ -62,6 +62,7 @@ class CachedLLM:
         self.retry_unread = False
         """Ask anew for replies from the cache that cannot be read."""
         self._gate = SpendGate(settings)
+        self._forgotten: set[bytes] = set()
 
     def stream(self, requests: Iterable[Request], total: int | None = None) -> AsyncGenerator[Reply, None]:
         """Replies as they arrive, each with the number of its request, from 0; every request gets one.
@@ -96,9 +97,12 @@ class CachedLLM:
         return request_key(self.model, request, self.settings.structured, self.settings.altered)
 
     def forget(self, requests: Iterable[Request]) -> None:
-        """Take the replies to `requests` out of the cache, to be asked and paid for again."""
+        """Take the replies to `requests` out of the cache, to be asked and paid for again: once each, so that two
+        arms that share a reply do not both pay for another."""
         if self.cache:
-            self.cache.drop(self.key(request) for request in requests)
+            keys = {self.key(request) for request in requests} - self._forgotten
+            self._forgotten |= keys
+            self.cache.drop(keys)
 
     async def _stream(
         self, pairs: Iterable[tuple[bytes, Request]], total: int | None

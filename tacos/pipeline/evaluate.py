@@ -104,8 +104,6 @@ class Evaluation:
     settings: EvaluateSettings
     assets: Assets
     tools: Tools
-    retry_failed: bool = False
-    """Ask anew for replies of an earlier run that cannot be read; calls that failed are asked again anyhow."""
 
     def answer_mt_bench(self, model: str, name: str, out: Path) -> Path:
         """The model's answers to the 80 questions."""
@@ -244,9 +242,7 @@ class Evaluation:
                 f"llms.{name} is not configured (known: {known}): give --config configs/eval/judge.yaml, or "
                 f"llms.{name}.model=... and llms.{name}.endpoint=..."
             )
-        llm = self.tools.llm(name)
-        llm.retry_unread = self.retry_failed
-        return llm
+        return self.tools.llm(name)
 
 
 def _output_row(question: Mapping[str, Any], answer: Answer | None, generator: str) -> dict[str, Any]:

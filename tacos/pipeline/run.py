@@ -27,8 +27,11 @@ from tacos.tracking import Ledger, Tracker, Usage
 log = logging.getLogger(__name__)
 
 
-def make_tools(settings: ModelsSettings, ledger: Ledger) -> Tools:
-    """Collaborators, each made once and when first asked for; replies are cached beside the artifacts."""
+def make_tools(settings: ModelsSettings, ledger: Ledger, retry_failed: bool = False) -> Tools:
+    """Collaborators, each made once and when first asked for; replies are cached beside the artifacts.
+
+    retry_failed: replies of an earlier run that cannot be read are asked for anew.
+    """
     models = cache(settings.models)  # the price table is read when a model is first asked for
 
     @cache
@@ -43,7 +46,9 @@ def make_tools(settings: ModelsSettings, ledger: Ledger) -> Tools:
 
     @cache
     def llm(name: str) -> LLM:
-        return build_llm(models()[name], ledger, settings.replies, settings.embedder.device)
+        made = build_llm(models()[name], ledger, settings.replies, settings.embedder.device)
+        made.retry_unread = retry_failed
+        return made
 
     return Tools(ledger=ledger, embedder=embedder, llm=llm, device=settings.embedder.device)
 
@@ -51,7 +56,7 @@ def make_tools(settings: ModelsSettings, ledger: Ledger) -> Tools:
 def run_experiment(settings: ExperimentSettings, retry_failed: bool = False) -> tuple[Results, Path]:
     """Run what is not done, then report; returns the results and the run folder.
 
-    retry_failed: ask again for rows that earlier runs got no answer for.
+    retry_failed: ask again for rows that earlier runs got no answer for, or none that can be read.
 
     Raises: TacosError for what went wrong, with finished stages kept.
     """
@@ -70,7 +75,7 @@ def run_experiment(settings: ExperimentSettings, retry_failed: bool = False) -> 
         settings.tracking.project, settings.name, folder, plain(settings), settings.tracking.mode
     )
     try:
-        tools = make_tools(settings, ledger)
+        tools = make_tools(settings, ledger, retry_failed)
         store.run(experiment.load, tools)
         check_before_paying(experiment, store)
         for arm in arms:

@@ -212,3 +212,13 @@ def test_unreadable_replies_of_an_earlier_run_are_asked_anew_on_request(tmp_path
     assert [row.value for row in rows(llm, reask=1)] == [3.0] * 4
     assert second.calls == 4
     assert [row.value for row in rows(client(first, cache), reask=1)] == [3.0] * 4 and first.calls == 8
+
+
+def test_what_a_run_has_asked_anew_it_does_not_ask_a_third_time(tmp_path: Path) -> None:
+    model = ScriptedLLM(lambda request: "no idea")
+    rows(client(model, tmp_path / "c.sqlite"), reask=1)
+    again = client(model, tmp_path / "c.sqlite")
+    again.retry_unread = True
+    for _ in range(2):
+        assert rows(again, reask=1)[0].value is None
+        assert model.calls == 8 + 8

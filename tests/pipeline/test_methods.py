@@ -50,9 +50,9 @@ def run(
     chosen: SelectSettings, root: Path, model: ScriptedLLM | None = None, retry_failed: bool = False
 ) -> tuple[list[dict[str, Any]], Stage]:
     stage = selection_stage(chosen)
-    folder = ArtifactStore(root / "artifacts", retry_failed).run(
-        stage, scripted_tools(root / "replies.sqlite", model or ScriptedLLM(reply))
-    )
+    tools = scripted_tools(root / "replies.sqlite", model or ScriptedLLM(reply))
+    tools.llm("any").retry_unread = retry_failed
+    folder = ArtifactStore(root / "artifacts", retry_failed).run(stage, tools)
     return [json.loads(line) for line in (folder / "selection.jsonl").read_text().splitlines()], stage
 
 
@@ -207,6 +207,27 @@ def test_failed_calls_are_asked_again_when_told_to(tmp_path: Path) -> None:
     assert retried == run(chosen, tmp_path / "clean")[0]
     assert run(chosen, tmp_path, model, retry_failed=True)[0] == retried
     assert model.calls == calls + 1
+
+
+def test_replies_that_could_not_be_read_are_asked_for_again_when_told_to(tmp_path: Path) -> None:
+    chosen, dull = tacos(write_pool(tmp_path / "p.jsonl")), [True]
+
+    def vague(request: Any) -> str:
+        text = request.messages[-1].content
+        return (
+            "Both are fine." if dull[0] and "number 20" in text and "<response_1>" in text else reply(request)
+        )
+
+    model = ScriptedLLM(vague)
+    first, stage = run(chosen, tmp_path, model)
+    compare = next(s for s in stage.walk() if s.name == "compare")
+    assert ArtifactStore(tmp_path / "artifacts").record(compare).unanswered == 1
+    dull[0], calls = False, model.calls
+    assert run(chosen, tmp_path, model)[0] == first and model.calls == calls
+    retried, _ = run(chosen, tmp_path, model, retry_failed=True)
+    assert model.calls == calls + 1 and retried == run(chosen, tmp_path / "clean")[0] != first
+    assert ArtifactStore(tmp_path / "artifacts").record(compare).unanswered == 0
+    assert run(chosen, tmp_path, model, retry_failed=True)[0] == retried and model.calls == calls + 1
 
 
 def test_the_bill_counts_replies_that_another_arm_paid_for(tmp_path: Path) -> None:
