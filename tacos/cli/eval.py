@@ -78,6 +78,13 @@ def mt_bench(
     given = {"--model": model, "--answers": answers, "--judgments": judgments}
     exactly_one(given | {"--pair-judgments": pair_judgments})
     read_by: Any = one_of("--parser", parser, ("stored", "last", "fastchat"))
+    if pairs and not answers:
+        raise ConfigError("--pairs goes with --answers, whose models it compares")
+    if against and (pairs or pair_judgments):
+        raise ConfigError(
+            "--against compares ratings, and pairs of models are compared already: leave it out, or give "
+            "--answers or --judgments without --pairs"
+        )
     shown = Shown(out, as_json, 0.0 if allow_incomplete else min_coverage)
     if model or answers:
         wanted = [f"mt_bench.parser={parser}"] if parser != "stored" else []

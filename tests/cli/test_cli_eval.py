@@ -145,6 +145,9 @@ def test_a_terminal_shows_what_was_not_counted() -> None:
         (["mt-bench", "--model", "m", "--judgments", "f.jsonl"], 2, "got --model and --judgments"),
         (["mt-bench", "--judgments", "f.jsonl", "--parser", "lsat"], 2, "did you mean 'last'?"),
         (["mt-bench", "--judgments", "none.jsonl"], 1, "none.jsonl"),
+        (["mt-bench", "--pair-judgments", "f.jsonl", "--against", "m"], 2, "--against compares ratings"),
+        (["mt-bench", "--answers", "f.jsonl", "--pairs", "--against", "m"], 2, "--against compares ratings"),
+        (["mt-bench", "--judgments", "f.jsonl", "--pairs"], 2, "--pairs goes with --answers"),
         (["mt-bench", "--model", "m"], 2, "llms.judge is not configured"),
         (
             ["alpaca-eval", "--annotations", "f.json", "--join", "instrution"],
