@@ -21,7 +21,7 @@ from tacos.llm.asking import Asking
 from tacos.llm.base import LLM, Request, Sampling
 from tacos.llm.parse import parse_pair_scores
 from tacos.llm.reading import ask
-from tacos.text import exact_match, normalise
+from tacos.text import exact_match, normalise, pieces
 from tacos.types import Record
 
 LOW, HIGH = 1, 10
@@ -71,8 +71,8 @@ class PairJudge(Protocol):
 class ReferenceJudge:
     """10 for an answer that gives the checkable answer, else 1-9 by likeness to the reference.
 
-    Likeness is ROUGE-L F1 over words (twice the longest common subsequence over both lengths), in
-    whole grades, so that two answers of nearly the same likeness tie.
+    Likeness is ROUGE-L F1 over words, or over characters in scripts without spaces (twice the longest common
+    subsequence over both lengths), in whole grades, so that two answers of nearly the same likeness tie.
     """
 
     name = "reference judge (embedded)"
@@ -95,9 +95,9 @@ def grade(reply: str, item: Comparison) -> float:
 
 
 def likeness(reply: str, reference: str) -> float:
-    """ROUGE-L F1 over normalised words, 0-1."""
-    words, wanted = normalise(reply).split(), normalise(reference).split()
-    return Indel.normalized_similarity(words, wanted) if words and wanted else 0.0
+    """ROUGE-L F1 over normalised words, 0-1; in scripts without spaces each character counts as one."""
+    given, wanted = ([word.rstrip() for word in pieces(normalise(text))] for text in (reply, reference))
+    return Indel.normalized_similarity(given, wanted) if given and wanted else 0.0
 
 
 FIELDS = ("question", "answer_1", "answer_2", "reference")

@@ -46,6 +46,14 @@ def test_likeness_is_rouge_l():
     assert likeness("", "") == 0
 
 
+def test_likeness_in_scripts_without_spaces_is_over_characters():
+    assert likeness("\u5317\u4eac\u662f\u9996\u90fd", "\u9996\u90fd\u662f\u5317\u4eac") == pytest.approx(
+        2 * 2 / 10
+    )
+    assert likeness("\u6211\u7231\u7528 C++ \u5199", "\u6211\u7528 C++ \u5199") == pytest.approx(2 * 4 / 9)
+    assert likeness("\u0e02\u0e49\u0e32\u0e27\u0e2a\u0e27\u0e22", "\u0e02\u0e49\u0e32\u0e27") > 0.5
+
+
 def test_order_does_not_matter_to_the_reference_judge():
     first, second = ReferenceJudge().judge([ITEM, ITEM.swapped()])
     assert (first.score_1, first.score_2) == (second.score_2, second.score_1)
