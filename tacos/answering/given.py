@@ -57,5 +57,6 @@ def read_given(paths: Sequence[Path]) -> GivenAnswers:
             again[before] += before != path
         given.notes += [(path, f"{n:,} answers stand in {first} too") for first, n in again.items() if n]
     if not given.models:
-        raise TacosError(f"no answer in {', '.join(map(str, paths))}")
+        why = f": {given.notes[0][1]}" if given.notes else ""
+        raise TacosError(f"no answer in {', '.join(map(str, paths))}{why}")
     return given

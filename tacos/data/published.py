@@ -2,6 +2,7 @@
 
     [{"a": 1}, {"a": 2}, {"a"         two rows, then an error at line 1: a list that is cut off keeps what came before
     {"Meta_Info": ..., "data": [...   the same of the list under `data`
+    [{"a": 1}]\\n[{"a": 2}]            two rows: files put together, each with its byte order mark or none
     {"a": 1}\\n{"a"\\n{"a": 3}          rows 1 and 3, and an error at line 2
     \\xef\\xbb\\xbf{"a": 1}             a byte order mark is passed over
     x.json.gz, .bz2, .xz, .zst, .lz4  unpacked, by their first bytes
@@ -23,7 +24,8 @@ from tacos.errors import TacosError
 from tacos.text import whole_characters
 
 _DATA = re.compile(r'"data"\s*:\s*\[')
-_GAP = re.compile(r"[\s,]*")
+_GAP = re.compile(r"[\s,\ufeff]*")
+_NEXT_LIST = re.compile(r"\][\s\ufeff]*\[")
 DECODER = json.JSONDecoder(strict=False)
 """Takes control characters inside strings, which published files hold."""
 
@@ -57,7 +59,7 @@ def read_text(path: Path) -> str:
             content = unpacked(raw).read()
     except BROKEN_FILE as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise TacosError(f"cannot read {path}: {why}") from error
+        raise TacosError(f"cannot read {path}: {why}; check that the file is complete") from error
     wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     return content.decode("utf-16" if wide else "utf-8-sig", "replace")
 
@@ -95,6 +97,9 @@ def _items(text: str, at: int) -> Iterator[Row]:
         gap = _GAP.match(text, at)
         at = gap.end() if gap else at
         line, seen = line + text.count("\n", seen, at), at
+        if following := _NEXT_LIST.match(text, at):
+            at = following.end()
+            continue
         if text.startswith("]", at):
             return
         try:
@@ -107,9 +112,9 @@ def _items(text: str, at: int) -> Iterator[Row]:
 
 def _lines(text: str) -> Iterator[Row]:
     for line, row in enumerate(text.split("\n"), start=1):
-        if row.strip():
+        if row := row.strip(" \t\r\n\ufeff"):
             try:
-                yield Row(line, json.loads(row))
+                yield Row(line, DECODER.decode(row))
             except BROKEN as error:
                 yield Row(line, None, _why(error))
 

@@ -27,6 +27,8 @@ def values(text: str) -> list[object]:
         '{"Meta_Info": {"n": 2}, "data": [{"a": 1},\n {"a": 2}]}',
         '{"a": 1}\n\n{"a": 2}\n',
         '\n [\n{"a": 1},\n{"a": 2}\n]\n',
+        '[{"a": 1}]\n\ufeff[{"a": 2}]\n',
+        '{"a": 1}\n\ufeff{"a": 2}\n',
     ],
 )
 def test_every_form_gives_the_same_rows(text: str) -> None:
@@ -37,6 +39,10 @@ def test_a_list_that_breaks_off_keeps_what_came_before() -> None:
     rows = list(whole_rows('{"data": [\n{"a": 1},\n{"a": 2},\n{"a'))
     assert [row.line for row in rows] == [2, 3, 4]
     assert rows[2].value is None and str(rows[2].error).startswith("broken or cut off: ")
+
+
+def test_lines_may_hold_control_characters_as_lists_may() -> None:
+    assert values('{"a": "b\tc"}\n[1]') == values('[{"a": "b\tc"}, [1]]') == [{"a": "b\tc"}, [1]]
 
 
 def test_a_broken_line_takes_no_other_with_it() -> None:
