@@ -86,7 +86,8 @@ class AnnotationRow(Record):
 class Annotated(Record):
     """Rows in the order of the outputs. By model: `duplicate` rows repeat a question, `unknown` ones have no baseline
     answer, and neither is judged; `missing` counts questions without a row, `same` answers that equal the
-    baseline's, `reasoned` answers that lost a reasoning block."""
+    baseline's, `reasoned` answers that lost a reasoning block, `whole` preferences of 1 or 2 for want of the
+    log-probabilities that were asked for."""
 
     rows: tuple[AnnotationRow, ...]
     duplicate: dict[str, int]
@@ -94,6 +95,7 @@ class Annotated(Record):
     missing: dict[str, int]
     same: dict[str, int]
     reasoned: dict[str, int]
+    whole: dict[str, int]
 
 
 def annotate(
@@ -121,7 +123,10 @@ def annotate(
         _row(own, other, annotator, replies.get(place), orders.get(place))
         for place, (own, other) in enumerate(pairs)
     )
-    return Annotated(rows=rows, **counts)
+    bare = (
+        r.generator_2 for r in rows if r.preference and r.raw_completion and not r.raw_completion["logprobs"]
+    )
+    return Annotated(rows=rows, **counts, whole=Counter(bare if chosen.top_logprobs else ()))
 
 
 def model_first(instruction: str, seed: int = 0) -> bool:

@@ -151,11 +151,17 @@ def with_counts(result: AlpacaEvalResult, judged: Annotated) -> AlpacaEvalResult
                 "unknown": score.unknown + judged.unknown.get(name, 0),
                 "same": judged.same.get(name, 0),
                 "faults": score.faults + AnswerFaults(reasoned=judged.reasoned.get(name, 0)),
+                "notes": (*score.notes, *_whole(judged.whole.get(name, 0))),
             }
         )
         for name, score in result.models.items()
     }
     return result.model_copy(update={"models": models})
+
+
+def _whole(count: int) -> tuple[str, ...]:
+    said = f"{count:,} preferences are 1 or 2 and none between: the judge gave no log-probabilities of its verdict"
+    return (said,) if count else ()
 
 
 def _points(placed: Placed) -> dict[str, float]:

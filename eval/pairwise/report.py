@@ -33,8 +33,10 @@ def set_table(scores: PairwiseScores) -> Table:
 
     def covered(name: str, s: PairwiseScore) -> Coverage:
         counted = (s.n, s.expected, s.unparsed, s.missing, s.duplicate, s.unknown, s.bad)
-        sides = getattr(s, "faults", {}).values()  # the pooled row is of no one pair of models
-        return Coverage("Two-order reviews", name, "questions", *counted, faulty=sum(f.faulty for f in sides))
+        faulty = sum(
+            f.faulty for one in scores.sets.values() if s in (one, scores.pooled) for f in one.faults.values()
+        )
+        return Coverage("Two-order reviews", name, "questions", *counted, faulty=faulty)
 
     entries = [Entry(name, s, covered(name, s), marked=s is scores.pooled) for name, s in _named(scores)]
     votes = "questions"

@@ -296,6 +296,29 @@ def test_a_degenerate_model_is_seen(assets: Path) -> None:
     assert "Read with care: broken: of 8 answers 2 empty" in Path("mt/report.md").read_text()
 
 
+def test_faulty_answers_of_a_set_are_in_the_pooled_row_too(assets: Path) -> None:
+    from eval.pairwise.report import set_table
+    from eval.pairwise.reviews import read_reviews
+    from eval.pairwise.score import score_reviews
+
+    first, second = answers("a.jsonl", "broken", ["", "Fine."]), answers("b.jsonl", "sound", ["Yes.", "No."])
+    Path("q.jsonl").write_text("\n".join(json.dumps({"question_id": i, "text": "?"}) for i in (81, 82)))
+    with serving() as server:
+        words = ("pairwise", "--answers", first, second, "--set", "mine", "--questions", "q.jsonl")
+        result = tacos_eval(*words, "--config", judging(server.endpoint), "--out", "p")
+    assert "mine: broken: of 2 answers 1 empty" in result.stdout
+    table = set_table(score_reviews([read_reviews(Path("p/reviews_mine.json"))]))
+    faulty = next(i for i, column in enumerate(table.columns) if column.label == "faulty answers")
+    assert [row.cells[faulty].text for row in table.rows] == ["1", "1"]
+
+
+def test_a_file_without_an_answer_says_why(assets: Path) -> None:
+    Path("a.jsonl").write_text("<html>Not found</html>")
+    with serving() as server:
+        result = tacos_eval("mt-bench", "--answers", "a.jsonl", "--config", judging(server.endpoint))
+    assert "no answer in a.jsonl: line 1: no JSON: broken or cut off" in result.stderr
+
+
 def test_nothing_but_failed_answers_costs_no_call(assets: Path) -> None:
     given = answers("a.jsonl", "broken", ["$ERROR$", "$ERROR$"])
     with serving() as server:
@@ -331,8 +354,9 @@ def test_rows_that_a_server_refuses_say_so(assets: Path) -> None:
     with serving() as server:
         server.respond = lambda body, times: (400, refused) if server.hits == 4 else (200, reply("A"))
         words = ("alpaca-eval", "--outputs", "out.json", "--config", judging(server.endpoint), "--out", "al")
-        result = tacos_eval(*words, "--allow-incomplete")
+        result = tacos_eval(*words, "alpaca_eval.top_logprobs=5", "--allow-incomplete")
     assert "1 row unparsed: HTTP 400: filtered by the content management policy" in result.stdout
+    assert "7 preferences are 1 or 2 and none between: the judge gave no log-prob" in result.stdout
 
 
 def test_unread_replies_are_asked_for_anew_on_request(assets: Path) -> None:
