@@ -36,7 +36,9 @@ class Usage(Record):
     cached_cost_usd: float = 0.0
     """What the cached answers cost when they were paid."""
     unpriced_calls: int = 0
-    """Calls, paid now or before, to a model whose price is not known; `cost_usd` does not hold them."""
+    """Of `calls`, those to a model whose price is not known; `cost_usd` does not hold them."""
+    cached_unpriced_calls: int = 0
+    """The same of `cached_calls`."""
     seconds: float = 0.0
 
     @property
@@ -53,7 +55,7 @@ class Usage(Record):
             prompt_tokens=self.prompt_tokens + self.cached_prompt_tokens,
             completion_tokens=self.completion_tokens + self.cached_completion_tokens,
             cost_usd=self.cost_usd + self.cached_cost_usd,
-            unpriced_calls=self.unpriced_calls,
+            unpriced_calls=self.unpriced_calls + self.cached_unpriced_calls,
             seconds=self.seconds,
         )
 

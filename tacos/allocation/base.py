@@ -24,6 +24,11 @@ def first_group(groups: Groups) -> dict[int, str]:
 
 def check_budget(budget: int, available: int, what: str) -> None:
     """Raises: BudgetError when more is asked for than there is."""
+    if budget > available == 0:
+        raise BudgetError(
+            f"there are no {what}, so nothing can be selected: the log and the artifacts say why, and --retry-failed "
+            "asks again where a language model gave no answer that can be read"
+        )
     if budget > available:
         raise BudgetError(
             f"budget {budget:,} is above the {available:,} {what}: ask for at most {available:,}"

@@ -18,6 +18,7 @@ from tacos.cli.console import (
     Overrides,
     RetryFailed,
     command,
+    dollars,
     money,
     one_of,
     print_json,
@@ -83,8 +84,7 @@ def plan(config: Path, overrides: Overrides = None, as_json: AsJson = False) -> 
         typer.echo(f"{s.stage:<{widest}} {s.fingerprint}  {state:<7} {_shared(s.arms):<24} {cost}".rstrip())
     to_run = f"{sum(not s.cached for s in stages)} of {len(stages)} stages to run"
     tokens = total.prompt_tokens + total.completion_tokens
-    unknown = f", and {total.unpriced_calls:,} calls whose price is unknown" if total.unpriced_calls else ""
-    typer.echo(f"{to_run}; about {total.calls:,} calls, {tokens:,} tokens, ${total.cost_usd:.2f}{unknown}")
+    typer.echo(f"{to_run}; about {total.calls:,} calls, {tokens:,} tokens, {money(total)}")
 
 
 def _shared(arms: Sequence[str]) -> str:
@@ -95,15 +95,14 @@ def _shared(arms: Sequence[str]) -> str:
 def spent(usage: Usage) -> str:
     """ "12,000 calls, 5,300,000 tokens, $1.80"; a price that is not known is said."""
     tokens = usage.prompt_tokens + usage.completion_tokens
-    unknown = f" and {usage.unpriced_calls:,} calls whose price is not known" if usage.unpriced_calls else ""
-    return f"{usage.calls:,} calls, {tokens:,} tokens, ${usage.cost_usd:.2f}{unknown}"
+    return f"{usage.calls:,} calls, {tokens:,} tokens, {money(usage)}"
 
 
 def expected_cost(usage: Usage, batch_usd: float | None) -> str:
     """ "12,000 calls, $1.80 ($0.90 as batch files), 300 in the cache"; empty for a stage that asks nothing."""
     if not usage.calls and not usage.cached_calls:
         return ""
-    batch = "" if batch_usd is None or not usage.calls else f" (${batch_usd:.2f} as batch files)"
+    batch = "" if batch_usd is None or not usage.calls else f" ({dollars(batch_usd)} as batch files)"
     known = f", {usage.cached_calls:,} in the cache" if usage.cached_calls else ""
     return f"{usage.calls:,} calls, {money(usage)}{batch}{known}"
 

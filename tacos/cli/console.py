@@ -103,9 +103,18 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(plain(value), ensure_ascii=False))
 
 
+def dollars(value: float) -> str:
+    """ "$1.80", "$0.0004": two digits that mean something."""
+    from eval.report.format import money
+
+    return money(value)
+
+
 def money(usage: Usage) -> str:
-    """ "$1.80"; a price that is not known is said."""
-    return "price unknown" if usage.unpriced_calls else f"${usage.cost_usd:.2f}"
+    """ "$1.80", "$0.0004", "price unknown", "$1.80 + unpriced" where some calls have no price."""
+    from eval.report.format import paid
+
+    return paid([usage.cost_usd], usage.unpriced_calls, "price unknown")
 
 
 def exactly_one(options: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tacos.cli.console import AsJson, Overrides, command, money, print_json, read_settings
+from tacos.cli.console import AsJson, Overrides, command, dollars, money, print_json, read_settings
 from tacos.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _exported(made: Export, out: Path) -> str:
     if not made.requests:
         return f"nothing to export: every call that can be asked now has its reply{then}"
     used = made.estimate
-    batch = "" if made.batch_usd is None else f", ${made.batch_usd:.2f} as a batch"
+    batch = "" if made.batch_usd is None else f", {dollars(made.batch_usd)} as a batch"
     return (
         f"{made.requests:,} calls of {', '.join(made.stages)} in {len(made.files)} files -> {out}{then}\n"
         f"about {used.prompt_tokens + used.completion_tokens:,} tokens, {money(used)}{batch}"
@@ -77,7 +77,7 @@ def _imported(found: Imported) -> str:
         "failed": found.failed,
     }
     rows = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count or name == "imported")
-    money = "" if found.cost_usd is None else f", ${found.cost_usd:.2f}"
+    money = "" if found.cost_usd is None else f", {dollars(found.cost_usd)}"
     reasons = "".join(f"\n  {count:,}: {reason}" for reason, count in list(found.reasons.items())[:5])
     return (
         f"{rows}; {found.missing:,} calls have no reply yet\n"

@@ -26,7 +26,8 @@ def usage_of(completions: Sequence[Completion], settings: LLMSettings) -> Usage:
         cached_prompt_tokens=before[0],
         cached_completion_tokens=before[1],
         cached_cost_usd=settings.price(*before),
-        unpriced_calls=calls + cached_calls if settings.unpriced else 0,
+        unpriced_calls=calls if settings.unpriced else 0,
+        cached_unpriced_calls=cached_calls if settings.unpriced else 0,
     )
 
 

@@ -9,7 +9,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from tacos.cli.app import app
+from tacos.allocation.base import check_budget
+from tacos.cli.app import app, spent
+from tacos.errors import BudgetError
+from tacos.tracking import Usage
 from tests.pipeline.helpers import write_pool
 
 
@@ -228,3 +231,16 @@ def test_plan_prices_a_selection_and_does_no_work() -> None:
 )
 def test_every_command_has_help(command: str) -> None:
     assert tacos(command, "--help").exit_code == 0
+
+
+def test_a_small_sum_is_not_told_as_nothing_nor_a_cached_call_as_paid() -> None:
+    first = Usage(calls=20, prompt_tokens=200, completion_tokens=100, cost_usd=0.0004)
+    assert spent(first) == "20 calls, 300 tokens, $0.00040"
+    again = Usage(cached_calls=20, cached_unpriced_calls=20)
+    assert spent(again) == "0 calls, 0 tokens, $0"
+    assert spent(again.as_first_paid()) == "20 calls, 0 tokens, price unknown"
+
+
+def test_a_pool_without_a_score_is_told_with_what_helps() -> None:
+    with pytest.raises(BudgetError, match=r"there are no samples that have a score, .*--retry-failed"):
+        check_budget(6, 0, "samples that have a score")

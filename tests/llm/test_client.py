@@ -41,7 +41,7 @@ def test_the_second_run_asks_nothing(server: FaultServer, tmp_path: Path) -> Non
     assert server.hits == 100
     assert texts(second) == texts(first) == echoes(requests)
     expected = Usage(
-        cached_calls=100, cached_prompt_tokens=1000, cached_completion_tokens=500, unpriced_calls=100
+        cached_calls=100, cached_prompt_tokens=1000, cached_completion_tokens=500, cached_unpriced_calls=100
     )
     assert ledger.total == expected
     assert (expected.as_first_paid().calls, expected.as_first_paid().prompt_tokens) == (100, 1000)
