@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from tacos.errors import first_line, nearest
 from tacos.types import Record
 
@@ -189,18 +191,30 @@ def wandb_problem(mode: str, folder: Path) -> str | None:
         tempfile.TemporaryFile(dir=folder / "wandb").close()
     except OSError as error:
         return f"{folder / 'wandb'} takes no files ({error.strerror or error}); set WANDB_MODE=disabled"
-    if chosen in ("offline", "dryrun") or _logged_in():
-        return None
+    try:
+        _check_environment()
+        if chosen in ("offline", "dryrun") or _logged_in():
+            return None
+    except Exception as error:  # of whatever kind, it is what `init` would say after all was paid
+        return f"{first_line(error).rstrip('.')}: correct it, or set WANDB_MODE=disabled"
     return "no login: run `wandb login`, or set WANDB_MODE=offline"
+
+
+def _check_environment() -> None:
+    """Raises: ValueError for a variable that wandb refuses; an empty one is as good as none."""
+    import wandb
+
+    try:
+        wandb.Settings().update_from_env_vars({name: value for name, value in os.environ.items() if value})
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        raise ValueError(f"WANDB_{str(wrong['loc'][0]).upper()}: {wrong['msg']}") from error
 
 
 def _logged_in() -> bool:
     import wandb
 
-    try:
-        return bool(wandb.login(prompt=False, verify=False))
-    except Exception:  # a key of another form, say: `init` will tell
-        return True
+    return bool(wandb.login(prompt=False, verify=False))
 
 
 def _start(
@@ -215,6 +229,8 @@ def _start(
     import wandb
 
     chosen: Any = os.environ.get("WANDB_MODE") or mode
+    if not os.environ.get("WANDB_MODE"):
+        os.environ.pop("WANDB_MODE", None)  # wandb takes an empty one for a mode
     return wandb.init(
         project=project,
         name=name,

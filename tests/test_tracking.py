@@ -51,6 +51,27 @@ def test_no_login_is_found_before_anything_starts(tmp_path: Path, monkeypatch: p
     assert use(Tracker("tests", "r", tmp_path, {})).run is None
 
 
+def test_what_wandb_refuses_is_found_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> bool:
+        raise ValueError("the key has 5 characters.\nAnd more")
+
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setattr("tacos.tracking._logged_in", refuse)
+    told = "the key has 5 characters: correct it, or set WANDB_MODE=disabled"
+    assert wandb_problem("offline", tmp_path) == told
+    monkeypatch.setenv("WANDB_BASE_URL", "no url")
+    assert "WANDB_BASE_URL: Input should be a valid URL" in (wandb_problem("offline", tmp_path) or "")
+
+
+def test_an_empty_mode_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "")
+    tracker = Tracker("tests", "r", tmp_path, {}, "offline")
+    tracker.finish()
+    assert tracker.problem is None and len(runs(tmp_path)) == 1
+
+
 def test_a_folder_that_takes_no_files_is_named(tmp_path: Path) -> None:
     (tmp_path / "wandb").touch()
     assert f"{tmp_path / 'wandb'} takes no files" in (wandb_problem("offline", tmp_path) or "")
