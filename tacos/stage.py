@@ -69,7 +69,7 @@ class Done(Record):
 
     @property
     def unanswered(self) -> int:
-        """Rows that a language model gave no answer for, or none that can be read."""
+        """Answers of a language model that are missing or cannot be read."""
         return max(self.usage.failed_calls, self.outcome.rows_failed if self.usage.asked else 0)
 
 
@@ -239,7 +239,7 @@ class ArtifactStore:
         log.info("%s %s: done in %.1f s", stage.name, stage.fingerprint, done.usage.seconds)
         if done.unanswered:
             log.warning(
-                "%s: %d rows have no answer that can be read (%d calls failed); --retry-failed asks for them again",
+                "%s: %d answers are missing or cannot be read (%d calls failed); --retry-failed asks for them again",
                 stage.name,
                 done.unanswered,
                 done.usage.failed_calls,

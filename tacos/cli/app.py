@@ -145,6 +145,10 @@ def select(
     )
     if report.usage.calls or report.paid_now.calls:
         typer.echo(f"it rests on {spent(report.usage)}; this run paid {spent(report.paid_now)}")
+    if report.unanswered:
+        typer.echo(
+            f"answers missing, or not readable: {report.unanswered:,}; --retry-failed asks for them again"
+        )
     if report.dropped:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in report.dropped_reasons.items())
         typer.echo(f"dropped: {reasons}; each row: {report.run_dir}/artifacts/load/dropped.jsonl")

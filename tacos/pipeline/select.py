@@ -39,6 +39,8 @@ class SelectReport(Record):
     seconds: float
     usage: Usage
     """All that the selection rests on, as it was first paid, in whichever run."""
+    unanswered: int
+    """Answers of a language model that are missing or cannot be read, over all that the selection rests on."""
     paid_now: Usage
     """What this run paid."""
     out: str
@@ -78,6 +80,7 @@ def select(settings: SelectSettings, out: Path, retry_failed: bool = False) -> S
         budget=settings.budget,
         seconds=round(time.perf_counter() - started, 2),
         usage=sum((store.record(s).usage.as_first_paid() for s in stage.walk()), Usage()),
+        unanswered=sum(store.record(s).unanswered for s in stage.walk()),
         paid_now=ledger.total,
         out=str(out),
         run_dir=str(run),

@@ -44,6 +44,7 @@ def test_select_writes_the_rows_and_reports_by_contract() -> None:
         "budget",
         "seconds",
         "usage",
+        "unanswered",
         "paid_now",
         "out",
         "run_dir",

@@ -136,3 +136,19 @@ def test_errors_are_one_line_and_a_code(words: list[str], code: int, message: st
     assert result.exit_code == code, result.output
     line = next(line for line in result.stderr.splitlines() if line.startswith("tacos: "))
     assert message in line
+
+
+def test_a_selection_counts_answers_that_cannot_be_read_and_asks_again_when_told_to() -> None:
+    def answer(text: str) -> str:
+        return "Both are fine." if "number 20" in text and "<response_1>" in text else reply_to(text)
+
+    with FaultServer() as server:
+        words = ("select", "pool.jsonl", "--config", write_config(endpoint=server.endpoint))
+        server.answer = answer
+        assert (
+            "answers missing, or not readable: 1; --retry-failed asks for them again" in tacos(*words).stdout
+        )
+        server.answer, calls = reply_to, server.hits
+        assert found(tacos(*words, "--json"))["unanswered"] == 1 and server.hits == calls
+        assert found(tacos(*words, "--retry-failed", "--json"))["unanswered"] == 0
+        assert server.hits == calls + 1
