@@ -70,6 +70,7 @@ def test_a_refusal_names_the_setting_that_helps(status: int, said: str, setting:
         ("http://host", "is it http://host/v1"),
         ("http://host:8000/", "is it http://host:8000/v1"),
         ("http://host/v1", "does `endpoint` name the right server"),
+        ("https://x.services.ai.azure.com/models", "does `endpoint` name the right server"),
         ("https://x.openai.azure.com/openai/deployments/d", "query={api-version"),
     ],
 )
@@ -124,6 +125,26 @@ def test_a_wait_of_hours_stops_nobody_who_has_the_time() -> None:
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504, 529])
 def test_what_passes_is_tried_again(status: int) -> None:
     assert failure(status, "hm").again
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "shown", "limited"),
+    [
+        (
+            400,
+            {"object": "error", "message": "Rate limit", "code": 42901},
+            "HTTP 400 with error 429: Rate",
+            True,
+        ),
+        (400, {"object": "error", "message": "CUDA out of memory", "code": 50002}, "with error 500", False),
+        (500, {"error": {"message": "upstream: slow down", "code": "429"}}, "HTTP 500 with error 429", True),
+    ],
+)
+def test_the_status_that_a_body_means_counts(
+    status: int, body: dict[str, Any], shown: str, limited: bool
+) -> None:
+    found = failure(status, json.dumps(body).encode())
+    assert shown in str(found) and found.again and found.limited is limited and not found.of_the_row
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 402, 403, 404, 405, 413, 422])

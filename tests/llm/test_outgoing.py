@@ -100,6 +100,7 @@ def test_a_date_in_yaml_is_the_text_it_was() -> None:
     [
         ({}, "Authorization", "Bearer k"),
         ({"endpoint": "https://x.openai.azure.com/openai/deployments/d"}, "api-key", "k"),
+        ({"endpoint": "https://x.services.ai.azure.com/models"}, "api-key", "k"),
         ({"endpoint": "http://gateway/openai/deployments/d?api-version=1"}, "api-key", "k"),
         ({"api_key_header": "X-Gateway-Key"}, "X-Gateway-Key", "k"),
         (

@@ -111,10 +111,13 @@ class Sender:
     outage_s: float
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> CallError:
-        """What a response other than 200 means."""
-        said = excerpt(body)
+        """What a response other than 200 means. FastChat, and some gateways, answer a 400 or a 500 whatever went
+        wrong, with the status that is meant in the body."""
+        said, shown, meant = excerpt(body), f"HTTP {status}", _status_of(body)
+        if (meant == 429 and status in (400, 500, 503)) or (status == 400 and (meant or 0) >= 500):
+            shown, status = f"{shown} with error {meant}", meant or status
         hint = _hint(status, said, headers, self)
-        return self._error(f"HTTP {status}", status, said, hint, wait_of(headers, said))
+        return self._error(shown, status, said, hint, wait_of(headers, said))
 
     def error_in_reply(self, reply: Any, usage: tuple[int, int]) -> CallError | None:
         """The error in a 200 response, which some gateways send; None where there is none."""
@@ -170,6 +173,15 @@ def _is_error(reply: Any) -> bool:
         return bool(reply.get("error")) and bool(_message_in(reply))
     named = any(reply.get(name) for name in ("error", "detail", "message", "msg"))
     return named or reply.get("object") == "error"
+
+
+def _status_of(body: bytes) -> int | None:
+    """As `_status_in`, of a body that may be anything."""
+    try:
+        value = loads(body)
+    except ValueError:
+        return None
+    return _status_in(value) if isinstance(value, dict) else None
 
 
 def _status_in(reply: Mapping[str, Any]) -> int | None:

@@ -57,7 +57,7 @@ def url_hint(url: str) -> str:
     base = url.partition("?")[0].rstrip("/")
     if "/openai/deployments/" in base and "api-version" not in url:
         return "a deployment on Azure needs llms.<name>.query={api-version: ...}"
-    if not re.search(r"/(v\d+\w*|openai|api|deployments/[^/]+)$", base):
+    if not re.search(r"/(v\d+\w*|openai|api|models|inference|deployments/[^/]+)$", base):
         return f"base URLs mostly end in /v1: is it {base}/v1?"
     return "does `endpoint` name the right server, and does that have the model?"
 

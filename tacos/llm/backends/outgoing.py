@@ -77,7 +77,10 @@ def call_headers(settings: LLMSettings, key: str) -> dict[str, str]:
 
 
 def _on_azure(settings: LLMSettings) -> bool:
-    return all(
-        "/openai/deployments/" in url or ".openai.azure.com" in url or ".cognitiveservices.azure.com" in url
-        for url in settings.endpoints
+    marks = (
+        "/openai/deployments/",
+        ".openai.azure.com",
+        ".cognitiveservices.azure.com",
+        ".services.ai.azure.com",
     )
+    return all(any(mark in url for mark in marks) for url in settings.endpoints)
