@@ -41,11 +41,17 @@ class ReviewRun(Record):
         return said
 
     def noted(self, scores: PairwiseScores) -> PairwiseScores:
-        """The scores with these notes beside the set's own."""
+        """The scores with these notes beside the set's own, and with the rows that were left out counted."""
         name = self.file.set_name
-        one = scores.sets[name]
-        noted = one.model_copy(update={"notes": [*self.notes, *one.notes]})
-        return scores.model_copy(update={"sets": {**scores.sets, name: noted}})
+        one, pooled = scores.sets[name], scores.pooled
+        left = {
+            what: sum(getattr(side, what) for side in (self.matched_a, self.matched_b))
+            for what in ("duplicate", "unknown")
+        }
+        noted = {what: getattr(one, what) + count for what, count in left.items()}
+        of_all = {what: getattr(pooled, what) + count for what, count in left.items()}
+        sets = scores.sets | {name: one.model_copy(update=noted | {"notes": [*self.notes, *one.notes]})}
+        return scores.model_copy(update={"sets": sets, "pooled": pooled.model_copy(update=of_all)})
 
     @property
     def missing(self) -> list[str]:

@@ -312,6 +312,17 @@ def test_faulty_answers_of_a_set_are_in_the_pooled_row_too(assets: Path) -> None
     assert [row.cells[faulty].text for row in table.rows] == ["1", "1"]
 
 
+def test_answers_of_a_set_that_are_left_out_are_counted_in_the_table(assets: Path) -> None:
+    first, second = answers("a.jsonl", "one", ["A.", "B.", "C."]), answers("b.jsonl", "two", ["D.", "E."])
+    first.write_text(first.read_text() + "\n" + first.read_text().splitlines()[0])
+    Path("q.jsonl").write_text("\n".join(json.dumps({"question_id": i, "text": "?"}) for i in (81, 82)))
+    with serving() as server:
+        words = ("pairwise", "--answers", first, second, "--set", "mine", "--questions", "q.jsonl", "--json")
+        scores = found(tacos_eval(*words, "--config", judging(server.endpoint), "--out", "p"))
+    for score in (scores["sets"]["mine"], scores["pooled"]):
+        assert (score["n"], score["duplicate"], score["unknown"]) == (2, 1, 1)
+
+
 def test_a_file_without_an_answer_says_why(assets: Path) -> None:
     Path("a.jsonl").write_text("<html>Not found</html>")
     with serving() as server:
