@@ -20,7 +20,7 @@ FAULTY = Measure(
     better="lower",
     scale=(0.0, 1.0),
     doubt_above=WORTH_SAYING,
-    wording=Wording(doubt="{value} of {arm}'s answers are empty, one piece over and over, or cut off"),
+    wording=Wording(doubt="{which} answers are empty, one piece over and over, or cut off"),
 )
 
 

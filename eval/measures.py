@@ -40,8 +40,9 @@ class Wording(Record):
     worse: str = "{arm} does worse than {baseline}"
     unclear: str = "no difference can be claimed"
     """Follows "the interval covers zero, so ..."."""
-    doubt: str = "{arm} has {value}"
-    """What puts an arm's other figures in doubt, where its mean is above `doubt_above`."""
+    doubt: str = "{which} figures are in doubt"
+    """What puts the other figures of arms in doubt, whose mean is above `doubt_above`; {which} is "46% of tacos's and 9%
+    of random's"."""
 
 
 class NamedValue(Record):

@@ -66,8 +66,9 @@ def row_warnings(results: Results) -> list[str]:
     arms = [f"{arm.arm} ({found})" for arm in results.summary if (found := _failed(results, arm.arm))]
     if arms:
         lines.append(
-            "There are rows that a stage could give no answer for (pairs for compare, questions for judge):"
-            f" {fmt.listing(arms)}; no score is invented for them."
+            "There are rows that a stage could give no answer for (pairs for compare, questions for judge, texts that"
+            f" stayed as they were for refine, rows left out for given): {fmt.listing(arms)}; nothing is invented for"
+            " them."
         )
     return lines
 

@@ -48,15 +48,15 @@ def headline(results: Results) -> Headline:
 
 
 def doubts(results: Results) -> list[str]:
-    """A sentence for each arm and measure that puts the arm's other figures in doubt."""
+    """A sentence for each measure that puts the other figures of some arms in doubt."""
     said = []
     for measure in results.measures:
-        for arm in results.summary:
-            found = arm.measures.get(measure.name)
-            mean = found.interval.mean if found and found.interval else None
-            if mean is not None and measure.doubt_above is not None and mean > measure.doubt_above:
-                value = fmt.UNITS[measure.unit].plain(mean)
-                said.append(f"Read with care: {measure.wording.doubt.format(arm=arm.arm, value=value)}.")
+        means = {arm.arm: found.mean for arm in results.summary if (found := arm.interval(measure.name))}
+        limit = measure.doubt_above
+        high = {arm: mean for arm, mean in means.items() if limit is not None and mean > limit}
+        which = [f"{fmt.UNITS[measure.unit].plain(mean)} of {arm}'s" for arm, mean in high.items()]
+        if which:
+            said.append(f"Read with care: {measure.wording.doubt.format(which=fmt.listing(which))}.")
     return said
 
 

@@ -297,7 +297,7 @@ def test_failed_rows_are_warned_of(tmp_path: Path) -> None:
     results = with_runs(results, "car", failed={"compare": 1200})
     (line,) = row_warnings(results)
     assert "rows that a stage could give no answer for" in line
-    assert "tacos (tag 12, judge 3) and car (compare 1,200); no score is invented for them." in line
+    assert "tacos (tag 12, judge 3) and car (compare 1,200); nothing is invented for them." in line
     paths = write_report(results, tmp_path)
     assert line in paths.html.read_text() and f"> **Warning:** {line}" in paths.markdown.read_text()
     assert row_warnings(make_results()) == []
