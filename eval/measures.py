@@ -41,7 +41,7 @@ class Wording(Record):
     unclear: str = "no difference can be claimed"
     """Follows "the interval covers zero, so ..."."""
     doubt: str = "{which} figures are in doubt"
-    """What puts the other figures of arms in doubt, whose mean is above `doubt_above`; {which} is "46% of tacos's and 9%
+    """What puts other figures of arms in doubt whose mean is above `doubt_above`; {which} is "46% of tacos's and 9%
     of random's"."""
 
 

@@ -29,7 +29,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minilm: Embedder) -> 
     """Overrides that make the file small, and add arms from files."""
     monkeypatch.chdir(tmp_path)
     pairs = toy_pairs()
-    save(LightScorer(LightSettings(floor_slope=0)).fit(pairs), tmp_path / "iqs", "toy", pairs.names(), 0, {})
+    save(LightScorer(LightSettings(floor_slope=0)).fit(pairs), tmp_path / "iqs", pairs, 0, {})
     return [
         "pool.builtin={size: 240, test_size: 8, corpus_size: 8}",
         "budget=36",
