@@ -1,10 +1,11 @@
-"""Question files: FastChat's, the five test sets', AlpacaEval's, and rows of a like form.
+"""Question files: FastChat's, the known test sets', AlpacaEval's, and rows of a like form.
 
     {"question_id": 81, "category": "writing", "turns": ["Write ...", "Shorten it."]}    FastChat
     {"id": "koala_0", "prompt": "List ..."}                                             Koala
     {"idx": 1, "Instruction": "If a car ...", "Skill": "Math"}                          WizardLM
     {"id": "task_0", "instruction": "Shorten", "instances": [{"input": "A text"}]}      Self-Instruct
     {"conversations": ["A question"], "source": "..."}                                  LIMA
+    {"instruction": "Shorten", "input": "A text", "reference response": "..."}          CoachLM; PandaLM
 
 A question without an id is named by its number, from 1. Context that stands in a column of its own (`input`) is
 part of what is asked, after a blank line, as in training: the fourth row asks "Shorten", a blank line, "A text".
@@ -28,6 +29,7 @@ ASKED = ("turns", "text", "instruction", "Instruction", "prompt", "conversations
 """Keys that may hold a question; the first that is not empty is asked."""
 LOST = "\ufffd"
 """What stands for a character that could not be read; nobody means to ask it."""
+REFERENCES = ("reference", "reference response")
 NAMED = ("question_id", "id", "idx")
 
 
@@ -78,7 +80,7 @@ def _question(row: Row, number: int, where: str) -> Question:
             id=str(next((value[key] for key in NAMED if value.get(key) is not None), number)),
             turns=_turns(value, key),
             category=str(value.get("category") or ""),
-            reference=value.get("reference") if isinstance(value.get("reference"), str) else None,
+            reference=next((value[key] for key in REFERENCES if isinstance(value.get(key), str)), None),
             answer=_scalar_text(value.get("answer")),
         )
     except ValidationError as error:

@@ -4,7 +4,7 @@ Questions, judge prompts, reference answers, baseline outputs and the tables of 
 belong to their authors and are not part of this project:
 
     mt_bench/     https://github.com/lm-sys/FastChat, fastchat/llm_judge/data
-    test_sets/    https://github.com/hexixiang/TACOS, data/test
+    test_sets/    https://github.com/hexixiang/TACOS, data/test; PandaLM's and CoachLM's questions from their authors
     prompts/      https://github.com/hexixiang/TACOS, prompts: what its authors asked an LLM with
     tacos_data/   https://github.com/hexixiang/TACOS, data: the training sets that its authors released
     alpaca_eval/  https://github.com/tatsu-lab/alpaca_eval, results, and the hub's dataset of that name
@@ -41,6 +41,8 @@ _FASTCHAT = (
     "fastchat/llm_judge/data/"
 )
 _TACOS = "https://raw.githubusercontent.com/hexixiang/TACOS/d79350f016c03c0430f61c658fc4df677a42ea65/"
+_PANDALM = "https://raw.githubusercontent.com/WeOpenML/PandaLM/3871806e72b4832f815ecafd24d3503c73403f48/"
+_COACHLM = "https://raw.githubusercontent.com/lunyiliu/CoachLM/37617299916c3ae550b2f6da713835e21bea6e60/"
 _RESULTS = (
     "https://raw.githubusercontent.com/tatsu-lab/alpaca_eval/"
     "cd543a149df89434d8a54582c0151c0b945c3d20/results/"
@@ -92,6 +94,14 @@ PINNED: Mapping[str, Pinned] = {
     "test_sets/lima.jsonl": Pinned(
         url=_TACOS + "data/test/lima.jsonl",
         sha256="4584225a820754afd473de7a37c2ff912cd9a4b6ae44ec5c7419d6e875f01fac",
+    ),
+    "test_sets/pandalm170.json": Pinned(
+        url=_PANDALM + "data/testset-inference-v1.json",
+        sha256="170fef9eb10de404cdb3e2d9c6e3fab5cf656d47bd199cd6b368509e5bfc2967",
+    ),
+    "test_sets/coachlm150.json": Pinned(
+        url=_COACHLM + "CoachLM150%20Test%20Set.json",
+        sha256="7ca9d9f064b26953e2390fb75fc4ccddd1da005fef5d4d9b951aedfe47acd412",
     ),
     "prompts/tacos_tag_tag_pro.txt": Pinned(
         url=_TACOS + "prompts/tag/tag_pro.txt",

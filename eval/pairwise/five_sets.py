@@ -1,8 +1,9 @@
-"""The five question sets of two-order reviews, and files of answers to them (Cherry LLM, TACOS).
+"""The known question sets of two-order reviews, and files of answers to them.
 
-Vicuna 80, Koala 180, WizardLM 218, Self-Instruct 252 and LIMA 300 questions, each file with keys of its
-own; `eval.questions` reads them. `read_outputs` takes FastChat's answers, our own, and plain rows of
-{question_id or instruction, output} or {prompt, response}.
+Five of Cherry LLM and TACOS: Vicuna 80, Koala 180, WizardLM 218, Self-Instruct 252 and LIMA 300 questions. CaR
+judges on Vicuna, Self-Instruct and two more: PandaLM 170 and CoachLM 150. Each file has keys of its own;
+`eval.questions` reads them. `read_outputs` takes FastChat's answers, our own, and plain rows of {question_id or
+instruction, output} or {prompt, response}.
 
 Rows find their question by its text (white space aside), else by id. Two of WizardLM's questions are
 asked twice, so a text may be found as often as the set asks it; after that it is a duplicate:
@@ -21,7 +22,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field
 
 from tacos.data.published import published_rows
-from tacos.errors import TacosError, nearest
+from tacos.errors import ConfigError, TacosError, nearest
 from tacos.types import Question, Record
 
 TEXT_KEYS = ("text", "prompt", "Instruction", "instruction", "question", "conversations")
@@ -31,19 +32,23 @@ ID_KEYS = ("question_id", "id", "idx")
 
 
 class SetFacts(Record):
-    """One of the five sets: its size, how many texts of it are distinct, its file's name of a question."""
+    """A known set: its file in `tacos.assets`, its size, how many texts of it are distinct, the file's name of a
+    question."""
 
+    file: str
     questions: int
     distinct: int
     key: str
 
 
 SETS = {
-    "vicuna": SetFacts(questions=80, distinct=80, key="text"),
-    "koala": SetFacts(questions=180, distinct=180, key="prompt"),
-    "wizardlm": SetFacts(questions=218, distinct=216, key="Instruction"),
-    "sinstruct": SetFacts(questions=252, distinct=252, key="instruction"),
-    "lima": SetFacts(questions=300, distinct=300, key="conversations"),
+    "vicuna": SetFacts(file="test_sets/vicuna.jsonl", questions=80, distinct=80, key="text"),
+    "koala": SetFacts(file="test_sets/koala.jsonl", questions=180, distinct=180, key="prompt"),
+    "wizardlm": SetFacts(file="test_sets/wizardlm.jsonl", questions=218, distinct=216, key="Instruction"),
+    "sinstruct": SetFacts(file="test_sets/sinstruct.jsonl", questions=252, distinct=252, key="instruction"),
+    "lima": SetFacts(file="test_sets/lima.jsonl", questions=300, distinct=300, key="conversations"),
+    "pandalm": SetFacts(file="test_sets/pandalm170.json", questions=170, distinct=170, key="instruction"),
+    "coachlm": SetFacts(file="test_sets/coachlm150.json", questions=150, distinct=150, key="instruction"),
 }
 
 
@@ -146,6 +151,16 @@ def known_set(name: str) -> str:
     letters = name.lower().replace("-", "").replace("_", "").replace("selfinstruct", "sinstruct")
     inside = [known for known in SETS if known in letters]
     return inside[0] if len(inside) == 1 else name
+
+
+def set_file(name: str) -> str:
+    """The asset that holds a known set's questions. Raises: ConfigError for any other set."""
+    known = known_set(name)
+    if known not in SETS:
+        raise ConfigError(
+            f"--set {name!r} is not a known question set, so name its file with --questions: {nearest(name, SETS)}"
+        )
+    return SETS[known].file
 
 
 def question_text(row: dict[str, Any]) -> str | None:

@@ -148,7 +148,8 @@ def pairwise(
     reviews: Annotated[Files, typer.Option(help="Stored two-order reviews, Cherry's or TACOS's JSON")] = None,
     answers: Annotated[Files, typer.Option(help="Two answer files, to be judged in both orders")] = None,
     question_set: Annotated[
-        str | None, typer.Option("--set", help="vicuna, koala, wizardlm, sinstruct, lima, or your own")
+        str | None,
+        typer.Option("--set", help="vicuna, koala, wizardlm, sinstruct, lima, pandalm, coachlm, or your own"),
     ] = None,
     questions: Annotated[Path | None, typer.Option(help="Question file of a set of your own")] = None,
     rule: Annotated[
@@ -239,11 +240,12 @@ def known_lengths() -> Lengths | None:
 
 def known_questions(files: Sequence[ReviewFile], own: Path | None) -> dict[str, list[Question]]:
     """Questions of the reviewed sets, from `own` or from the assets folder; a set without them is left out."""
+    from eval.pairwise.five_sets import SETS
     from eval.questions import read_questions
 
     names = {file.set_name for file in files}
     if own is not None:
         return {name: read_questions(own) for name in names}
     folder = assets().folder
-    paths = {name: folder / "test_sets" / f"{name}.jsonl" for name in names} if folder else {}
+    paths = {name: folder / SETS[name].file for name in names if name in SETS} if folder else {}
     return {name: read_questions(path) for name, path in paths.items() if path.is_file()}

@@ -32,8 +32,8 @@ from eval.mt_bench.pairs import ModelPairScores, score_pairs
 from eval.mt_bench.prompts import JudgePrompt, lengths_from_prompts, read_prompts
 from eval.mt_bench.score import SingleScores, score_single
 from eval.mt_bench.write import write_pairs, write_single
-from eval.pairwise.five_sets import known_set
 from eval.pairwise.five_sets import read_outputs as read_set_outputs
+from eval.pairwise.five_sets import set_file
 from eval.pairwise.judging import ReviewRun, review
 from eval.questions import read_questions
 from tacos.answering.answer_file import AnswerRun, answer_file
@@ -189,9 +189,9 @@ class Evaluation:
     def review(self, answers: Sequence[Path], set_name: str, questions: Path | None) -> ReviewRun:
         """Two answer files to one question set, judged in both orders.
 
-        questions: of a set that is none of the five.
+        questions: of a set that is not a known one.
         """
-        asked = read_questions(questions or self.assets.path(f"test_sets/{known_set(set_name)}.jsonl"))
+        asked = read_questions(questions or self.assets.path(set_file(set_name)))
         first, second = (read_set_outputs(path) for path in answers)
         return review(self.pair_judge(), set_name, asked, first, second)
 

@@ -157,6 +157,7 @@ def test_a_terminal_shows_what_was_not_counted() -> None:
         (["alpaca-eval", "--annotations", "f.json", "--c", "much"], 2, "'much' is neither a number nor"),
         (["alpaca-eval", "--model", "m", "alpaca_eval.sed=1"], 2, "did you mean 'seed'?"),
         (["pairwise", "--answers", "a.jsonl", "--set", "koala"], 2, "two files"),
+        (["pairwise", "--answers", "a", "b", "--set", "koal"], 2, "did you mean 'koala'?"),
         (["pairwise", "--reviews", "none.json"], 1, "none.json"),
         (["judge-check", "--pairs", "none.jsonl", "--judge", "longer"], 1, "none.jsonl"),
     ],

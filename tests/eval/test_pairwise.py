@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.pairwise.five_sets import SETS, OutputFile, known_set, match, read_outputs
+from eval.pairwise.five_sets import SETS, OutputFile, known_set, match, read_outputs, set_file
 from eval.pairwise.judging import review
 from eval.pairwise.reviews import ReviewFile, read_reviews, write_reviews
 from eval.pairwise.rules import (
@@ -23,7 +23,8 @@ from eval.pairwise.score import score_reviews
 from eval.questions import read_questions
 from tacos.answering.judge import Comparison, LLMJudge, ReferenceJudge, Verdict
 from tacos.answering.orders import Judged, combine, compare
-from tacos.errors import TacosError
+from tacos.assets import PINNED
+from tacos.errors import ConfigError, TacosError
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.types import Question
 
@@ -336,6 +337,13 @@ def test_nothing_parsed_has_no_score(tmp_path):
     assert score.as_json()["pooled"]["ci"] is None
 
 
+def test_a_known_set_has_a_file_and_another_is_asked_for_one():
+    assert set_file("CoachLM") == "test_sets/coachlm150.json"
+    assert all(SETS[name].file in PINNED for name in SETS)
+    with pytest.raises(ConfigError, match=r"'panda' is not a known .* --questions: did you mean 'pandalm'"):
+        set_file("panda")
+
+
 def test_set_names():
     assert known_set("pairwise_reviews_koala_gpt4") == "koala"
     assert known_set("Self-Instruct") == known_set("user_sinstruct") == "sinstruct"
@@ -445,8 +453,8 @@ def test_answers_to_another_set_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_the_five_sets(shared, name):
-    questions = read_questions(shared / f"assets/test_sets/{name}.jsonl")
+def test_the_known_sets(shared, name):
+    questions = read_questions(shared / "assets" / SETS[name].file)
     texts = {" ".join(q.turns[0].split()) for q in questions}
     assert (len(questions), len(texts)) == (SETS[name].questions, SETS[name].distinct)
     rows = [{"line": 1, "question": q.turns[0], "output": q.id} for q in questions]

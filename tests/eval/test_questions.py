@@ -59,6 +59,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("test_sets/wizardlm.jsonl", 218, "1", 0),
         ("test_sets/sinstruct.jsonl", 252, "user_oriented_task_0", 208),
         ("test_sets/lima.jsonl", 300, "1", 0),
+        ("test_sets/pandalm170.json", 170, "1", 0),
+        ("test_sets/coachlm150.json", 150, "1", 0),
         ("alpaca_eval/gpt4_1106_preview_outputs.json", 805, "1", 0),
     ],
 )
@@ -75,3 +77,21 @@ def test_the_benchmarks_are_read_whole(
         assert (
             sum(r["instruction"] != q.turns[0] for r, q in zip(rows, questions, strict=True)) == with_context
         )
+
+
+def test_a_reference_stands_under_either_name(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": "a", "reference": "b"},
+        {"instruction": "c", "reference response": "d"},
+        {"prompt": "e"},
+    ]
+    assert [question.reference for question in read(tmp_path, *rows)] == ["b", "d", None]
+
+
+def test_coachlm_brings_a_reference_for_each_question_and_pandalm_context(shared: Path) -> None:
+    pandalm, coachlm = (
+        read_questions(shared / f"assets/test_sets/{name}.json") for name in ("pandalm170", "coachlm150")
+    )
+    assert all(question.reference for question in coachlm)
+    assert not any(question.reference for question in pandalm)
+    assert pandalm[1].turns[0].endswith("the given brand.\n\na creative tech startup")
