@@ -18,9 +18,9 @@ from typing import Protocol
 from rapidfuzz.distance import Indel
 
 from tacos.llm.asking import Asking
-from tacos.llm.base import LLM, Request, Sampling
+from tacos.llm.base import LLM, Completion, Request, Sampling
 from tacos.llm.parse import parse_pair_scores
-from tacos.llm.reading import ask
+from tacos.llm.reading import ask_replies, said
 from tacos.text import exact_match, normalise, pieces
 from tacos.types import Record
 
@@ -50,7 +50,7 @@ class Verdict(Record):
     score_2: float | None = None
     error: str | None = None
     raw: str | None = None
-    """What the judge wrote, if it writes."""
+    """What the judge wrote, if it writes: all of it, whatever of it was read."""
 
     @property
     def parsed(self) -> bool:
@@ -109,8 +109,6 @@ EXPECTED_VERDICT = 120
 class LLMJudgeSettings(Asking):
     """How an LLM grades two answers, 1-10 each."""
 
-    llm: str = "judge"
-    """Which of the configured `llms` judges."""
     prompt: str = "judge_pair"
     sampling: Sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=2048)
 
@@ -134,11 +132,13 @@ class LLMJudge:
         """Raises: LLMError when the endpoint fails as a whole."""
         settings = self.settings
 
-        def verdict(reply: str) -> Verdict:
-            first, second = parse_pair_scores(reply, *settings.scale)
-            return Verdict(score_1=first, score_2=second, raw=reply)
+        def verdict(reply: Completion, request: Request) -> Verdict:
+            first, second = parse_pair_scores(said(reply, request), *settings.scale)
+            return Verdict(score_1=first, score_2=second, raw=reply.text)
 
-        read = ask(self.llm, len(items), lambda i: judge_request(items[i], settings), verdict, settings.reask)
+        read = ask_replies(
+            self.llm, len(items), lambda i: judge_request(items[i], settings), verdict, settings.reask
+        )
         return [row.value or Verdict(error=row.error, raw=row.unread) for row in read]
 
 

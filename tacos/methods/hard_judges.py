@@ -38,6 +38,8 @@ class HardJudgeSettings(LLMJudgeSettings):
     """
 
     by: Literal["reference", "learned", "llm"] = "reference"
+    llm: str = "judge"
+    """Which of the configured `llms` judges."""
     verdict: Literal["grades", "binary"] = "grades"
     """llm: grades of 1-10, or 1 for the better response and 0 for the other; then `prompt` is `judge_binary`."""
     agree: float = Field(0.6, gt=0, le=1)

@@ -20,7 +20,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from eval.alpaca_eval.files import BASELINE, known_reference, read_outputs
 from eval.alpaca_eval.join import Join
@@ -40,7 +40,7 @@ from tacos.answering.answer_file import AnswerRun, answer_file
 from tacos.answering.answers import Style, read_answers
 from tacos.answering.candidate import Candidate, GenerateSettings, in_process, served
 from tacos.answering.given import GivenAnswers, read_given
-from tacos.answering.judge import LLMJudge, LLMJudgeSettings, PairJudge, ReferenceJudge
+from tacos.answering.judge import FIELDS, LLMJudge, LLMJudgeSettings, PairJudge, ReferenceJudge
 from tacos.assets import Assets
 from tacos.errors import ConfigError, TacosError
 from tacos.llm.base import LLM
@@ -80,6 +80,15 @@ class EvaluateSettings(ModelsSettings):
     pairwise: LLMJudgeSettings = LLMJudgeSettings()
     seed: int = Field(0, ge=0)
     tracking: TrackingSettings = TrackingSettings()
+
+    @field_validator("pairwise")
+    @classmethod
+    def _one_judge(cls, asking: LLMJudgeSettings) -> LLMJudgeSettings:
+        if asking.llm is not None:
+            raise ValueError(
+                f"`judge` says who judges, whatever the benchmark: give judge={asking.llm} in place of llm"
+            )
+        return asking
 
 
 MT_BENCH = GenerateSettings.model_validate({"preset": "fastchat"})
@@ -232,6 +241,7 @@ class Evaluation:
     def pair_judge(self) -> PairJudge:
         if self.settings.judge == "reference":
             return ReferenceJudge()
+        self.settings.pairwise.check(FIELDS, "pairwise")
         return LLMJudge(self.llm(self.settings.judge), self.settings.pairwise)
 
     def llm(self, name: str) -> LLM:

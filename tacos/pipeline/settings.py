@@ -116,6 +116,8 @@ class JudgeSettings(LLMJudgeSettings):
     """Who compares answers, and how an LLM is asked."""
 
     by: Literal["reference", "llm"] = "reference"
+    llm: str = "judge"
+    """Which of the configured `llms` judges."""
     rule: Literal["lenient", "strict"] = "lenient"
     """How two orders combine; lenient is the papers' rule."""
     unparsed: Literal["count", "tie"] = "count"

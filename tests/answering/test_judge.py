@@ -16,7 +16,7 @@ from tacos.answering.judge import (
     likeness,
 )
 from tacos.llm.backends.scripted import ScriptedLLM
-from tacos.llm.base import Sampling
+from tacos.llm.base import Completion, Sampling
 
 ITEM = Comparison(
     question="What is 3 plus 4?",
@@ -86,6 +86,44 @@ def test_llm_judge_takes_its_sampling():
     sampling = Sampling(temperature=0.7, max_tokens=9)
     judge = LLMJudge(ScriptedLLM(lambda request: ""), LLMJudgeSettings(sampling=sampling))
     assert judge_request(ITEM, judge.settings).sampling == sampling
+
+
+AUTHORS_FORM = """[Question]
+$question
+
+[First]
+$answer_1
+
+[Second]
+$answer_2
+
+Two scores from 1 to 10 on the first line, for example 3 4, then why.
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "scores"),
+    [
+        ("8 6\nThe first is right, and the second would get a 9 if it", "length", (8, 6)),
+        ("7.5, 8\n\nBoth are short.", "stop", (7.5, 8)),
+        ("9 7\nAnswer 1 gives 5 reasons; answer 2: 3 reasons.", "stop", (9, 7)),
+        ("The first is right, and the second", "length", None),
+        ("8", "length", None),
+    ],
+)
+def test_scores_on_the_first_line_count_though_the_explanation_is_cut(tmp_path, text, finish, scores):
+    (tmp_path / "theirs.txt").write_text(AUTHORS_FORM)
+    settings = LLMJudgeSettings(
+        prompt=str(tmp_path / "theirs.txt"), sampling=Sampling(max_tokens=512), reask=0
+    )
+    llm = ScriptedLLM(lambda request: Completion(text=text, finish_reason=finish))
+    (verdict,) = LLMJudge(llm, settings).judge([ITEM])
+    (request,) = llm.requests
+    assert request.messages[-1].content.startswith(f"[Question]\n{ITEM.question}\n\n[First]\n{ITEM.answer_1}")
+    assert (request.json_schema, request.sampling.max_tokens) == (None, 512)
+    assert (verdict.score_1, verdict.score_2) == (scores or (None, None))
+    assert verdict.raw == text  # the explanation too, as far as it goes
+    assert scores or "cut off at the token limit (raise sampling.max_tokens above 512" in verdict.error
 
 
 def test_no_items_cost_nothing():

@@ -158,6 +158,11 @@ def test_a_terminal_shows_what_was_not_counted() -> None:
         (["alpaca-eval", "--model", "m", "alpaca_eval.sed=1"], 2, "did you mean 'seed'?"),
         (["pairwise", "--answers", "a.jsonl", "--set", "koala"], 2, "two files"),
         (["pairwise", "--answers", "a", "b", "--set", "koal"], 2, "did you mean 'koala'?"),
+        (
+            ["pairwise", "--answers", "a", "b", "--set", "koala", "pairwise.llm=other"],
+            2,
+            "give judge=other in place of llm",
+        ),
         (["pairwise", "--reviews", "none.json"], 1, "none.json"),
         (["judge-check", "--pairs", "none.jsonl", "--judge", "longer"], 1, "none.jsonl"),
     ],
@@ -257,6 +262,27 @@ def test_pairwise_answers_are_judged_in_both_orders(assets: Path) -> None:
     assert scores["sets"]["vicuna"]["tie"] == 80
     assert scores["sets"]["vicuna"]["first_position"] == 1.0
     assert Path("pw/reviews_vicuna.json").exists()
+
+
+def test_pairwise_answers_are_judged_with_a_prompt_of_ones_own(assets: Path) -> None:
+    lines = (assets / "test_sets" / "vicuna.jsonl").read_text().splitlines()[:2]
+    for name in ("a", "b"):
+        rows = [{"question_id": json.loads(x)["question_id"], "output": f"{name} says"} for x in lines]
+        Path(f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    words = ["pairwise", "--answers", "a.jsonl", "b.jsonl", "--set", "vicuna", "--allow-incomplete", "--json"]
+    with serving() as server:
+        words += ["--config", judging(server.endpoint), "pairwise.system=Be strict."]
+        Path("bad.txt").write_text("$question: {answer_1} or {answer_2}? $no")
+        refused = tacos_eval(*words, "pairwise.prompt=bad.txt")
+        assert "pairwise.prompt: $no is filled by nothing" in refused.stderr
+        assert server.hits == 0
+        Path("own.txt").write_text("$question\n1: $answer_1\n2: $answer_2\nTwo scores, then why.")
+        server.respond = lambda body, times: (200, reply("9 7\nThe first is", "length"))
+        scores = found(tacos_eval(*words, "pairwise.prompt=own.txt", "pairwise.sampling.max_tokens=512"))
+    assert scores["sets"]["vicuna"]["tie"] == 2 and scores["sets"]["vicuna"]["first_position"] == 1.0
+    asked = server.bodies[0]
+    assert [message["role"] for message in asked["messages"]] == ["system", "user"]
+    assert asked["messages"][1]["content"].endswith("Two scores, then why.") and asked["max_tokens"] == 512
 
 
 def test_judge_check_stands_beside_the_longer_answer() -> None:
