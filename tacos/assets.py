@@ -5,7 +5,7 @@ belong to their authors and are not part of this project:
 
     mt_bench/     https://github.com/lm-sys/FastChat, fastchat/llm_judge/data
     test_sets/    https://github.com/hexixiang/TACOS, data/test; PandaLM's and CoachLM's questions from their authors
-    prompts/      https://github.com/hexixiang/TACOS, prompts: what its authors asked an LLM with
+    prompts/      https://github.com/hexixiang/TACOS, prompts: what its authors asked an LLM with; AlpacaEval's prompt
     tacos_data/   https://github.com/hexixiang/TACOS, data: the training sets that its authors released
     alpaca_eval/  https://github.com/tatsu-lab/alpaca_eval, results, and the hub's dataset of that name
 
@@ -43,9 +43,8 @@ _FASTCHAT = (
 _TACOS = "https://raw.githubusercontent.com/hexixiang/TACOS/d79350f016c03c0430f61c658fc4df677a42ea65/"
 _PANDALM = "https://raw.githubusercontent.com/WeOpenML/PandaLM/3871806e72b4832f815ecafd24d3503c73403f48/"
 _COACHLM = "https://raw.githubusercontent.com/lunyiliu/CoachLM/37617299916c3ae550b2f6da713835e21bea6e60/"
-_RESULTS = (
-    "https://raw.githubusercontent.com/tatsu-lab/alpaca_eval/"
-    "cd543a149df89434d8a54582c0151c0b945c3d20/results/"
+_ALPACA_EVAL = (
+    "https://raw.githubusercontent.com/tatsu-lab/alpaca_eval/cd543a149df89434d8a54582c0151c0b945c3d20/"
 )
 _HUB = (
     "https://huggingface.co/datasets/tatsu-lab/alpaca_eval/resolve/2edc6fad8be6b14ea7230aabfd08188da6b8b814/"
@@ -115,6 +114,11 @@ PINNED: Mapping[str, Pinned] = {
         url=_TACOS + "prompts/score/ALIGNMENT/rank_score.txt",
         sha256="1be5ade4b6ae84cfbb350c4f65c2dd7f1bedb83f0f89870d229f3bfe7a281883",
     ),
+    "prompts/alpaca_eval_clf.txt": Pinned(
+        url=_ALPACA_EVAL
+        + "src/alpaca_eval/evaluators_configs/alpaca_eval_clf_gpt4_turbo/alpaca_eval_clf.txt",
+        sha256="784227e6dc2832fc08c43d2c8ea3a308e7523780187a1aaad2f85e30bac85f62",
+    ),
     "tacos_data/alpaca_1k_opencs_wo_contrastive_score.json": Pinned(
         url=_TACOS + "data/alpaca_1k_opencs_wo_contrastive_score.json",
         sha256="70a597247d2ea18bbdeb07c29efd92435299f5dc6a510c3c7608861d31eff779",
@@ -156,7 +160,7 @@ PINNED: Mapping[str, Pinned] = {
         sha256="83db546b872ddebee8965fd05fa48461ee3c32bc695c62fb57f2d214ff741ec4",
     ),
     "alpaca_eval/alpaca-7b_outputs.json": Pinned(
-        url=_RESULTS + "alpaca-7b/model_outputs.json",
+        url=_ALPACA_EVAL + "results/alpaca-7b/model_outputs.json",
         sha256="21048628f20187affc7d9c9e756d9618e08c4991fc8a48184612eb484565c5db",
     ),
     "alpaca_eval/instruction_difficulty.csv": Pinned(

@@ -1,4 +1,4 @@
-"""Which question of the AlpacaEval set an annotation belongs to.
+"""Which question of the AlpacaEval set an annotation belongs to, and which baseline answer an output.
 
 By instruction, white space aside; or by position, as the reference (tatsu-lab/alpaca_eval) does: it takes a row's
 number in the file for the question's, so that after a missing row every later one has another question's
@@ -13,11 +13,12 @@ claude-2 without rows 100-102: 28.16 whole, 34.32 by position, in the reference 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from eval.alpaca_eval.files import Annotation, Reference
+from eval.alpaca_eval.files import Annotation, Reference, normal
+from tacos.errors import TacosError
 
 Join = Literal["instruction", "position"]
 
@@ -80,3 +81,44 @@ def with_lengths(
             rows.append((row, float(first), float(row.length_2)))
             index.append(place)
     return rows, index
+
+
+Pairs = list[tuple[Mapping[str, Any], Mapping[str, Any]]]
+"""(own row, baseline's row) of every answer."""
+
+
+def pair_outputs(
+    outputs: Sequence[Mapping[str, Any]], baseline: Sequence[Mapping[str, Any]]
+) -> tuple[Pairs, dict[str, dict[str, int]]]:
+    """The pairs and the counts of `judging.Annotated`.
+
+    An instruction that the baseline repeats is matched in the order of rows. Raises: TacosError for a row that is none.
+    """
+    answers: dict[str, list[Mapping[str, Any]]] = {}
+    for row in baseline:
+        answers.setdefault(normal(row["instruction"]), []).append(row)
+    pairs: Pairs = []
+    used, paired = Counter[tuple[str, str]](), Counter[str]()
+    duplicate, unknown, same, reasoned = (Counter[str]() for _ in range(4))
+    for row in outputs:
+        if not isinstance(row.get("instruction"), str) or not isinstance(row.get("output"), str | None):
+            raise TacosError(
+                f"an outputs row needs `instruction` and `output` as text; found {str(row)[:80]}"
+            )
+        key, model = normal(row["instruction"]), str(row.get("generator") or "model")
+        turn = used[model, key]
+        paired[model] += 0
+        if key not in answers:
+            unknown[model] += 1
+        elif turn >= len(answers[key]):
+            duplicate[model] += 1
+        else:
+            used[model, key] += 1
+            paired[model] += 1
+            same[model] += row["output"] == answers[key][turn]["output"]
+            reasoned[model] += row.get("reasoned") == 1
+            pairs.append((row, answers[key][turn]))
+    missing = {model: len(baseline) - count for model, count in paired.items()}
+    counts: dict[str, Mapping[str, int]] = {"duplicate": duplicate, "unknown": unknown, "missing": missing}
+    counts |= {"same": same, "reasoned": reasoned}
+    return pairs, {name: {model: n for model, n in by.items() if n} for name, by in counts.items()}

@@ -18,7 +18,8 @@ letters are among its alternatives.
 
 Differences: the prompt is our own, with the letters A and B, so **figures by it are not leaderboard
 figures**, whichever model judges; compare them with each other only. The order is drawn from the
-instruction and a seed, so it is the same for every model, and it is recorded (`model_first`).
+instruction and a seed, so it is the same for every model, and it is recorded (`model_first`). With `annotator` all of
+this is upstream's: `eval.alpaca_eval.annotator`.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from eval.alpaca_eval.annotator import Preferring
 from eval.alpaca_eval.files import DRAW, normal
-from tacos.errors import TacosError
+from eval.alpaca_eval.join import pair_outputs
 from tacos.llm.base import LLM, Completion, Request, Sampling
 from tacos.llm.parse import ParseError
 from tacos.llm.reading import CutOffError, Read, ask_replies, said
@@ -47,6 +48,8 @@ _LETTER = re.compile(r"[\W_]*(?:(?i:answer|assistant|verdict|preferred|is)[\W_]+
 class PreferenceSettings(Record):
     """How preferences are asked for; all of it changes the answer."""
 
+    annotator: str | None = None
+    """One of upstream's in place of all that follows: "weighted_alpaca_eval_gpt4_turbo", or a folder of its form."""
     prompt: str = "judge_prefer"
     """A template in `tacos/prompts` that asks for A or B; it may use $question $answer_1 $answer_2."""
     sampling: Sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=1)
@@ -58,6 +61,35 @@ class PreferenceSettings(Record):
     """Times an unreadable verdict is asked for again, each a call that is paid; upstream asks once: 0."""
     seed: int = 0
     """Of the order in which the answers are shown."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> PreferenceSettings:
+        if self.annotator and (idle := self.model_fields_set - {"annotator"}):
+            raise ValueError(f"annotator brings its own {min(idle)}: leave one of the two out")
+        return self
+
+    @property
+    def asks(self) -> int:
+        """Times an unreadable reply is asked for again."""
+        return self.reask
+
+    def named(self, model: str) -> str:
+        return f"{self.prompt}/{model}"
+
+    def model_first(self, instruction: str) -> bool:
+        return model_first(instruction, self.seed)
+
+    def request(self, instruction: str, first: str, second: str) -> Request:
+        prompt = fill(self.prompt, question=instruction, answer_1=first, answer_2=second)
+        return Request(
+            messages=(Message(role="user", content=prompt),),
+            sampling=self.sampling,
+            top_logprobs=self.top_logprobs,
+            may_be_cut=True,  # a verdict of one token ends where it is allowed to
+        )
+
+    def share(self, reply: Completion, request: Request) -> float:
+        return read_share(reply, request, self.least_mass)
 
 
 class AnnotationRow(Record):
@@ -78,7 +110,7 @@ class AnnotationRow(Record):
     finish_reason_2: str | None = None
     """Why the model's answer ended, where its outputs say ("length": it was cut off)."""
     model_first: bool | None = None
-    """The model's answer was shown as A; None where nothing was asked."""
+    """The model's answer was shown first; None where nothing was asked."""
     error: str | None = None
     """Why there is no preference."""
 
@@ -102,7 +134,7 @@ def annotate(
     llm: LLM,
     outputs: Sequence[Mapping[str, Any]],
     baseline: Sequence[Mapping[str, Any]],
-    settings: PreferenceSettings | None = None,
+    way: Preferring | None = None,
 ) -> Annotated:
     """Judge every answer against the baseline's to the same instruction.
 
@@ -111,16 +143,15 @@ def annotate(
 
     Raises: LLMError when the endpoint fails as a whole; replies so far are in the client's cache.
     """
-    chosen = settings or PreferenceSettings()
-    pairs, counts = _pair(outputs, baseline)
+    chosen = way or PreferenceSettings()
+    pairs, counts = pair_outputs(outputs, baseline)
     asked = [place for place, (own, other) in enumerate(pairs) if _needs_judging(own, other)]
-    orders = {place: model_first(pairs[place][0]["instruction"], chosen.seed) for place in asked}
+    orders = {place: chosen.model_first(pairs[place][1]["instruction"]) for place in asked}
     requests = [_request(*pairs[place], orders[place], chosen) for place in asked]
-    heard = ask_replies(llm, len(asked), requests.__getitem__, _heard(chosen.least_mass), chosen.reask)
+    heard = ask_replies(llm, len(asked), requests.__getitem__, _heard(chosen), chosen.asks)
     replies = dict(zip(asked, heard, strict=True))
-    annotator = f"{chosen.prompt}/{llm.model}"
     rows = tuple(
-        _row(own, other, annotator, replies.get(place), orders.get(place))
+        _row(own, other, chosen.named(llm.model), replies.get(place), orders.get(place))
         for place, (own, other) in enumerate(pairs)
     )
     bare = (
@@ -130,20 +161,20 @@ def annotate(
 
 
 def model_first(instruction: str, seed: int = 0) -> bool:
-    """Whether the model's answer is shown as A: a coin thrown by the instruction."""
+    """Whether the model's answer is shown first: a coin thrown by the instruction."""
     digest = hashlib.sha256(f"{seed}\x1f{normal(instruction)}".encode("utf-8", "surrogatepass")).digest()
     return bool(digest[0] & 1)
 
 
 class _Verdict(NamedTuple):
-    """A reply, whole, and the share of the probability that it gives to A."""
+    """A reply, whole, and the share of the probability that it gives to the answer shown first."""
 
     reply: Completion
     share: float
 
 
-def _heard(least_mass: float) -> Callable[[Completion, Request], _Verdict]:
-    return lambda reply, request: _Verdict(reply, read_share(reply, request, least_mass))
+def _heard(way: Preferring) -> Callable[[Completion, Request], _Verdict]:
+    return lambda reply, request: _Verdict(reply, way.share(reply, request))
 
 
 def read_share(reply: Completion, request: Request, least_mass: float = 0.5) -> float:
@@ -202,56 +233,9 @@ def _needs_judging(own: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return own.get("output") is not None and own["output"] != other["output"]
 
 
-Pairs = list[tuple[Mapping[str, Any], Mapping[str, Any]]]
-"""(own row, baseline's row) of every answer."""
-
-
-def _pair(
-    outputs: Sequence[Mapping[str, Any]], baseline: Sequence[Mapping[str, Any]]
-) -> tuple[Pairs, dict[str, dict[str, int]]]:
-    """The pairs and the counts of `Annotated`. An instruction that the baseline repeats is matched in the order of
-    rows."""
-    answers: dict[str, list[Mapping[str, Any]]] = {}
-    for row in baseline:
-        answers.setdefault(normal(row["instruction"]), []).append(row)
-    pairs: Pairs = []
-    used, paired = Counter[tuple[str, str]](), Counter[str]()
-    duplicate, unknown, same, reasoned = (Counter[str]() for _ in range(4))
-    for row in outputs:
-        if not isinstance(row.get("instruction"), str) or not isinstance(row.get("output"), str | None):
-            raise TacosError(
-                f"an outputs row needs `instruction` and `output` as text; found {str(row)[:80]}"
-            )
-        key, model = normal(row["instruction"]), str(row.get("generator") or "model")
-        turn = used[model, key]
-        paired[model] += 0
-        if key not in answers:
-            unknown[model] += 1
-        elif turn >= len(answers[key]):
-            duplicate[model] += 1
-        else:
-            used[model, key] += 1
-            paired[model] += 1
-            same[model] += row["output"] == answers[key][turn]["output"]
-            reasoned[model] += row.get("reasoned") == 1
-            pairs.append((row, answers[key][turn]))
-    missing = {model: len(baseline) - count for model, count in paired.items()}
-    counts: dict[str, Mapping[str, int]] = {"duplicate": duplicate, "unknown": unknown, "missing": missing}
-    counts |= {"same": same, "reasoned": reasoned}
-    return pairs, {name: {model: n for model, n in by.items() if n} for name, by in counts.items()}
-
-
-def _request(
-    own: Mapping[str, Any], other: Mapping[str, Any], first: bool, settings: PreferenceSettings
-) -> Request:
+def _request(own: Mapping[str, Any], other: Mapping[str, Any], first: bool, way: Preferring) -> Request:
     a, b = (own, other) if first else (other, own)
-    prompt = fill(settings.prompt, question=own["instruction"], answer_1=a["output"], answer_2=b["output"])
-    return Request(
-        messages=(Message(role="user", content=prompt),),
-        sampling=settings.sampling,
-        top_logprobs=settings.top_logprobs,
-        may_be_cut=True,  # a verdict of one token ends where it is allowed to
-    )
+    return way.request(other["instruction"], a["output"], b["output"])
 
 
 def _row(

@@ -20,8 +20,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from eval.alpaca_eval.annotator import Preferring, read_annotator, with_judge
 from eval.alpaca_eval.files import BASELINE, known_reference, read_outputs
 from eval.alpaca_eval.join import Join
 from eval.alpaca_eval.judging import PreferenceSettings, annotate
@@ -72,9 +73,12 @@ class AnsweringSettings(Record):
 class EvaluateSettings(ModelsSettings):
     """configs/eval/*.yaml."""
 
+    _annotators_judge = model_validator(mode="before")(with_judge)
+
     answering: AnsweringSettings = AnsweringSettings()
     judge: str = "judge"
-    """Which of the configured `llms` judges; "reference" is the embedded one, for question sets and judge-check."""
+    """Which of the configured `llms` judges; "reference" is the embedded one, for question sets and judge-check. An
+    `alpaca_eval.annotator` names its model where the settings do not."""
     mt_bench: MTBenchJudgeSettings = MTBenchJudgeSettings()
     alpaca_eval: PreferenceSettings = PreferenceSettings()
     pairwise: LLMJudgeSettings = LLMJudgeSettings()
@@ -169,6 +173,7 @@ class Evaluation:
     def answer_alpaca_eval(self, model: str, name: str, out: Path) -> Path:
         """The model's answers to the 805 instructions, as an outputs file; one that failed has `output` null."""
         self.llm(self.settings.judge)
+        self.preferring()
         baseline = read_outputs(self.assets.path(BASELINE))
         questions = [Question(id=str(i), turns=(row["instruction"],)) for i, row in enumerate(baseline)]
         answers = read_given([self._answer(model, name, questions, ALPACA_EVAL, out)]).models[name]
@@ -190,7 +195,7 @@ class Evaluation:
         rows: list[dict[str, Any]] = []
         for path in outputs:
             rows += [{"generator": path.stem, **row} for row in read_outputs(path, missing_ok=True)]
-        judged = annotate(judge, rows, baseline, self.settings.alpaca_eval)
+        judged = annotate(judge, rows, baseline, self.preferring())
         write_json(out / "annotations.json", [row.model_dump() for row in judged.rows])
         result = score_files([out / "annotations.json"], known_reference(self.assets), join, c, against)
         return with_counts(result, judged)
@@ -237,6 +242,11 @@ class Evaluation:
         if how.by == "llm":
             return served(self.llm(model), asked)
         return in_process(model, asked, how.device, how.by, how.engine)
+
+    def preferring(self) -> Preferring:
+        """How AlpacaEval's judge is asked. Raises: ConfigError for an annotator that cannot be read."""
+        asked = self.settings.alpaca_eval
+        return read_annotator(asked.annotator, self.assets.path) if asked.annotator else asked
 
     def pair_judge(self) -> PairJudge:
         if self.settings.judge == "reference":

@@ -156,6 +156,11 @@ def test_a_terminal_shows_what_was_not_counted() -> None:
         ),
         (["alpaca-eval", "--annotations", "f.json", "--c", "much"], 2, "'much' is neither a number nor"),
         (["alpaca-eval", "--model", "m", "alpaca_eval.sed=1"], 2, "did you mean 'seed'?"),
+        (
+            ["alpaca-eval", "--model", "m", "alpaca_eval.annotator=weighted_alpaca_gpt4"],
+            2,
+            "did you mean 'weighted_alpaca_eval_gpt4_turbo'?",
+        ),
         (["pairwise", "--answers", "a.jsonl", "--set", "koala"], 2, "two files"),
         (["pairwise", "--answers", "a", "b", "--set", "koal"], 2, "did you mean 'koala'?"),
         (
@@ -249,6 +254,32 @@ def test_alpaca_eval_of_a_model_behind_a_server(assets: Path) -> None:
     assert len(json.loads(Path("al/outputs.json").read_text())) == 805
     again = found(tacos_eval("alpaca-eval", "--annotations", "al/annotations.json", "--json"))
     assert again["models"]["candidate"] == score
+
+
+def test_alpaca_eval_is_judged_as_the_leaderboard_does(assets: Path) -> None:
+    baseline = json.loads((assets / BASELINE).read_text())[:30]
+    rows = [{"instruction": row["instruction"], "output": "Short.", "generator": "mine"} for row in baseline]
+    Path("outputs.json").write_text(json.dumps(rows))
+    top = [{"token": t, "logprob": p} for t, p in (("m", -0.2231435513), ("M", -1.6094379124), ("The", -9.0))]
+    said = {"logprobs": {"content": [{"token": "M", "logprob": -1.6094379124, "top_logprobs": top}]}}
+    with FaultServer() as server:
+        server.respond = lambda body, times: (200, reply("M", "length", **said))
+        words = ("alpaca-eval", "--outputs", "outputs.json", "--out", "al", "--json", "--allow-incomplete")
+        words += (
+            "alpaca_eval.annotator=weighted_alpaca_eval_gpt4_turbo",
+            f"llms.judge.endpoint={server.endpoint}",
+        )
+        score = found(tacos_eval(*words))["models"]["mine"]
+        asked = server.hits
+        assert found(tacos_eval(*words))["models"]["mine"] == score and server.hits == asked == 30
+    body = server.bodies[0]
+    assert (body["model"], body["temperature"], body["max_tokens"]) == ("gpt-4-1106-preview", 1, 1)
+    assert (body["logprobs"], body["top_logprobs"]) == (True, 5)
+    assert [message["role"] for message in body["messages"]] == ["system", "user"]
+    made = json.loads(Path("al/annotations.json").read_text())
+    assert {row["annotator"] for row in made} == {"weighted_alpaca_eval_gpt4_turbo"}
+    assert {(row["model_first"], round(row["preference"], 6)) for row in made} == {(True, 1.8), (False, 1.2)}
+    assert score["n"] == 30
 
 
 def test_pairwise_answers_are_judged_in_both_orders(assets: Path) -> None:
