@@ -84,6 +84,10 @@ class Measure(Record):
     """All values that a question can have, the best first; they are counted and drawn as stacked bars."""
     brief: bool = True
     """Whether it stands in the terminal's table."""
+    per_set: bool = False
+    """Whether it is shown for each of several question sets too; each question then has a value or is unread."""
+    of_set: str = ""
+    """The question set, of a measure that is another one's for that set: for tables and plots, not for sentences."""
     doubt_above: float | None = None
     """An arm whose mean is above this is not to be judged by its other figures, and the verdict says so."""
     reasons: str = ""

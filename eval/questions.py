@@ -54,6 +54,18 @@ def read_questions(path: Path) -> list[Question]:
     return questions
 
 
+def read_question_sets(files: Mapping[str, str]) -> list[Question]:
+    """The questions of every file, each with its set. files: set -> file; a set without a name stays as it is.
+
+    Ids get the name of their set, since files number their questions alike: "vicuna/1". Raises: PoolError.
+    """
+    return [
+        question.model_copy(update={"id": f"{name}/{question.id}", "set": name}) if name else question
+        for name, path in files.items()
+        for question in read_questions(Path(path))
+    ]
+
+
 def existing(path: Path) -> Path:
     """The path itself. Raises: PoolError when it is no file."""
     if not path.is_file():

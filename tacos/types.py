@@ -181,6 +181,8 @@ class Question(Record):
     id: str
     turns: tuple[str, ...]
     category: str = ""
+    set: str = ""
+    """Which question set it is of, where several are asked."""
     reference: str | None = None
     answer: str | None = None
 

@@ -27,6 +27,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -157,7 +158,8 @@ def annotate(
     bare = (
         r.generator_2 for r in rows if r.preference and r.raw_completion and not r.raw_completion["logprobs"]
     )
-    return Annotated(rows=rows, **counts, whole=Counter(bare if chosen.top_logprobs else ()))
+    weighed = any(request.top_logprobs for request in requests)
+    return Annotated(rows=rows, **counts, whole=Counter(bare if weighed else ()))
 
 
 def model_first(instruction: str, seed: int = 0) -> bool:

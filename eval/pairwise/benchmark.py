@@ -26,6 +26,7 @@ WINNING_SCORE = Measure(
     scale=(0.0, 2.0),
     neutral=1.0,
     levels=tuple(NamedValue(name=name, value=1.0 + sign) for name, sign in SIGN.items()),
+    per_set=True,
     reasons="reviews.jsonl of its judge folder",
     wording=Wording(
         better="the judge prefers {arm}",

@@ -190,7 +190,7 @@ def _gains_note(results: Results) -> str:
     neutral = [
         f"for the {m.title}: {fmt.UNITS[m.unit].plain(m.neutral)}"
         for m in results.measures
-        if m.neutral is not None
+        if m.neutral is not None and not m.of_set
     ]
     own = f" ({', '.join(neutral)})" if neutral else ""
     pairs = f", {', '.join(ways)}" if ways else ""
@@ -205,7 +205,7 @@ def lead_cells(results: Results) -> list[tuple[str, Cell]]:
     lead = leading_arm(results)
     if lead is None:
         return []
-    found = [(measure, compared(measure, lead)) for measure in results.measures]
+    found = [(measure, compared(measure, lead)) for measure in results.measures if not measure.of_set]
     return [(_tile(measure, results.baseline), _gain(how)) for measure, how in found if how]
 
 

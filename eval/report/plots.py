@@ -123,9 +123,10 @@ def levels(results: Results, measure: Measure) -> Plot | None:
     if not bars:
         return None
     against = f" against {results.baseline}" if measure.neutral is not None else ""
-    title = f"{fmt.listing(names).capitalize()}{against}"
+    where = f" on {measure.of_set}" if measure.of_set else ""
+    title = f"{fmt.listing(names).capitalize()}{where}{against}"
     versus = f",{look.literal(against)}" if against else ""
-    caption = f"Questions of all seeds{versus}. {measure.note}".strip()
+    caption = f"Questions of all seeds{where}{versus}. {measure.note}".strip()
     figure = stacked_bars(bars, measure.title, "questions that could be read")
     return Plot(measure.name, "model", title, caption, figure)
 

@@ -87,7 +87,7 @@ def _selected(results: Results, lead: ArmSummary) -> list[str]:
 
 def _learned(results: Results, lead: ArmSummary) -> list[str]:
     """What the measures of the model say, or why they say nothing."""
-    measures = [m for m in results.measures if m.about == "model" and m.compared]
+    measures = [m for m in results.measures if m.about == "model" and m.compared and not m.of_set]
     said: list[str] = []
     for measure in measures:
         if found := compared(measure, lead):

@@ -15,11 +15,12 @@ import numpy as np
 
 from eval.benchmarks import benchmarks
 from eval.measures import Benchmark, Finished, Measure, Measured, RunValues
+from eval.question_sets import with_sets
 from eval.results import ArmRun, ArmSummary, Audit, Results, RoundsReport, TagReport
 from eval.summary import arm_measure, run_measure
 from tacos.models.embedder import MINILM
 from tacos.pipeline.graph import ArmStages, Experiment
-from tacos.pipeline.pool import truth_of
+from tacos.pipeline.pool import questions_of, truth_of
 from tacos.pipeline.rounds import rounds_of
 from tacos.pipeline.settings import TINY, ZERO_SHOT, ExperimentSettings
 from tacos.stage import ArtifactStore, Stage, git_commit, package_versions
@@ -44,7 +45,8 @@ class Collector:
         self.load = store.folder(experiment.load)
         self.pool = Pool.read(self.load / "pool.parquet")
         self.truth = truth_of(self.load)
-        self.benchmarks = benchmarks()
+        sets = {question.id: question.set for question in questions_of(self.load)}
+        self.benchmarks = [with_sets(benchmark, sets) for benchmark in benchmarks()]
 
     def results(self) -> Results:
         outcome = self.store.record(self.experiment.load).outcome

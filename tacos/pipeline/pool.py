@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.questions import existing, read_questions
+from eval.questions import existing, read_question_sets
 from tacos.data.builtin.build import build
 from tacos.data.prepare import Prepared, prepare
 from tacos.data.read import ReadResult, local_file, read_pool
@@ -34,12 +34,13 @@ def load_stage(settings: PoolSettings) -> Stage:
     return Stage("load", lambda job: _load_file(job, settings), identity, version=VERSION)
 
 
-def _content(settings: PoolSettings) -> dict[str, str]:
+def _content(settings: PoolSettings) -> dict[str, Any]:
     """What is read, by content for files and by name for hub ids."""
     path = local_file(settings.source)
-    content = {"file": file_digest(path)} if path else {"hub": settings.source}
-    if settings.questions:
-        content["questions"] = file_digest(existing(Path(settings.questions)))
+    content: dict[str, Any] = {"file": file_digest(path)} if path else {"hub": settings.source}
+    digests = {name: file_digest(existing(Path(file))) for name, file in settings.question_files.items()}
+    if digests:
+        content["questions"] = digests.get("", digests)
     return content
 
 
@@ -55,7 +56,7 @@ def _load_builtin(job: Job, settings: PoolSettings) -> Outcome:
 
 
 def _load_file(job: Job, settings: PoolSettings) -> Outcome:
-    questions = read_questions(Path(settings.questions)) if settings.questions else []
+    questions = read_question_sets(settings.question_files)
     read = read_pool(settings.source, settings.read)
     tell(settings.source, read.notes)
     prepared = prepare(

@@ -41,11 +41,29 @@ class PoolSettings(Record):
     holdout: int = Field(0, ge=0)
     """Rows set aside as test questions, their responses as references (not for the builtin pool)."""
     holdout_seed: int = 0
-    questions: str | None = None
+    questions: str | dict[str, str] | None = None
     """A JSONL of test questions (`question_id`, and `turns` or `text` or `instruction`; optional
-    `category`, `reference`, `answer`) in place of held-out rows."""
+    `category`, `reference`, `answer`) in place of held-out rows; or several files by the name of their set."""
     decontaminate: bool = True
     """Drop rows whose prompt is a test question or shares 13 words in a row with one."""
+
+    @property
+    def question_files(self) -> dict[str, str]:
+        """Set -> file; a single file is a set without a name."""
+        return {"": self.questions} if isinstance(self.questions, str) else self.questions or {}
+
+    @field_validator("questions")
+    @classmethod
+    def _named_by_words(cls, files: str | dict[str, str] | None) -> str | dict[str, str] | None:
+        if files is not None and not files:
+            raise ValueError("name at least one question file")
+        if isinstance(files, dict) and (
+            odd := [name for name in files if not re.fullmatch("[A-Za-z0-9_]+", name)]
+        ):
+            raise ValueError(
+                f"use letters, digits and underscore for the name of a question set, not {odd[0]!r}"
+            )
+        return files
 
     @model_validator(mode="after")
     def _one_test_set(self) -> PoolSettings:

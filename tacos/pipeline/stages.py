@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eval.questions import read_question_sets
 from tacos.answering.asking import generate
 from tacos.answering.candidate import in_process
 from tacos.answering.heldout import heldout_loss
@@ -27,7 +28,7 @@ from tacos.llm.backends import engine, ray_cluster
 from tacos.llm.estimate import Asked
 from tacos.llm.settings import LLMSettings
 from tacos.models.wrapping import wrap_pool
-from tacos.pipeline.pool import BUILTIN, questions_of, read_questions, reference_pool
+from tacos.pipeline.pool import BUILTIN, questions_of, reference_pool
 from tacos.pipeline.settings import TINY, BaseModelSettings, EvalSettings, ExperimentSettings, PoolSettings
 from tacos.stage import Job, Outcome, Stage
 from tacos.store.files import read_jsonl, write_jsonl
@@ -228,7 +229,7 @@ def _judge_estimate(experiment: ExperimentSettings, llm: LLMSettings) -> Any:
 def expected_questions(pool: PoolSettings) -> int:
     """Test questions a pool will have, before it is loaded."""
     if pool.questions:
-        return len(read_questions(Path(pool.questions)))
+        return len(read_question_sets(pool.question_files))
     return pool.builtin.test_size if pool.source == BUILTIN else pool.holdout
 
 

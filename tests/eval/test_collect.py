@@ -32,11 +32,11 @@ def run(folder: Path, **changed: Any) -> Results:
     return run_experiment(parse(ExperimentSettings, data | changed))[0]
 
 
-def run_trained(folder: Path) -> Results:
-    """Two arms of 10 rows, trained for one step and asked three questions."""
+def run_trained(folder: Path, **asked: Any) -> Results:
+    """Two arms of 10 rows, trained for one step and asked three questions, or those of `asked`."""
     return run(
         folder,
-        pool={"source": str(write_pool(folder / "pool.jsonl", 40)), "holdout": 3},
+        pool={"source": str(write_pool(folder / "pool.jsonl", 40)), **(asked or {"holdout": 3})},
         arms={name: {"method": name} for name in ("longest", "random")},
         budget=10,
         base={"tiny": {"vocab_size": 400, "hidden": 32, "layers": 1, "heads": 2, "steps": 2, "block": 64}},

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from eval.questions import read_questions
 from tacos.errors import PoolError
 from tacos.llm.backends.scripted import ScriptedLLM
-from tacos.pipeline.pool import load_stage, read_questions
+from tacos.pipeline.pool import load_stage
 from tacos.pipeline.select import select
 from tacos.pipeline.settings import PoolSettings, SelectSettings
 from tacos.stage import ArtifactStore
