@@ -52,18 +52,20 @@ class PoolSettings(Record):
         """Set -> file; a single file is a set without a name."""
         return {"": self.questions} if isinstance(self.questions, str) else self.questions or {}
 
-    @field_validator("questions")
+    @field_validator("questions", mode="before")
     @classmethod
-    def _named_by_words(cls, files: str | dict[str, str] | None) -> str | dict[str, str] | None:
-        if files is not None and not files:
-            raise ValueError("name at least one question file")
-        if isinstance(files, dict) and (
-            odd := [name for name in files if not re.fullmatch("[A-Za-z0-9_]+", name)]
-        ):
+    def _file_or_sets(cls, said: Any) -> Any:
+        if said is None or (isinstance(said, str) and said):
+            return said
+        if not isinstance(said, Mapping) or not said or not all(isinstance(f, str) for f in said.values()):
+            raise ValueError(
+                "give a file, or files by the name of their set, as in {vicuna: FILE, mine: FILE}"
+            )
+        if odd := [name for name in said if not re.fullmatch("[A-Za-z0-9_]+", str(name))]:
             raise ValueError(
                 f"use letters, digits and underscore for the name of a question set, not {odd[0]!r}"
             )
-        return files
+        return said
 
     @model_validator(mode="after")
     def _one_test_set(self) -> PoolSettings:

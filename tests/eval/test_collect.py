@@ -32,23 +32,20 @@ def run(folder: Path, **changed: Any) -> Results:
     return run_experiment(parse(ExperimentSettings, data | changed))[0]
 
 
-def run_trained(folder: Path, **asked: Any) -> Results:
-    """Two arms of 10 rows, trained for one step and asked three questions, or those of `asked`."""
-    return run(
-        folder,
-        pool={"source": str(write_pool(folder / "pool.jsonl", 40)), **(asked or {"holdout": 3})},
-        arms={name: {"method": name} for name in ("longest", "random")},
-        budget=10,
-        base={"tiny": {"vocab_size": 400, "hidden": 32, "layers": 1, "heads": 2, "steps": 2, "block": 64}},
-        train={
-            "lr": 1e-3,
-            "budget": "loss_tokens",
-            "steps": 1,
-            "loss_tokens_per_step": 200,
-            "max_length": 64,
-        },
-        eval={"generate": {"max_new_tokens": 4}},
-    )
+def run_trained(folder: Path, questions: Any = None, **changed: Any) -> Results:
+    """Two arms of 10 rows, trained for one step and asked three questions of the pool's, or those that are given."""
+    asked = {"holdout": 3} if questions is None else {"questions": questions}
+    tiny = {"vocab_size": 400, "hidden": 32, "layers": 1, "heads": 2, "steps": 2, "block": 64}
+    step = {"budget": "loss_tokens", "steps": 1, "loss_tokens_per_step": 200}
+    settings = {
+        "pool": {"source": str(write_pool(folder / "pool.jsonl", 40)), **asked},
+        "arms": {name: {"method": name} for name in ("longest", "random")},
+        "budget": 10,
+        "base": {"tiny": tiny},
+        "train": {"lr": 1e-3, "max_length": 64, **step},
+        "eval": {"generate": {"max_new_tokens": 4}},
+    }
+    return run(folder, **(settings | changed))
 
 
 @pytest.fixture(scope="module")

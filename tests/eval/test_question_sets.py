@@ -75,12 +75,14 @@ def test_questions_of_several_files_are_told_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ({}, "name at least one question file"),
+        ({}, "give a file, or files by the name of their set, as in {vicuna: FILE"),
+        (["x.jsonl"], "^questions: give a file, or files by the name"),
+        ({"a": 3}, "give a file, or files by the name"),
         ({"a b": "x.jsonl"}, "use letters, digits and underscore for the name of a question set, not 'a b'"),
         ({"": "x.jsonl"}, "use letters, digits and underscore"),
     ],
 )
-def test_sets_without_a_usable_name_are_refused(said: dict[str, str], message: str) -> None:
+def test_sets_without_a_usable_name_are_refused(said: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse(PoolSettings, {"source": "p.jsonl", "questions": said})
 
