@@ -47,6 +47,15 @@ def test_mt_bench_averages_are_the_published_ones(assets: Path) -> None:
     assert {"turn_1", "turn_2"} <= set(mistral)
 
 
+def test_fastchats_parser_differs_in_one_released_reply_which_is_a_zero(assets: Path) -> None:
+    files = sorted((assets / "judgments").glob("mt_bench_single_*.jsonl"))
+    figures = {}
+    for parser in ("fastchat", "last"):
+        models = found(tacos_eval("mt-bench", "--judgments", *files, "--parser", parser, "--json"))["models"]
+        figures[parser] = sorted((round(m["average"], 3), m["judged"]) for m in models.values())
+    assert figures == {"fastchat": [(5.475, 159), (6.083, 160)], "last": [(5.509, 158), (6.083, 160)]}
+
+
 def test_models_are_compared_by_question(assets: Path) -> None:
     files = sorted((assets / "judgments").glob("mt_bench_single_*.jsonl"))
     scores = found(tacos_eval("mt-bench", "--judgments", *files, "--json"))
