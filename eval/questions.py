@@ -8,7 +8,8 @@
     {"instruction": "Shorten", "input": "A text", "reference response": "..."}          CoachLM; PandaLM
 
 A question without an id is named by its number, from 1. Context that stands in a column of its own (`input`) is
-part of what is asked, after a blank line, as in training: the fourth row asks "Shorten", a blank line, "A text".
+part of what is asked, after a blank line, as in training: the fourth row asks "Shorten", a blank line, "A text". One
+of PandaLM's rows has a blank instruction; its context alone is asked.
 """
 
 from __future__ import annotations
@@ -109,8 +110,8 @@ def _turns(value: Mapping[str, Any], key: str) -> Any:
         return asked[::2]  # bare texts, the user's and the assistant's in turn
     if not isinstance(asked, str):
         return asked
-    context = _context(value)
-    return (f"{asked}\n\n{context}" if context else asked,)
+    parts = [part for part in (asked, _context(value)) if part.strip()]
+    return ("\n\n".join(parts) or asked,)
 
 
 def _context(value: Mapping[str, Any]) -> str:

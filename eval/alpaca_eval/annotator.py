@@ -88,15 +88,16 @@ class _Reading(Record):
 
 
 class _Config(Record):
-    """An annotator of `configs.yaml`, as far as it is known here; defaults are upstream's."""
+    """An annotator of `configs.yaml`, as far as it is known here; defaults are upstream's. What tells annotators apart
+    comes first, and so does its message."""
 
-    prompt_template: str
-    fn_completions: Literal["openai_completions"]
-    completions_kwargs: _Calls
     fn_completion_parser: Literal["logprob_parser"]
-    completion_parser_kwargs: _Reading
     completion_key: Literal["completions_all"]
+    fn_completions: Literal["openai_completions"]
     batch_size: Literal[1] = 1
+    prompt_template: str
+    completions_kwargs: _Calls
+    completion_parser_kwargs: _Reading
     pretty_name: str | None = None
     link: str | None = None
 
@@ -223,7 +224,12 @@ def read_config(folder: str) -> tuple[str, _Config]:
         names = f"{len(held)} ({', '.join(map(str, held))})" if isinstance(held, Mapping) else "none"
         raise ConfigError(f"{path} must hold one annotator, its settings under its name; it holds {names}")
     ((name, settings),) = held.items()
-    config = parse(_Config, settings, f"{path}: {name}")
+    try:
+        config = parse(_Config, settings, str(name))
+    except ConfigError as error:
+        raise ConfigError(
+            f"{path} is no annotator that reads one token by its log-probability: {error}"
+        ) from error
     if (
         config.completion_parser_kwargs.numerator_token
         not in config.completion_parser_kwargs.denominator_tokens

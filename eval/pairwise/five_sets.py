@@ -170,11 +170,12 @@ def question_text(row: dict[str, Any]) -> str | None:
         value = value[0]
     if isinstance(value, dict):
         value = value.get("value") or value.get("content")
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str):
         return None
     instances = row.get("instances") or [{}]
     given = row.get("input") or (isinstance(instances[0], dict) and instances[0].get("input"))
-    return f"{value}\n\n{given}" if given and isinstance(given, str) else value
+    parts = [part for part in (value, given) if isinstance(part, str) and part.strip()]
+    return "\n\n".join(parts) or None
 
 
 def row_id(row: dict[str, Any]) -> str | None:

@@ -153,7 +153,13 @@ def test_a_reply_without_a_verdict_is_missing_and_asked_for_once(tmp_path: Path)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"fn_completion_parser": "ranking_parser"}, r"fn_completion_parser: .*'logprob_parser' \(got 'rank"),
+        (
+            {
+                "fn_completion_parser": "ranking_parser",
+                "completions_kwargs": {"model_name": "j", "max_tokens": 9},
+            },
+            r"no annotator that reads one token by its log-probability: own\.fn_completion_parser: .*\(got 'ranking_",
+        ),
         ({"batch_size": 5}, r"batch_size: Input should be 1 \(got 5\)"),
         ({"fn_completions": "cohere_completions"}, "fn_completions: .*'openai_completions'"),
         (

@@ -462,6 +462,14 @@ def test_the_known_sets(shared, name):
     assert len(matched.outputs) == len(questions) and not matched.missing and not matched.duplicate
 
 
+@pytest.mark.parametrize("name", ["pandalm", "coachlm"])
+def test_rows_in_a_sets_own_form_are_matched_by_text(shared, tmp_path, name):
+    path = shared / "assets" / SETS[name].file
+    rows = [{**row, "output": "x"} for row in json.loads(path.read_text())]
+    matched = match(read_questions(path), read_outputs(lines(tmp_path / "answers.jsonl", *rows)))
+    assert len(matched.outputs) == len(rows) and not matched.unknown
+
+
 PUBLISHED = {"vicuna": ((44, 15, 21), 1.2875), "koala": ((85, 36, 59), 1 + 26 / 180)}
 
 

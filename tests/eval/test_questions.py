@@ -79,6 +79,11 @@ def test_the_benchmarks_are_read_whole(
         )
 
 
+def test_a_blank_instruction_leaves_its_context_to_be_asked(tmp_path: Path) -> None:
+    rows = [{"instruction": " ", "input": "Truthfulness"}, {"instruction": "Why?", "input": " "}]
+    assert [question.turns for question in read(tmp_path, *rows)] == [("Truthfulness",), ("Why?",)]
+
+
 def test_a_reference_stands_under_either_name(tmp_path: Path) -> None:
     rows = [
         {"prompt": "a", "reference": "b"},
