@@ -6,6 +6,7 @@ none. Whatever answers never raises for one bad row.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -59,6 +60,9 @@ CUT = frozenset(("length", "max_tokens", "max_output_tokens", "model_length"))
 """What servers say of a reply that ended at the token limit."""
 
 
+_NUMBERS_FIRST = re.compile(r"\s*([-0-9.,/ \t]*[0-9][-0-9.,/ \t]*)\r?\n")
+
+
 class Completion(Record):
     """The answer to one request: `text`, or `error` with `text` None."""
 
@@ -80,15 +84,22 @@ class Completion(Record):
         """Whether the token limit ended it: what it would have said next is not known."""
         return self.finish_reason in CUT
 
+    @property
+    def numbers_first(self) -> str | None:
+        """A first line that is nothing but numbers, which such prompts ask for: whole, though the rest be cut off."""
+        match = _NUMBERS_FIRST.match(spoken(self.text or "").text)
+        return match[1] if match else None
+
     def is_answer_to(self, request: Request) -> bool:
         """Whether to keep it in the cache and not ask again.
 
-        An empty reply is none, and a cut one only where the request takes it and its own limit cut it: another
-        server, or the same one after a change of its settings, would go on.
+        An empty reply is none, and a cut one only where the request takes it, or its scores come first, and its own
+        limit cut it: another server, or the same one after a change of its settings, would go on.
         """
         if self.text is None or not spoken(self.text).text.strip():
             return False
-        return not self.cut or (request.may_be_cut and self.completion_tokens >= request.sampling.max_tokens)
+        enough = request.may_be_cut or self.numbers_first is not None
+        return not self.cut or (enough and self.completion_tokens >= request.sampling.max_tokens)
 
 
 @dataclass(frozen=True, slots=True)

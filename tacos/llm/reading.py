@@ -16,7 +16,6 @@ from an iterator, and their texts are in the reply cache alone.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -31,7 +30,6 @@ T = TypeVar("T")
 REMINDER = (
     "Keep exactly to the form of reply that is asked for above: a reply in any other form cannot be read."
 )
-_NUMBERS_FIRST = re.compile(r"\s*([-0-9.,/ \t]*[0-9][-0-9.,/ \t]*)\r?\n")
 
 
 class CutOffError(ParseError):
@@ -107,8 +105,8 @@ def said(completion: Completion, request: Request) -> str:
     if completion.cut and not found.text.strip():
         raise CutOffError(f"nothing said {limit}", text)
     if completion.cut and not request.may_be_cut:
-        if match := _NUMBERS_FIRST.match(found.text):
-            return match[1]
+        if completion.numbers_first is not None:
+            return completion.numbers_first
         raise CutOffError(f"cut off {limit}", text)
     if not found.text.strip():
         reason = completion.finish_reason

@@ -202,6 +202,21 @@ def test_numbers_on_the_first_line_are_whole_when_the_explanation_is_not() -> No
             judged(text, "length")
 
 
+@pytest.mark.parametrize(
+    ("text", "short", "calls"), [("8\nIt is", 0, 1), ("8\nIt is", 1, 2), ("It is", 0, 2)]
+)
+def test_scores_before_a_cut_explanation_are_paid_for_once(
+    tmp_path: Path, text: str, short: int, calls: int
+) -> None:
+    """short: tokens that the reply lacks of the request's own limit."""
+    tokens = request_of("q").sampling.max_tokens - short
+    cut = Completion(text=text, finish_reason="length", completion_tokens=tokens)
+    model = ScriptedLLM(lambda request: cut)
+    for _ in range(2):
+        ask(client(model, tmp_path / "c.sqlite"), 1, lambda row: request_of("q"), float)
+    assert model.calls == calls
+
+
 def test_unreadable_replies_of_an_earlier_run_are_asked_anew_on_request(tmp_path: Path) -> None:
     cache = tmp_path / "c.sqlite"
     first, second = ScriptedLLM(lambda request: "no idea"), ScriptedLLM(lambda request: "Score: 3")
