@@ -183,11 +183,12 @@ class Scorer(Part):
 class Allocator(Part):
     """Spends the budget: picks in the order they were taken, best first.
 
-    reads_scores: without scores it cannot choose. budgeted: takes no more than the budget.
+    reads_scores: without scores it cannot choose (True), it looks at none (False), or it takes them where there are
+    some (None). budgeted: takes no more than the budget.
     """
 
     verb: ClassVar[str] = "select"
-    reads_scores: ClassVar[bool] = True
+    reads_scores: ClassVar[bool | None] = True
     budgeted: ClassVar[bool] = True
 
     def allocate(self, groups: Groups, scores: Scores, budget: int, job: Job) -> list[Pick]:

@@ -1,13 +1,18 @@
-"""What allocators share: order by score, the home of a row, budgets that do not fit."""
+"""What allocators share: order by score, the home of a row, vectors of rows, budgets that do not fit."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from tacos.errors import BudgetError
-from tacos.selection import Groups, Scores
+from tacos.models.embedder import Embedded
+from tacos.part import Allocator, Setup
+from tacos.selection import Groups, Pick, Scores
+from tacos.stage import Stage
 
 
 def best_first(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -44,3 +49,41 @@ def check_scored(budget: int, scored: int, scores: Scores) -> None:
     why = "; without one: " + ", ".join(f"{n:,} ({reason})" for reason, n in reasons) if reasons else ""
     ask = f"ask for at most {scored:,}" if scored else "nothing can be selected"
     raise BudgetError(f"budget {budget:,} is above the {scored:,} samples that have a score: {ask}{why}")
+
+
+class VectorAllocator(Embedded, Allocator):
+    """An allocator that looks at a vector of every row. Where vectors come from is the identity of their own stage."""
+
+    def inputs(self, setup: Setup) -> dict[str, Stage]:
+        return {"vectors": self.vectors_of(setup.pool, setup.embedder, "allocate.vectors")}
+
+    def identity(self, setup: Setup) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude={"by", *Embedded.model_fields})
+
+
+def candidates(groups: Groups, scores: Scores, budget: int) -> np.ndarray:
+    """Rows to choose from, ascending: those that stand in a group and, where there are scores, have one.
+
+    Raises: BudgetError when more is asked for.
+    """
+    rows = groups.covered
+    if not scores.scored and not scores.errors:
+        check_budget(budget, len(rows), "samples in the pool")
+        return rows
+    scored = rows[~np.isnan(scores.values[rows])]
+    check_scored(budget, len(scored), scores)
+    return np.asarray(scored)
+
+
+def picked(rows: Iterable[int], groups: Groups, scores: Scores, reason: str) -> list[Pick]:
+    """One pick a row, in this order, each with the first group it stands in and its score if it has one."""
+    home, values = first_group(groups), scores.values
+    return [
+        Pick(
+            index=int(row),
+            group=home[int(row)],
+            reason=reason,
+            score=None if np.isnan(values[row]) else float(values[row]),
+        )
+        for row in rows
+    ]

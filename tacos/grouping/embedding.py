@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from tacos.grouping.titles import titled
-from tacos.models.embedder import EmbedderSettings, TextOf, embedded, given_vectors
+from tacos.models.embedder import Embedded
 from tacos.part import Grouper, Setup, grouper
 from tacos.selection import Groups
 from tacos.stage import Job, Stage
@@ -29,17 +29,11 @@ from tacos.types import Pool
     needs="embeddings",
     cost="none",
 )
-class EmbeddingGroups(Grouper):
+class EmbeddingGroups(Embedded, Grouper):
     """Every row in one cluster."""
 
     seeded = True
 
-    text: TextOf = "pair"
-    """What is embedded: the whole pair as in CaR, the prompt, the instruction alone, or the response."""
-    embedder: EmbedderSettings | None = None
-    """What embeds them; null is the run's."""
-    vectors: str | None = None
-    """A file of vectors in place of embeddings (`tacos.given`)."""
     k: int | None = Field(None, ge=1)
     """Number of clusters; None is floor(sqrt(n / 2)), CaR's choice."""
     variance: float = Field(0.95, gt=0, le=1)
@@ -53,9 +47,7 @@ class EmbeddingGroups(Grouper):
 
     def vectors_stage(self, setup: Setup) -> Stage:
         """The embeddings, or the user's own vectors."""
-        if self.vectors:
-            return given_vectors(setup.pool, self.vectors, "group.vectors")
-        return embedded(setup.pool, self.embedder or setup.embedder, self.text)
+        return self.vectors_of(setup.pool, setup.embedder, "group.vectors")
 
     def identity(self, setup: Setup) -> dict[str, object]:
         return self.model_dump(include={"k", "variance", "restarts", "max_iterations"})

@@ -8,11 +8,22 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from tacos import allocation, grouping, scoring
-from tacos.methods import baselines, car, free, iterselecttune, tacos
+from tacos.methods import baselines, car, free, iterselecttune, k_center, tacos
 from tacos.methods.base import METHODS, Choice, Method, resolved
 
 for _package in (grouping, scoring, allocation):
     for _module in iter_modules(_package.__path__, f"{_package.__name__}."):
         import_module(_module.name)
 
-__all__ = ["METHODS", "Choice", "Method", "baselines", "car", "free", "iterselecttune", "resolved", "tacos"]
+__all__ = [
+    "METHODS",
+    "Choice",
+    "Method",
+    "baselines",
+    "car",
+    "free",
+    "iterselecttune",
+    "k_center",
+    "resolved",
+    "tacos",
+]

@@ -48,7 +48,7 @@ class Recipe(Record):
             raise ConfigError(
                 f"{where}allocate.by={name} ranks rows by a score, and {where}score is null: name a scorer"
             )
-        if self.score is not None and not self.allocate.reads_scores:
+        if self.score is not None and self.allocate.reads_scores is False:
             raise ConfigError(
                 f"{where}allocate.by={name} looks at no score, so {where}score.by={self.score.by} would be made for "
                 f"nothing: set {where}score=null"

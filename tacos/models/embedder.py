@@ -138,6 +138,23 @@ TextOf = Literal["prompt", "instruction", "response", "pair"]
 """Which text of a sample is embedded; "pair" is prompt and response."""
 
 
+class Embedded(Record):
+    """What a part says of the vectors that it looks at: of which text, from which model, or the user's own."""
+
+    text: TextOf = "pair"
+    """What is embedded: the whole pair as in CaR, the prompt, the instruction alone, or the response."""
+    embedder: EmbedderSettings | None = None
+    """What embeds it; null is the run's."""
+    vectors: str | None = None
+    """A file of vectors in place of embeddings (`tacos.given`)."""
+
+    def vectors_of(self, pool: Stage, embedder: EmbedderSettings, where: str) -> Stage:
+        """The embeddings, or the user's own vectors. embedder: the run's. where: the setting that names the file."""
+        if self.vectors:
+            return given_vectors(pool, self.vectors, where)
+        return embedded(pool, self.embedder or embedder, self.text)
+
+
 def embedded(pool: Stage, settings: EmbedderSettings, text: TextOf, max_tokens: int | None = None) -> Stage:
     """Unit vectors of one text of every sample as a stage: `vectors.npy`, (n_samples, dim) float32."""
 

@@ -1,0 +1,54 @@
+"""Greedy choice when gains never rise: the row of the largest gain, found without computing every gain again.
+
+What a row adds shrinks (or stays) as others are taken, so a gain that was computed earlier is an upper bound. Only
+rows whose bound is at the top are computed again, in blocks, until the best computed one is no lower than any bound
+(Minoux's lazy greedy). Picks are those of the plain loop over all rows; of equal gains the first row is taken.
+
+    bounds 9 8 7    row 0 again: 5    row 1 again: 8    8 >= 7, so row 1 is taken and row 2 was not looked at
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tacos.progress import track
+
+SMALLEST, LARGEST = 32, 4096
+"""Rows whose gains are computed again at a time: more after each block in which the best was not found."""
+
+Gains = Callable[[np.ndarray, int], np.ndarray]
+"""(rows, since) -> gains of rows, (len(rows),). Each of them was last computed when `since` or more were taken."""
+
+
+def lazy_greedy(
+    bounds: np.ndarray,
+    gains: Gains,
+    take: Callable[[int], None],
+    budget: int,
+    enough: Callable[[float], bool] = lambda gain: True,
+) -> list[int]:
+    """At most `budget` rows in the order they were taken.
+
+    bounds: (n,) float64, the gain of every row when nothing is taken, or more than it; changed in place, and `take` may
+        raise it where a gain can rise.
+    enough: whether a gain is worth taking; the choice ends at the first that is not.
+    """
+    seen = np.full(len(bounds), -1)
+    taken: list[int] = []
+    for _ in track(range(budget), "greedy"):
+        size = SMALLEST
+        while seen[best := int(bounds.argmax())] < len(taken):
+            stale = np.where(seen < len(taken), bounds, -np.inf)
+            top = np.argpartition(stale, -size)[-size:] if size < len(stale) else np.arange(len(stale))
+            rows = np.union1d(top[stale[top] > -np.inf], best)
+            bounds[rows] = gains(rows, max(0, int(seen[rows].min())))
+            seen[rows] = len(taken)
+            size = min(2 * size, LARGEST)
+        if not enough(float(bounds[best])):
+            break
+        taken.append(best)
+        take(best)
+        bounds[best] = -np.inf
+    return taken

@@ -1,0 +1,85 @@
+"""Rows that leave no row far from a taken one: greedy max-min distance (k-center; DiverseEvol, arXiv 2311.08182).
+
+    take the row x with the largest  d(x) = min over the taken s of ||x - s||,  until the budget
+
+Worked example on a line, rows at 0, 1, 5 and 10, row 0 taken at first: distances 0, 1, 5, 10, so the row at 10 is next;
+then 0, 1, 5, 0, so the row at 5.
+
+vectors: (n, dim), as they are and not brought to unit length. Distances are computed in float64, and those that
+agree to single precision are equal: of equal distances the first row is taken.
+
+Where the released code differs (OFA-Sys/DiverseEvol, `kcenter_sampling.py`):
+* It holds an n x n matrix in float32 from ||x||^2 - 2 x.s + ||s||^2. Rounding makes that negative for near-copies, its
+  root is then not a number, and `argmax` takes such a row first. Ours is 0 there.
+* Its first round has 100 random rows, and a model is trained between rounds: that is DiverseEvol, of which this is one
+  round; `initial` draws the first rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from tacos.allocation.base import VectorAllocator, candidates, picked
+from tacos.allocation.greedy import lazy_greedy
+from tacos.part import allocator
+from tacos.selection import Groups, Pick, Scores
+from tacos.stage import Job
+from tacos.store import tables
+
+ROUNDING = 1e-12
+"""A squared distance below this share of the squared lengths is that of equal rows."""
+
+
+@allocator(
+    "k_center",
+    summary="the farthest row from all those before it",
+    paper="arXiv 2311.08182",
+    needs="embeddings",
+    cost="none",
+)
+class KCenter(VectorAllocator):
+    """Where it starts."""
+
+    reads_scores = False
+    seeded = True
+
+    initial: int = Field(1, ge=0)
+    """Rows drawn by the run's seed before the first distance; 0 starts with the first row. DiverseEvol draws 100."""
+
+    def allocate(self, groups: Groups, scores: Scores, budget: int, job: Job) -> list[Pick]:
+        """Raises: BudgetError when there are fewer rows."""
+        rows = candidates(groups, scores, budget)
+        drawn = np.random.default_rng(job.seed).permutation(len(rows))[: min(self.initial, budget)]
+        vectors = tables.read_vectors(job.inputs["vectors"])[rows]
+        order = farthest(vectors, drawn.tolist(), budget)
+        first = picked(rows[order[: len(drawn)]], groups, scores, "drawn to start with")
+        return first + picked(rows[order[len(drawn) :]], groups, scores, "farthest from those before it")
+
+
+def farthest(vectors: np.ndarray, first: list[int], budget: int) -> list[int]:
+    """`first` and the rows that follow, `budget` in all. vectors: (n, dim) float32."""
+    squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
+    centres = np.empty((budget, vectors.shape[1]))
+    taken: list[int] = []
+    bounds = np.full(len(vectors), np.finfo(np.float64).max)
+
+    def take(row: int) -> None:
+        centres[len(taken)] = vectors[row]
+        taken.append(row)
+
+    def gains(rows: np.ndarray, since: int) -> np.ndarray:
+        start = since + len(first) if since else 0
+        if not taken[start:]:
+            return bounds[rows]
+        lengths = squares[rows][:, None] + squares[taken[start:]]
+        squared = lengths - 2 * vectors[rows].astype(np.float64) @ centres[start : len(taken)].T
+        squared[squared < ROUNDING * lengths] = 0
+        nearest = np.sqrt(squared.min(axis=1)).astype(np.float32)
+        return np.minimum(bounds[rows], nearest)
+
+    for row in first:
+        take(row)
+    bounds[first] = -np.inf
+    lazy_greedy(bounds, gains, take, budget - len(first))
+    return taken
