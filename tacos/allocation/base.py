@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from scipy.stats import rankdata
 
-from tacos.errors import BudgetError
+from tacos.errors import BudgetError, ConfigError
 from tacos.models.embedder import Embedded
 from tacos.part import Allocator, Setup
 from tacos.selection import Groups, Pick, Scores
@@ -87,3 +88,24 @@ def picked(rows: Iterable[int], groups: Groups, scores: Scores, reason: str) -> 
         )
         for row in rows
     ]
+
+
+Quality = Literal["score", "rank"]
+"""A score as it is, or its rank among the rows to choose from."""
+
+
+def qualities(values: np.ndarray, quality: Quality, part: str) -> np.ndarray:
+    """(n,) weights of 0 and more; 1 for every row where no row has a score.
+
+    values: (n,) scores of the rows to choose from. Raises: ConfigError for a score below 0 that is to be a weight.
+    """
+    if np.isnan(values).all():
+        return np.ones(len(values))
+    if quality == "rank":
+        return np.asarray(rankdata(values) / len(values))
+    if values.min() < 0:
+        raise ConfigError(
+            f"allocate.by={part} weighs rows by their score, and the lowest is {values.min():.4g}: a weight must "
+            f"not be below 0, so set allocate.quality=rank or use another score"
+        )
+    return values

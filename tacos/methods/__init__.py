@@ -8,7 +8,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from tacos import allocation, grouping, scoring
-from tacos.methods import baselines, car, free, iterselecttune, k_center, tacos
+from tacos.methods import baselines, car, dpp, free, iterselecttune, k_center, qdit, tacos
 from tacos.methods.base import METHODS, Choice, Method, resolved
 
 for _package in (grouping, scoring, allocation):
@@ -21,9 +21,11 @@ __all__ = [
     "Method",
     "baselines",
     "car",
+    "dpp",
     "free",
     "iterselecttune",
     "k_center",
+    "qdit",
     "resolved",
     "tacos",
 ]

@@ -26,6 +26,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "tacos-refined": LLM_TACOS | {"refine": {"llm": "scorer"}},
     "longest-refined": {"refine": {"llm": "scorer"}},
     "car": {"group": {"k": 3}, "score": {"fit": {"fit_rows": 20}}},
+    "qdit": {"score": {"fit": {"fit_rows": 20}}},
+    "dpp": {"score": {"fit": {"fit_rows": 20}}},
     "recipe": {"group": "none", "score": "length", "allocate": "top"},
     "iterselecttune": {
         "base": {"tiny": {"vocab_size": 300, "hidden": 16, "layers": 1, "heads": 2, "steps": 5, "block": 16}},

@@ -1,0 +1,97 @@
+"""Rows that span the largest volume: greedy MAP of a determinantal point process (log-det, arXiv 2402.02318).
+
+    take the row that raises  log det L_S  most,  L_ij = q_i cos(i, j) q_j,  until the budget
+
+Worked example, q = 1, cosines a-b 0.8, a-c 0.6: every row has determinant 1 at first, so a is taken; then b leaves
+1 - 0.64 = 0.36 and c leaves 1 - 0.36 = 0.64, so c.
+
+The determinant grows by q_i^2 times the squared length of what the taken rows do not span of row i. That is the pivot
+of a Cholesky factorisation of L. As L is a product of vectors, the factor is kept in their space, dim x dim, and not
+as n x budget.
+
+vectors: (n, dim), brought to unit length. In dim dimensions no more than dim rows have a volume. When nothing is left
+to span, a new determinant begins with the rows that were not taken, and `passes` in the done record counts them. Rows
+of quality 0 and vectors of zeros come last. Gains are computed in float64, those that agree to single precision are
+equal, and of equal gains the first row is taken.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tacos.allocation.base import Quality, VectorAllocator, candidates, picked, qualities
+from tacos.allocation.greedy import lazy_greedy
+from tacos.part import allocator
+from tacos.selection import Groups, Pick, Scores
+from tacos.stage import Job
+from tacos.store import tables
+
+ROUNDING = 1e-10
+"""What rounding leaves of a squared length of 1 when nothing is left."""
+
+
+@allocator(
+    "log_det",
+    summary="rows that span the largest volume, weighed by quality",
+    paper="arXiv 2402.02318",
+    needs="embeddings; scores are weights where there are some",
+    cost="none",
+)
+class LogDet(VectorAllocator):
+    """What quality is."""
+
+    reads_scores = None
+
+    quality: Quality = "score"
+    """q is the score, which must not be below 0, or its `rank` from the lowest, as a share of the rows."""
+
+    def allocate(self, groups: Groups, scores: Scores, budget: int, job: Job) -> list[Pick]:
+        """Raises: BudgetError when there are fewer rows, or fewer with a score; ConfigError for a score below 0."""
+        rows = candidates(groups, scores, budget)
+        weights = qualities(scores.values[rows], self.quality, self.name)
+        vectors = tables.read_vectors(job.inputs["vectors"])[rows]
+        order: list[int] = []
+        while len(order) < budget:
+            left = np.delete(np.arange(len(rows)), order)
+            taken = spanning(vectors[left], weights[left], budget - len(order))
+            if not taken:
+                order += left[: budget - len(order)].tolist()
+                break
+            order += left[taken].tolist()
+            job.metrics["passes"] = job.metrics.get("passes", 0) + 1
+        return picked(rows[order], groups, scores, "adds most volume")
+
+
+def spanning(vectors: np.ndarray, weights: np.ndarray, budget: int) -> list[int]:
+    """Rows in the order they are taken, as long as one has a volume, at most `budget`.
+
+    vectors: (n, dim) float32. weights: (n,), the q of each row.
+    """
+    basis = np.zeros((min(budget, *vectors.shape), vectors.shape[1]))
+    held = 0
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+    outside = np.where(lengths > 0, 1.0, 0.0)  # squared length that the basis does not span
+    known = np.zeros(len(vectors), dtype=np.int64)  # vectors of the basis that were taken from it
+    lengths[lengths == 0] = 1
+
+    def unit(rows: np.ndarray) -> np.ndarray:
+        return np.asarray(vectors[rows].astype(np.float64) / lengths[rows, None])
+
+    def gains(rows: np.ndarray, since: int) -> np.ndarray:
+        inside = (unit(rows) @ basis[since:held].T) ** 2
+        inside[np.arange(since, held) < known[rows][:, None]] = 0
+        outside[rows] -= inside.sum(axis=1)
+        known[rows] = held
+        left = np.where(outside[rows] < ROUNDING, 0, outside[rows])
+        return (weights[rows] ** 2 * left).astype(np.float32)
+
+    def take(row: int) -> None:
+        nonlocal held
+        rest = unit(np.array([row]))[0]
+        for _ in range(2):  # once more, since the first leaves rounding
+            rest -= (basis[:held] @ rest) @ basis[:held]
+        basis[held] = rest / np.linalg.norm(rest)
+        held += 1
+
+    bounds = weights.astype(np.float64) ** 2 + 1
+    return lazy_greedy(bounds, gains, take, min(budget, len(basis)), lambda gain: gain > 0)
