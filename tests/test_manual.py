@@ -110,7 +110,7 @@ def test_training_is_shown_whole_and_execution_apart() -> None:
 def test_allocators_are_shown_with_their_settings() -> None:
     for name, settings, _ in METHODS_PAGE.table("`allocate`"):
         part = ALLOCATORS.get(name.strip("`"))
-        found = dict(re.findall(r"`(\w+)` \(`([\w.]+)`", settings))
+        found = dict(re.findall(r"`(\w+)` \(`([\w.-]+)`", settings))
         assert {key: yaml.safe_load(value) for key, value in found.items()} == {
             key: default(part, key) for key in part.model_fields
         }

@@ -20,7 +20,8 @@ from tacos.types import Record
 class ClusteringSettings(Record):
     """How tag vectors become clusters."""
 
-    algorithm: Literal["kmeans", "dbscan"] = "kmeans"
+    algorithm: Literal["kmeans", "dbscan", "none"] = "kmeans"
+    """none: every tag is a group by itself (InsTag, MIG)."""
     k: int = Field(50, ge=1)
     """K of the paper; lowered to the number of distinct tags where there are fewer."""
     restarts: int = Field(4, ge=1)
@@ -61,6 +62,8 @@ def cluster_tags(
     names, vectors: the distinct tags and their (n_tags, dim) embeddings. Groups are named by their
     three most frequent tags and come in order of cluster number; members are in stored order.
     """
+    if settings.algorithm == "none":
+        return every_tag(tags, names)
     counts = tags.counts()
     weights = np.array([counts[name] for name in names], dtype=np.float64)
     labels = cluster_vectors(vectors, weights, settings, seed)
@@ -74,6 +77,15 @@ def cluster_tags(
         tuple(f"{label}: {titles[label]}" for label in members),
         tuple(np.array(rows, dtype=np.int64) for rows in members.values()),
     )
+
+
+def every_tag(tags: Tags, names: Sequence[str]) -> Groups:
+    """A group for each of `names`, called by it."""
+    members: dict[str, list[int]] = {name: [] for name in names}
+    for i, row in enumerate(tags.rows):
+        for tag in set(row) & members.keys():
+            members[tag].append(i)
+    return Groups(tuple(members), tuple(np.array(rows, dtype=np.int64) for rows in members.values()))
 
 
 def _titles(cluster_of: dict[str, int], counts: dict[str, int]) -> dict[int, str]:

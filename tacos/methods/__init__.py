@@ -8,7 +8,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from tacos import allocation, grouping, scoring
-from tacos.methods import baselines, car, dpp, free, iterselecttune, k_center, qdit, tacos
+from tacos.methods import baselines, car, dpp, free, instag, iterselecttune, k_center, mig, qdit, tacos
 from tacos.methods.base import METHODS, Choice, Method, resolved
 
 for _package in (grouping, scoring, allocation):
@@ -23,8 +23,10 @@ __all__ = [
     "car",
     "dpp",
     "free",
+    "instag",
     "iterselecttune",
     "k_center",
+    "mig",
     "qdit",
     "resolved",
     "tacos",

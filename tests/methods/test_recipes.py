@@ -51,6 +51,7 @@ def settings_of(slot: str, name: str, root: Path) -> dict[str, Any]:
         ("score", "file"): {"path": str(root / "scores.jsonl")},
         ("score", "pool_quality"): {"fit": {"fit_rows": 20}},
         ("score", "iqs"): {"fit": {"fit_rows": 20}},
+        ("allocate", "mig"): {"quality": "rank"},
         ("allocate", "log_det"): {"quality": "rank"},
     }
     return {"by": name, **small.get((slot, name), {})}

@@ -21,11 +21,14 @@ from tacos.stage import ArtifactStore, Stage
 from tacos.store.tables import read_scores
 from tests.pipeline.helpers import LLM_TACOS, LLMS, TOPICS, reply, scripted_tools, write_pool
 
+TAGS = {key: value for key, value in LLM_TACOS["group"].items() if key != "clustering"}
 SMALL: dict[str, dict[str, Any]] = {
     "tacos": LLM_TACOS | {"group": LLM_TACOS["group"] | {"clustering": {"k": 3}}},
     "tacos-refined": LLM_TACOS | {"refine": {"llm": "scorer"}},
     "longest-refined": {"refine": {"llm": "scorer"}},
     "car": {"group": {"k": 3}, "score": {"fit": {"fit_rows": 20}}},
+    "mig": {"group": TAGS, "score": {"fit": {"fit_rows": 20}}},
+    "instag": {"group": TAGS},
     "qdit": {"score": {"fit": {"fit_rows": 20}}},
     "dpp": {"score": {"fit": {"fit_rows": 20}}},
     "recipe": {"group": "none", "score": "length", "allocate": "top"},
