@@ -8,7 +8,20 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from tacos import allocation, grouping, scoring
-from tacos.methods import baselines, car, dpp, free, instag, iterselecttune, k_center, mig, qdit, tacos
+from tacos.methods import (
+    baselines,
+    car,
+    dpp,
+    free,
+    instag,
+    iterselecttune,
+    k_center,
+    mig,
+    novelselect,
+    qdit,
+    tacos,
+    zip,
+)
 from tacos.methods.base import METHODS, Choice, Method, resolved
 
 for _package in (grouping, scoring, allocation):
@@ -27,7 +40,9 @@ __all__ = [
     "iterselecttune",
     "k_center",
     "mig",
+    "novelselect",
     "qdit",
     "resolved",
     "tacos",
+    "zip",
 ]

@@ -1,0 +1,108 @@
+"""The row that is most novel to what is selected, in a dense part of the pool (NovelSelect, arXiv 2502.17184).
+
+    take the row i with the largest  sum_r w_(r) / r^distance_power,  w_(1) <= w_(2) <= ... over the selected j
+    w_ij = (1 - cos(i, j)) (rho_i + rho_j)
+    rho_i = (mean squared distance of i to its `neighbors` nearest rows)^-density_power
+
+So the nearest selected rows weigh most, and a distance in a dense part of the pool counts for more. The first row is
+drawn by the seed as NumPy's older generator draws it; with seed 42 it is the released code's.
+
+Worked example, all densities 1/2, distances to the selected 0.2 and 0.8: 0.2 / 1 + 0.8 / 2 = 0.6.
+
+vectors: (n, dim). Cosines are of unit vectors; densities are of the vectors as they are, among different ones. Another
+selected row adds at most its own w by the smallest weight (a sum of sorted products is the smallest of all orders), so
+bounds need one product a step, and only rows at the top are computed again (`greedy.py`). Of equal sums the first row
+is taken.
+
+Where the released code differs (UmeanNever/NovelSum):
+* It computes in half precision on a GPU, where many sums are equal. Parity was held in single precision.
+* It does not exclude what is selected. A selected row has distance 0 to itself, so that it rarely comes again.
+* It divides the sum by the number of the selected, which changes no choice.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from tacos.allocation.base import VectorAllocator, candidates, picked
+from tacos.allocation.greedy import lazy_greedy
+from tacos.models.embedder import unit_rows
+from tacos.part import allocator
+from tacos.selection import Groups, Pick, Scores
+from tacos.stage import Job
+from tacos.store import tables
+
+SMALLEST = 1e-9
+"""Added to a mean squared distance, so that copies have a density too (the released code's value)."""
+SLACK = 1 + 1e-6
+"""Raises a bound above what single precision may take from it."""
+
+
+@allocator(
+    "novelty",
+    summary="the row most novel to those before it, where the pool is dense",
+    paper="arXiv 2502.17184",
+    needs="embeddings",
+    cost="none",
+)
+class Novelty(VectorAllocator):
+    """How density and rank weigh."""
+
+    reads_scores = False
+    seeded = True
+
+    neighbors: int = Field(10, ge=1)
+    """Nearest rows whose distance makes the density."""
+    density_power: float = Field(0.5, ge=0)
+    distance_power: float = Field(1.0, ge=0)
+
+    def allocate(self, groups: Groups, scores: Scores, budget: int, job: Job) -> list[Pick]:
+        """Raises: BudgetError when there are fewer rows."""
+        rows = candidates(groups, scores, budget)
+        if not budget:
+            return []
+        vectors = tables.read_vectors(job.inputs["vectors"])[rows]
+        density = densities(vectors, self.neighbors, self.density_power)
+        first = int(np.random.RandomState(job.seed).randint(0, len(rows)))
+        weights = 1 / np.arange(1, budget + 1) ** self.distance_power
+        order = novel(unit_rows(vectors), density, weights, first)
+        return picked(rows[order], groups, scores, "most novel to those before it")
+
+
+def densities(vectors: np.ndarray, neighbors: int, power: float) -> np.ndarray:
+    """(n,) float64. vectors: (n, dim) float32."""
+    import faiss
+
+    distinct = np.unique(vectors, axis=0)
+    index = faiss.IndexFlatL2(vectors.shape[1])
+    index.add(distinct)
+    squared, _ = index.search(np.ascontiguousarray(vectors), min(neighbors + 1, len(distinct)))
+    others = squared[:, 1:]  # the first is the row itself
+    mean = others.mean(axis=1, dtype=np.float64) if others.shape[1] else np.zeros(len(vectors))
+    return np.asarray((np.maximum(mean, 0) + SMALLEST) ** -power)
+
+
+def novel(unit: np.ndarray, density: np.ndarray, weights: np.ndarray, first: int) -> list[int]:
+    """`first` and the rows that follow, one for each of the weights.
+
+    unit: (n, dim) float32. density: (n,). weights: of the ranks, falling.
+    """
+    taken: list[int] = []
+    bounds = np.zeros(len(unit))
+
+    def apart(rows: np.ndarray | slice, others: list[int]) -> np.ndarray:
+        distance = np.maximum(1 - unit[rows] @ unit[others].T, 0)
+        return np.asarray(distance * (density[rows][:, None] + density[others]))
+
+    def gains(rows: np.ndarray, since: int) -> np.ndarray:
+        return np.asarray(np.sort(apart(rows, taken), axis=1) @ weights[: len(taken)])
+
+    def take(row: int) -> None:
+        bounds[:] += apart(slice(None), [row])[:, 0] * weights[len(taken)] * SLACK
+        taken.append(row)
+
+    take(first)
+    bounds[first] = -np.inf
+    lazy_greedy(bounds, gains, take, len(weights) - 1)
+    return taken
