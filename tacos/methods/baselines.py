@@ -1,8 +1,13 @@
-"""The rows that every table needs: random, full, and longest (arXiv 2402.04833), as it is and refined."""
+"""The rows that every table needs: random draws, full, and longest (arXiv 2402.04833), as it is and refined.
+
+`random-balanced` draws an equal share of each source that rows name; `length-matched` draws rows with the lengths of
+another selection, the file in `allocate.like`.
+"""
 
 from __future__ import annotations
 
 from tacos.allocation.all import Everything
+from tacos.allocation.length_matched import LengthMatched
 from tacos.allocation.top import Top
 from tacos.allocation.uniform import Uniform
 from tacos.grouping.none import NoGroups
@@ -16,6 +21,16 @@ preset(
     "random",
     Recipe(group=NoGroups(), score=None, allocate=Uniform()),
     "uniform draw; use several seeds",
+)
+preset(
+    "random-balanced",
+    Recipe(group=NoGroups(), score=None, allocate=Uniform(balanced="source")),
+    "uniform draw, an equal share of each source",
+)
+preset(
+    "length-matched",
+    Recipe(group=NoGroups(), score=None, allocate=LengthMatched()),
+    "uniform draw with the lengths of another selection",
 )
 preset(
     "full",

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from tacos.models.lengths import response_lengths
 from tacos.part import Scorer, Setup, scorer
 from tacos.selection import Scores
 from tacos.stage import Job
 from tacos.store.fingerprint import named_by_content
-from tacos.text import tokens
 from tacos.types import Pool
 
 
@@ -27,17 +25,6 @@ class Length(Scorer):
         return {"unit": named_by_content(self.tokenizer) if self.tokenizer else "words"}
 
     def score(self, pool: Pool, job: Job) -> Scores:
-        lengths = response_lengths(pool.responses, self.tokenizer)
+        lengths = response_lengths(pool.responses, self.tokenizer, "score.tokenizer")
         job.metrics["mean"] = float(lengths.mean())
         return Scores(lengths)
-
-
-def response_lengths(responses: list[str], tokenizer: str | None) -> np.ndarray:
-    """Length of each response, (n,) float64, in tokens of `tokenizer` or in words and marks."""
-    if tokenizer is None:
-        return np.array([len(tokens(text)) for text in responses], dtype=np.float64)
-    from tacos.models.local import load_tokenizer
-
-    encode = load_tokenizer(tokenizer, what="tokenizer", instead="count words: leave score.tokenizer out")
-    ids = encode(responses, add_special_tokens=False)["input_ids"]
-    return np.array([len(row) for row in ids], dtype=np.float64)

@@ -51,6 +51,7 @@ def settings_of(slot: str, name: str, root: Path) -> dict[str, Any]:
         ("score", "file"): {"path": str(root / "scores.jsonl")},
         ("score", "pool_quality"): {"fit": {"fit_rows": 20}},
         ("score", "iqs"): {"fit": {"fit_rows": 20}},
+        ("allocate", "length_matched"): {"like": str(root / "pool.jsonl")},
         ("allocate", "mig"): {"quality": "rank"},
         ("allocate", "log_det"): {"quality": "rank"},
     }

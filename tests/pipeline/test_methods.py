@@ -29,6 +29,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "car": {"group": {"k": 3}, "score": {"fit": {"fit_rows": 20}}},
     "mig": {"group": TAGS, "score": {"fit": {"fit_rows": 20}}},
     "instag": {"group": TAGS},
+    "kmeans-random": {"group": {"k": 3}},
+    "kmeans-quality": {"group": {"k": 3}, "score": {"fit": {"fit_rows": 20}}},
     "qdit": {"score": {"fit": {"fit_rows": 20}}},
     "dpp": {"score": {"fit": {"fit_rows": 20}}},
     "recipe": {"group": "none", "score": "length", "allocate": "top"},
@@ -41,6 +43,8 @@ BUDGET = 8
 
 
 def settings(pool: Path, method: str, **changes: Any) -> SelectSettings:
+    if method == "length-matched":
+        changes = {"allocate": {"like": str(pool)}} | changes
     data = {
         "pool": {"source": str(pool)},
         "method": method,
