@@ -1,6 +1,7 @@
 """How far a loop is: a bar on a terminal; elsewhere a line in the log at least every `LOG_S` seconds.
 
 pretraining: 420 of 1,000, 8.5/s, 1 min 8 s left
+losses: 12,000 of 90,000 tokens, 410 tokens/s, 3 min 10 s left
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -30,6 +32,27 @@ def track(items: Sequence[T], what: str) -> Iterator[T]:
         for item in items:
             yield item
             count.add(1)
+
+
+@contextmanager
+def counted(what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """Takes what is done so far in steps of any size, for loops whose rounds are unlike: `done(420)`."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Count(what, total, shown=not sys.stderr.isatty(), unit=unit) as count:
+        if not sys.stderr.isatty():
+            yield count.add
+            return
+        said = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+        with Progress(*said, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=total)
+
+            def done(steps: int) -> None:
+                count.add(steps)
+                bar.update(task, advance=steps, description=count.describe())
+
+            yield done
 
 
 class Heartbeat:
@@ -55,9 +78,10 @@ class Heartbeat:
 class Count:
     """Counts steps towards `total` and logs them by a heartbeat, unless `shown` is off."""
 
-    def __init__(self, what: str, total: int, shown: bool = True):
+    def __init__(self, what: str, total: int, shown: bool = True, unit: str = ""):
         self.what = what
         self.total = total
+        self.unit = unit and f" {unit}"
         self.done = 0
         self._began = time.monotonic()
         self._heartbeat = Heartbeat(self.describe) if shown else None
@@ -76,16 +100,16 @@ class Count:
 
     def describe(self) -> str:
         """One line, as in the module's head."""
-        said = f"{self.what}: {self.done:,} of {self.total:,}"
+        said = f"{self.what}: {self.done:,} of {self.total:,}{self.unit}"
         rate = self.done / max(time.monotonic() - self._began, 1e-9)
-        return (
-            f"{said}, {per_second(rate)}, {duration((self.total - self.done) / rate)} left" if rate else said
-        )
+        if not rate:
+            return said
+        return f"{said}, {per_second(rate, self.unit)}, {duration((self.total - self.done) / rate)} left"
 
 
-def per_second(rate: float) -> str:
+def per_second(rate: float, unit: str = "") -> str:
     """410.3 -> "410/s", 0.2512 -> "0.25/s"."""
-    return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
+    return f"{rate:,.0f}{unit}/s" if rate >= 10 else f"{rate:.2g}{unit}/s"
 
 
 def duration(seconds: float) -> str:

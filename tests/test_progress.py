@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tacos import progress
-from tacos.progress import Count, duration, track
+from tacos.progress import Count, counted, duration, track
 
 
 def test_a_loop_is_logged_while_a_single_step_takes_long(
@@ -31,6 +31,15 @@ def test_what_a_line_says() -> None:
     count._began -= 100
     count.add(400)
     assert count.describe() == "pretraining: 400 of 1,000, 4/s, 2 min 30 s left"
+
+
+def test_steps_of_any_size_are_told_in_their_unit() -> None:
+    count = Count("losses", 90_000, shown=False, unit="tokens")
+    count._began -= 100
+    count.add(30_000)
+    assert count.describe() == "losses: 30,000 of 90,000 tokens, 300 tokens/s, 3 min 20 s left"
+    with counted("losses", 10, "tokens") as done:
+        done(7)
 
 
 def test_no_line_for_a_quick_loop(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,13 +7,16 @@ Rows of like length share a batch, the longest first, and a batch holds `budget`
 Rows are padded on the right. A causal model never looks to the right, and its positions count from the first token,
 so a row's numbers are those it would have alone, up to rounding; an encoder is told by the mask. (Generation pads on
 the left and is `tacos.llm.backends.transformers`' business.) Results come as (row, value) when their batch is done,
-so that whoever takes them can keep what is there and go on after a kill.
+so that whoever takes them can keep what is there and go on after a kill. Where a batch does not fit into memory, the
+budget is halved and the run goes on.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -21,11 +24,12 @@ import numpy as np
 from tacos.errors import TacosError
 from tacos.models.local import LocalModel
 from tacos.models.positions import table_of_positions
-from tacos.progress import track
+from tacos.progress import counted
 
 if TYPE_CHECKING:
     import torch
 
+log = logging.getLogger(__name__)
 Pooling = Literal["mean", "last", "none"]
 BUDGET = 4096
 """Tokens of a batch, padding included. Logits take most of the memory: 4,096 x 152,000 bfloat16 are 1.2 GB."""
@@ -70,19 +74,23 @@ def token_losses(
     """
     import torch
 
-    counted = [np.flatnonzero(row.mask[1:]) for row in rows]
-    yield from ((i, np.zeros(0, np.float32)) for i, places in enumerate(counted) if not len(places))
-    asked = [i for i, places in enumerate(counted) if len(places)]
-    for batch in _batches(lm, asked, [len(rows[i].ids) for i in asked], budget, what):
-        kept = np.unique(np.concatenate([counted[i] for i in batch]))
-        ids = [rows[i].ids for i in batch]
-        with torch.inference_mode():
-            logits = _logits(lm, ids, kept)  # (n_batch, len(kept), vocabulary)
-            for place, i in enumerate(batch):
-                own = logits[place, np.searchsorted(kept, counted[i])].float()
-                wanted = torch.tensor(np.asarray(ids[place])[counted[i] + 1], device=own.device)
-                loss = torch.nn.functional.cross_entropy(own, wanted, reduction="none")
-                yield i, loss.cpu().numpy()
+    places = [np.flatnonzero(row.mask[1:]) for row in rows]  # of the token before each that counts
+    yield from ((i, np.zeros(0, np.float32)) for i, own in enumerate(places) if not len(own))
+    asked = [i for i, own in enumerate(places) if len(own)]
+
+    def losses(batch: list[int]) -> list[np.ndarray]:
+        batch = [asked[place] for place in batch]
+        kept = np.unique(np.concatenate([places[i] for i in batch]))
+        logits = _logits(lm, [rows[i].ids for i in batch], kept)  # (n_batch, len(kept), vocabulary)
+        found = []
+        for i, row_logits in zip(batch, logits, strict=True):
+            own = row_logits[np.searchsorted(kept, places[i])].float()
+            wanted = torch.tensor(np.asarray(rows[i].ids)[places[i] + 1], device=own.device)
+            found.append(torch.nn.functional.cross_entropy(own, wanted, reduction="none").cpu().numpy())
+        return found
+
+    for place, loss in _run(lm, [len(rows[i].ids) for i in asked], budget, what, losses):
+        yield asked[place], loss
 
 
 def next_logits(
@@ -93,15 +101,15 @@ def next_logits(
     what: str = "logits",
 ) -> Iterator[tuple[int, np.ndarray]]:
     """The logits of some tokens as the next one of each row: (row, (len(tokens),) float32). rows: not empty."""
-    import torch
 
-    for batch in _batches(lm, range(len(rows)), [len(row) for row in rows], budget, what):
+    def logits(batch: list[int]) -> list[np.ndarray]:
         last = np.array([len(rows[i]) - 1 for i in batch])
         kept = np.unique(last)
-        with torch.inference_mode():
-            logits = _logits(lm, [rows[i] for i in batch], kept)
-            own = logits[range(len(batch)), np.searchsorted(kept, last)][:, list(tokens)]
-        yield from zip(batch, own.float().cpu().numpy(), strict=True)
+        made = _logits(lm, [rows[i] for i in batch], kept)
+        own = made[range(len(batch)), np.searchsorted(kept, last)][:, list(tokens)]
+        return list(own.float().cpu().numpy())
+
+    yield from _run(lm, [len(row) for row in rows], budget, what, logits)
 
 
 def hidden_states(
@@ -113,17 +121,19 @@ def hidden_states(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """The last layer, float32: (row, (dim,)) as the mean over the tokens that count or as the last of them, or
     (row, (n_counted, dim)) with pooling "none". rows: at least one token counts in each."""
-    import torch
 
-    for batch in _batches(lm, range(len(rows)), [len(row.ids) for row in rows], budget, what):
+    def pooled(batch: list[int]) -> list[np.ndarray]:
         ids, seen = pad_right([rows[i].ids for i in batch], lm.pad)
         inner: Any = lm.model.base_model
-        with torch.inference_mode():
-            made = inner(input_ids=ids.to(lm.device), attention_mask=seen.to(lm.device))
-            states = made.last_hidden_state.float().cpu().numpy()
-        for place, i in enumerate(batch):
-            own = states[place, np.flatnonzero(rows[i].mask)]
-            yield i, own.mean(axis=0) if pooling == "mean" else own[-1] if pooling == "last" else own
+        made = inner(input_ids=ids.to(lm.device), attention_mask=seen.to(lm.device))
+        states = made.last_hidden_state.float().cpu().numpy()
+        found = []
+        for i, row_states in zip(batch, states, strict=True):
+            own = row_states[np.flatnonzero(rows[i].mask)]
+            found.append(own.mean(axis=0) if pooling == "mean" else own[-1] if pooling == "last" else own)
+        return found
+
+    yield from _run(lm, [len(row.ids) for row in rows], budget, what, pooled)
 
 
 def mean_pool(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -132,18 +142,71 @@ def mean_pool(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return (states * seen).sum(1) / seen.sum(1).clamp(min=1)
 
 
-def _batches(
-    lm: LocalModel, rows: Sequence[int], lengths: Sequence[int], budget: int, what: str
-) -> Iterator[list[int]]:
+def _run(
+    lm: LocalModel,
+    lengths: Sequence[int],
+    budget: int,
+    what: str,
+    forward: Callable[[list[int]], list[np.ndarray]],
+) -> Iterator[tuple[int, np.ndarray]]:
+    """forward: the rows of a batch -> a value for each.
+
+    Raises: TacosError where a row has more tokens than the model has positions, or does not fit into memory alone.
+    """
+    import torch
+
+    _check_length(lm, max(lengths, default=0))
+    left = deque(buckets(lengths, budget))
+    with counted(what, sum(lengths), "tokens") as done:
+        while left:
+            batch, made = left[0], None
+            with torch.inference_mode():
+                try:
+                    made = forward(batch)
+                except RuntimeError as error:
+                    if not out_of_memory(error):
+                        raise
+            if made is None:  # outside of `except`, whose traceback holds on to the tensors
+                budget = _smaller(lm, [lengths[row] for row in batch])
+                rest = [row for rows in left for row in rows]
+                left = deque([rest[i] for i in rows] for rows in buckets([lengths[i] for i in rest], budget))
+                continue
+            left.popleft()
+            done(sum(lengths[row] for row in batch))
+            yield from zip(batch, made, strict=True)
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """CUDA has a class of its own for it, MPS and the CPU have none."""
+    said = str(error)
+    return type(error).__name__ == "OutOfMemoryError" or "out of memory" in said or "enough memory" in said
+
+
+def _smaller(lm: LocalModel, lengths: Sequence[int]) -> int:
+    """The budget after a batch of rows of these lengths did not fit."""
+    import torch
+
+    longest, name = max(lengths), lm.model.config.name_or_path
+    if len(lengths) == 1:
+        raise TacosError(
+            f"out of memory: a text of {longest} tokens alone does not fit beside the model {name!r} on "
+            f"{lm.device}: cut or leave out texts at fewer tokens, or take a smaller model or a larger device"
+        )
+    if lm.device.type == "cuda":
+        torch.cuda.empty_cache()
+    budget = longest * (len(lengths) // 2)
+    log.warning("%d tokens do not fit into memory; going on with %d a batch", longest * len(lengths), budget)
+    return budget
+
+
+def _check_length(lm: LocalModel, longest: int) -> None:
     """Raises: TacosError where a row has more tokens than the model has positions."""
-    limit, longest = table_of_positions(lm.model), max(lengths, default=0)
+    limit = table_of_positions(lm.model)
     if limit is not None and longest > limit:
         raise TacosError(
             f"a text of {longest} tokens is too long for {lm.model.config.name_or_path!r} with its {limit} positions: "
             f"cut texts at {limit} tokens or fewer"
         )
-    for batch in track(buckets(lengths, budget), what):
-        yield [rows[place] for place in batch]
 
 
 def _logits(lm: LocalModel, rows: Sequence[Sequence[int]], places: np.ndarray) -> torch.Tensor:

@@ -144,6 +144,54 @@ def test_results_come_batch_by_batch_the_longest_first() -> None:
     assert order[0] == 0 and order[-1] == 1
 
 
+class Small:
+    """A model in a memory that holds so many tokens."""
+
+    def __init__(self, lm: LocalModel, holds: int):
+        self.lm, self.holds, self.seen = lm, holds, list[int]()
+        self.forward = lm.model.forward
+
+    def __call__(self, input_ids: torch.Tensor, *given: Any, **more: Any) -> Any:
+        self.seen.append(input_ids.numel())
+        if input_ids.numel() > self.holds:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return self.forward(input_ids, *given, **more)
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_halved_and_the_run_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lm, given = local(CAUSAL["llama"]), rows()
+    wanted = dict(token_losses(lm, given))
+    small = Small(lm, holds=90)
+    monkeypatch.setattr(lm.model, "forward", small)
+    found = dict(token_losses(lm, given, budget=400))
+    assert sorted(found) == list(range(8))
+    assert all(found[i] == pytest.approx(wanted[i], abs=1e-4) for i in found)
+    assert [size > 90 for size in small.seen] == sorted((size > 90 for size in small.seen), reverse=True)
+    assert "320 tokens do not fit into memory; going on with 160 a batch" in caplog.text
+
+
+def test_a_row_that_does_not_fit_into_memory_alone_is_an_error_with_a_way_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lm = local(CAUSAL["llama"])
+    monkeypatch.setattr(lm.model, "forward", Small(lm, holds=30))
+    with pytest.raises(TacosError, match="out of memory: a text of 40 tokens alone does not fit"):
+        list(next_logits(lm, [list(row.ids) for row in rows()], [3]))
+
+
+def test_an_error_of_another_kind_stays_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    lm = local(CAUSAL["llama"])
+
+    def broken(*given: Any, **more: Any) -> Any:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(lm.model, "forward", broken)
+    with pytest.raises(RuntimeError, match="mat1"):
+        list(token_losses(lm, rows()))
+
+
 def test_the_mean_over_tokens_by_hand() -> None:
     states = torch.tensor([[[1.0], [3.0], [9.0]], [[5.0], [5.0], [5.0]]])
     assert mean_pool(states, torch.tensor([[1, 1, 0], [0, 0, 0]])).tolist() == [[2.0], [0.0]]

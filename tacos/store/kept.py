@@ -1,0 +1,63 @@
+"""One value per row of a long stage, kept as they come: a stage that was killed goes on from the rows it has.
+
+    {"row": 17, "value": [2.31, 2.48]}
+    {"row": 18, "error": "the response is empty"}
+
+The file lies in the stage's partial folder, which is named by all that changes an answer, so what stands there still
+holds. It stays when the stage is done: it is what a score was made from. A torn last line is written anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tacos.store.files import write_text
+
+CHUNK = 8192
+"""Rows that are laid out and sorted by length together; more would only take memory."""
+
+
+class Kept(NamedTuple):
+    """What was found of a row: numbers, or why there are none."""
+
+    values: tuple[float, ...] = ()
+    error: str | None = None
+
+
+Work = Callable[[Sequence[int], str], Iterator[tuple[int, Kept]]]
+"""Some rows, and which they are in words -> (row, what was found) in any order."""
+
+
+def kept_rows(path: Path, n: int, work: Work) -> list[Kept]:
+    """What was found of each of n rows: read from the file, and worked out where it is not there."""
+    found = _read(path)
+    owed = [row for row in range(n) if row not in found]
+    write_text(path, "".join(_line(row, kept) for row, kept in found.items()))  # without the torn line
+    with path.open("a", encoding="utf-8") as file:
+        for start in range(0, len(owed), CHUNK):
+            rows = owed[start : start + CHUNK]
+            which = f"rows {rows[0] + 1:,} to {rows[-1] + 1:,} of {n:,}"
+            for row, kept in work(rows, which):
+                file.write(_line(row, kept))
+                file.flush()
+                found[row] = kept
+    return [found[row] for row in range(n)]
+
+
+def _line(row: int, kept: Kept) -> str:
+    said = {"value": kept.values} if kept.error is None else {"error": kept.error}
+    return json.dumps({"row": row, **said}) + "\n"
+
+
+def _read(path: Path) -> dict[int, Kept]:
+    found = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            data = json.loads(line)
+            found[data["row"]] = Kept(tuple(data.get("value", ())), data.get("error"))
+        except (ValueError, KeyError, TypeError):
+            continue  # torn by the kill
+    return found
