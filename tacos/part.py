@@ -27,6 +27,7 @@ from tacos.errors import ConfigError, nearest
 from tacos.llm.estimate import Asked
 from tacos.llm.settings import LLMSettings
 from tacos.models.embedder import EmbedderSettings
+from tacos.premises import check_premises
 from tacos.registry import Registry
 from tacos.selection import Groups, Pick, Scores
 from tacos.stage import Job, Outcome, Stage
@@ -150,10 +151,12 @@ class Scorer(Part):
     """A number for each row, higher is better; a row without one is missing and says why.
 
     within_groups: the score comes from rows of the same group, and holds there first of all.
+    by_length: it is meant to read the length of the response; of another one that mostly does, a warning tells.
     """
 
     verb: ClassVar[str] = "score"
     within_groups: ClassVar[bool] = False
+    by_length: ClassVar[bool] = False
 
     def score(self, pool: Pool, job: Job) -> Scores:
         """The hook. Scores.values is (n_samples,) float64, NaN where missing."""
@@ -174,7 +177,10 @@ class Scorer(Part):
             pool = job.pool()
             scores = self.score(pool, job)
             tables.write_scores(job.out, pool, scores)
-            return Outcome(rows_in=len(pool), rows_out=scores.scored, rows_failed=scores.failed)
+            metrics = check_premises(self.by, pool, scores, self.by_length)
+            return Outcome(
+                rows_in=len(pool), rows_out=scores.scored, rows_failed=scores.failed, metrics=metrics
+            )
 
         estimate = self.estimate(setup, grouper.per_row if grouper else 1)
         return self.stage(setup, work, {"groups": grouping} if grouping else None, estimate)

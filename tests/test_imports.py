@@ -16,7 +16,7 @@ LAYERS = (
     ("tacos.store",),
     ("tacos.config", "tacos.tracking", "tacos.assets"),
     ("tacos.stage", "tacos.prompts", "tacos.data"),
-    ("tacos.given",),
+    ("tacos.given", "tacos.premises"),
     ("tacos.models",),
     ("tacos.llm",),
     ("tacos.part", "tacos.answering"),

@@ -16,6 +16,8 @@ from tacos.types import Pool
 class Length(Scorer):
     """What length is measured in."""
 
+    by_length = True
+
     tokenizer: str | None = None
     """Count tokens of this tokenizer (hub id or folder), as the paper does with the base model's;
     None counts words and punctuation marks, which needs no download and orders nearly the same; where a script has no
