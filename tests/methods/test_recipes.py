@@ -20,6 +20,7 @@ from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.settings import SelectSettings
 from tacos.stage import ArtifactStore
 from tests.pipeline.helpers import LLM_TACOS, LLMS, reply, scripted_tools, write_pool
+from tests.scoring import tiny_models
 
 ROWS, BUDGET, UNSCORED = 24, 8, (3, 11)
 IDS = [f"row-{i}" for i in range(ROWS)]
@@ -27,11 +28,12 @@ IDS = [f"row-{i}" for i in range(ROWS)]
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A pool, files of groups and scores for it, and artifacts that all combinations share."""
+    """A pool, files of groups and scores for it, a tiny model, and artifacts that all combinations share."""
     folder = tmp_path_factory.mktemp("recipes")
     pool = [json.loads(line) for line in write_pool(folder / "raw.jsonl", ROWS).read_text().splitlines()]
     write(folder / "pool.jsonl", ({"id": id_, **row} for id_, row in zip(IDS, pool, strict=True)))
     write(folder / "groups.jsonl", ({"id": id_, "group": f"g{i % 5}"} for i, id_ in enumerate(IDS)))
+    tiny_models.build(folder / "lm", "gpt2")
     values = (None if i in UNSCORED else i / 2 for i in range(ROWS))
     write(folder / "scores.jsonl", ({"id": id_, "value": v} for id_, v in zip(IDS, values, strict=True)))
     return folder
@@ -54,6 +56,9 @@ def settings_of(slot: str, name: str, root: Path) -> dict[str, Any]:
         ("allocate", "length_matched"): {"like": str(root / "pool.jsonl")},
         ("allocate", "mig"): {"quality": "rank"},
         ("allocate", "log_det"): {"quality": "rank"},
+        ("score", "ifd"): {"model": str(root / "lm"), "ceiling": None},
+        ("score", "superfilter"): {"model": str(root / "lm"), "ceiling": None},
+        ("score", "perplexity"): {"model": str(root / "lm")},
     }
     return {"by": name, **small.get((slot, name), {})}
 

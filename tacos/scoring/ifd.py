@@ -1,0 +1,68 @@
+"""IFD, instruction-following difficulty: how much an instruction helps with its answer (Cherry, arXiv 2308.12032).
+
+    s(A | Q)   mean loss of the answer's tokens after the instruction
+    s(A)       the same after "### Response:" alone
+    IFD        s(A | Q) / s(A), a ratio of losses; 0.62 / 0.80 = 0.775
+
+High is difficult: the instruction makes its answer hardly likelier. Above 1 it makes it less likely, which is taken for
+a mismatch, and the row is dropped with that reason (`ceiling: null` keeps it). The highest are selected.
+
+The paper first gives the base model a little experience: it is trained for 1 epoch on 1,000 rows, 10 from each of 100
+clusters of prompts, and that model scores. Selecting trains nothing here, so such a model is handed in: train it on
+1,000 rows that are spread over clusters (`tacos train`, 1 epoch) and name its folder in `score.model`, or as the run's
+`base.model`. Without one, the base as it is scores.
+
+Quirks of the released code, kept: prompt and answer are tokenised as one text; every token of the answer is scored in
+both passes; no end token. Its 512 tokens cut a long row with LLaMA's tokenizer (three tokens and the beginning open the
+response there) and skip it with others; here `overflow` says which, and `skip` is the default. It returns rows in the
+order of the pool, and its "5%" is `sample_rate 0.06` of the rows that are left; here the budget says how many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from tacos.models.local import LocalModel
+from tacos.part import scorer
+from tacos.scoring.answer_loss import Layout, Overflow, Template, answer_losses, ratio_scores
+from tacos.scoring.local_scorer import LocalScorer
+from tacos.selection import Scores
+from tacos.stage import Job
+from tacos.store.kept import Kept
+from tacos.types import Pool
+
+
+@scorer(
+    "ifd",
+    summary="how little the instruction helps with its answer",
+    paper="arXiv 2308.12032",
+    needs="a local model",
+    cost="2 forward passes per sample",
+)
+class Ifd(LocalScorer):
+    """Which model, in which template."""
+
+    model: str | None = None
+    """Hub id or folder; None is the base of the run."""
+    template: Template = "alpaca"
+    """`alpaca` as released, `none`, or the model's own `chat` template."""
+    max_tokens: int = Field(512, ge=8)
+    """Longest row, prompt and answer together."""
+    overflow: Overflow = "skip"
+    """What is done with a longer row."""
+    ceiling: float | None = 1.0
+    """Rows with a higher ratio are dropped; None drops none."""
+
+    def score(self, pool: Pool, job: Job) -> Scores:
+        """(n_samples,), above 0 and at most `ceiling`."""
+        layout = Layout(self.template, self.max_tokens, self.overflow)
+
+        def work(lm: LocalModel, rows: Pool, what: str) -> Iterator[tuple[int, Kept]]:
+            return answer_losses(lm, rows, layout, self.batch_tokens, what)
+
+        found = self.read(job, pool, self.model, work)
+        ceiling = float("inf") if self.ceiling is None else self.ceiling
+        why = f"its IFD is above {ceiling:g}: the instruction does not help"
+        return ratio_scores(self.by, found, lambda asked, alone: asked / alone, lambda v: v > ceiling, why)

@@ -1,0 +1,65 @@
+"""Perplexity of an answer given its prompt: the plainest score of a language model, in three orders.
+
+ppl(A | Q) = exp(mean loss of the answer's tokens after the prompt)
+
+high    the most surprising answers first
+mid     sorted from the highest down, those from the 33% mark on; the rows above it are dropped with that reason
+low     the least surprising first; scores are the negative perplexity, since higher is better
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from tacos.models.local import LocalModel
+from tacos.part import scorer
+from tacos.scoring.answer_loss import Layout, Overflow, Template, answer_losses
+from tacos.scoring.local_scorer import LocalScorer
+from tacos.selection import Scores
+from tacos.stage import Job
+from tacos.store.kept import Kept
+from tacos.types import Pool
+
+MARK = 0.33
+"""Share of the scored rows, the highest, that `mid` leaves out."""
+
+
+@scorer(
+    "perplexity",
+    summary="perplexity of the answer given the prompt",
+    needs="a local model",
+    cost="1 forward pass per sample",
+)
+class Perplexity(LocalScorer):
+    """Which model, and which end of the scale."""
+
+    model: str | None = None
+    """Hub id or folder; None is the base of the run."""
+    order: Literal["high", "mid", "low"] = "high"
+    template: Template = "none"
+    max_tokens: int = Field(1024, ge=8)
+    """Longest row, prompt and answer together."""
+    overflow: Overflow = "cut"
+    """What is done with a longer row."""
+
+    def score(self, pool: Pool, job: Job) -> Scores:
+        """(n_samples,), the perplexity, at least 1, or its negative."""
+        layout = Layout(self.template, self.max_tokens, self.overflow)
+
+        def work(lm: LocalModel, rows: Pool, what: str) -> Iterator[tuple[int, Kept]]:
+            return answer_losses(lm, rows, layout, self.batch_tokens, what, alone=False)
+
+        found = self.read(job, pool, self.model, work)
+        values = np.exp([np.nan if row.error else row.values[0] for row in found])
+        errors = {i: row.error for i, row in enumerate(found) if row.error}
+        if self.order == "low":
+            values = -values
+        if self.order == "mid":
+            order = np.lexsort((np.arange(len(values)), -values))  # missing ones last
+            for row in order[: int(MARK * (~np.isnan(values)).sum())].tolist():
+                values[row], errors[row] = np.nan, f"among the highest {MARK:.0%} of perplexities"
+        return Scores(values, errors)

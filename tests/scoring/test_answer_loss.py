@@ -1,0 +1,227 @@
+"""IFD, Superfiltering and perplexity: as released, worked by hand, and what happens to rows that have no score.
+
+`released_ratios.json` holds rows of our own and what Cherry_LLM and Superfiltering (both 2026-11-26, unchanged but for
+the classes that load a model) gave for them on the models of `tiny_models`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tacos.errors import ConfigError
+from tacos.llm.backends.scripted import ScriptedLLM
+from tacos.models.embedder import EmbedderSettings
+from tacos.models.local import LocalModel, load_lm
+from tacos.part import Setup
+from tacos.pipeline.pool import load_stage
+from tacos.pipeline.settings import PoolSettings
+from tacos.scoring.answer_loss import Layout, answer_losses, joined, laid_out, prompt_text
+from tacos.scoring.ifd import Ifd
+from tacos.scoring.local_scorer import LocalScorer
+from tacos.scoring.perplexity import Perplexity
+from tacos.scoring.superfilter import Superfilter
+from tacos.selection import Scores
+from tacos.stage import Job
+from tacos.types import Message, Pool, Sample, make_sample
+from tests.pipeline.helpers import scripted_tools
+from tests.scoring import tiny_models
+
+RELEASED = json.loads((Path(__file__).parent / "released_ratios.json").read_text(encoding="utf-8"))
+KINDS = ("gpt2", "llama")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    root = tmp_path_factory.mktemp("models")
+    return {kind: str(tiny_models.build(root / kind, kind)) for kind in KINDS}
+
+
+@pytest.fixture
+def pool() -> Pool:
+    return Pool.from_samples(
+        make_sample(row["instruction"], row["output"], input=row["input"], id=f"r{i}")
+        for i, row in enumerate(RELEASED["rows"])
+    )
+
+
+def scored(part: LocalScorer, pool: Pool, out: Path) -> Scores:
+    tools = scripted_tools(out / "replies.sqlite", ScriptedLLM(lambda request: ""))
+    return part.score(pool, Job(out, {}, tools))
+
+
+def close(found: np.ndarray, wanted: list[float | None]) -> None:
+    numbers = [math.nan if value is None else value for value in wanted]
+    assert found == pytest.approx(np.array(numbers), rel=1e-4, nan_ok=True)
+
+
+@pytest.mark.parametrize(("kind", "limit"), [("llama", 2048), ("llama", 512), ("gpt2", 1024)])
+def test_ifd_is_the_released_ratio(
+    kind: str, limit: int, models: dict[str, str], pool: Pool, tmp_path: Path
+) -> None:
+    wanted = RELEASED[f"ifd_{kind}_{limit}"]
+    part = Ifd(model=models[kind], max_tokens=limit, overflow="cut", ceiling=None)
+    close(scored(part, pool, tmp_path).values, wanted["ratios"])
+
+
+def test_ifd_selects_what_the_released_code_selects(
+    models: dict[str, str], pool: Pool, tmp_path: Path
+) -> None:
+    scores = scored(Ifd(model=models["gpt2"], max_tokens=1024), pool, tmp_path)
+    best = [row for row in np.argsort(-scores.values, kind="stable") if not np.isnan(scores.values[row])]
+    assert sorted(best[:4]) == RELEASED["ifd_gpt2_1024"]["top4"]
+    assert sorted(scores.errors) == [1, 6, 8, 10]
+    assert scores.errors[6] == "its IFD is above 1: the instruction does not help"
+
+
+@pytest.mark.parametrize(("kind", "limit"), [("gpt2", 1024), ("gpt2", 300), ("llama", 300)])
+def test_superfiltering_is_the_released_ratio(
+    kind: str, limit: int, models: dict[str, str], pool: Pool, tmp_path: Path
+) -> None:
+    wanted = RELEASED[f"superfilter_{kind}_{limit}"]
+    part = Superfilter(model=models[kind], max_tokens=limit, ceiling=None)
+    close(scored(part, pool, tmp_path).values, wanted["ratios"])
+    (tmp_path / "dropped").mkdir()
+    kept = scored(part.model_copy(update={"ceiling": 1.0}), pool, tmp_path / "dropped").values
+    order = [row for row in np.argsort(-kept, kind="stable").tolist() if not np.isnan(kept[row])]
+    assert order[:4] == wanted["top4"]
+
+
+def test_perplexity_is_the_released_one_in_three_orders(
+    models: dict[str, str], pool: Pool, tmp_path: Path
+) -> None:
+    found = {}
+    for order in ("high", "mid", "low"):
+        (tmp_path / order).mkdir()
+        part = Perplexity.model_validate({"model": models["gpt2"], "order": order})
+        found[order] = scored(part, pool, tmp_path / order)
+    close(found["high"].values, RELEASED["superfilter_gpt2_1024"]["ppl"])
+    close(-found["low"].values, RELEASED["superfilter_gpt2_1024"]["ppl"])
+    highest = np.argsort(-found["high"].values)[:3]  # a third of 12, rounded down
+    assert sorted(found["mid"].errors) == sorted(highest.tolist())
+    assert found["mid"].errors[int(highest[0])] == "among the highest 33% of perplexities"
+
+
+def test_the_two_passes_by_hand(models: dict[str, str]) -> None:
+    lm = load_lm(models["llama"], device="cpu")
+    sample = make_sample("Add 2 and 3.", "It is 5.")
+    ((_, kept),) = answer_losses(lm, Pool.from_samples([sample]), Layout("none", 512, "skip"), 4096, "t")
+    assert kept.values == pytest.approx(
+        [by_hand(lm, "Add 2 and 3.\n", "It is 5."), by_hand(lm, "", "It is 5.")], abs=1e-5
+    )
+
+
+def by_hand(lm: LocalModel, before: str, answer: str) -> float:
+    ids = lm.tokenizer(before + answer)["input_ids"]
+    start = max(1, len(lm.tokenizer(before)["input_ids"]))
+    with torch.inference_mode():
+        logs = torch.log_softmax(lm.model(input_ids=torch.tensor([ids])).logits[0], -1)
+    return -float(np.mean([float(logs[k - 1, ids[k]]) for k in range(start, len(ids))]))
+
+
+def test_prompts_are_laid_out_as_named() -> None:
+    text = "Correct the error.\n\nHe go."
+    assert prompt_text(text, "He go.", "none") == "Correct the error.\nHe go.\n"
+    assert prompt_text("Hi", "", "none") == "Hi\n"
+    alpaca = prompt_text(text, "He go.", "alpaca")
+    assert alpaca.endswith("\n\n### Instruction:\nCorrect the error.\n\n### Input:\nHe go.\n\n### Response:")
+    assert "further context" in alpaca and "Input" not in prompt_text("Hi", "", "alpaca")
+
+
+def test_the_first_token_of_a_lone_answer_is_not_scored() -> None:
+    without, begins = tiny_models.bpe(begins=False), tiny_models.bpe(begins=True)
+    assert sum(joined(without, "", "xyz").mask[1:]) == 2
+    assert sum(joined(begins, "", "xyz").mask[1:]) == 3
+
+
+def test_a_conversation_is_scored_turn_by_turn_each_token_once(models: dict[str, str]) -> None:
+    lm = load_lm(models["llama"], device="cpu")
+    said = [("user", "Hi."), ("assistant", "Hello."), ("user", "Bye."), ("assistant", "See you.")]
+    talk = Sample(id="t", messages=tuple(Message(role=r, content=c) for r, c in said))  # type: ignore[arg-type]
+    ((_, kept),) = answer_losses(lm, Pool.from_samples([talk]), Layout("none", 512, "skip"), 4096, "t")
+    first = by_hand(lm, "Hi.\n", "Hello."), len("Hello.")
+    last = by_hand(lm, "Hi.\n\nHello.\n\nBye.\n", "See you."), len("See you.")
+    mean = (first[0] * first[1] + last[0] * last[1]) / (first[1] + last[1])
+    assert kept.values[0] == pytest.approx(mean, abs=1e-5)
+
+
+def test_the_chat_template_compares_with_an_empty_question(models: dict[str, str]) -> None:
+    lm = load_lm(models["llama"], template="plain", device="cpu")
+    ((asked, alone),) = laid_out(lm.tokenizer, make_sample("Add 2 and 3.", "5"), Layout("chat", 512, "skip"))
+    assert lm.tokenizer.decode(asked.ids).replace("<s>", "") == (
+        "### User:\nAdd 2 and 3.\n\n### Assistant:\n5</s>\n\n"
+    )
+    assert sum(asked.mask) == sum(alone.mask) == 2  # the answer and its end
+    assert lm.tokenizer.decode(alone.ids).replace("<s>", "") == "### User:\n\n\n### Assistant:\n5</s>\n\n"
+
+
+WITHOUT: dict[str, tuple[Sample, str]] = {
+    "empty": (make_sample("Hi", " "), "the response is empty"),
+    "long": (make_sample("Hi", "word " * 40), "over 64 tokens"),
+    "one token, alone": (make_sample("Hi", "x"), "the response has no token that can be scored"),
+}
+
+
+@pytest.mark.parametrize("case", WITHOUT)
+def test_a_row_without_a_score_says_why(case: str, models: dict[str, str], tmp_path: Path) -> None:
+    sample, why = WITHOUT[case]
+    part = Superfilter(model=models["gpt2"], max_tokens=64, overflow="skip")
+    scores = scored(part, Pool.from_samples([sample]), tmp_path)
+    assert np.isnan(scores.values[0]) and scores.errors == {0: why}
+
+
+def test_a_long_prompt_leaves_no_answer_to_cut(models: dict[str, str], tmp_path: Path) -> None:
+    pool = Pool.from_samples([make_sample("word " * 40, "Yes.")])
+    scores = scored(Superfilter(model=models["gpt2"], max_tokens=64), pool, tmp_path)
+    assert scores.errors == {0: "no token of the response is among the first 64"}
+
+
+def test_ratios_that_are_all_above_1_are_told(
+    models: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [RELEASED["rows"][i] for i in (1, 6, 8)]
+    pool = Pool.from_samples(make_sample(r["instruction"], r["output"], input=r["input"]) for r in rows)
+    scores = scored(Ifd(model=models["gpt2"]), pool, tmp_path)
+    assert scores.scored == 0
+    assert "ifd: all 3 ratios are above 1 (the lowest is 1.005)" in caplog.text
+
+
+def test_a_killed_scorer_goes_on_from_finished_rows(
+    models: dict[str, str], pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = Ifd(model=models["llama"], max_tokens=2048, ceiling=None)
+    whole = scored(part, pool, tmp_path).values
+    lines = (tmp_path / "read.jsonl").read_text().splitlines()
+    (tmp_path / "read.jsonl").write_text("\n".join(lines[:7]) + "\n" + lines[7][:11])
+    read: list[int] = []
+
+    def watched(lm: Any, rows: Pool, *given: Any, **more: Any) -> Any:
+        read.append(len(rows))
+        return answer_losses(lm, rows, *given, **more)
+
+    monkeypatch.setattr("tacos.scoring.ifd.answer_losses", watched)
+    assert scored(part, pool, tmp_path).values == pytest.approx(whole, rel=1e-5)
+    assert read == [len(pool) - 7]
+    monkeypatch.setattr("tacos.scoring.local_scorer.load_lm", None)  # nothing is owed, so nothing is loaded
+    assert scored(part, pool, tmp_path).values == pytest.approx(whole, rel=1e-5)
+
+
+def setup(base: Any, tmp_path: Path) -> Setup:
+    load = load_stage(PoolSettings(source="builtin"))
+    return Setup(load, 3, 0, EmbedderSettings(), {}, base)
+
+
+def test_without_a_model_the_base_of_the_run_is_read(models: dict[str, str], tmp_path: Path) -> None:
+    named = Ifd().build(setup(models["llama"], tmp_path))
+    assert named.fingerprint == Ifd(model=models["llama"]).build(setup("", tmp_path)).fingerprint
+    assert named.settings["model"].startswith("local@") and "batch_tokens" not in named.settings
+    base = load_stage(PoolSettings(source="builtin"))  # stands for a stage that makes a model
+    assert Ifd().build(setup(base, tmp_path)).inputs["base"] is base
+    with pytest.raises(ConfigError, match=r"score\.by=ifd reads a model: set base\.model, or score\.model"):
+        Ifd().build(setup("", tmp_path))
