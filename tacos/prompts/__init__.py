@@ -28,6 +28,8 @@ judge_binary.txt  one verdict on two answers, 1 for the better one and 0 for the
 judge_prefer.txt  which of two answers is preferred, in one letter, so that a judge's log-probabilities of
                 A and B can be read (after AlpacaEval 2, https://github.com/tatsu-lab/alpaca_eval; its own
                 prompt has other words). No JSON, so no schema. Fields: question, answer_1, answer_2.
+selectit.txt    five ways of asking a local model for one digit from 1 to 5, a line each; its next token is read and
+                nothing is written (SelectIT, arXiv 2402.16705). No fields: the sample is put after each line.
 
 None of the wording is theirs.
 """

@@ -34,9 +34,9 @@ Work = Callable[[LocalModel, Pool, str], Iterator[tuple[int, Kept]]]
 
 
 class LocalScorer(Scorer):
-    """models: the settings that name a model; of these, `model` may be null for the base of the run."""
+    """naming: the settings that name a model; of these, `model` may be null for the base of the run."""
 
-    models: ClassVar[tuple[str, ...]] = ("model",)
+    naming: ClassVar[tuple[str, ...]] = ("model",)
 
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     """Numbers of the model; auto is as its files hold them."""
@@ -52,7 +52,7 @@ class LocalScorer(Scorer):
         return {"base": setup.base} if self.of_base and isinstance(setup.base, Stage) else {}
 
     def identity(self, setup: Setup) -> dict[str, Any]:
-        named = {name: _by_content(getattr(self, name)) for name in self.models}
+        named = {name: _by_content(getattr(self, name)) for name in self.naming}
         return self.model_dump(mode="json", exclude={"batch_tokens"}) | named
 
     def build(self, setup: Setup, grouper: Grouper | None = None) -> Stage:

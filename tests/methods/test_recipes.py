@@ -58,6 +58,8 @@ def settings_of(slot: str, name: str, root: Path) -> dict[str, Any]:
         ("allocate", "log_det"): {"quality": "rank"},
         ("score", "ifd"): {"model": str(root / "lm"), "ceiling": None},
         ("score", "superfilter"): {"model": str(root / "lm"), "ceiling": None},
+        ("score", "deita"): {"complexity": str(root / "lm"), "quality": str(root / "lm")},
+        ("score", "selectit"): {"model": str(root / "lm")},
         ("score", "perplexity"): {"model": str(root / "lm")},
     }
     return {"by": name, **small.get((slot, name), {})}
