@@ -49,6 +49,25 @@ def test_a_missing_score_is_never_taken() -> None:
         Top().allocate(Groups.one(2), Scores(np.array([NAN, 0.0])), 2, NO_JOB)
 
 
+def test_equal_scores_are_drawn_by_the_seed_below_those_that_are_higher() -> None:
+    scores = Scores(np.array([5.0, NAN, 4.5, 4.5, 4.0, 4.5, 5.0, 4.5]))
+    top = Top(least=4.5, ties="random")
+    picked = [rows(top.allocate(Groups.one(8), scores, 4, drawing(seed))) for seed in range(40)]
+    assert all(set(found[:2]) == {0, 6} for found in picked)
+    assert {row for found in picked for row in found[2:]} == {2, 3, 5, 7}
+    assert picked[0] == rows(top.allocate(Groups.one(8), scores, 4, drawing(0)))
+
+
+def test_rows_below_the_least_score_are_not_taken() -> None:
+    scores = Scores(np.array([5.0, NAN, 4.5, 4.0]))
+    assert rows(Top(least=4.5).allocate(Groups.one(4), scores, 2, NO_JOB)) == [0, 2]
+    with pytest.raises(
+        BudgetError,
+        match=r"budget 3 is above the 2 samples with a score of 4\.5 or more: ask for at most 2, or lower allo",
+    ):
+        Top(least=4.5).allocate(Groups.one(4), scores, 3, NO_JOB)
+
+
 @pytest.mark.parametrize("allocator", [Top(), PerGroup(), CoverGroups(), TopAndBest()])
 def test_why_too_few_have_a_score_is_said(allocator: Allocator) -> None:
     scores = Scores(np.array([NAN, NAN, NAN, 1.0]), {0: "alone", 1: "unread", 2: "alone"})

@@ -46,7 +46,7 @@ def test_tacos_as_released() -> None:
 
 def test_tacos_as_published() -> None:
     chosen = resolved("select/tacos.yaml")
-    assert chosen["allocate"] == {"by": "top"}  # figure 2
+    assert chosen["allocate"]["by"] == "top" and chosen["allocate"]["least"] is None  # figure 2
     assert (chosen["score"]["low"], chosen["score"]["high"]) == (1, 100)  # figure 3
     assert chosen["group"]["clustering"]["k"] == 50 and chosen["group"]["normalization"]["min_count"] == 20
     assert {"association", "semantic"} <= set(chosen["group"]["normalization"]["order"])
@@ -66,6 +66,31 @@ def test_tacos_trains_and_answers_as_released(name: str) -> None:
     assert (train.neftune_alpha, train.max_length, train.validation) == (15, 1024, 0.1)
     assert (train.template, train.wrap) == ("llama-2", "alpaca")
     assert PRESETS["tacos"] == {"temperature": 0.7, "max_new_tokens": 512, "wrap": "alpaca"}
+
+
+def test_alpagasus_as_published() -> None:
+    chosen = parse(SelectSettings, {"pool": {"source": "builtin"}, "method": "alpagasus"}).model_dump()
+    score = chosen["score"]
+    assert (score["prompt"], score["low"], score["high"]) == ("rate_accuracy", 0, 5)
+    assert (score["sampling"]["temperature"], score["sampling"]["max_tokens"]) == (0.0, 256)
+    assert chosen["allocate"] == {"by": "top", "least": 4.5, "ties": "random"}
+
+
+@pytest.mark.parametrize(
+    ("method", "score"),
+    [
+        ("ifd", {"by": "ifd", "template": "alpaca", "max_tokens": 512, "ceiling": 1.0}),
+        (
+            "superfiltering",
+            {"model": "openai-community/gpt2", "template": "none", "max_tokens": 1024, "ceiling": 1.0},
+        ),
+        ("selectit", {"level": "sentence", "alpha": 0.2}),
+        ("deita", {"quality": "hkust-nlp/deita-quality-scorer", "turns": "sum"}),
+    ],
+)
+def test_scores_of_local_models_as_released(method: str, score: dict[str, Any]) -> None:
+    chosen = parse(SelectSettings, {"pool": {"source": "builtin"}, "method": method}).model_dump(mode="json")
+    assert score.items() <= chosen["score"].items() and chosen["allocate"]["by"] == "top"
 
 
 def test_refinement_as_released() -> None:

@@ -1,0 +1,62 @@
+"""Methods that take the top of one score: by a local model, or by an LLM that rates.
+
+    ifd              `ifd`            Cherry: how little the instruction helps with its answer (arXiv 2308.12032)
+    superfiltering   `superfilter`    the same by GPT-2 (arXiv 2402.00530)
+    selectit         `selectit`       how sure the base model is of its rating (arXiv 2402.16705)
+    deita            `deita`          complexity times quality, by two trained models (arXiv 2312.15685)
+    alpagasus        `rating`         accuracy from 0 to 5 by an LLM, 4.5 and above (arXiv 2307.08701)
+
+What each score is, with the quirks of its released code, stands in `tacos/scoring/`. Released selections are shares of
+the pool; here the budget says how many rows.
+
+AlpaGasus asks for the rating on the first line, and a reason after it; our prompt has the reason first. Its 9,229 rows
+are those that ChatGPT rated 4.5 or higher. Deita also leaves out rows that are too like an accepted one; without that
+filter this is its score alone.
+"""
+
+from __future__ import annotations
+
+from tacos.allocation.top import Top
+from tacos.grouping.none import NoGroups
+from tacos.llm.base import Sampling
+from tacos.methods.base import preset
+from tacos.methods.recipe import Recipe
+from tacos.scoring.deita import Deita
+from tacos.scoring.ifd import Ifd
+from tacos.scoring.rating import SampleRating
+from tacos.scoring.selectit import SelectIt
+from tacos.scoring.superfilter import Superfilter
+
+preset(
+    "ifd",
+    Recipe(group=NoGroups(), score=Ifd(), allocate=Top()),
+    "where the instruction helps least with its answer (Cherry)",
+    "arXiv 2308.12032",
+)
+preset(
+    "superfiltering",
+    Recipe(group=NoGroups(), score=Superfilter(), allocate=Top()),
+    "IFD by GPT-2",
+    "arXiv 2402.00530",
+)
+preset(
+    "selectit",
+    Recipe(group=NoGroups(), score=SelectIt(), allocate=Top()),
+    "where the base model rates high and is sure of it",
+    "arXiv 2402.16705",
+)
+preset(
+    "deita",
+    Recipe(group=NoGroups(), score=Deita(), allocate=Top()),
+    "complexity times quality, by two trained models",
+    "arXiv 2312.15685",
+)
+ACCURACY = SampleRating(
+    prompt="rate_accuracy", low=0, high=5, sampling=Sampling(temperature=0.0, max_tokens=256)
+)
+preset(
+    "alpagasus",
+    Recipe(group=NoGroups(), score=ACCURACY, allocate=Top(least=4.5, ties="random")),
+    "accuracy by an LLM, 4.5 of 5 and above",
+    "arXiv 2307.08701",
+)
