@@ -29,7 +29,7 @@ from tacos.models.local import LocalModel, load_lm, load_tokenizer, weights
 from tests.llm import tiny_llama
 
 SMALL = {
-    "vocab_size": 90,
+    "vocab_size": 300,
     "hidden_size": 32,
     "intermediate_size": 64,
     "num_hidden_layers": 2,
@@ -46,14 +46,14 @@ CAUSAL: dict[str, Callable[[], Any]] = {
     "gemma2": lambda: hf.Gemma2ForCausalLM(hf.Gemma2Config(**SMALL, head_dim=8, sliding_window=6)),
     "phi3": lambda: hf.Phi3ForCausalLM(hf.Phi3Config(**SMALL, pad_token_id=0)),
     "gpt2": lambda: hf.GPT2LMHeadModel(
-        hf.GPT2Config(vocab_size=90, n_positions=64, n_embd=32, n_layer=2, n_head=4)
+        hf.GPT2Config(vocab_size=300, n_positions=64, n_embd=32, n_layer=2, n_head=4)
     ),
     "gpt-neox": lambda: hf.GPTNeoXForCausalLM(
         hf.GPTNeoXConfig(**{k: v for k, v in SMALL.items() if "key_value" not in k})
     ),
     "opt": lambda: hf.OPTForCausalLM(
         hf.OPTConfig(
-            vocab_size=90,
+            vocab_size=300,
             hidden_size=32,
             num_hidden_layers=2,
             num_attention_heads=4,
