@@ -23,9 +23,11 @@ from tacos.models.batches import Supervised, token_losses
 from tacos.models.chat import encode
 from tacos.models.local import LocalModel
 from tacos.models.wrapping import ALONE, WITH_INPUT
+from tacos.part import Setup
 from tacos.premises import check_ratios
-from tacos.scoring.local_scorer import by_owner, turns
+from tacos.scoring.local_scorer import LocalScorer, by_owner, turns
 from tacos.selection import Scores
+from tacos.stage import Stage
 from tacos.store.kept import Kept
 from tacos.types import Message, Pool, Sample
 
@@ -42,6 +44,17 @@ class Layout(NamedTuple):
     template: Template
     max_tokens: int
     overflow: Overflow
+
+
+def losses_stage(
+    scorer: LocalScorer, setup: Setup, model: str | None, layout: Layout, alone: bool = True
+) -> Stage:
+    """`answer_losses` of the pool, shared by all that read the same losses."""
+
+    def work(lm: LocalModel, rows: Pool, what: str) -> Iterator[tuple[int, Kept]]:
+        return answer_losses(lm, rows, layout, scorer.batch_tokens, what, alone)
+
+    return scorer.reading(setup, "losses", model, {**layout._asdict(), "alone": alone}, work)
 
 
 def answer_losses(

@@ -14,18 +14,18 @@ cannot hold. The filter by likeness (cosine at most 0.9 to all accepted rows) is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import model_validator
 
 from tacos.models.local import LocalModel
-from tacos.part import scorer
-from tacos.scoring.local_scorer import LocalScorer, turns
+from tacos.part import Setup, scorer
+from tacos.scoring.local_scorer import LocalScorer, Work, read, turns
 from tacos.scoring.rating_tokens import rated, softmax
 from tacos.selection import Scores
-from tacos.stage import Job
+from tacos.stage import Job, Stage
 from tacos.store.kept import Kept
 from tacos.types import Pool
 
@@ -51,8 +51,6 @@ HIGHEST = 6
 class Deita(LocalScorer):
     """Which two models."""
 
-    naming: ClassVar[tuple[str, ...]] = ("complexity", "quality")
-
     complexity: str | None = "hkust-nlp/deita-complexity-scorer"
     """Hub id or folder; None leaves complexity out."""
     quality: str | None = "hkust-nlp/deita-quality-scorer"
@@ -66,10 +64,27 @@ class Deita(LocalScorer):
             raise ValueError("complexity and quality are both null: name a model for one of them")
         return self
 
+    def inputs(self, setup: Setup) -> dict[str, Stage]:
+        asked = {"complexity": (self.complexity, COMPLEXITY), "quality": (self.quality, QUALITY)}
+        return {
+            name: self.reading(setup, name, model, {"text": text}, self._work(text))
+            for name, (model, text) in asked.items()
+            if model
+        }
+
+    def _work(self, text: str) -> Work:
+        def work(lm: LocalModel, rows: Pool, what: str) -> Iterator[tuple[int, Kept]]:
+            asked = [[text.format(**turn) for turn in _turns(sample)] for sample in rows]
+            return rated(lm, asked, HIGHEST, expectation, self.batch_tokens, what)
+
+        return work
+
+    def identity(self, setup: Setup) -> dict[str, Any]:
+        return {"turns": self.turns}
+
     def score(self, pool: Pool, job: Job) -> Scores:
         """(n_samples,): 1 to 36 a turn, or 1 to 6 by one model alone."""
-        asked = [(n, m, t) for n, m, t in self._scorers() if m]
-        found = [self.read(job, pool, model, self._work(text), name) for name, model, text in asked]
+        found = [read(job, name) for name in ("complexity", "quality") if name in job.inputs]
         values = np.full(len(pool), np.nan)
         errors: dict[int, str] = {}
         for row, kept in enumerate(zip(*found, strict=True)):
@@ -79,16 +94,6 @@ class Deita(LocalScorer):
             products = np.prod([each.values for each in kept], axis=0)  # (n_turns,)
             values[row] = products.sum() if self.turns == "sum" else products.mean()
         return Scores(values, errors)
-
-    def _scorers(self) -> list[tuple[str, str | None, str]]:
-        return [("complexity", self.complexity, COMPLEXITY), ("quality", self.quality, QUALITY)]
-
-    def _work(self, text: str) -> Callable[[LocalModel, Pool, str], Iterator[tuple[int, Kept]]]:
-        def work(lm: LocalModel, rows: Pool, what: str) -> Iterator[tuple[int, Kept]]:
-            asked = [[text.format(**turn) for turn in _turns(sample)] for sample in rows]
-            return rated(lm, asked, HIGHEST, expectation, self.batch_tokens, what)
-
-        return work
 
 
 def _turns(sample: Any) -> list[dict[str, str]]:

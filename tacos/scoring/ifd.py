@@ -20,17 +20,15 @@ order of the pool, and its "5%" is `sample_rate 0.06` of the rows that are left;
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Any
 
 from pydantic import Field
 
-from tacos.models.local import LocalModel
-from tacos.part import scorer
-from tacos.scoring.answer_loss import Layout, Overflow, Template, answer_losses, ratio_scores
-from tacos.scoring.local_scorer import LocalScorer
+from tacos.part import Setup, scorer
+from tacos.scoring.answer_loss import Layout, Overflow, Template, losses_stage, ratio_scores
+from tacos.scoring.local_scorer import LocalScorer, read
 from tacos.selection import Scores
-from tacos.stage import Job
-from tacos.store.kept import Kept
+from tacos.stage import Job, Stage
 from tacos.types import Pool
 
 
@@ -55,14 +53,16 @@ class Ifd(LocalScorer):
     ceiling: float | None = 1.0
     """Rows with a higher ratio are dropped; None drops none."""
 
+    def inputs(self, setup: Setup) -> dict[str, Stage]:
+        layout = Layout(self.template, self.max_tokens, self.overflow)
+        return {"losses": losses_stage(self, setup, self.model, layout)}
+
+    def identity(self, setup: Setup) -> dict[str, Any]:
+        return {"ceiling": self.ceiling}
+
     def score(self, pool: Pool, job: Job) -> Scores:
         """(n_samples,), above 0 and at most `ceiling`."""
-        layout = Layout(self.template, self.max_tokens, self.overflow)
-
-        def work(lm: LocalModel, rows: Pool, what: str) -> Iterator[tuple[int, Kept]]:
-            return answer_losses(lm, rows, layout, self.batch_tokens, what)
-
-        found = self.read(job, pool, self.model, work)
+        found = read(job, "losses")
         ceiling = float("inf") if self.ceiling is None else self.ceiling
         why = f"its IFD is above {ceiling:g}: the instruction does not help"
         return ratio_scores(self.by, found, lambda asked, alone: asked / alone, lambda v: v > ceiling, why)

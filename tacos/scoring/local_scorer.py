@@ -1,10 +1,14 @@
-"""What scorers that read a causal language model in this process share: which model, and going on after a kill.
+"""What scorers that read a causal language model in this process share: the stage that reads, row by row.
 
     class Ifd(LocalScorer):
-        model: str | None = None
+        def inputs(self, setup: Setup) -> dict[str, Stage]:
+            return {"losses": self.reading(setup, "losses", self.model, asked, work)}
 
         def score(self, pool: Pool, job: Job) -> Scores:
-            found = self.read(job, pool, self.model, work)      work: the model and some rows -> (row, Kept)
+            found = read(job, "losses")                 a Kept for each row
+
+The forward passes are a stage of their own, named by the model and by what it is asked. So scorers that ask alike share
+them, and another order, ceiling or weight costs nothing.
 
 The model is a hub id or a folder, or null: the base model of the run, be it a name or a stage that makes it. So a model
 that was prepared for a score (the pre-experienced one of IFD) is handed in as a folder, or as the run's base.
@@ -13,9 +17,9 @@ that was prepared for a score (the pre-experienced one of IFD) is handed in as a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -23,67 +27,67 @@ from pydantic import Field
 from tacos.errors import ConfigError
 from tacos.models.batches import BUDGET
 from tacos.models.local import LocalModel, load_lm
-from tacos.part import Grouper, Scorer, Setup
-from tacos.stage import Job, Stage
+from tacos.part import Scorer, Setup
+from tacos.stage import Job, Outcome, Stage
 from tacos.store.fingerprint import named_by_content
-from tacos.store.kept import Kept, kept_rows
+from tacos.store.kept import Kept, kept_rows, read_kept
 from tacos.types import Message, Pool, Sample
 
+READ = "read.jsonl"
+MADE_HERE = "base"
+"""The name of a base model that a stage of this run makes."""
 Work = Callable[[LocalModel, Pool, str], Iterator[tuple[int, Kept]]]
 """A model, some rows and which they are in words -> (place among them, what was found)."""
 
 
 class LocalScorer(Scorer):
-    """naming: the settings that name a model; of these, `model` may be null for the base of the run."""
-
-    naming: ClassVar[tuple[str, ...]] = ("model",)
+    """How a local model is run."""
 
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     """Numbers of the model; auto is as its files hold them."""
     batch_tokens: int = Field(BUDGET, ge=1)
     """Tokens of a batch; not part of the answer."""
 
-    @property
-    def of_base(self) -> bool:
-        """Whether the base of the run is read."""
-        return getattr(self, "model", "") is None
+    def reading(
+        self, setup: Setup, name: str, model: str | None, asked: Mapping[str, Any], work: Work
+    ) -> Stage:
+        """What a model says of each row as the stage `name`: `read.jsonl`, row by row as it comes.
 
-    def inputs(self, setup: Setup) -> dict[str, Stage]:
-        return {"base": setup.base} if self.of_base and isinstance(setup.base, Stage) else {}
+        model: None is the base of the run. asked: what the model is asked, as far as it changes the answer.
 
-    def identity(self, setup: Setup) -> dict[str, Any]:
-        named = {name: _by_content(getattr(self, name)) for name in self.naming}
-        return self.model_dump(mode="json", exclude={"batch_tokens"}) | named
-
-    def build(self, setup: Setup, grouper: Grouper | None = None) -> Stage:
-        """Raises: ConfigError where the base is to be read and none is named."""
-        if not self.of_base or isinstance(setup.base, Stage):
-            return super().build(setup, grouper)
-        if not setup.base:
-            raise ConfigError(f"score.by={self.by} reads a model: set base.model, or score.model")
-        return self.model_copy(update={"model": setup.base}).build(setup, grouper)
-
-    def read(self, job: Job, pool: Pool, model: str | None, work: Work, name: str = "read") -> list[Kept]:
-        """What a model (None is the base of the run) says of each row; kept in `<name>.jsonl` of the stage's folder.
-
-        The model is loaded where a row is still owed.
-
-        Raises: TacosError when it cannot be loaded.
+        Raises: ConfigError where the base is to be read and none is named.
         """
-        source = model or str(job.inputs["base"] / "model")
+        source = model or setup.base
+        if not source:
+            raise ConfigError(f"score.by={self.by} reads a model: set base.model, or score.model")
+        known = MADE_HERE if isinstance(source, Stage) else named_by_content(source)
+        base = {"base": source} if isinstance(source, Stage) else {}
+
+        def run(job: Job) -> Outcome:
+            folder = str(job.inputs["base"] / "model") if isinstance(source, Stage) else source
+            found = self._read(job, folder, name, work)
+            failed = sum(kept.error is not None for kept in found)
+            return Outcome(rows_in=len(found), rows_out=len(found) - failed, rows_failed=failed)
+
+        settings = {"model": known, "dtype": self.dtype, **asked}
+        return Stage(name, run, settings, {"pool": setup.pool, **base})
+
+    def _read(self, job: Job, source: str, name: str, work: Work) -> list[Kept]:
+        """The model is loaded where a row is still owed."""
+        pool = job.pool()
         load = cache(lambda: load_lm(source, self.dtype, device=job.tools.device))
 
         def some(rows: Sequence[int], which: str) -> Iterator[tuple[int, Kept]]:
-            for place, kept in work(load(), pool.take(rows), f"{self.by}, {which}"):
+            for place, kept in work(load(), pool.take(rows), f"{name}, {which}"):
                 yield rows[place], kept
 
-        return kept_rows(job.out / f"{name}.jsonl", len(pool), some)
+        return kept_rows(job.out / READ, len(pool), some)
 
 
-def _by_content(named: Any) -> Any:
-    if isinstance(named, dict):
-        return {named_by_content(model): weight for model, weight in named.items()}
-    return named_by_content(named) if named else named
+def read(job: Job, name: str) -> list[Kept]:
+    """What the stage among the inputs found, one for each row of the pool."""
+    found = read_kept(job.inputs[name] / READ)
+    return [found[row] for row in range(len(found))]
 
 
 def turns(sample: Sample) -> list[tuple[tuple[Message, ...], str]]:

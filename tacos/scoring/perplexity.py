@@ -9,19 +9,16 @@ low     the least surprising first; scores are the negative perplexity, since hi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
 
-from tacos.models.local import LocalModel
-from tacos.part import scorer
-from tacos.scoring.answer_loss import Layout, Overflow, Template, answer_losses
-from tacos.scoring.local_scorer import LocalScorer
+from tacos.part import Setup, scorer
+from tacos.scoring.answer_loss import Layout, Overflow, Template, losses_stage
+from tacos.scoring.local_scorer import LocalScorer, read
 from tacos.selection import Scores
-from tacos.stage import Job
-from tacos.store.kept import Kept
+from tacos.stage import Job, Stage
 from tacos.types import Pool
 
 MARK = 0.33
@@ -46,14 +43,16 @@ class Perplexity(LocalScorer):
     overflow: Overflow = "cut"
     """What is done with a longer row."""
 
+    def inputs(self, setup: Setup) -> dict[str, Stage]:
+        layout = Layout(self.template, self.max_tokens, self.overflow)
+        return {"losses": losses_stage(self, setup, self.model, layout, alone=False)}
+
+    def identity(self, setup: Setup) -> dict[str, Any]:
+        return {"order": self.order}
+
     def score(self, pool: Pool, job: Job) -> Scores:
         """(n_samples,), the perplexity, at least 1, or its negative."""
-        layout = Layout(self.template, self.max_tokens, self.overflow)
-
-        def work(lm: LocalModel, rows: Pool, what: str) -> Iterator[tuple[int, Kept]]:
-            return answer_losses(lm, rows, layout, self.batch_tokens, what, alone=False)
-
-        found = self.read(job, pool, self.model, work)
+        found = read(job, "losses")
         values = np.exp([np.nan if row.error else row.values[0] for row in found])
         errors = {i: row.error for i, row in enumerate(found) if row.error}
         if self.order == "low":

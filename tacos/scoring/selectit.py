@@ -21,7 +21,7 @@ its first five lines rate.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat
@@ -30,10 +30,10 @@ from tacos.errors import ConfigError
 from tacos.models.local import LocalModel
 from tacos.part import Setup, scorer
 from tacos.prompts import load, packaged, read_own
-from tacos.scoring.local_scorer import LocalScorer
+from tacos.scoring.local_scorer import LocalScorer, read
 from tacos.scoring.rating_tokens import rated, softmax
 from tacos.selection import Scores
-from tacos.stage import Job
+from tacos.stage import Job, Stage
 from tacos.store.kept import Kept
 from tacos.types import Pool
 
@@ -51,8 +51,6 @@ PROMPTS = 5
 class SelectIt(LocalScorer):
     """Which models, and at which level."""
 
-    naming: ClassVar[tuple[str, ...]] = ("model", "models")
-
     model: str | None = None
     """Hub id or folder; None is the base of the run."""
     models: dict[str, PositiveFloat] = Field(default_factory=dict)
@@ -64,12 +62,27 @@ class SelectIt(LocalScorer):
     alpha: float = Field(0.2, ge=0)
     """How much disagreement between prompts costs."""
 
-    @property
-    def of_base(self) -> bool:
-        return self.model is None and not self.models
+    def inputs(self, setup: Setup) -> dict[str, Stage]:
+        lines = self.lines()
+
+        def work(lm: LocalModel, rows: Pool, what: str) -> Iterator[tuple[int, Kept]]:
+            texts = zip(rows.prompts, rows.responses, strict=True)
+            asked = [[rating_text(line, *pair) for line in lines if pair[1].strip()] for pair in texts]
+            return rated(lm, asked, HIGHEST, token_score, self.batch_tokens, what)
+
+        return {
+            f"ratings {number}": self.reading(setup, "ratings", model, {"prompts": lines}, work)
+            for number, model in enumerate(self.models or [self.model], start=1)
+        }
 
     def identity(self, setup: Setup) -> dict[str, Any]:
-        return super().identity(setup) | {"prompts": self.lines()}
+        return {"alpha": self.alpha, "weights": self.weights}
+
+    @property
+    def weights(self) -> list[float]:
+        """Of each model, with the sum 1."""
+        given = list(self.models.values()) or [1.0]
+        return [weight / sum(given) for weight in given]
 
     def lines(self) -> list[str]:
         """The rating prompts. Raises: ConfigError where the file has too few."""
@@ -85,21 +98,13 @@ class SelectIt(LocalScorer):
 
     def score(self, pool: Pool, job: Job) -> Scores:
         """(n_samples,), 0 to 1.28: 5 * (p' of a sure rating less that of another)."""
-        lines = self.lines()
-
-        def work(lm: LocalModel, rows: Pool, what: str) -> Iterator[tuple[int, Kept]]:
-            texts = zip(rows.prompts, rows.responses, strict=True)
-            asked = [[rating_text(line, *pair) for line in lines if pair[1].strip()] for pair in texts]
-            return rated(lm, asked, HIGHEST, token_score, self.batch_tokens, what)
-
-        weights: list[tuple[str | None, float]] = [*self.models.items()] or [(self.model, 1.0)]
         values = np.zeros(len(pool))
         errors: dict[int, str] = {}
-        for number, (model, weight) in enumerate(weights, start=1):
-            found = self.read(job, pool, model, work, f"read-{number}")
+        for number, weight in enumerate(self.weights, start=1):
+            found = read(job, f"ratings {number}")
             errors |= {row: kept.error for row, kept in enumerate(found) if kept.error}
             part = [np.nan if kept.error else sentence_score(kept.values, self.alpha) for kept in found]
-            values += weight / sum(share for _, share in weights) * np.array(part)
+            values += weight * np.array(part)
         return Scores(values, errors)
 
 

@@ -15,17 +15,15 @@ whatever the pool; here the budget says how many. `Superfiltering.D` is this sco
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from typing import Any
 
 from pydantic import Field
 
-from tacos.models.local import LocalModel
-from tacos.part import scorer
-from tacos.scoring.answer_loss import Layout, Overflow, Template, answer_losses, ratio_scores
-from tacos.scoring.local_scorer import LocalScorer
+from tacos.part import Setup, scorer
+from tacos.scoring.answer_loss import Layout, Overflow, Template, losses_stage, ratio_scores
+from tacos.scoring.local_scorer import LocalScorer, read
 from tacos.selection import Scores
-from tacos.stage import Job
-from tacos.store.kept import Kept
+from tacos.stage import Job, Stage
 from tacos.types import Pool
 
 GPT2 = "openai-community/gpt2"
@@ -51,17 +49,20 @@ class Superfilter(LocalScorer):
     ceiling: float | None = 1.0
     """Rows with this ratio or a higher one are dropped; None drops none."""
 
+    def inputs(self, setup: Setup) -> dict[str, Stage]:
+        layout = Layout(self.template, self.max_tokens, self.overflow)
+        return {"losses": losses_stage(self, setup, self.model, layout)}
+
+    def identity(self, setup: Setup) -> dict[str, Any]:
+        return {"ceiling": self.ceiling}
+
     def score(self, pool: Pool, job: Job) -> Scores:
         """(n_samples,), above 0 and below `ceiling`."""
-        layout = Layout(self.template, self.max_tokens, self.overflow)
-
-        def work(lm: LocalModel, rows: Pool, what: str) -> Iterator[tuple[int, Kept]]:
-            return answer_losses(lm, rows, layout, self.batch_tokens, what)
 
         def ratio(asked: float, alone: float) -> float:
             return math.exp(asked - alone)
 
-        found = self.read(job, pool, self.model, work)
+        found = read(job, "losses")
         ceiling = float("inf") if self.ceiling is None else self.ceiling
         why = f"its ratio is not below {ceiling:g}: the instruction does not help"
         return ratio_scores(self.by, found, ratio, lambda value: value >= ceiling, why)

@@ -4,7 +4,7 @@
     {"row": 18, "error": "the response is empty"}
 
 The file lies in the stage's partial folder, which is named by all that changes an answer, so what stands there still
-holds. It stays when the stage is done: it is what a score was made from. A torn last line is written anew.
+holds. It is the stage's table when all rows are there. A torn last line is written anew.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Work = Callable[[Sequence[int], str], Iterator[tuple[int, Kept]]]
 
 def kept_rows(path: Path, n: int, work: Work) -> list[Kept]:
     """What was found of each of n rows: read from the file, and worked out where it is not there."""
-    found = _read(path)
+    found = read_kept(path)
     owed = [row for row in range(n) if row not in found]
     write_text(path, "".join(_line(row, kept) for row, kept in found.items()))  # without the torn line
     with path.open("a", encoding="utf-8") as file:
@@ -52,7 +52,8 @@ def _line(row: int, kept: Kept) -> str:
     return json.dumps({"row": row, **said}) + "\n"
 
 
-def _read(path: Path) -> dict[int, Kept]:
+def read_kept(path: Path) -> dict[int, Kept]:
+    """Row -> what was found of it, as far as the file goes."""
     found = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:

@@ -5,7 +5,7 @@
     tags.parquet      tag, normalize    id, tags, error
     groups.jsonl      group      group, rows (row numbers of the pool)
     scores.parquet    score      id, value (or null), error; `within.json` where a score holds inside a group only
-    read.jsonl        score      what a local model said of each row (`tacos.store.kept`)
+    read.jsonl        losses, ratings, complexity, quality    what a local model says of each row (`tacos.store.kept`)
     pairs.parquet     compare    every comparison with its answer
     selection.jsonl   select     id, messages, selection: rank, score, group, place, reason
 

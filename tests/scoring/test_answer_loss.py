@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +17,16 @@ import pytest
 import torch
 
 from tacos.errors import ConfigError
-from tacos.llm.backends.scripted import ScriptedLLM
-from tacos.models.embedder import EmbedderSettings
 from tacos.models.local import LocalModel, load_lm
-from tacos.part import Setup
-from tacos.pipeline.pool import load_stage
-from tacos.pipeline.settings import PoolSettings
 from tacos.scoring.answer_loss import Layout, answer_losses, joined, laid_out, prompt_text
 from tacos.scoring.ifd import Ifd
 from tacos.scoring.local_scorer import LocalScorer
 from tacos.scoring.perplexity import Perplexity
 from tacos.scoring.superfilter import Superfilter
-from tacos.selection import Scores
-from tacos.stage import Job
+from tacos.stage import Job, Outcome, Stage
 from tacos.types import Message, Pool, Sample, make_sample
-from tests.pipeline.helpers import scripted_tools
 from tests.scoring import tiny_models
+from tests.scoring.scored import scored, setup
 
 RELEASED = json.loads((Path(__file__).parent / "released_ratios.json").read_text(encoding="utf-8"))
 KINDS = ("gpt2", "llama")
@@ -49,11 +44,6 @@ def pool() -> Pool:
         make_sample(row["instruction"], row["output"], input=row["input"], id=f"r{i}")
         for i, row in enumerate(RELEASED["rows"])
     )
-
-
-def scored(part: LocalScorer, pool: Pool, out: Path) -> Scores:
-    tools = scripted_tools(out / "replies.sqlite", ScriptedLLM(lambda request: ""))
-    return part.score(pool, Job(out, {}, tools))
 
 
 def close(found: np.ndarray, wanted: list[float | None]) -> None:
@@ -87,8 +77,7 @@ def test_superfiltering_is_the_released_ratio(
     wanted = RELEASED[f"superfilter_{kind}_{limit}"]
     part = Superfilter(model=models[kind], max_tokens=limit, ceiling=None)
     close(scored(part, pool, tmp_path).values, wanted["ratios"])
-    (tmp_path / "dropped").mkdir()
-    kept = scored(part.model_copy(update={"ceiling": 1.0}), pool, tmp_path / "dropped").values
+    kept = scored(part.model_copy(update={"ceiling": 1.0}), pool, tmp_path).values
     order = [row for row in np.argsort(-kept, kind="stable").tolist() if not np.isnan(kept[row])]
     assert order[:4] == wanted["top4"]
 
@@ -98,9 +87,8 @@ def test_perplexity_is_the_released_one_in_three_orders(
 ) -> None:
     found = {}
     for order in ("high", "mid", "low"):
-        (tmp_path / order).mkdir()
         part = Perplexity.model_validate({"model": models["gpt2"], "order": order})
-        found[order] = scored(part, pool, tmp_path / order)
+        found[order] = scored(part, pool, tmp_path)
     close(found["high"].values, RELEASED["superfilter_gpt2_1024"]["ppl"])
     close(-found["low"].values, RELEASED["superfilter_gpt2_1024"]["ppl"])
     highest = np.argsort(-found["high"].values)[:3]  # a third of 12, rounded down
@@ -192,36 +180,64 @@ def test_ratios_that_are_all_above_1_are_told(
     assert "ifd: all 3 ratios are above 1 (the lowest is 1.005)" in caplog.text
 
 
+class Watched:
+    """`answer_losses`, with the rows that it was asked for. dies: after so many."""
+
+    def __init__(self, dies: int | None = None):
+        self.rows, self.dies = list[int](), dies
+
+    def __call__(self, lm: Any, pool: Pool, *given: Any, **more: Any) -> Any:
+        self.rows.append(len(pool))
+        for done, found in enumerate(answer_losses(lm, pool, *given, **more)):
+            if done == self.dies:
+                raise KeyboardInterrupt
+            yield found
+
+
 def test_a_killed_scorer_goes_on_from_finished_rows(
     models: dict[str, str], pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     part = Ifd(model=models["llama"], max_tokens=2048, ceiling=None)
-    whole = scored(part, pool, tmp_path).values
-    lines = (tmp_path / "read.jsonl").read_text().splitlines()
-    (tmp_path / "read.jsonl").write_text("\n".join(lines[:7]) + "\n" + lines[7][:11])
-    read: list[int] = []
-
-    def watched(lm: Any, rows: Pool, *given: Any, **more: Any) -> Any:
-        read.append(len(rows))
-        return answer_losses(lm, rows, *given, **more)
-
-    monkeypatch.setattr("tacos.scoring.ifd.answer_losses", watched)
-    assert scored(part, pool, tmp_path).values == pytest.approx(whole, rel=1e-5)
-    assert read == [len(pool) - 7]
-    monkeypatch.setattr("tacos.scoring.local_scorer.load_lm", None)  # nothing is owed, so nothing is loaded
-    assert scored(part, pool, tmp_path).values == pytest.approx(whole, rel=1e-5)
+    whole = scored(part, pool, tmp_path / "whole").values
+    monkeypatch.setattr("tacos.scoring.answer_loss.answer_losses", Watched(dies=7))
+    with pytest.raises(KeyboardInterrupt):
+        scored(part, pool, tmp_path / "killed")
+    again = Watched()
+    monkeypatch.setattr("tacos.scoring.answer_loss.answer_losses", again)
+    assert scored(part, pool, tmp_path / "killed").values == pytest.approx(whole, rel=1e-5)
+    assert again.rows == [len(pool) - 7]
 
 
-def setup(base: Any, tmp_path: Path) -> Setup:
-    load = load_stage(PoolSettings(source="builtin"))
-    return Setup(load, 3, 0, EmbedderSettings(), {}, base)
+def test_what_is_read_once_serves_other_ceilings_and_orders(
+    models: dict[str, str], pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = Watched()
+    monkeypatch.setattr("tacos.scoring.answer_loss.answer_losses", watched)
+    given: dict[str, Any] = {"model": models["gpt2"], "max_tokens": 1024, "template": "none"}
+    parts: list[LocalScorer] = [
+        Superfilter(**given, overflow="cut"),
+        Superfilter(**given, overflow="cut", ceiling=None, batch_tokens=100),
+        Ifd(**given, overflow="cut"),
+        Perplexity(**given),
+        Perplexity(**given, order="low"),
+    ]
+    for part in parts:
+        scored(part, pool, tmp_path)
+    assert watched.rows == [len(pool)] * 2  # with and without the pass of the answer alone
 
 
-def test_without_a_model_the_base_of_the_run_is_read(models: dict[str, str], tmp_path: Path) -> None:
-    named = Ifd().build(setup(models["llama"], tmp_path))
-    assert named.fingerprint == Ifd(model=models["llama"]).build(setup("", tmp_path)).fingerprint
-    assert named.settings["model"].startswith("local@") and "batch_tokens" not in named.settings
-    base = load_stage(PoolSettings(source="builtin"))  # stands for a stage that makes a model
-    assert Ifd().build(setup(base, tmp_path)).inputs["base"] is base
+def test_without_a_model_the_base_of_the_run_is_read(
+    models: dict[str, str], pool: Pool, tmp_path: Path
+) -> None:
+    named = Ifd(model=models["llama"]).build(setup(pool))
+    assert Ifd().build(setup(pool, models["llama"])).fingerprint == named.fingerprint
+    assert named.inputs["losses"].settings["model"].startswith("local@")
+
+    def make(job: Job) -> Outcome:
+        shutil.copytree(models["llama"], job.out / "model")
+        return Outcome(rows_in=0, rows_out=0)
+
+    made = scored(Ifd(), pool, tmp_path, base=Stage("base", make)).values
+    assert made == pytest.approx(scored(Ifd(model=models["llama"]), pool, tmp_path).values, nan_ok=True)
     with pytest.raises(ConfigError, match=r"score\.by=ifd reads a model: set base\.model, or score\.model"):
-        Ifd().build(setup("", tmp_path))
+        Ifd().build(setup(pool))

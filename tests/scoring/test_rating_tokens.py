@@ -16,17 +16,14 @@ import pytest
 
 from tacos.config import parse
 from tacos.errors import ConfigError, TacosError
-from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.models.local import load_tokenizer
 from tacos.scoring.deita import Deita, expectation
-from tacos.scoring.local_scorer import LocalScorer, by_owner
+from tacos.scoring.local_scorer import by_owner
 from tacos.scoring.rating_tokens import digit_tokens
 from tacos.scoring.selectit import SelectIt, sentence_score, token_score
-from tacos.selection import Scores
-from tacos.stage import Job
 from tacos.types import Message, Pool, Sample, make_sample
-from tests.pipeline.helpers import scripted_tools
 from tests.scoring import tiny_models
+from tests.scoring.scored import scored
 
 RELEASED = json.loads((Path(__file__).parent / "released_ratings.json").read_text(encoding="utf-8"))
 TALKS: list[list[str]] = RELEASED["conversations"]
@@ -49,12 +46,6 @@ def conversation(texts: list[str], id: str) -> Sample:
 
 ALL = Pool.from_samples(conversation(texts, f"c{i}") for i, texts in enumerate(TALKS))
 SINGLE = Pool.from_samples(conversation(texts, f"c{i}") for i, texts in enumerate(TALKS) if len(texts) == 2)
-
-
-def scored(part: LocalScorer, pool: Pool, out: Path) -> Scores:
-    out.mkdir(exist_ok=True)
-    tools = scripted_tools(out / "replies.sqlite", ScriptedLLM(lambda request: ""))
-    return part.score(pool, Job(out, {}, tools))
 
 
 def best(values: np.ndarray, n: int) -> list[int]:
@@ -84,10 +75,10 @@ def test_deita_by_one_model_alone(models: dict[str, str], tmp_path: Path) -> Non
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
 def test_selectit_is_the_released_score(kind: str, models: dict[str, str], tmp_path: Path) -> None:
     wanted = RELEASED[f"selectit_{kind}"]
-    found = scored(SelectIt(model=models[kind]), SINGLE, tmp_path / "s").values
+    found = scored(SelectIt(model=models[kind]), SINGLE, tmp_path).values
     assert found == pytest.approx(wanted["sentence"], rel=2e-4)
     assert best(found, 4) == wanted["half"]
-    token = scored(SelectIt(model=models[kind], level="token"), SINGLE, tmp_path / "t").values
+    token = scored(SelectIt(model=models[kind], level="token"), SINGLE, tmp_path).values
     assert token == pytest.approx(wanted["token"], rel=2e-4)
 
 
@@ -118,7 +109,7 @@ def test_a_rating_that_cannot_be_read_is_missing_and_says_why(
         [make_sample("Hi", "Hello."), make_sample("Hi", ""), make_sample("Hi", "word " * 900)]
     )
     for part in (Deita(complexity=models["gpt2"], quality=models["gpt2"]), SelectIt(model=models["gpt2"])):
-        scores = scored(part, pool, tmp_path / part.by)
+        scores = scored(part, pool, tmp_path)
         assert scores.scored == 1 and scores.errors == {
             1: "the response is empty",
             2: "over the 2,048 tokens that the model can hold",
@@ -128,7 +119,7 @@ def test_a_rating_that_cannot_be_read_is_missing_and_says_why(
         return ((i, np.full(5, np.nan, np.float32)) for i in range(len(rows)))
 
     monkeypatch.setattr("tacos.scoring.rating_tokens.next_logits", overflown)
-    scores = scored(SelectIt(model=models["gpt2"]), pool[:1], tmp_path / "nan")
+    scores = scored(SelectIt(model=models["gpt2"]), pool[:1], tmp_path)
     assert scores.errors == {0: "the model gave no number for a rating token"} and scores.scored == 0
 
 
