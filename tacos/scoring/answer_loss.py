@@ -80,7 +80,9 @@ def answer_losses(
         owners += [place] * (len(pairs) * len(read))
     for place, losses in by_owner(token_losses(lm, rows, budget, what), owners):
         sides = np.array_split(np.arange(len(losses)), 1 + alone)
-        yield place, Kept(tuple(_mean([losses[i] for i in side]) for side in sides))
+        means = tuple(_mean([losses[i] for i in side]) for side in sides)
+        finite = bool(np.isfinite(means).all())
+        yield place, Kept(means) if finite else Kept(error="the model gave no number for the loss")
 
 
 def _mean(losses: Sequence[np.ndarray]) -> float:
@@ -160,9 +162,11 @@ def ratio_scores(
     too_high: Callable[[float], bool],
     why: str,
 ) -> Scores:
-    """ratio: of the two mean losses. too_high: whether a row is dropped for its ratio, with the reason `why`."""
+    """ratio: of the two mean losses, NaN where there is none. too_high: whether a row is dropped, for `why`."""
     values = np.array([np.nan if row.error else ratio(*row.values) for row in found], dtype=np.float64)
     errors = {i: row.error for i, row in enumerate(found) if row.error}
+    for row in np.flatnonzero(np.isnan(values)).tolist():
+        errors.setdefault(row, "the response alone has no loss to compare with")
     check_ratios(name, values[~np.isnan(values)])
     for row in np.flatnonzero([too_high(value) for value in values]).tolist():
         values[row], errors[row] = np.nan, why

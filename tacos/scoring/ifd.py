@@ -62,7 +62,10 @@ class Ifd(LocalScorer):
 
     def score(self, pool: Pool, job: Job) -> Scores:
         """(n_samples,), above 0 and at most `ceiling`."""
-        found = read(job, "losses")
+
+        def ratio(asked: float, alone: float) -> float:
+            return asked / alone if alone else float("nan")
+
         ceiling = float("inf") if self.ceiling is None else self.ceiling
         why = f"its IFD is above {ceiling:g}: the instruction does not help"
-        return ratio_scores(self.by, found, lambda asked, alone: asked / alone, lambda v: v > ceiling, why)
+        return ratio_scores(self.by, read(job, "losses"), ratio, lambda value: value > ceiling, why)

@@ -14,9 +14,9 @@ whatever the pool; here the budget says how many. `Superfiltering.D` is this sco
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+import numpy as np
 from pydantic import Field
 
 from tacos.part import Setup, scorer
@@ -60,9 +60,8 @@ class Superfilter(LocalScorer):
         """(n_samples,), above 0 and below `ceiling`."""
 
         def ratio(asked: float, alone: float) -> float:
-            return math.exp(asked - alone)
+            return float(np.exp(asked - alone))
 
-        found = read(job, "losses")
         ceiling = float("inf") if self.ceiling is None else self.ceiling
         why = f"its ratio is not below {ceiling:g}: the instruction does not help"
-        return ratio_scores(self.by, found, ratio, lambda value: value >= ceiling, why)
+        return ratio_scores(self.by, read(job, "losses"), ratio, lambda value: value >= ceiling, why)

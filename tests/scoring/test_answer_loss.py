@@ -18,12 +18,13 @@ import torch
 
 from tacos.errors import ConfigError
 from tacos.models.local import LocalModel, load_lm
-from tacos.scoring.answer_loss import Layout, answer_losses, joined, laid_out, prompt_text
+from tacos.scoring.answer_loss import Layout, answer_losses, joined, laid_out, prompt_text, ratio_scores
 from tacos.scoring.ifd import Ifd
 from tacos.scoring.local_scorer import LocalScorer
 from tacos.scoring.perplexity import Perplexity
 from tacos.scoring.superfilter import Superfilter
 from tacos.stage import Job, Outcome, Stage
+from tacos.store.kept import Kept
 from tacos.types import Message, Pool, Sample, make_sample
 from tests.scoring import tiny_models
 from tests.scoring.scored import scored, setup
@@ -178,6 +179,28 @@ def test_ratios_that_are_all_above_1_are_told(
     scores = scored(Ifd(model=models["gpt2"]), pool, tmp_path)
     assert scores.scored == 0
     assert "ifd: all 3 ratios are above 1 (the lowest is 1.005)" in caplog.text
+
+
+def test_losses_that_are_no_numbers_or_nothing_to_compare_with_are_missing() -> None:
+    found = [Kept((0.5, 0.0)), Kept((0.4, 0.8)), Kept(error="over 512 tokens")]
+    scores = ratio_scores(
+        "ifd", found, lambda a, b: a / b if b else math.nan, lambda value: value > 1, "high"
+    )
+    assert scores.values[1] == 0.5 and scores.errors == {
+        0: "the response alone has no loss to compare with",
+        2: "over 512 tokens",
+    }
+
+
+def test_a_model_that_overflows_gives_no_score(
+    models: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overflown(lm: Any, rows: Any, *given: Any) -> Any:
+        return ((i, np.full(3, np.nan, np.float32)) for i in range(len(rows)))
+
+    monkeypatch.setattr("tacos.scoring.answer_loss.token_losses", overflown)
+    scores = scored(Perplexity(model=models["gpt2"]), Pool.from_samples([make_sample("Hi", "Ho.")]), tmp_path)
+    assert scores.errors == {0: "the model gave no number for the loss"}
 
 
 class Watched:
