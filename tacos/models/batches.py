@@ -178,8 +178,8 @@ def _run(
 
 def out_of_memory(error: RuntimeError) -> bool:
     """CUDA has a class of its own for it, MPS and the CPU have none."""
-    said = str(error)
-    return type(error).__name__ == "OutOfMemoryError" or "out of memory" in said or "enough memory" in said
+    said = ("out of memory", "enough memory", "ALLOC_FAILED")
+    return type(error).__name__ == "OutOfMemoryError" or any(words in str(error) for words in said)
 
 
 def _smaller(lm: LocalModel, lengths: Sequence[int]) -> int:

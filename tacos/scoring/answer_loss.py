@@ -8,7 +8,8 @@ Prompt and answer are tokenised as one text, with the tokens that the tokenizer 
 after as many tokens as the prompt has alone, as in the released code. A conversation of several turns is scored turn by
 turn, each after all before it, and counts every token once.
 
-A row over `max_tokens` is skipped, or cut: its answer then ends at the same number of scored tokens in both.
+A row over `max_tokens`, or over what the model can hold, is skipped, or cut: its answer then ends at the same number of
+scored tokens in both.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ def answer_losses(
 
     alone: whether the second is asked for.
     """
+    limit = min(layout.max_tokens, lm.context or layout.max_tokens)
+    layout = layout._replace(max_tokens=limit)
     rows: list[Supervised] = []
     owners: list[int] = []
     for place, sample in enumerate(pool):

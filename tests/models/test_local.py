@@ -22,6 +22,7 @@ from tacos.models.batches import (
     hidden_states,
     mean_pool,
     next_logits,
+    out_of_memory,
     pad_right,
     token_losses,
 )
@@ -179,6 +180,19 @@ def test_a_row_that_does_not_fit_into_memory_alone_is_an_error_with_a_way_out(
     monkeypatch.setattr(lm.model, "forward", Small(lm, holds=30))
     with pytest.raises(TacosError, match="out of memory: a text of 40 tokens alone does not fit"):
         list(next_logits(lm, [list(row.ids) for row in rows()], [3]))
+
+
+@pytest.mark.parametrize(
+    ("said", "memory"),
+    [
+        ("MPS backend out of memory (MPS allocated: 9 GB)", True),
+        ("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: not enough memory: you tried to", True),
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", True),
+        ("CUDA error: device-side assert triggered", False),
+    ],
+)
+def test_out_of_memory_is_told_from_other_errors_on_every_device(said: str, memory: bool) -> None:
+    assert out_of_memory(RuntimeError(said)) is memory
 
 
 def test_an_error_of_another_kind_stays_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,6 +165,15 @@ def test_a_row_without_a_score_says_why(case: str, models: dict[str, str], tmp_p
     assert np.isnan(scores.values[0]) and scores.errors == {0: why}
 
 
+def test_no_row_is_longer_than_the_model_can_hold(tmp_path: Path) -> None:
+    pool = Pool.from_samples([make_sample("Hi", "word " * 40), make_sample("Hi", "Hello.")])
+    small = str(tiny_models.build(tmp_path / "small", "gpt2", positions=64))
+    part = Superfilter(model=small, ceiling=None)
+    assert scored(part, pool, tmp_path).scored == 2
+    skipped = scored(part.model_copy(update={"overflow": "skip"}), pool, tmp_path)
+    assert skipped.errors == {0: "over 64 tokens"}
+
+
 def test_a_long_prompt_leaves_no_answer_to_cut(models: dict[str, str], tmp_path: Path) -> None:
     pool = Pool.from_samples([make_sample("word " * 40, "Yes.")])
     scores = scored(Superfilter(model=models["gpt2"], max_tokens=64), pool, tmp_path)
