@@ -75,7 +75,7 @@ class Deita(LocalScorer):
     def _work(self, text: str) -> Work:
         def work(lm: LocalModel, rows: Pool, what: str) -> Iterator[tuple[int, Kept]]:
             asked = [[text.format(**turn) for turn in _turns(sample)] for sample in rows]
-            return rated(lm, asked, HIGHEST, expectation, self.batch_tokens, what)
+            return rated(lm, asked, HIGHEST, lambda logits: [expectation(logits)], self.batch_tokens, what)
 
         return work
 

@@ -8,7 +8,7 @@ A tokenizer without a token for a digit is refused, since no row could be rated.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,13 +24,13 @@ def rated(
     lm: LocalModel,
     texts: Sequence[Sequence[str]],
     highest: int,
-    read: Callable[[np.ndarray], float],
+    read: Callable[[np.ndarray], Iterable[float]],
     budget: int,
     what: str,
 ) -> Iterator[tuple[int, Kept]]:
-    """(row, Kept(a number for each of its texts)).
+    """(row, Kept(the numbers of its texts, one text after the other)).
 
-    texts: what is rated in each row. highest: ratings are 1 to this, below 10. read: (highest,) logits -> number.
+    texts: what is rated in each row. highest: ratings are 1 to this, below 10. read: (highest,) logits -> numbers.
 
     Raises: TacosError where a digit is no token.
     """
@@ -46,7 +46,8 @@ def rated(
         owners += [place] * len(ids)
     for place, logits in by_owner(next_logits(lm, rows, tokens, budget, what), owners):
         if np.isfinite(logits).all():
-            yield place, Kept(tuple(float(read(row.astype(np.float64))) for row in logits))
+            numbers = [float(number) for row in logits for number in read(row.astype(np.float64))]
+            yield place, Kept(tuple(numbers))
         else:
             yield place, Kept(error="the model gave no number for a rating token")
 

@@ -1,13 +1,14 @@
 """SelectIT: how sure a model is when it rates a sample, by tokens, prompts and models (arXiv 2402.16705).
 
     p          probabilities of "1".."5" as the next token, divided by their sum
-    p'         softmax of p: a second one, which flattens
+    p'         p in the paper; in the released code the softmax of p, a second one, which flattens
     token      s = argmax rating * sum_j (max p' - p'_j) / 4, for one rating prompt
     sentence   mean(s) / (1 + alpha * sd(s)) over five rating prompts, sd with ddof 0, alpha = 0.2
     model      weighted mean of the sentence scores of several models, weights by size (7, 13 and 70 in the paper)
 
 Dividing probabilities over the whole vocabulary by their sum is the softmax over the five logits, which is what is
-computed here. With p = (1, 0, 0, 0, 0), p' is (0.405, 0.149, ...) and s = 1 * 4 * 0.256 / 4 = 0.256.
+computed here. With p = (0, 0, 0, 0, 1) the paper has s = 5 * 4 / 4 = 5; the released p' is (0.149, ..., 0.405) and
+s = 5 * 4 * 0.256 / 4 = 1.28.
 
 Quirks of the released code: at the token level one prompt is drawn, unseeded, for all rows; here it is the first. It
 rates the first turn of a conversation alone; here all prompts and all responses are shown, each joined. Its weights of
@@ -20,7 +21,7 @@ its first five lines rate.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -59,6 +60,8 @@ class SelectIt(LocalScorer):
     """One rating prompt, or five."""
     prompts: str = "selectit"
     """The packaged rating prompts, or a file with one a line."""
+    variant: Literal["paper", "released"] = "released"
+    """Whether p' is p, or its softmax."""
     alpha: float = Field(0.2, ge=0)
     """How much disagreement between prompts costs."""
 
@@ -68,7 +71,7 @@ class SelectIt(LocalScorer):
         def work(lm: LocalModel, rows: Pool, what: str) -> Iterator[tuple[int, Kept]]:
             texts = zip(rows.prompts, rows.responses, strict=True)
             asked = [[rating_text(line, *pair) for line in lines if pair[1].strip()] for pair in texts]
-            return rated(lm, asked, HIGHEST, token_score, self.batch_tokens, what)
+            return rated(lm, asked, HIGHEST, softmax, self.batch_tokens, what)
 
         return {
             f"ratings {number}": self.reading(setup, "ratings", model, {"prompts": lines}, work)
@@ -76,7 +79,7 @@ class SelectIt(LocalScorer):
         }
 
     def identity(self, setup: Setup) -> dict[str, Any]:
-        return {"alpha": self.alpha, "weights": self.weights}
+        return {"alpha": self.alpha, "variant": self.variant, "weights": self.weights}
 
     @property
     def weights(self) -> list[float]:
@@ -97,15 +100,20 @@ class SelectIt(LocalScorer):
         return found[:wanted]
 
     def score(self, pool: Pool, job: Job) -> Scores:
-        """(n_samples,), 0 to 1.28: 5 * (p' of a sure rating less that of another)."""
+        """(n_samples,), 0 to 1.28 as released, to 5 as in the paper."""
         values = np.zeros(len(pool))
         errors: dict[int, str] = {}
         for number, weight in enumerate(self.weights, start=1):
             found = read(job, f"ratings {number}")
             errors |= {row: kept.error for row, kept in enumerate(found) if kept.error}
-            part = [np.nan if kept.error else sentence_score(kept.values, self.alpha) for kept in found]
+            part = [np.nan if kept.error else self._sentence(kept.values) for kept in found]
             values += weight * np.array(part)
         return Scores(values, errors)
+
+    def _sentence(self, values: Sequence[float]) -> float:
+        """values: p of each prompt, one after the other."""
+        scores = [token_score(p, self.variant) for p in np.reshape(values, (-1, HIGHEST))]
+        return sentence_score(scores, self.alpha)
 
 
 def rating_text(prompt: str, asked: str, said: str) -> str:
@@ -113,13 +121,13 @@ def rating_text(prompt: str, asked: str, said: str) -> str:
     return f"{prompt}\n\nInstruction:{asked}\nResponse:{said}\nThe answer is: \n"
 
 
-def token_score(logits: np.ndarray) -> float:
-    """(5,) logits of "1".."5" -> 0 to 1.28."""
-    sure = softmax(softmax(logits))
+def token_score(p: np.ndarray, variant: Literal["paper", "released"]) -> float:
+    """p: (5,) with the sum 1."""
+    sure = softmax(p) if variant == "released" else p
     best = int(np.argmax(sure))
     return float((best + 1) * (sure[best] - sure).sum() / (len(sure) - 1))
 
 
-def sentence_score(scores: tuple[float, ...], alpha: float) -> float:
+def sentence_score(scores: Sequence[float], alpha: float) -> float:
     """Token scores, one a prompt -> their mean, less for those that disagree."""
     return float(np.mean(scores) / (1 + alpha * np.std(scores)))

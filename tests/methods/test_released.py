@@ -84,7 +84,7 @@ def test_alpagasus_as_published() -> None:
             "superfiltering",
             {"model": "openai-community/gpt2", "template": "none", "max_tokens": 1024, "ceiling": 1.0},
         ),
-        ("selectit", {"level": "sentence", "alpha": 0.2}),
+        ("selectit", {"level": "sentence", "alpha": 0.2, "variant": "released"}),
         ("deita", {"quality": "hkust-nlp/deita-quality-scorer", "turns": "sum"}),
     ],
 )

@@ -7,8 +7,7 @@ import torch
 
 from tacos.models.local import LocalModel
 from tacos.scoring.answer_loss import Layout, answer_losses
-from tacos.scoring.rating_tokens import rated
-from tacos.scoring.selectit import token_score
+from tacos.scoring.rating_tokens import rated, softmax
 from tacos.types import Pool, make_sample
 from tests.models.test_local import CAUSAL
 from tests.scoring import tiny_models
@@ -30,6 +29,6 @@ def test_a_score_in_a_batch_is_the_score_alone(name: str) -> None:
         assert sorted(alone) == sorted(together) == list(range(9))
         for row, kept in together.items():
             assert kept.error is None and kept.values == pytest.approx(alone[row].values, abs=1e-4)
-    alone, together = (dict(rated(lm, texts, 5, token_score, budget, "ratings")) for budget in (1, 4096))
+    alone, together = (dict(rated(lm, texts, 5, softmax, budget, "ratings")) for budget in (1, 4096))
     for row, kept in together.items():
-        assert len(kept.values) == 2 and kept.values == pytest.approx(alone[row].values, abs=1e-4)
+        assert len(kept.values) == 10 and kept.values == pytest.approx(alone[row].values, abs=1e-4)

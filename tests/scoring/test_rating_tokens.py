@@ -96,9 +96,13 @@ def test_the_formulas_by_hand() -> None:
     assert expectation(np.zeros(6)) == pytest.approx(3.5)
     assert expectation(np.log([1, 1, 1, 1, 1, 5])) == pytest.approx((1 + 2 + 3 + 4 + 5 + 30) / 10)
     sure, other = math.e / (math.e + 4), 1 / (math.e + 4)
-    assert token_score(np.array([0, 0, 0, 0, 99.0])) == pytest.approx(5 * (sure - other))
-    assert token_score(np.array([99.0, 0, 0, 0, 0])) == pytest.approx(sure - other)
-    assert token_score(np.zeros(5)) == 0
+    five, one, even = np.eye(5)[4], np.eye(5)[0], np.full(5, 0.2)
+    assert token_score(five, "released") == pytest.approx(5 * (sure - other))
+    assert token_score(one, "released") == pytest.approx(sure - other)
+    assert (token_score(five, "paper"), token_score(one, "paper")) == (5, 1)
+    assert token_score(even, "paper") == token_score(even, "released") == 0
+    torn = np.array([0, 0, 0, 0.4, 0.6])
+    assert token_score(torn, "paper") == pytest.approx(5 * (0.2 + 3 * 0.6) / 4)
     assert sentence_score((1.0, 3.0), 0.2) == pytest.approx(2 / 1.2)
 
 
