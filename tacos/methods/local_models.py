@@ -1,21 +1,23 @@
-"""Methods that take the top of one score: by a local model, or by an LLM that rates.
+"""Methods that rank by one score: by a local model, or by an LLM that rates.
 
     ifd              `ifd`            Cherry: how little the instruction helps with its answer (arXiv 2308.12032)
     superfiltering   `superfilter`    the same by GPT-2 (arXiv 2402.00530)
     selectit         `selectit`       how sure the base model is of its rating (arXiv 2402.16705)
-    deita            `deita`          complexity times quality, by two trained models (arXiv 2312.15685)
+    deita            `deita`          complexity times quality, by two trained models, and no row too like one that
+                                      was taken (arXiv 2312.15685)
     alpagasus        `rating`         accuracy from 0 to 5 by an LLM, 4.5 and above (arXiv 2307.08701)
 
 What each score is, with the quirks of its released code, stands in `tacos/scoring/`. Released selections are shares of
 the pool; here the budget says how many rows.
 
 AlpaGasus asks for the rating on the first line, and a reason after it; our prompt has the reason first. Its 9,229 rows
-are those that ChatGPT rated 4.5 or higher. Deita also leaves out rows that are too like an accepted one; without that
-filter this is its score alone.
+are those that ChatGPT rated 4.5 or higher. Deita compares the last token's state of its model; here `allocate.embedder`
+embeds the rows (`allocate.vectors` takes a file of such states).
 """
 
 from __future__ import annotations
 
+from tacos.allocation.cosine_filter import CosineFilter
 from tacos.allocation.top import Top
 from tacos.grouping.none import NoGroups
 from tacos.llm.base import Sampling
@@ -47,8 +49,8 @@ preset(
 )
 preset(
     "deita",
-    Recipe(group=NoGroups(), score=Deita(), allocate=Top()),
-    "complexity times quality, by two trained models",
+    Recipe(group=NoGroups(), score=Deita(), allocate=CosineFilter()),
+    "complexity times quality, by two trained models; no row too like another",
     "arXiv 2312.15685",
 )
 ACCURACY = SampleRating(
