@@ -20,8 +20,12 @@ from tacos.pipeline.settings import SelectSettings
 from tacos.stage import ArtifactStore, Stage
 from tacos.store.tables import read_scores
 from tests.pipeline.helpers import LLM_TACOS, LLMS, TOPICS, reply, scripted_tools, write_pool
+from tests.scoring import tiny_models
 
 TAGS = {key: value for key, value in LLM_TACOS["group"].items() if key != "clustering"}
+TINY_BASE: dict[str, Any] = {
+    "base": {"tiny": {"vocab_size": 300, "hidden": 16, "layers": 1, "heads": 2, "steps": 5, "block": 16}}
+}
 SMALL: dict[str, dict[str, Any]] = {
     "tacos": LLM_TACOS | {"group": LLM_TACOS["group"] | {"clustering": {"k": 3}}},
     "tacos-refined": LLM_TACOS | {"refine": {"llm": "scorer"}},
@@ -34,8 +38,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "qdit": {"score": {"fit": {"fit_rows": 20}}},
     "dpp": {"score": {"fit": {"fit_rows": 20}}},
     "recipe": {"group": "none", "score": "length", "allocate": "top"},
+    "alpagasus": {"score": {"high": 100}},
+    "ifd": TINY_BASE | {"score": {"ceiling": None}},
+    "superfiltering": TINY_BASE | {"score": {"model": None, "ceiling": None}},
+    "selectit": TINY_BASE,
     "iterselecttune": {
-        "base": {"tiny": {"vocab_size": 300, "hidden": 16, "layers": 1, "heads": 2, "steps": 5, "block": 16}},
+        **TINY_BASE,
         "settings": {"base": {"generate": {"max_new_tokens": 4}}, "batch": 4},
     },
 }
@@ -52,6 +60,9 @@ def settings(pool: Path, method: str, **changes: Any) -> SelectSettings:
         "llms": LLMS,
         **SMALL.get(method, {}),
     }
+    if method == "deita":  # which reads two models of its own
+        lm = str(tiny_models.build(pool.parent / "lm", "gpt2"))
+        data |= {"score": {"complexity": lm, "quality": lm}}
     return parse(SelectSettings, data | changes)
 
 
