@@ -19,7 +19,7 @@ SHOWN = 5
 
 @command(app)
 def train(
-    pairs: Annotated[Path, typer.Option(help="Pairs: CSV (src, pos, neg) or JSONL")],
+    pairs: Annotated[Path, typer.Option(help="Pairs: CSV (src, score or src, pos, neg) or JSONL")],
     out: Annotated[Path, typer.Option(help="Folder of the trained scorer")],
     overrides: Overrides = None,
     valid: Annotated[Path | None, typer.Option(help="Pairs to measure on, kept apart from training")] = None,
@@ -57,7 +57,7 @@ def train(
 @command(app)
 def eval_(
     model: Annotated[Path, typer.Option(help="Folder of `tacos iqs train`")],
-    pairs: Annotated[Path, typer.Option(help="Pairs: CSV (src, pos, neg) or JSONL")],
+    pairs: Annotated[Path, typer.Option(help="Pairs: CSV (src, score or src, pos, neg) or JSONL")],
     seed: Annotated[int, typer.Option(help="Of the bootstrap intervals")] = 0,
     as_json: AsJson = False,
 ) -> None:

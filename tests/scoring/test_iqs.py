@@ -14,6 +14,7 @@ from tacos.errors import ConfigError, PoolError, TacosError
 from tacos.models.embedder import EmbedderSettings
 from tacos.scoring.features import SURFACE
 from tacos.scoring.iqs.base import Vectors
+from tacos.scoring.iqs.encoder import label_rows
 from tacos.scoring.iqs.folder import load, save
 from tacos.scoring.iqs.light import LightScorer, LightSettings, terms
 from tacos.scoring.iqs.measure import measure, measure_scorer
@@ -169,7 +170,25 @@ def test_points_ties_and_the_matched_subset() -> None:
     assert report.pair_accuracy == (1 + 0.5 + 0.5 + 0) / 4
     assert report.baselines.longer_wins == (0.5 + 1 + 0.5 + 0) / 4
     assert (report.length_matched.n, report.length_matched.pair_accuracy) == (2, 0.75)
-    assert (report.distinct.n, report.distinct.length_matched.n) == (3, 1)
+    assert (report.distinct.n, report.distinct.length_matched.n, report.same_prompt.n) == (3, 1, 4)
+
+
+def test_a_side_is_read_below_its_own_prompt(scorer: LightScorer, tmp_path) -> None:
+    path = tmp_path / "f.csv"
+    path.write_text("src,score\nInstruction: Tea? Response: x,0\nInstruction: Say why. Response: x,1\n")
+    pairs = read_pairs(path)
+    (pair,) = pairs.pairs
+    assert (pair.prompt, pair.worse_prompt) == ("Say why.", "Tea?")
+    better, worse = scorer.read_pairs(pairs)
+    assert (better.style == style("Say why.", "x")).all() and (worse.style == style("Tea?", "x")).all()
+    given = [scorer.score([prompt], ["x"])[0] for prompt in ("Say why.", "Tea?")]
+    report = measure_scorer(scorer, pairs)
+    assert report.pair_accuracy == (0.5 if given[0] == given[1] else float(given[0] > given[1]))
+    assert (report.identical, report.same_prompt.n) == (0, 0)
+    assert label_rows(pairs) == [
+        ("Instruction: Say why. Response: x", 1.0),
+        ("Instruction: Tea? Response: x", 0.0),
+    ]
 
 
 def test_pairs_in_every_form(tmp_path) -> None:

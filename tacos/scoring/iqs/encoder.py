@@ -172,7 +172,7 @@ class EncoderScorer:
     def _validate(self, valid: QualityPairs, seed: int) -> tuple[float, float]:
         from scipy.stats import kendalltau
 
-        better, worse = self.score(valid.prompts, valid.better), self.score(valid.prompts, valid.worse)
+        better, worse = self.score(valid.prompts, valid.better), self.score(valid.worse_prompts, valid.worse)
         labels = np.repeat([1, 0], len(better))
         tau = kendalltau(np.concatenate([better, worse]), labels, nan_policy="omit").statistic
         accuracy = measure(valid, better, worse, seed).pair_accuracy
@@ -219,8 +219,9 @@ class EncoderScorer:
 
 def label_rows(pairs: QualityPairs) -> list[tuple[str, float]]:
     """Two rows a pair: the better text with 1, the worse with 0; identical sides are left out."""
-    sides = [(triple(p.prompt, p.better), triple(p.prompt, p.worse)) for p in pairs.pairs]
-    return [row for a, b in sides if a != b for row in ((a, 1.0), (b, 0.0))]
+    better = map(triple, pairs.prompts, pairs.better)
+    worse = map(triple, pairs.worse_prompts, pairs.worse)
+    return [row for a, b in zip(better, worse, strict=True) if a != b for row in ((a, 1.0), (b, 0.0))]
 
 
 def new_network(settings: EncoderSettings, folder: Path | None = None) -> tuple[Any, Any]:

@@ -158,10 +158,11 @@ class LightScorer:
 
     def read_pairs(self, pairs: QualityPairs) -> tuple[Reading, Reading]:
         """Better and worse sides, row by row."""
-        prompts, better, worse = map(canonicals, (pairs.prompts, pairs.better, pairs.worse))
-        n = len(prompts)
-        cosine = self._cosine([*prompts, *prompts], [*better, *worse], None)
-        return self._read(prompts, better, cosine[:n]), self._read(prompts, worse, cosine[n:])
+        asked, other = map(canonicals, (pairs.prompts, pairs.worse_prompts))
+        better, worse = map(canonicals, (pairs.better, pairs.worse))
+        n = len(asked)
+        cosine = self._cosine([*asked, *other], [*better, *worse], None)
+        return self._read(asked, better, cosine[:n]), self._read(other, worse, cosine[n:])
 
     def _cosine(self, prompts: list[str], responses: list[str], vectors: Vectors | None) -> np.ndarray:
         """(n,) float64, rounded: what a batch holds beside a text moves the seventh decimal."""

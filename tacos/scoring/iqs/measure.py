@@ -5,7 +5,7 @@ The better side scoring higher is 1, lower 0, a tie one half (CaR's rule: 214 of
     better  worse  points
      2.1     0.3    1
      0.4     0.9    0
-     1.0     1.0    0.5    the same text twice after cleaning, say: `identical`
+     1.0     1.0    0.5    the same texts twice after cleaning, say: `identical`
                            -> pair_accuracy 0.5 over n = 3; `distinct` 0.5 over n = 2
 
 Identical pairs pull every figure towards one half, in the length-matched subset most of all, so `distinct`
@@ -59,6 +59,8 @@ class PairReport(Record):
     length_matched: Accuracy
     baselines: Baselines
     distinct: Distinct
+    same_prompt: Accuracy
+    """Pairs whose sides answer the same instruction and input: nothing there can be told by the prompt."""
     ties: int
     """Of the `n`, pairs whose sides score the same."""
     identical: int
@@ -76,7 +78,8 @@ def measure(pairs: QualityPairs, better: np.ndarray, worse: np.ndarray, seed: in
     long_, short = (np.array([len(text) for text in side]) for side in sides)
     gap, longer = better - worse, (long_ - short).astype(np.float64)
     scored = ~np.isnan(gap)
-    same = np.array([a == b for a, b in zip(*sides, strict=True)], dtype=bool)
+    asked = _equal(canonicals(pairs.prompts), canonicals(pairs.worse_prompts))
+    same = asked & _equal(*sides)
     matched = np.abs(longer) <= MATCHED * np.maximum(long_, short)
 
     def over(keep: np.ndarray) -> Accuracy:
@@ -91,6 +94,7 @@ def measure(pairs: QualityPairs, better: np.ndarray, worse: np.ndarray, seed: in
         length_matched=close,
         baselines=Baselines(longer_wins=every.longer_wins, longer_wins_length_matched=close.longer_wins),
         distinct=Distinct(n=apart.n, pair_accuracy=apart.pair_accuracy, length_matched=over(matched & ~same)),
+        same_prompt=over(asked),
         ties=int((gap == 0).sum()),
         identical=int(same.sum()),
         unscored=int((~scored).sum()),
@@ -103,13 +107,19 @@ def measure_scorer(
     scorer: QualityScorer, pairs: QualityPairs, seen: frozenset[str] = frozenset(), seed: int = 0
 ) -> PairReport:
     """Scores every text once, however often it stands in the pairs. seen: names of the training pairs."""
-    wanted = [(p.prompt, text) for p in pairs.pairs for text in (p.better, p.worse)]
+    better = zip(pairs.prompts, pairs.better, strict=True)
+    worse = zip(pairs.worse_prompts, pairs.worse, strict=True)
+    wanted = [side for two in zip(better, worse, strict=True) for side in two]
     texts = list(dict.fromkeys(wanted))
     scores = scorer.score([p for p, _ in texts], [r for _, r in texts])
     value = dict(zip(texts, scores.tolist(), strict=True))
     sides = np.array([value[text] for text in wanted]).reshape(-1, 2)
     report = measure(pairs, sides[:, 0], sides[:, 1], seed)
     return report.model_copy(update={"seen": sum(name in seen for name in pairs.names())})
+
+
+def _equal(a: list[str], b: list[str]) -> np.ndarray:
+    return np.array([one == other for one, other in zip(a, b, strict=True)], dtype=bool)
 
 
 def _accuracy(gap: np.ndarray, longer: np.ndarray, seed: int) -> Accuracy:

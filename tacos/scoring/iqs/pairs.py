@@ -1,6 +1,6 @@
 """Pairs of responses of which one is better, from CSV or JSON lines, and how a file was counted.
 
-    CSV          src,pos,neg                                     CaR's files, see `tacos.data.expert_pairs`
+    CSV          src,score  or  src,pos,neg                      CaR's files, see `tacos.data.expert_pairs`
     JSON, JSONL  instruction, input?, <better>, <worse>           better: pos, chosen, revised
                                                                  worse: neg, rejected, original
     JSON, JSONL  instruction, input?, output_1, output_2, label  labels as in `eval.judge_check.labelled_pairs`
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from tacos.data.expert_pairs import BadPair, read_expert_pairs
+from tacos.data.expert_pairs import FORMS, BadPair, read_expert_pairs
 from tacos.data.rows import read_rows
 from tacos.errors import PoolError
 from tacos.scoring.iqs.text import canonical
@@ -48,6 +48,8 @@ class QualityPair(Record):
     prompt: str
     better: str
     worse: str
+    worse_prompt: str | None = None
+    """What `worse` answers, where experts revised the prompt too; None is `prompt`."""
 
 
 class QualityPairs(Record):
@@ -61,7 +63,12 @@ class QualityPairs(Record):
 
     @property
     def prompts(self) -> list[str]:
+        """What the better sides answer."""
         return [pair.prompt for pair in self.pairs]
+
+    @property
+    def worse_prompts(self) -> list[str]:
+        return [pair.prompt if pair.worse_prompt is None else pair.worse_prompt for pair in self.pairs]
 
     @property
     def better(self) -> list[str]:
@@ -81,8 +88,8 @@ class QualityPairs(Record):
     def names(self) -> list[str]:
         """12 hex digits for each pair, by its canonical texts: the same pair has the same name anywhere."""
         return [
-            fingerprint([canonical(text) for text in (pair.prompt, pair.better, pair.worse)])[:12]
-            for pair in self.pairs
+            fingerprint([canonical(text) for text in (pair.prompt, pair.better, asked, pair.worse)])[:12]
+            for pair, asked in zip(self.pairs, self.worse_prompts, strict=True)
         ]
 
 
@@ -93,7 +100,10 @@ def read_pairs(path: Path) -> QualityPairs:
     """
     if path.suffix.lower() == ".csv":
         expert = read_expert_pairs(path)
-        pairs = [QualityPair(prompt=p.prompt, better=p.revised, worse=p.original) for p in expert.pairs]
+        pairs = [
+            QualityPair(prompt=p.prompt, better=p.revised, worse=p.original, worse_prompt=p.original_prompt)
+            for p in expert.pairs
+        ]
         return QualityPairs(source=str(path), pairs=pairs, bad=expert.bad)
     return _read_json(path)
 
@@ -120,7 +130,7 @@ def _read_json(path: Path) -> QualityPairs:
     if not pairs:
         first = f"; line {bad[0].line}: {bad[0].reason}" if bad else ""
         raise PoolError(
-            f"{path} holds no pair{first}; expected a CSV of src, pos, neg, or rows with instruction and "
+            f"{path} holds no pair{first}; expected a CSV of {FORMS}, or rows with instruction and "
             f"{BETTER[0]}, {WORSE[0]} (also {', '.join(BETTER[1:] + WORSE[1:])}) or output_1, output_2, label"
         )
     return QualityPairs(source=str(path), pairs=pairs, bad=bad, ties=ties)

@@ -71,6 +71,8 @@ class CrossValidated(Record):
     distinct: Spread | None
     """Without identical pairs."""
     distinct_length_matched: Spread | None
+    same_prompt: Spread | None
+    """Pairs whose sides answer the same instruction and input."""
     longer_wins: float | None
     longer_wins_length_matched: float | None
 
@@ -146,6 +148,7 @@ def cross_validate(
         length_matched=_spread([r.length_matched.pair_accuracy for r in reports]),
         distinct=_spread([r.distinct.pair_accuracy for r in reports]),
         distinct_length_matched=_spread([r.distinct.length_matched.pair_accuracy for r in reports]),
+        same_prompt=_spread([r.same_prompt.pair_accuracy for r in reports]),
         longer_wins=first.baselines.longer_wins,
         longer_wins_length_matched=first.baselines.longer_wins_length_matched,
     )
