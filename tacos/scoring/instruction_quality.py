@@ -20,7 +20,7 @@ from tacos.part import Scorer, Setup, scorer
 from tacos.scoring.iqs.base import Vectors
 from tacos.scoring.iqs.folder import Card, load, read_card
 from tacos.scoring.iqs.light import LightSettings
-from tacos.scoring.iqs.text import foreign
+from tacos.scoring.iqs.text import foreign, joined
 from tacos.scoring.learned import NAMED_SHARE, LearnedSettings
 from tacos.scoring.pool_quality import PoolQuality
 from tacos.selection import Scores
@@ -71,7 +71,8 @@ class InstructionQuality(Scorer):
         warn_of_another_language(pool, card)
         names = [name for name in ("prompts", "responses") if name in job.inputs]
         vectors = Vectors(*(tables.read_vectors(job.inputs[name]) for name in names)) if names else None
-        quality = model.score(pool.prompts, pool.responses, vectors)
+        prompts = [joined(sample.instruction, sample.input) for sample in pool]
+        quality = model.score(prompts, pool.responses, vectors)
         unread = np.flatnonzero(np.isnan(quality)).tolist()
         return Scores(quality, dict.fromkeys(unread, "a side of the pair is empty"))
 

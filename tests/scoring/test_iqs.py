@@ -20,7 +20,7 @@ from tacos.scoring.iqs.light import LightScorer, LightSettings, terms
 from tacos.scoring.iqs.measure import measure, measure_scorer
 from tacos.scoring.iqs.pairs import QualityPair, QualityPairs, read_pairs
 from tacos.scoring.iqs.style import STYLE, style
-from tacos.scoring.iqs.text import canonical, common_words, foreign, triple
+from tacos.scoring.iqs.text import canonical, common_words, foreign, joined, triple
 from tacos.scoring.iqs.train import CrossValidation, ScorerTrainSettings, divisions, train
 from tacos.scoring.pairwise import bradley_terry
 from tests.conftest import LetterEmbedder
@@ -99,7 +99,12 @@ def test_canonical_text_stays_and_escapes_are_undone(text: str) -> None:
 
 def test_the_encoder_reads_instruction_input_and_response() -> None:
     assert triple("Spell it.\n\ntea", "t,\\ne") == "Instruction: Spell it. Input: tea Response: t,\ne"
-    assert triple("Spell it.", "x") == "Instruction: Spell it. Response: x"
+    assert triple("Spell it.", "x") == "Instruction: Spell it. Input:  Response: x"
+    assert triple("Spell it:\n1. tea", "x") == "Instruction: Spell it:\n1. tea Input:  Response: x"
+    prompt = joined("Spell it.\n\nThen stop.", "tea\n\nmilk")
+    assert prompt == "Spell it.\nThen stop.\n\ntea\nmilk"
+    assert triple(prompt, "x") == "Instruction: Spell it.\nThen stop. Input: tea\nmilk Response: x"
+    assert joined("Spell tea.", " \n") == "Spell tea."
 
 
 def test_style_shares_the_comparators_features_and_is_finite() -> None:
@@ -186,8 +191,8 @@ def test_a_side_is_read_below_its_own_prompt(scorer: LightScorer, tmp_path) -> N
     assert report.pair_accuracy == (0.5 if given[0] == given[1] else float(given[0] > given[1]))
     assert (report.identical, report.same_prompt.n) == (0, 0)
     assert label_rows(pairs) == [
-        ("Instruction: Say why. Response: x", 1.0),
-        ("Instruction: Tea? Response: x", 0.0),
+        ("Instruction: Say why. Input:  Response: x", 1.0),
+        ("Instruction: Tea? Input:  Response: x", 0.0),
     ]
 
 

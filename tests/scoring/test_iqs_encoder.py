@@ -61,6 +61,46 @@ def test_sparsemax_by_hand() -> None:
     assert sparsemax(torch.tensor([5.0, 0.0])).tolist() == [1.0, 0.0]
 
 
+def test_dropped_layers_leave_the_mix_and_the_others_share_their_weight(tiny: str) -> None:
+    network, _ = new_network(quick(tiny, layer_dropout=0.5))
+    assert network.eval().weights().tolist() == pytest.approx([1 / 3] * 3)
+    torch.manual_seed(0)
+    drawn = [network.train().weights() for _ in range(200)]
+    kept = torch.stack([weights > 0 for weights in drawn])
+    assert all(weights.sum().item() == pytest.approx(1, abs=1e-4) for weights in drawn)
+    assert {round(1 / n, 4) for n in (1, 2, 3)} == {round(w.max().item(), 4) for w in drawn}
+    assert kept.float().mean(0).tolist() == pytest.approx([0.5 + 0.125] * 3, abs=0.1)  # all dropped: all kept
+
+
+def test_a_step_is_no_longer_than_its_clipped_gradient(tiny: str) -> None:
+    scorer = EncoderScorer(quick(tiny, gradient_clip=0.01))
+    scorer.network, scorer.tokenizer = new_network(scorer.settings)
+    network = scorer.network.eval()
+    before = [w.detach().clone() for w in network.parameters()]
+    loss = 100 * scorer._forward(["Instruction: a"]).sum()
+    optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
+    scorer._step(loss, optimizer, torch.amp.GradScaler("cpu", enabled=False))
+    moved = (
+        sum(((now - then) ** 2).sum() for now, then in zip(network.parameters(), before, strict=True)) ** 0.5
+    )
+    assert moved.item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_half_precision_is_for_gpus_unless_named(tiny: str) -> None:
+    assert EncoderScorer(quick(tiny))._dtype == torch.float32
+    assert EncoderScorer(quick(tiny, dtype="float16"))._dtype == torch.float16
+    if torch.cuda.is_available():
+        assert EncoderScorer(quick(tiny, device="cuda"))._dtype == torch.float16
+    told = EncoderScorer(quick(tiny, dtype="bfloat16", epochs=2)).fit(toy_pairs(), toy_pairs(20, seed=3))
+    assert np.isfinite(told["epochs"][-1]["loss"])
+
+
+def test_released_values_are_the_defaults() -> None:
+    settings = EncoderSettings()
+    assert (settings.gradient_clip, settings.layer_dropout, settings.patience) == (1.0, 0.1, 2)
+    assert (settings.head_lr, settings.encoder_lr, settings.layer_decay) == (1.5e-5, 1e-6, 0.95)
+
+
 def test_each_layer_below_learns_more_slowly(tiny: str) -> None:
     settings = quick(tiny, encoder_lr=1.0, layer_decay=0.5, head_lr=7.0)
     network, _ = new_network(settings)

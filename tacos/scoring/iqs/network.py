@@ -27,13 +27,23 @@ def sparsemax(scores: torch.Tensor) -> torch.Tensor:
     return torch.clamp(scores - (sums[k - 1] - 1) / k, min=0)
 
 
-class QualityNetwork(nn.Module):
-    """Token ids and mask, (batch, tokens), in; one score each, (batch,), out."""
+DROPPED = -100.0
+"""The mixing score of a dropped layer: no weight, unless all are dropped, which then weigh the same."""
 
-    def __init__(self, encoder: Any, hidden: Sequence[int], dropout: float, mix: str):
+
+class QualityNetwork(nn.Module):
+    """Token ids and mask, (batch, tokens), in; one score each, (batch,), out.
+
+    layer_dropout: probability that a whole layer is left out of the mix in a training step.
+    """
+
+    def __init__(
+        self, encoder: Any, hidden: Sequence[int], dropout: float, mix: str, layer_dropout: float = 0.0
+    ):
         super().__init__()
         self.encoder = encoder
         self.mix = mix
+        self.layer_dropout = layer_dropout
         self.layers = nn.Parameter(torch.zeros(encoder.config.num_hidden_layers + 1))
         self.gain = nn.Parameter(torch.ones(1))
         blocks: list[nn.Module] = []
@@ -45,9 +55,15 @@ class QualityNetwork(nn.Module):
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         states = self.encoder(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states
-        weights = sparsemax(self.layers) if self.mix == "sparsemax" else self.layers.softmax(0)
-        mixed = self.gain * sum(w * state for w, state in zip(weights, states, strict=True))
+        mixed = self.gain * sum(w * state for w, state in zip(self.weights(), states, strict=True))
         return self.head(mean_pool(mixed, mask)).squeeze(-1)
+
+    def weights(self) -> torch.Tensor:
+        """(layers,): what each counts in the mix; they sum to 1, also without those dropped."""
+        scores: torch.Tensor = self.layers
+        if self.training:
+            scores = scores.masked_fill(torch.rand_like(scores) < self.layer_dropout, DROPPED)
+        return sparsemax(scores) if self.mix == "sparsemax" else scores.softmax(0)
 
     def freeze(self, encoder: bool, embeddings: bool) -> None:
         """Which parts learn from now on."""

@@ -20,7 +20,7 @@ from pydantic import Field
 from tacos.data.expert_pairs import FORMS, BadPair, read_expert_pairs
 from tacos.data.rows import read_rows
 from tacos.errors import PoolError
-from tacos.scoring.iqs.text import canonical
+from tacos.scoring.iqs.text import canonical, joined
 from tacos.store.fingerprint import fingerprint
 from tacos.types import Record
 
@@ -147,7 +147,7 @@ def _pair(row: Any) -> QualityPair | str | None:
     if not isinstance(sides, tuple):
         return sides
     given = row.get("input")
-    prompt = f"{asked}\n\n{given}" if isinstance(given, str) and given.strip() else asked
+    prompt = joined(asked, given if isinstance(given, str) else "")
     empty = [
         name
         for name, text in zip(("instruction", "better side", "worse side"), (prompt, *sides), strict=True)

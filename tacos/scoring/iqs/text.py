@@ -47,15 +47,21 @@ def canonicals(texts: Iterable[str]) -> list[str]:
     return [canonical(text) for text in texts]
 
 
-def triple(prompt: str, response: str) -> str:
-    """What the encoder reads [code]: "Instruction: ... Input: ... Response: ...".
+def joined(instruction: str, given: str) -> str:
+    """A prompt whose first empty line parts instruction and input; an instruction's own empty lines are gone."""
+    asked, more = canonical(instruction), canonical(given)
+    return f"{asked}\n\n{more}" if more else asked
 
-    The input is what follows the prompt's first line: empty lines, which part it from the instruction
-    elsewhere, are gone in canonical text.
+
+def triple(prompt: str, response: str) -> str:
+    """What the encoder reads [code]: "Instruction: ... Input: ... Response: ...", also where there is no input.
+
+    The released code scores with the empty label and trains without it; ours always has it.
+
+    prompt: as `joined` makes it.
     """
-    instruction, _, given = canonical(prompt).partition("\n")
-    parts = [f"Instruction: {instruction}", *([f"Input: {given}"] if given else [])]
-    return " ".join([*parts, f"Response: {canonical(response)}"])
+    instruction, _, given = prompt.partition("\n\n")
+    return f"Instruction: {canonical(instruction)} Input: {canonical(given)} Response: {canonical(response)}"
 
 
 def common_words(texts: Iterable[str]) -> list[str]:
