@@ -2,6 +2,7 @@
 
 scores     JSONL or Parquet   id, value (or null), error         a row that is left out has no score
 groups     JSONL or Parquet   id, group                          a row may stand in several lines, or in none
+                              as CaR's authors name them also: score for value, cluster for group
 vectors    .npy               (n, dim), rows in pool order       as many as the clean pool has
            Parquet            id, vector                         each row of the pool once
 """
@@ -20,6 +21,9 @@ from tacos.errors import ConfigError, PoolError
 from tacos.selection import Groups, Scores
 from tacos.store.fingerprint import file_digest
 from tacos.types import Pool
+
+COLUMNS = {"value": ("value", "score"), "group": ("group", "cluster"), "vector": ("vector",)}
+"""Names under which a column may stand; the first that is there counts."""
 
 log = logging.getLogger(__name__)
 
@@ -113,21 +117,22 @@ def _by_id(path: Path, pool: Pool) -> np.ndarray:
 
 
 def _rows(path: Path, pool: Pool, column: str) -> Iterable[tuple[int, int, dict[str, Any]]]:
-    """(line, row of the pool, the file's row); rows of no sample in the pool are counted and said.
+    """(line, row of the pool, the file's row with `column` in it); rows of no sample in the pool are counted and said.
 
     Raises: PoolError for a row without id or column, or when no id is the pool's.
     """
     strangers = known = 0
     for raw in read_rows(path):
         row = raw.value
-        if not isinstance(row, dict) or "id" not in row or column not in row:
+        name = next((n for n in COLUMNS[column] if isinstance(row, dict) and n in row), None)
+        if name is None or "id" not in row:
             raise PoolError(f"{path} line {raw.line}: a row needs `id` and `{column}`")
         position = pool.position.get(str(row["id"]))
         if position is None:
             strangers += 1
             continue
         known += 1
-        yield raw.line, position, row
+        yield raw.line, position, row | {column: row[name]}
     if not known:
         raise PoolError(f"{path} names none of the pool's {len(pool):,} ids, such as {pool.ids[0]!r}")
     if strangers:

@@ -49,7 +49,7 @@ def test_a_number_that_pandas_left_out_is_missing(tmp_path: Path) -> None:
         ([{"id": "r0", "value": 1}, {"id": "r0", "value": 2}], r"line 2: id 'r0' occurs twice"),
         ([{"id": "r0", "value": "high"}], r"line 1: value 'high' is not a finite number"),
         ([{"id": "r0", "value": True}], r"value True is not a finite number"),
-        ([{"id": "r0", "score": 1}], r"line 1: a row needs `id` and `value`"),
+        ([{"id": "r0", "points": 1}], r"line 1: a row needs `id` and `value`"),
         ([{"id": "x", "value": 1}], r"names none of the pool's 4 ids, such as 'r0'"),
     ],
 )
@@ -107,3 +107,11 @@ def test_a_file_is_named_by_its_content_and_must_be_there(tmp_path: Path) -> Non
     assert named(str(tmp_path / "a"), "score.path") == named(str(tmp_path / "b"), "score.path")
     with pytest.raises(ConfigError, match=r"score\.path: there is no file"):
         named(str(tmp_path / "none"), "score.path")
+
+
+def test_released_scores_and_clusters_are_read_under_their_own_names(tmp_path: Path) -> None:
+    rows = ({"id": "r2", "score": 1.09, "cluster": "34"}, {"id": "r0", "score": 0.9, "cluster": "57"})
+    path = lines(tmp_path / "selected.jsonl", *rows)
+    scores = read_given_scores(path, POOL)
+    assert np.array_equal(scores.values, [0.9, np.nan, 1.09, np.nan], equal_nan=True)
+    assert read_given_groups(path, POOL).labels == ("34", "57")
