@@ -87,7 +87,8 @@ def _figures(report: PairReport) -> str:
     return (
         f"pair accuracy {_share(report.pair_accuracy)} over {report.n:,} pairs (the longer wins: "
         f"{_share(report.baselines.longer_wins)}); length-matched {_share(close.pair_accuracy)} over {close.n:,} "
-        f"({_share(close.longer_wins)}); without {report.identical:,} identical pairs "
+        f"({_share(close.longer_wins)}); sides of one prompt {_share(report.same_prompt.pair_accuracy)} over "
+        f"{report.same_prompt.n:,}; without {report.identical:,} identical pairs "
         f"{_share(apart.pair_accuracy)} and {_share(apart.length_matched.pair_accuracy)}; "
         f"{report.bad:,} bad rows, {report.unscored:,} unscored"
     )

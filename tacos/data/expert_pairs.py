@@ -172,11 +172,11 @@ def _in_twos(path: Path, rows: list[tuple[int, dict[str, Any]]]) -> Iterator[_Fo
     """`src,score`: an original, and its revision in the next row."""
     for at in range(0, len(rows), 2):
         two = [values for _, values in rows[at : at + 2]]
-        labels = [str(values["score"]).strip().removesuffix(".0") for values in two]
+        labels = [(values["score"] or "missing").strip().removesuffix(".0") for values in two]
         if labels != ["0", "1"]:
             raise PoolError(
                 f"{path} line {rows[at][0]}: score {', '.join(labels)} where an original (0) and its revision (1) "
-                "were expected; a row is missing or out of order, so take the file as it was released"
+                "were expected; a row is missing or out of order, or the file was cut short: take it as released"
             )
         original, revision = map(_triple, two)
         yield rows[at + 1][0], revision, original

@@ -51,6 +51,7 @@ def test_the_text_output_shows_the_baseline_and_warns_of_pairs_trained_on(files)
     made = run(app, ["train", *given])
     assert "the longer wins" in made.stdout and "cross-validation" in made.stdout
     told = run(app, ["eval", "--model", str(files / "m"), "--pairs", str(files / "train.jsonl")])
+    assert "sides of one prompt" in told.stdout
     assert "61 of these 61 pairs were trained on" in told.stderr and "line 62" in told.stderr
 
 

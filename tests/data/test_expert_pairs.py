@@ -120,6 +120,7 @@ def test_triples_that_cannot_be_read_are_counted_with_their_line(tmp_path):
         ([(OLD, 0), (NEW, 1), (OLD, 0)], "line 4: score 0 where an original"),
         ([(NEW, 1), (OLD, 0)], r"line 2: score 1, 0 where an original \(0\) and its revision \(1\)"),
         ([(OLD, 0), (NEW, 1), (OLD, 0), (NEW, 0.7)], "line 4: score 0, 0.7 where"),
+        ([(OLD, 0), (NEW, "")], "line 2: score 0, missing where .* the file was cut short"),
     ],
 )
 def test_triples_out_of_step_are_refused_with_their_line(tmp_path, rows, message):
