@@ -21,7 +21,6 @@ WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n+")
 NUMBERED = re.compile(r"\(?\d+[.):]")
 BULLET = re.compile(r"[-*+] ")
-POLITE = re.compile(r"(?:here|sure|certainly|of course)\b", re.IGNORECASE)
 CODE = re.compile(r"```|[{}=<>]|\bdef \w|\bint \w")
 CLOSING = "\"')]}`* "
 
@@ -88,11 +87,8 @@ LAYOUT = (
     "list_share",
     "numbered",
     "bulleted",
-    "lead_in",
-    "lead_colon",
     "closing_after_list",
     "opens_with_list",
-    "opens_politely",
     "finished",
     "ends_with_mark",
     "ends_open",
@@ -171,18 +167,14 @@ def _layout(response: str, lines: list[str], parts: list[str]) -> list[float]:
     numbered = [bool(NUMBERED.match(line)) for line in lines]
     bullets = [bool(BULLET.match(line)) for line in lines]
     listed = [a or b for a, b in zip(numbered, bullets, strict=True)] or [False]
-    several = len(lines) > 1
     return [
         np.log1p(sum(numbered)),
         np.log1p(sum(bullets)),
         sum(listed) / len(listed),
         float(sum(numbered) > 1),
         float(sum(bullets) > 1),
-        float(several and not listed[0] and listed[1]),
-        float(bool(lines) and lines[0].endswith(":")),
         float(len(lines) > 2 and any(listed) and not listed[-1]),
         float(listed[0]),
-        float(bool(POLITE.match(response))),
         float(response.rstrip(CLOSING).endswith((".", "!", "?"))),
         float(bool(response) and not response[-1].isalnum()),
         float(response.endswith((":", ","))),
