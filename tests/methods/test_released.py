@@ -12,9 +12,11 @@ import yaml
 
 from tacos.answering.presets import PRESETS
 from tacos.config import parse
+from tacos.grouping.embedding import number_of_clusters
 from tacos.methods.refining import Refine
 from tacos.models.wrapping import TASK
 from tacos.pipeline.settings import ExperimentSettings, SelectSettings
+from tacos.scoring.iqs.encoder import EncoderSettings
 
 ROOT = Path(__file__).parents[2]
 RELEASED = Path(os.environ.get("TACOS_ASSETS", ROOT.parent / "shared" / "assets")) / "tacos_data"
@@ -90,13 +92,38 @@ def test_alpagasus_as_published() -> None:
 )
 def test_scores_of_local_models_as_released(method: str, score: dict[str, Any]) -> None:
     chosen = parse(SelectSettings, {"pool": {"source": "builtin"}, "method": method}).model_dump(mode="json")
-    assert score.items() <= chosen["score"].items() and chosen["allocate"]["by"] == "top"
+    assert score.items() <= chosen["score"].items()
+    assert chosen["allocate"]["by"] == ("cosine_filter" if method == "deita" else "top")
 
 
 def test_refinement_as_released() -> None:
     for step in Refine().steps:
         assert step.sampling.model_dump() == {"temperature": 0.7, "top_p": 0.8, "max_tokens": 512}
     assert [step.what for step in Refine().steps] == ["response", "instruction"]
+
+
+def test_car_as_released() -> None:
+    chosen = resolved("select/car_released.yaml")
+    group, allocate = chosen["group"], chosen["allocate"]
+    assert (chosen["seed"], group["restarts"], group["max_iterations"], group["variance"]) == (
+        42,
+        10,
+        300,
+        0.95,
+    )
+    assert number_of_clusters(52_002, group["k"]) == 161
+    assert (allocate["top"], allocate["per_group"]) == (1000, 1) and chosen["budget"] == 1000 + 161
+    encoder = EncoderSettings()
+    assert (encoder.model, encoder.hidden, encoder.mix) == (
+        "FacebookAI/xlm-roberta-large",
+        (2048, 1024),
+        "sparsemax",
+    )
+    assert (encoder.encoder_lr, encoder.layer_decay, encoder.head_lr) == (1e-6, 0.95, 1.5e-5)
+    assert (encoder.dropout, encoder.layer_dropout, encoder.gradient_clip) == (0.1, 0.1, 1.0)
+    assert (encoder.batch_size, encoder.epochs, encoder.patience, encoder.frozen_epochs) == (16, 4, 2, 0.3)
+    sets = parse(ExperimentSettings, config("experiments/car_alpaca.yaml")).pool.question_files
+    assert list(sets) == ["pandalm", "vicuna", "coachlm", "sinstruct"]
 
 
 def rows(name: str) -> list[tuple[str, str]]:
