@@ -1,10 +1,12 @@
 """Perplexity of an answer given its prompt: the plainest score of a language model, in three orders.
 
-ppl(A | Q) = exp(mean loss of the answer's tokens after the prompt)
+    ppl(A | Q) = exp(mean loss of the answer's tokens after the prompt)
 
-high    the most surprising answers first
-mid     sorted from the highest down, those from the 33% mark on; the rows above it are dropped with that reason
-low     the least surprising first; scores are the negative perplexity, since higher is better
+Papers disagree about which end teaches, so there are three:
+
+    high    the most surprising answers first
+    mid     sorted from the highest down, those from the 33% mark on; the rows above it are dropped with that reason
+    low     the least surprising first; scores are the negative perplexity, since higher is better
 """
 
 from __future__ import annotations
