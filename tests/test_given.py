@@ -115,3 +115,12 @@ def test_released_scores_and_clusters_are_read_under_their_own_names(tmp_path: P
     scores = read_given_scores(path, POOL)
     assert np.array_equal(scores.values, [0.9, np.nan, 1.09, np.nan], equal_nan=True)
     assert read_given_groups(path, POOL).labels == ("34", "57")
+
+
+def test_the_released_selection_is_a_file_of_scores_and_groups(shared: Path) -> None:
+    path = shared / "data/car_selected.jsonl"
+    ids = [json.loads(line)["id"] for line in path.read_text().splitlines()]
+    pool = Pool.from_samples(make_sample("Ask", "Say", id=id_) for id_ in [*ids, "another"])
+    scores, groups = read_given_scores(path, pool), read_given_groups(path, pool)
+    assert (scores.scored, len(groups.labels)) == (1013, 161) and np.isnan(scores.values[-1])
+    assert sum(len(rows) for rows in groups.members) == 1013

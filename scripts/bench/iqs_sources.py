@@ -125,7 +125,7 @@ def main() -> None:
     parser.add_argument("assets", type=Path)
     parser.add_argument("--pairs", type=Path, required=True, help="expert pairs to fit the light scorer on")
     parser.add_argument("settings", nargs="*", help="fields of LightSettings, as name=value")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     scorer = LightScorer(parse(LightSettings, override({}, args.settings))).fit(read_pairs(args.pairs))
     print("| source | pairs | scorer | the longer wins | length-matched | scorer | the longer wins |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
