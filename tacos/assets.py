@@ -155,6 +155,11 @@ PINNED: Mapping[str, Pinned] = {
         url=_TACOS + "data/refined_alpaca_1k_opencs.json",
         sha256="4d492695da3397fbbaa011c3d21fd286d9d739f83550bb105401730d2dbdfdc1",
     ),
+    "prompts/deita_llama_scorer.py": Pinned(
+        url="https://raw.githubusercontent.com/hkust-nlp/deita/b279f2c329b403d2612a61e270c8d2a2eeaed6f4/"
+        "src/deita/selection/scorer/llama_scorer.py",
+        sha256="8cd7091dc3907ed9c21828612a73bc2cbdc1f872c291c807f710d1cffbd2f5f2",
+    ),
     "alpaca_eval/gpt4_1106_preview_outputs.json": Pinned(
         url=_HUB + "alpaca_eval_gpt4_baseline.json",
         sha256="83db546b872ddebee8965fd05fa48461ee3c32bc695c62fb57f2d214ff741ec4",

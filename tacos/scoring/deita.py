@@ -4,8 +4,9 @@
     score    sum over turns of c * q;   two turns with c = 2, q = 3 and c = 4, q = 5: 26
 
 c sees a turn's instruction alone, q its instruction and response; earlier turns are not shown. The two scorers are
-LLaMA-13B models, by name `hkust-nlp/deita-complexity-scorer` and `hkust-nlp/deita-quality-scorer`. Either may be left
-out, and the other alone is the score.
+LLaMA-13B models, by name `hkust-nlp/deita-complexity-scorer` and `hkust-nlp/deita-quality-scorer`, which rate to the
+letter of the prompts they were trained on. Those are upstream's and are read from its file (`prompts`). Either model
+may be left out, and the other alone is the score.
 
 Quirks of the released code: its sum favours conversations of many turns (`turns: mean` is the mean, as MIG's authors
 load it). Where a rating token is missing it says 3.0 in silence; here that row is missing, and so is one that the model
@@ -14,14 +15,19 @@ cannot hold. The filter by likeness (cosine at most 0.9 to all accepted rows) is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ast
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+import yaml
 from pydantic import model_validator
 
+from tacos.errors import ConfigError
 from tacos.models.local import LocalModel
 from tacos.part import Setup, scorer
+from tacos.prompts import read_own
 from tacos.scoring.local_scorer import LocalScorer, Work, read, turns
 from tacos.scoring.rating_tokens import rated, softmax
 from tacos.selection import Scores
@@ -29,16 +35,10 @@ from tacos.stage import Job, Stage
 from tacos.store.kept import Kept
 from tacos.types import Pool
 
-# What the two models were trained on, and rate by to the letter: https://github.com/hkust-nlp/deita, Apache-2.0.
-COMPLEXITY = (
-    "You are a helpful assistant. Please identify the complexity score of the following user query. \n"
-    "##Query: {instruction}  \n##Complexity: "
-)
-QUALITY = (
-    "You are a helpful assistant. Please identify the quality score of the Response corresponding to the Question. \n"
-    " #Question#:\n{instruction}\n#Response#:\n{response} \n##Quality: "
-)
 HIGHEST = 6
+UPSTREAM = "asset:prompts/deita_llama_scorer.py"
+FIELDS = {"complexity": ("instruction",), "quality": ("instruction", "output")}
+"""What a template has places for."""
 
 
 @scorer(
@@ -55,6 +55,8 @@ class Deita(LocalScorer):
     """Hub id or folder; None leaves complexity out."""
     quality: str | None = "hkust-nlp/deita-quality-scorer"
     """Hub id or folder; None leaves quality out."""
+    prompts: str | None = None
+    """A file with `complexity_template` and `quality_template`: upstream's `llama_scorer.py`, or YAML of your own."""
     turns: Literal["sum", "mean"] = "sum"
     """How the turns of a conversation are put together."""
 
@@ -65,16 +67,17 @@ class Deita(LocalScorer):
         return self
 
     def inputs(self, setup: Setup) -> dict[str, Stage]:
-        asked = {"complexity": (self.complexity, COMPLEXITY), "quality": (self.quality, QUALITY)}
+        """Raises: ConfigError without the prompts of a model."""
+        models = {"complexity": self.complexity, "quality": self.quality}
+        texts = templates(self.prompts, [name for name, model in models.items() if model])
         return {
-            name: self.reading(setup, name, model, {"text": text}, self._work(text))
-            for name, (model, text) in asked.items()
-            if model
+            name: self.reading(setup, name, models[name], {"text": text}, self._work(text))
+            for name, text in texts.items()
         }
 
     def _work(self, text: str) -> Work:
         def work(lm: LocalModel, rows: Pool, what: str) -> Iterator[tuple[int, Kept]]:
-            asked = [[text.format(**turn) for turn in _turns(sample)] for sample in rows]
+            asked = [[_filled(text, turn) for turn in _turns(sample)] for sample in rows]
             return rated(lm, asked, HIGHEST, lambda logits: [expectation(logits)], self.batch_tokens, what)
 
         return work
@@ -96,12 +99,47 @@ class Deita(LocalScorer):
         return Scores(values, errors)
 
 
+def templates(path: str | None, names: Sequence[str]) -> dict[str, str]:
+    """Name -> its template, with places in braces. Raises: ConfigError where the file lacks one."""
+    if path is None:
+        raise ConfigError(
+            "deita's scorers rate by the prompts that they were trained on: set score.prompts to upstream's file, "
+            f"score.prompts={UPSTREAM}"
+        )
+    text = read_own(path)
+    found = _assigned(text) if path.endswith(".py") else yaml.safe_load(text)
+    said = found if isinstance(found, dict) else {}
+    made: dict[str, str] = {}
+    for name in names:
+        places, template = [f"{{{field}}}" for field in FIELDS[name]], said.get(f"{name}_template")
+        if not isinstance(template, str) or any(place not in template for place in places):
+            raise ConfigError(
+                f"score.prompts: {path} has no {name}_template with {' and '.join(places)} in it"
+            )
+        made[name] = template
+    return made
+
+
+def _assigned(source: str) -> dict[str, Any]:
+    """What a Python file assigns to names, as far as it is written out; nothing of it is run."""
+    found: dict[str, Any] = {}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+            found |= {target.id: node.value.value for target in node.targets if isinstance(target, ast.Name)}
+    return found
+
+
+def _filled(template: str, turn: Mapping[str, str]) -> str:
+    """Text in braces that is no place stays as it is."""
+    return re.sub(r"\{(instruction|output)\}", lambda place: turn[place[1]], template)
+
+
 def _turns(sample: Any) -> list[dict[str, str]]:
     """The instruction and the response of each turn."""
     found = []
     for before, answer in turns(sample):
         said = [message.content for message in before if message.role == "user"]
-        found.append({"instruction": said[-1] if said else "", "response": answer})
+        found.append({"instruction": said[-1] if said else "", "output": answer})
     return found
 
 

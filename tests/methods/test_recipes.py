@@ -58,7 +58,11 @@ def settings_of(slot: str, name: str, root: Path) -> dict[str, Any]:
         ("allocate", "log_det"): {"quality": "rank"},
         ("score", "ifd"): {"model": str(root / "lm"), "ceiling": None},
         ("score", "superfilter"): {"model": str(root / "lm"), "ceiling": None},
-        ("score", "deita"): {"complexity": str(root / "lm"), "quality": str(root / "lm")},
+        ("score", "deita"): {
+            "complexity": str(root / "lm"),
+            "quality": None,
+            "prompts": tiny_models.TEMPLATES,
+        },
         ("score", "selectit"): {"model": str(root / "lm")},
         ("score", "perplexity"): {"model": str(root / "lm")},
     }

@@ -62,7 +62,7 @@ def settings(pool: Path, method: str, **changes: Any) -> SelectSettings:
     }
     if method == "deita":  # which reads two models of its own
         lm = str(tiny_models.build(pool.parent / "lm", "gpt2"))
-        data |= {"score": {"complexity": lm, "quality": lm}}
+        data |= {"score": {"complexity": lm, "quality": lm, "prompts": tiny_models.TEMPLATES}}
     return parse(SelectSettings, data | changes)
 
 

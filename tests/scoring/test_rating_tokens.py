@@ -1,7 +1,7 @@
 """Deita and SelectIT: as released, worked by hand, and ratings that cannot be read.
 
 `released_ratings.json` holds conversations of our own and what Deita's and SelectIT's code (2026-11-26) gave for them
-on the models of `tiny_models`; unchanged but for the ids of digits, the device and 32 bits, with our rating prompts.
+on the models of `tiny_models`; unchanged but for the ids of digits, the device and 32 bits, with prompts of our own.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 from tacos.config import parse
 from tacos.errors import ConfigError, TacosError
 from tacos.models.local import load_tokenizer
-from tacos.scoring.deita import Deita, expectation
+from tacos.scoring.deita import Deita, expectation, templates
 from tacos.scoring.local_scorer import by_owner
 from tacos.scoring.rating_tokens import digit_tokens
 from tacos.scoring.selectit import SelectIt, sentence_score, token_score
@@ -53,7 +53,7 @@ def best(values: np.ndarray, n: int) -> list[int]:
 
 
 def test_deita_is_the_released_score_summed_over_turns(models: dict[str, str], tmp_path: Path) -> None:
-    part = Deita(complexity=models["llama"], quality=models["gpt2"])
+    part = Deita(complexity=models["llama"], quality=models["gpt2"], prompts=tiny_models.TEMPLATES)
     turns = [
         np.multiply(c, q)
         for c, q in zip(RELEASED["deita"]["complexity"], RELEASED["deita"]["quality"], strict=True)
@@ -65,11 +65,23 @@ def test_deita_is_the_released_score_summed_over_turns(models: dict[str, str], t
 
 
 def test_deita_by_one_model_alone(models: dict[str, str], tmp_path: Path) -> None:
-    found = scored(Deita(complexity=models["llama"], quality=None), SINGLE, tmp_path).values
+    found = scored(
+        Deita(complexity=models["llama"], quality=None, prompts=tiny_models.TEMPLATES), SINGLE, tmp_path
+    ).values
     wanted = [turns[0] for turns in RELEASED["deita"]["complexity"] if len(turns) == 1]
     assert found == pytest.approx(wanted, rel=1e-4)
     with pytest.raises(ConfigError, match="complexity and quality are both null: name a model for one"):
         parse(Deita, {"complexity": None, "quality": None})
+
+
+def test_deita_is_refused_without_the_prompts_of_its_models(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"score\.prompts=asset:prompts/deita_llama_scorer\.py"):
+        templates(None, ["quality"])
+    own = tmp_path / "own.yaml"
+    own.write_text('quality_template: "{instruction} {output} {other}: "')
+    assert templates(str(own), ["quality"]) == {"quality": "{instruction} {output} {other}: "}
+    with pytest.raises(ConfigError, match=r"no complexity_template with \{instruction\} in it"):
+        templates(str(own), ["complexity", "quality"])
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
@@ -112,7 +124,10 @@ def test_a_rating_that_cannot_be_read_is_missing_and_says_why(
     pool = Pool.from_samples(
         [make_sample("Hi", "Hello."), make_sample("Hi", ""), make_sample("Hi", "word " * 900)]
     )
-    for part in (Deita(complexity=models["gpt2"], quality=models["gpt2"]), SelectIt(model=models["gpt2"])):
+    for part in (
+        Deita(complexity=models["gpt2"], quality=models["gpt2"], prompts=tiny_models.TEMPLATES),
+        SelectIt(model=models["gpt2"]),
+    ):
         scores = scored(part, pool, tmp_path)
         assert scores.scored == 1 and scores.errors == {
             1: "the response is empty",

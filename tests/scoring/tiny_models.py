@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+TEMPLATES = str(Path(__file__).parent / "rating_templates.py")
+"""Prompts for Deita's two models."""
 MERGES = (
     "t h",
     "Ġ th",
