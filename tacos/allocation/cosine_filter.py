@@ -27,7 +27,7 @@ from tacos.stage import Job
 from tacos.store import tables
 
 BLOCK = 1024
-"""Rows that are compared with all that is kept in one product."""
+"""Rows that are compared in one product, and kept ones that they are compared with."""
 
 
 @allocator(
@@ -68,8 +68,10 @@ def unlike(vectors: np.ndarray, rows: np.ndarray, threshold: float, budget: int)
     places: list[int] = []
     for start in range(0, len(rows), BLOCK):
         block = unit_rows(vectors[rows[start : start + BLOCK]])
-        old = kept[: len(places)]
-        open_ = np.flatnonzero((block @ old.T).max(axis=1) <= threshold if len(old) else np.ones(len(block)))
+        open_ = np.arange(len(block))
+        for at in range(0, len(places), BLOCK):
+            old = kept[at : min(at + BLOCK, len(places))]
+            open_ = open_[(block[open_] @ old.T).max(axis=1) <= threshold]
         alike = block[open_] @ block[open_].T > threshold
         out = np.zeros(len(open_), dtype=bool)
         for place, row in enumerate(open_.tolist()):

@@ -75,7 +75,9 @@ def covering(
         total = np.zeros(len(rows))
         for start in range(0, len(unit), COLUMNS):
             columns = slice(start, start + COLUMNS)
-            total += np.maximum(cosines(rows, columns) - covered[columns], 0).sum(axis=1)
+            new = cosines(rows, columns)
+            new -= covered[columns]
+            total += np.maximum(new, 0, out=new).sum(axis=1, dtype=np.float64)
         return total
 
     def gains(numbers: np.ndarray, since: int) -> np.ndarray:

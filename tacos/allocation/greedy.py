@@ -15,7 +15,7 @@ import numpy as np
 
 from tacos.progress import track
 
-SMALLEST, LARGEST = 32, 4096
+SMALLEST, LARGEST = 16, 4096
 """Rows whose gains are computed again at a time: more after each block in which the best was not found."""
 
 Gains = Callable[[np.ndarray, int], np.ndarray]

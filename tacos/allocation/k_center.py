@@ -5,8 +5,8 @@
 Worked example on a line, rows at 0, 1, 5 and 10, row 0 taken at first: distances 0, 1, 5, 10, so the row at 10 is next;
 then 0, 1, 5, 0, so the row at 5.
 
-vectors: (n, dim), as they are and not brought to unit length. Distances are computed in float64, and those that
-agree to single precision are equal: of equal distances the first row is taken.
+vectors: (n, dim), as they are and not brought to unit length. Squared distances are computed in float64 and held to 12
+decimals of the largest squared length; of equal distances the first row is taken.
 
 Where the released code differs (OFA-Sys/DiverseEvol, `kcenter_sampling.py`):
 * It holds an n x n matrix in float32 from ||x||^2 - 2 x.s + ||s||^2. Rounding makes that negative for near-copies, its
@@ -27,8 +27,8 @@ from tacos.selection import Groups, Pick, Scores
 from tacos.stage import Job
 from tacos.store import tables
 
-ROUNDING = 1e-12
-"""A squared distance below this share of the squared lengths is that of equal rows."""
+DIGITS = 12
+"""Decimals of a squared distance that rounding does not reach, the largest squared length being 1: copies are equal."""
 
 
 @allocator(
@@ -60,6 +60,7 @@ class KCenter(VectorAllocator):
 def farthest(vectors: np.ndarray, first: list[int], budget: int) -> list[int]:
     """`first` and the rows that follow, `budget` in all. vectors: (n, dim) float32."""
     squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
+    scale = squares.max(initial=0) or 1
     centres = np.empty((budget, vectors.shape[1]))
     taken: list[int] = []
     bounds = np.full(len(vectors), np.finfo(np.float64).max)
@@ -72,11 +73,9 @@ def farthest(vectors: np.ndarray, first: list[int], budget: int) -> list[int]:
         start = since + len(first) if since else 0
         if not taken[start:]:
             return bounds[rows]
-        lengths = squares[rows][:, None] + squares[taken[start:]]
-        squared = lengths - 2 * vectors[rows].astype(np.float64) @ centres[start : len(taken)].T
-        squared[squared < ROUNDING * lengths] = 0
-        nearest = np.sqrt(squared.min(axis=1)).astype(np.float32)
-        return np.minimum(bounds[rows], nearest)
+        products = vectors[rows].astype(np.float64) @ centres[start : len(taken)].T
+        squared = (squares[taken[start:]] - 2 * products).min(axis=1) + squares[rows]
+        return np.minimum(bounds[rows], np.round(squared / scale, DIGITS).clip(0))
 
     for row in first:
         take(row)
