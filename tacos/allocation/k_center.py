@@ -41,14 +41,14 @@ DIGITS = 12
 class KCenter(VectorAllocator):
     """Where it starts."""
 
-    reads_scores = False
+    reads_scores = None
     seeded = True
 
     initial: int = Field(1, ge=0)
     """Rows drawn by the run's seed before the first distance; 0 starts with the first row. DiverseEvol draws 100."""
 
     def allocate(self, groups: Groups, scores: Scores, budget: int, job: Job) -> list[Pick]:
-        """Raises: BudgetError when there are fewer rows."""
+        """Raises: BudgetError when there are fewer rows, or fewer with a score where there are scores."""
         rows = candidates(groups, scores, budget)
         drawn = np.random.default_rng(job.seed).permutation(len(rows))[: min(self.initial, budget)]
         vectors = tables.read_vectors(job.inputs["vectors"])[rows]

@@ -49,7 +49,7 @@ SLACK = 1 + 1e-6
 class Novelty(VectorAllocator):
     """How density and rank weigh."""
 
-    reads_scores = False
+    reads_scores = None
     seeded = True
 
     neighbors: int = Field(10, ge=1)
@@ -58,7 +58,7 @@ class Novelty(VectorAllocator):
     distance_power: float = Field(1.0, ge=0)
 
     def allocate(self, groups: Groups, scores: Scores, budget: int, job: Job) -> list[Pick]:
-        """Raises: BudgetError when there are fewer rows."""
+        """Raises: BudgetError when there are fewer rows, or fewer with a score where there are scores."""
         rows = candidates(groups, scores, budget)
         if not budget:
             return []

@@ -51,7 +51,7 @@ SHAREGPT = {"user": "human", "assistant": "gpt", "system": "system"}
 class ZipSelection(Allocator):
     """The sizes of a round."""
 
-    reads_scores = False
+    reads_scores = None
 
     candidates: int = Field(10_000, ge=1)
     """K1: rows whose ratio is found again in a round."""
@@ -63,7 +63,7 @@ class ZipSelection(Allocator):
     """What counts as used, and what is compressed."""
 
     def allocate(self, groups: Groups, scores: Scores, budget: int, job: Job) -> list[Pick]:
-        """Raises: BudgetError when there are fewer rows."""
+        """Raises: BudgetError when there are fewer rows, or fewer with a score where there are scores."""
         rows = candidates(groups, scores, budget)
         pool = job.pool().take(rows)
         if self.variant == "released":

@@ -187,3 +187,28 @@ def test_given_vectors_take_the_place_of_embeddings(root: Path) -> None:
     rows = select(root, parse(SelectSettings, data | {"group": group, "allocate": "per_group"}))
     places = sorted(int(row["id"].removeprefix("row-")) for row in rows)
     assert len([p for p in places if p < 6]) == 2  # an equal share of both clusters
+
+
+def test_given_vectors_and_scores_reach_an_allocator(root: Path) -> None:
+    vectors = np.zeros((ROWS, 2), dtype=np.float32)
+    vectors[:, 0] = np.arange(ROWS)
+    vectors[:, 1] = 1
+    np.save(root / "line.npy", vectors)
+    data = {"pool": {"source": str(root / "pool.jsonl")}, "budget": 3, "method": "recipe", "group": "none"}
+    score = {"by": "file", "path": str(root / "scores.jsonl")}
+    allocate = {"by": "k_center", "initial": 0, "vectors": str(root / "line.npy")}
+    places = [
+        [
+            row["id"]
+            for row in select(root, parse(SelectSettings, data | {"score": given, "allocate": allocate}))
+        ]
+        for given in (None, score)
+    ]
+    assert places == [["row-0", "row-23", "row-11"], ["row-0", "row-23", "row-12"]]  # row 11 has no score
+
+
+def test_a_file_of_vectors_that_is_not_there_is_named(root: Path) -> None:
+    data = {"pool": {"source": str(root / "pool.jsonl")}, "budget": 3, "method": "k-center"}
+    chosen = parse(SelectSettings, data | {"allocate": {"vectors": "none.npy"}})
+    with pytest.raises(ConfigError, match=r"allocate\.vectors: there is no file none\.npy"):
+        selection_stage(chosen)
