@@ -10,14 +10,17 @@ Worked example, one candidate a round: "abcabcabc" repeats itself and has a high
 latter is taken first.
 
 The compressor's state after the selected texts is kept and copied for each candidate, which gives the same bytes as
-compressing all again. Of equal ratios the first row is taken. zlib looks back 32 KiB, so that of a long selection only
-the end is compared; another zlib than the usual one may compress to other sizes, and pick other rows.
+compressing all again. zlib looks back 32 KiB, so that of a long selection only the end is compared; another zlib than
+the usual one may compress to other sizes, and pick other rows.
 
 `variant` of what the paper says and its code does (USTC-StarTeam/ZIP):
 * released: all rows of a shortlist count as used, although half of them are not taken; paper: the others stay. Where
-  a pool runs out, those that were not taken are opened again; the released code fails.
+  fewer than K1 rows are left, the released code looks at used ones again and may take a row twice; here they stay out,
+  and when the pool runs out, those that were not taken are opened again.
 * released: a text is Python's form of a list of ShareGPT rows with `conversations` and `source`; paper: prompt and
   response, line by line.
+* released: of equal ratios, which are common in single precision, the row is taken that `torch.topk` happens to choose;
+  paper: the first one.
 * The released code goes on to the end of a round and returns more rows than the budget; here the budget cuts it.
 """
 
@@ -81,14 +84,37 @@ class ZipSelection(Allocator):
         while len(chosen) < budget:
             if len(used) == len(archive):
                 used = set(chosen)
-            left = np.array(sorted(set(range(len(archive))) - used))
-            lowest = left[np.argsort(ratios[left], kind="stable")[: self.candidates]]
-            ratios[lowest] = archive.ratios(chosen, track(lowest.tolist(), "zip"))
-            short = lowest[np.argsort(ratios[lowest], kind="stable")[: self.shortlist]].tolist()
-            new = archive.least(short, min(self.take, budget - len(chosen)))
+            state = ratios.copy()
+            state[list(used)] = np.inf
+            near = self.lowest(state, min(self.candidates, len(archive) - len(used)))
+            ratios[near] = archive.ratios(chosen, track(near.tolist(), "zip"))
+            short = near[self.lowest(ratios[near], min(self.shortlist, len(near)))].tolist()
+            new = self.one_by_one(archive, short, min(self.take, budget - len(chosen), len(short)))
             chosen += new
             used.update(short if self.variant == "released" else new)
         return chosen
+
+    def one_by_one(self, archive: Archive, short: list[int], count: int) -> list[int]:
+        """`count` of `short`, each the lowest together with those before it."""
+        left = np.array(short)
+        taken: list[int] = []
+        open_ = np.ones(len(left), dtype=bool)
+        while len(taken) < count:
+            state = np.full(len(left), np.inf)
+            state[open_] = archive.ratios(taken, left[open_].tolist())
+            place = int(self.lowest(state, 1)[0])
+            open_[place] = False
+            taken.append(int(left[place]))
+        return taken
+
+    def lowest(self, ratios: np.ndarray, count: int) -> np.ndarray:
+        """Places of the `count` lowest, from the lowest on."""
+        if self.variant == "paper":
+            return np.argsort(ratios, kind="stable")[:count]
+        import torch
+
+        single = torch.tensor(ratios, dtype=torch.float32)
+        return np.asarray(torch.topk(single, count, largest=False).indices)
 
 
 class Archive:
@@ -113,14 +139,6 @@ class Archive:
         after = state.copy()
         written += len(after.compress(text)) + len(after.flush())
         return (read + len(text)) / written
-
-    def least(self, rows: list[int], count: int) -> list[int]:
-        """At most `count` of `rows`, one by one, each the lowest together with those before it."""
-        taken: list[int] = []
-        left = list(rows)
-        while left and len(taken) < count:
-            taken.append(left.pop(int(self.ratios(taken, left).argmin())))
-        return taken
 
 
 def sharegpt(pool: Pool) -> Iterable[bytes]:
