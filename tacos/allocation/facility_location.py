@@ -8,13 +8,16 @@ v runs over all rows that stand in a group, S over those of them that have a sco
 Worked example, alpha 0, cosines a-b 0.8, a-c 0, b-c 0.6: gains 1.8, 2.4, 1.6, so b; then a adds 0.2 and c 0.4, so c.
 
 vectors: (n, dim), brought to unit length. Scores enter as they are: coverage is a sum over n rows, so that a score of
-1 to 5 weighs little in a large pool at any alpha below 1, as in the paper. Of equal gains the first row is taken.
+1 to 5 weighs little in a large pool at any alpha below 1, as in the paper. Of equal gains the first row is taken;
+copies of a vector share one gain, since single precision would tell them apart.
 
 Gains never rise, so most are never computed twice (`greedy.py`). Up to `WHOLE` rows the cosines are kept, n x n; above
 that they are made again in blocks. Held to submodlib-py 0.0.3, which also counts a negative cosine as 0.
 """
 
 from __future__ import annotations
+
+from collections import deque
 
 import numpy as np
 from pydantic import Field
@@ -67,6 +70,8 @@ def covering(
     """
     whole = unit @ unit.T if len(unit) <= WHOLE else None
     covered = np.zeros(len(unit), dtype=np.float32)
+    queues = copies(unit[places], quality)
+    taken: list[int] = []
 
     def cosines(rows: np.ndarray, columns: slice) -> np.ndarray:
         return whole[rows, columns] if whole is not None else unit[rows] @ unit[columns].T
@@ -80,11 +85,27 @@ def covering(
             total += np.maximum(new, 0, out=new).sum(axis=1, dtype=np.float64)
         return total
 
-    def gains(numbers: np.ndarray, since: int) -> np.ndarray:
-        parts = [added(places[numbers[at : at + ROWS]]) for at in range(0, len(numbers), ROWS)]
-        return (1 - alpha) * np.concatenate(parts) + alpha * quality[numbers]
+    def gains(kinds: np.ndarray, since: int) -> np.ndarray:
+        heads = np.array([queues[kind][0] for kind in kinds.tolist()])
+        parts = [added(places[heads[at : at + ROWS]]) for at in range(0, len(heads), ROWS)]
+        return (1 - alpha) * np.concatenate(parts) + alpha * quality[heads]
 
-    def take(number: int) -> None:
-        np.maximum(covered, cosines(places[[number]], slice(None))[0], out=covered)
+    def take(kind: int) -> None:
+        taken.append(queues[kind].popleft())
+        np.maximum(covered, cosines(places[taken[-1:]], slice(None))[0], out=covered)
+        if queues[kind]:
+            bounds[kind] = np.inf
 
-    return lazy_greedy(np.full(len(places), np.inf), gains, take, budget)
+    bounds = np.full(len(queues), np.inf)
+    lazy_greedy(bounds, gains, take, budget)
+    return taken
+
+
+def copies(vectors: np.ndarray, quality: np.ndarray) -> list[deque[int]]:
+    """Rows of the same vector together, the best first, so that their gains are one number; in order of appearance."""
+    _, first, kind = np.unique(vectors, axis=0, return_index=True, return_inverse=True)
+    place = np.argsort(np.argsort(first))[kind.reshape(-1)]
+    queues: list[deque[int]] = [deque() for _ in first]
+    for row in np.argsort(-quality, kind="stable").tolist():
+        queues[place[row]].append(row)
+    return queues

@@ -32,7 +32,7 @@ def lazy_greedy(
     """At most `budget` rows in the order they were taken.
 
     bounds: (n,) float64, the gain of every row when nothing is taken, or more than it; changed in place, and `take` may
-        raise it where a gain can rise.
+        raise it where a gain can rise, or where the same can be taken again.
     enough: whether a gain is worth taking; the choice ends at the first that is not.
     """
     seen = np.full(len(bounds), -1)
@@ -49,6 +49,6 @@ def lazy_greedy(
         if not enough(float(bounds[best])):
             break
         taken.append(best)
-        take(best)
         bounds[best] = -np.inf
+        take(best)
     return taken

@@ -35,8 +35,10 @@ from tacos.store import tables
 
 SMALLEST = 1e-9
 """Added to a mean squared distance, so that copies have a density too (the released code's value)."""
-SLACK = 1 + 1e-6
-"""Raises a bound above what single precision may take from it."""
+SLACK = 1e-6
+"""Raises a distance in single precision above what it may have lost."""
+DIGITS = 11
+"""Decimals of a sum that rounding does not reach, the densest pair being 1: copies are equal."""
 
 
 @allocator(
@@ -66,7 +68,7 @@ class Novelty(VectorAllocator):
         density = densities(vectors, self.neighbors, self.density_power)
         first = int(np.random.RandomState(job.seed).randint(0, len(rows)))
         weights = 1 / np.arange(1, budget + 1) ** self.distance_power
-        order = novel(unit_rows(vectors), density, weights, first)
+        order = novel(vectors, density, weights, first)
         return picked(rows[order], groups, scores, "most novel to those before it")
 
 
@@ -74,34 +76,43 @@ def densities(vectors: np.ndarray, neighbors: int, power: float) -> np.ndarray:
     """(n,) float64. vectors: (n, dim) float32."""
     import faiss
 
-    distinct = np.unique(vectors, axis=0)
+    distinct, place = np.unique(vectors, axis=0, return_inverse=True)
     index = faiss.IndexFlatL2(vectors.shape[1])
     index.add(distinct)
-    squared, _ = index.search(np.ascontiguousarray(vectors), min(neighbors + 1, len(distinct)))
+    squared, _ = index.search(distinct, min(neighbors + 1, len(distinct)))
     others = squared[:, 1:]  # the first is the row itself
-    mean = others.mean(axis=1, dtype=np.float64) if others.shape[1] else np.zeros(len(vectors))
-    return np.asarray((np.maximum(mean, 0) + SMALLEST) ** -power)
+    mean = others.mean(axis=1, dtype=np.float64) if others.shape[1] else np.zeros(len(distinct))
+    return np.asarray((np.maximum(mean, 0) + SMALLEST) ** -power)[place.reshape(-1)]
 
 
-def novel(unit: np.ndarray, density: np.ndarray, weights: np.ndarray, first: int) -> list[int]:
+def novel(vectors: np.ndarray, density: np.ndarray, weights: np.ndarray, first: int) -> list[int]:
     """`first` and the rows that follow, one for each of the weights.
 
-    unit: (n, dim) float32. density: (n,). weights: of the ranks, falling.
+    vectors: (n, dim) float32. density: (n,). weights: of the ranks, falling.
     """
+    from sklearn.preprocessing import normalize
+
+    unit = unit_rows(vectors)
+    centres = np.empty((len(weights), vectors.shape[1]))
     taken: list[int] = []
     bounds = np.zeros(len(unit))
 
-    def apart(rows: np.ndarray | slice, others: list[int]) -> np.ndarray:
-        distance = np.maximum(1 - unit[rows] @ unit[others].T, 0)
-        return np.asarray(distance * (density[rows][:, None] + density[others]))
+    def exact(rows: np.ndarray) -> np.ndarray:
+        return np.asarray(normalize(vectors[rows].astype(np.float64)))
 
     def gains(rows: np.ndarray, since: int) -> np.ndarray:
-        return np.asarray(np.sort(apart(rows, taken), axis=1) @ weights[: len(taken)])
+        cosines = exact(rows) @ centres[: len(taken)].T
+        apart = np.maximum(1 - cosines, 0) * (density[rows][:, None] + density[taken])
+        sums = np.sort(apart, axis=1) @ weights[: len(taken)]
+        return np.asarray(np.round(sums / scale, DIGITS))
 
     def take(row: int) -> None:
-        bounds[:] += apart(slice(None), [row])[:, 0] * weights[len(taken)] * SLACK
+        apart = np.maximum(1 + SLACK - unit @ unit[row], 0) * (density + density[row])
+        bounds[:] += apart * (weights[len(taken)] / scale)
+        centres[len(taken)] = exact(np.array([row]))[0]
         taken.append(row)
 
+    scale = 2 * density.max()
     take(first)
     bounds[first] = -np.inf
     lazy_greedy(bounds, gains, take, len(weights) - 1)

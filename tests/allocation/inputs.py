@@ -42,6 +42,13 @@ def vectors(n: int = ROWS, dim: int = DIM, seed: int = 0) -> np.ndarray:
     return np.asarray(centres + 0.4 * rng.normal(size=(n, dim)), dtype=np.float32)
 
 
+def with_copies(n: int = 900, dim: int = 96) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of which most have copies, and for each the first row of its vector."""
+    kind = np.random.default_rng(5).integers(0, n // 3, n)
+    _, first, place = np.unique(kind, return_index=True, return_inverse=True)
+    return vectors(n, dim)[kind], first[place]
+
+
 def qualities(n: int = ROWS, seed: int = 0) -> np.ndarray:
     """(n,) float64 in (0.5, 5.5), no two equal."""
     return np.random.default_rng(seed + 1).permutation(np.linspace(0.5, 5.5, n))

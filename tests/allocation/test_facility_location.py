@@ -100,3 +100,11 @@ def test_submodlib_picks_the_same(tmp_path: Path) -> None:
     job = inputs.job(tmp_path, inputs.vectors())
     picks = FacilityLocation(alpha=0).allocate(inputs.everything(), inputs.scored(), 60, job)
     assert [p.index for p in picks] == inputs.RELEASED["facility_location"]["picks"]
+
+
+def test_of_copies_the_first_is_taken_first() -> None:
+    made, original = inputs.with_copies()
+    taken = covering(unit_rows(made), np.arange(len(made)), np.zeros(len(made)), 0, 200)
+    assert [row for place, row in enumerate(taken) if original[row] not in original[taken[:place]]] == [
+        row for row in taken if original[row] == row
+    ]

@@ -74,3 +74,11 @@ def test_the_radius_never_grows() -> None:
 def test_the_released_loop_picks_the_same() -> None:
     released = inputs.RELEASED["k_center"]
     assert farthest(inputs.vectors(), released["first"], 40) == released["picks"]
+
+
+def test_of_copies_the_first_is_taken_first() -> None:
+    made, original = inputs.with_copies()
+    taken = farthest(made, [], 200)
+    assert [row for place, row in enumerate(taken) if original[row] not in original[taken[:place]]] == [
+        row for row in taken if original[row] == row
+    ]

@@ -78,3 +78,11 @@ def test_gains_never_rise() -> None:
     volumes = [np.linalg.det(unit[taken[:k]] @ unit[taken[:k]].T) for k in range(1, inputs.DIM + 1)]
     gains = np.divide(volumes[1:], volumes[:-1])
     assert (np.diff(gains) <= 1e-9).all() and gains.max() <= 1
+
+
+def test_of_copies_the_first_is_taken_first() -> None:
+    made, original = inputs.with_copies()
+    taken = spanning(made, np.ones(len(made)), 200)
+    assert [row for place, row in enumerate(taken) if original[row] not in original[taken[:place]]] == [
+        row for row in taken if original[row] == row
+    ]

@@ -69,3 +69,11 @@ def test_the_released_code_picks_the_same(tmp_path: Path) -> None:
     job = inputs.job(tmp_path, inputs.vectors(), seed=42)
     picks = Novelty().allocate(inputs.everything(), Scores.none(inputs.ROWS), 80, job)
     assert [p.index for p in picks] == inputs.RELEASED["novelty"]["picks"]
+
+
+def test_of_copies_the_first_is_taken_first() -> None:
+    made, original = inputs.with_copies()
+    taken = novel(made, densities(made, 10, 0.5), 1 / np.arange(1, 201), 0)
+    assert [row for place, row in enumerate(taken) if original[row] not in original[taken[:place]]] == [
+        row for row in taken if original[row] == row
+    ]
