@@ -32,8 +32,8 @@ from tacos.store import tables
 
 WHOLE = 20_000
 """Rows up to which all cosines are kept, 1.6 GB."""
-ROWS, COLUMNS = 256, 2048
-"""Of a block of cosines: 2 MiB, which a CPU's cache holds."""
+ROWS, COLUMNS = 64, 4096
+"""Of a block of cosines: 1 MiB, which a CPU's cache holds."""
 
 
 @allocator(
