@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tacos.cli.console import print_json
@@ -10,25 +10,47 @@ from tacos.cli.console import print_json
 
 def list_methods(as_json: bool) -> None:
     """Every method with its three parts."""
-    _print("methods", _methods(), as_json)
+    _print("methods", ("name",), _methods(), as_json, _recipe)
 
 
 def list_parts(as_json: bool) -> None:
     """Every part with what it needs and costs."""
-    _print("parts", _parts(), as_json)
+    _print("parts", ("part", "by"), _parts(), as_json, _price)
 
 
-def _print(title: str, rows: Sequence[dict[str, Any]], as_json: bool) -> None:
+def _recipe(method: dict[str, Any]) -> str:
+    """ "tags x comparative x per_group"."""
+    named = [method[slot] for slot in ("group", "score", "allocate") if method[slot]]
+    return " x ".join(named) if len(set(named)) > 1 else named[0]
+
+
+def _price(part: dict[str, Any]) -> str:
+    cost = "nothing" if part["cost"] in ("", "none") else part["cost"]
+    return f"needs {part['needs'] or 'nothing'}; costs {cost}"
+
+
+def _print(
+    title: str,
+    names: Sequence[str],
+    rows: Sequence[dict[str, Any]],
+    as_json: bool,
+    below: Callable[[dict[str, Any]], str],
+) -> None:
+    """names: the columns that are typed off, which stand whole. below: a line under a row's summary."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     if as_json:
         print_json({title: rows})
         return
-    shown = [name for name in rows[0] if name != "settings"]
-    table = Table(*shown)
+    table = Table(box=SIMPLE_HEAD)
+    for name in (*names, "what it does", "paper"):
+        table.add_column(name, no_wrap=name in (*names, "paper"))
     for row in rows:
-        table.add_row(*(row[name] or "-" for name in shown))
+        what = Text(row["summary"]).append(f"\n{below(row)}", style="dim")
+        table.add_row(*(row[name] for name in names), what, row["paper"].removeprefix("arXiv "))
     Console().print(table)
 
 

@@ -205,7 +205,10 @@ def test_a_partly_bad_pool_is_counted_by_line_and_reason() -> None:
 def test_methods_and_doctor() -> None:
     names = [m["name"] for m in last_json(tacos("methods", "--json"))["methods"]]
     assert {"tacos", "random", "full", "longest"} <= set(names)
-    assert "tacos" in tacos("methods").stdout
+    listed = tacos("methods").stdout
+    assert all(name in listed for name in names)  # whole, however narrow the terminal
+    parts, known = tacos("parts").stdout, last_json(tacos("parts", "--json"))["parts"]
+    assert all(part["by"] in parts for part in known)
     checks = last_json(tacos("doctor", "--json"))["checks"]
     assert {"python", "torch", "device", "embedding model"} <= {c["name"] for c in checks}
 
