@@ -20,6 +20,7 @@ FAULTY = Measure(
     better="lower",
     scale=(0.0, 1.0),
     doubt_above=WORTH_SAYING,
+    brief=False,  # a terminal has no room for it; the verdict names the arms above the limit
     wording=Wording(doubt="{which} answers are empty, one piece over and over, or cut off"),
 )
 

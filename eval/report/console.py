@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
     from rich.text import Text
 
+LEAST = 8
+"""Characters of a name that stand in a line, however narrow the terminal."""
+
 
 def rich_table(
     title: str, columns: Sequence[Column], rows: Sequence[tuple[Sequence[Cell], bool]], caption: str = ""
@@ -32,7 +35,8 @@ def rich_table(
             widest = max((len(line) for cells, _ in rows for line in _lines(cells[number])), default=0)
             table.add_column(Text(_narrow(column.label, widest)), justify="right", no_wrap=True)
         else:
-            table.add_column(Text(column.label), overflow="fold")
+            longest = max((len(cells[number].text) for cells, _ in rows), default=0)
+            table.add_column(Text(column.label), overflow="fold", min_width=min(longest, LEAST))
     for cells, marked in rows:
         table.add_row(*map(_cell, cells), style="bold" if marked else "")
     return table

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from eval import faulty_answers
 from eval.benchmarks import BENCHMARKS, benchmarks
 from eval.measures import Finished, Measure, Measured, NamedValue, RunValues
 from eval.report.arms import gains_table, main_table, ordered_arms
 from eval.report.claims import compared
-from eval.report.experiment import load_results, write_report
+from eval.report.experiment import console_table, load_results, write_report
 from eval.report.text import headline
 from eval.results import ArmMeasure, ArmSummary, Interval, Results
 from eval.stats import bootstrap_mean, clustered_difference, crossed_difference, crossed_mean
@@ -181,3 +183,7 @@ def test_a_broken_arm_stands_in_the_verdict(share: float, said: bool) -> None:
     doubt = f"Read with care: 46% of {broken.arm}'s answers are empty, one piece over and over, or cut off."
     assert (doubt in headline(changed).verdict) is said
     assert doubt not in headline(results).verdict
+    stream = io.StringIO()
+    Console(file=stream, width=80).print(console_table(changed))
+    text = stream.getvalue()
+    assert all(arm.arm in text for arm in summary) and "faulty" not in text  # names have the room
