@@ -15,9 +15,10 @@ scored tokens in both.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
+from pydantic import Field
 
 from tacos.errors import TacosError, first_line
 from tacos.models.batches import Supervised, token_losses
@@ -47,15 +48,31 @@ class Layout(NamedTuple):
     overflow: Overflow
 
 
-def losses_stage(
-    scorer: LocalScorer, setup: Setup, model: str | None, layout: Layout, alone: bool = True
-) -> Stage:
-    """`answer_losses` of the pool, shared by all that read the same losses."""
+class AnswerScorer(LocalScorer):
+    """Reads the losses of each row's answer, in a stage that all share who read the same.
 
-    def work(lm: LocalModel, rows: Pool, what: str) -> Iterator[tuple[int, Kept]]:
-        return answer_losses(lm, rows, layout, scorer.batch_tokens, what, alone)
+    alone: whether those of the answer alone are read, too.
+    """
 
-    return scorer.reading(setup, "losses", model, {**layout._asdict(), "alone": alone}, work)
+    alone: ClassVar[bool] = True
+
+    model: str | None = None
+    """Hub id or folder; None is the base of the run."""
+    template: Template = "none"
+    """`none`, `alpaca`, or the model's own `chat` template."""
+    max_tokens: int = Field(1024, ge=8)
+    """Longest row, prompt and answer together."""
+    overflow: Overflow = "cut"
+    """What is done with a longer row."""
+
+    def inputs(self, setup: Setup) -> dict[str, Stage]:
+        layout = Layout(self.template, self.max_tokens, self.overflow)
+
+        def work(lm: LocalModel, rows: Pool, what: str) -> Iterator[tuple[int, Kept]]:
+            return answer_losses(lm, rows, layout, self.batch_tokens, what, self.alone)
+
+        asked = {**layout._asdict(), "alone": self.alone}
+        return {"losses": self.reading(setup, "losses", self.model, asked, work)}
 
 
 def answer_losses(

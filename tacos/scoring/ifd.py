@@ -25,10 +25,10 @@ from typing import Any
 from pydantic import Field
 
 from tacos.part import Setup, scorer
-from tacos.scoring.answer_loss import Layout, Overflow, Template, losses_stage, ratio_scores
-from tacos.scoring.local_scorer import LocalScorer, read
+from tacos.scoring.answer_loss import AnswerScorer, Overflow, Template, ratio_scores
+from tacos.scoring.local_scorer import read
 from tacos.selection import Scores
-from tacos.stage import Job, Stage
+from tacos.stage import Job
 from tacos.types import Pool
 
 
@@ -39,23 +39,14 @@ from tacos.types import Pool
     needs="a local model",
     cost="2 forward passes per sample",
 )
-class Ifd(LocalScorer):
-    """Which model, in which template."""
+class Ifd(AnswerScorer):
+    """Which model, in which template; `alpaca` as released."""
 
-    model: str | None = None
-    """Hub id or folder; None is the base of the run."""
     template: Template = "alpaca"
-    """`alpaca` as released, `none`, or the model's own `chat` template."""
     max_tokens: int = Field(512, ge=8)
-    """Longest row, prompt and answer together."""
     overflow: Overflow = "skip"
-    """What is done with a longer row."""
     ceiling: float | None = 1.0
     """Rows with a higher ratio are dropped; None drops none."""
-
-    def inputs(self, setup: Setup) -> dict[str, Stage]:
-        layout = Layout(self.template, self.max_tokens, self.overflow)
-        return {"losses": losses_stage(self, setup, self.model, layout)}
 
     def identity(self, setup: Setup) -> dict[str, Any]:
         return {"ceiling": self.ceiling}

@@ -14,13 +14,12 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
 
 from tacos.part import Setup, scorer
-from tacos.scoring.answer_loss import Layout, Overflow, Template, losses_stage
-from tacos.scoring.local_scorer import LocalScorer, read
+from tacos.scoring.answer_loss import AnswerScorer
+from tacos.scoring.local_scorer import read
 from tacos.selection import Scores
-from tacos.stage import Job, Stage
+from tacos.stage import Job
 from tacos.types import Pool
 
 MARK = 0.33
@@ -33,21 +32,12 @@ MARK = 0.33
     needs="a local model",
     cost="1 forward pass per sample",
 )
-class Perplexity(LocalScorer):
+class Perplexity(AnswerScorer):
     """Which model, and which end of the scale."""
 
-    model: str | None = None
-    """Hub id or folder; None is the base of the run."""
-    order: Literal["high", "mid", "low"] = "high"
-    template: Template = "none"
-    max_tokens: int = Field(1024, ge=8)
-    """Longest row, prompt and answer together."""
-    overflow: Overflow = "cut"
-    """What is done with a longer row."""
+    alone = False
 
-    def inputs(self, setup: Setup) -> dict[str, Stage]:
-        layout = Layout(self.template, self.max_tokens, self.overflow)
-        return {"losses": losses_stage(self, setup, self.model, layout, alone=False)}
+    order: Literal["high", "mid", "low"] = "high"
 
     def identity(self, setup: Setup) -> dict[str, Any]:
         return {"order": self.order}

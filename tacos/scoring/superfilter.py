@@ -17,13 +17,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from tacos.part import Setup, scorer
-from tacos.scoring.answer_loss import Layout, Overflow, Template, losses_stage, ratio_scores
-from tacos.scoring.local_scorer import LocalScorer, read
+from tacos.scoring.answer_loss import AnswerScorer, ratio_scores
+from tacos.scoring.local_scorer import read
 from tacos.selection import Scores
-from tacos.stage import Job, Stage
+from tacos.stage import Job
 from tacos.types import Pool
 
 GPT2 = "openai-community/gpt2"
@@ -36,22 +35,12 @@ GPT2 = "openai-community/gpt2"
     needs="a local model",
     cost="2 forward passes per sample",
 )
-class Superfilter(LocalScorer):
+class Superfilter(AnswerScorer):
     """Which model, in which form."""
 
     model: str | None = GPT2
-    """Hub id or folder; None is the base of the run."""
-    template: Template = "none"
-    max_tokens: int = Field(1024, ge=8)
-    """Longest row, prompt and answer together."""
-    overflow: Overflow = "cut"
-    """What is done with a longer row."""
     ceiling: float | None = 1.0
     """Rows with this ratio or a higher one are dropped; None drops none."""
-
-    def inputs(self, setup: Setup) -> dict[str, Stage]:
-        layout = Layout(self.template, self.max_tokens, self.overflow)
-        return {"losses": losses_stage(self, setup, self.model, layout)}
 
     def identity(self, setup: Setup) -> dict[str, Any]:
         return {"ceiling": self.ceiling}
