@@ -128,13 +128,17 @@ class Round(Record):
     """Of the classifier after the round, on labels it had not seen; None where there were too few."""
 
 
+HARDNESS_BINS = 25
+"""Equal bins of M, the classifier's probability that a row is hard, from 0 to 1."""
+
+
 class RoundsReport(Record):
     """A selection in rounds (IterSelectTune)."""
 
     arm: str
     rounds: list[Round]
     hardness: dict[str, list[int]]
-    """Kind of row -> rows in each of 25 equal bins of M from 0 to 1, after the last round."""
+    """Kind of row -> rows in each of `HARDNESS_BINS`, after the last round."""
 
 
 class Results(Record):

@@ -36,7 +36,7 @@ def draw(results: Results) -> Iterator[Plot]:
                 yield plot
         yield from plots_pool.tags(results)
         for number, report in enumerate(results.rounds, start=1):
-            yield from rounds.draw_rounds(report, f"rounds_{number}_")
+            yield from rounds.plots_of_rounds(report, f"rounds_{number}_")
 
 
 def measured(results: Results, measure: Measure) -> Plot | None:

@@ -22,18 +22,18 @@ from eval.report.style import (
     new_figure,
     styled,
 )
-from eval.results import Results, RoundsReport
+from eval.results import HARDNESS_BINS, Results, RoundsReport
 
-BINS = np.linspace(0, 1, 26)
-"""Of M."""
+BINS = np.linspace(0, 1, HARDNESS_BINS + 1)
+"""Edges, of M."""
 KIND_COLOURS = (ARM_COLOURS[3], ARM_COLOURS[0], REST_COLOUR)
 
 
-def draw_rounds(report: RoundsReport, prefix: str = "") -> list[Plot]:
+def plots_of_rounds(report: RoundsReport, prefix: str = "") -> list[Plot]:
     """Both plots of a selection. prefix: of their names."""
     plots = [hard_shares([(r.hard, r.easy) for r in report.rounds]), hardness(report.hardness)]
-    titled = [replace(plot, title=f"{plot.title} ({report.arm})") if report.arm else plot for plot in plots]
-    return [replace(plot, name=f"{prefix}{plot.name}") for plot in titled]
+    arm = f" ({report.arm})" if report.arm else ""
+    return [replace(plot, name=f"{prefix}{plot.name}", title=f"{plot.title}{arm}") for plot in plots]
 
 
 def hard_shares(rounds: Sequence[tuple[int, int]]) -> Plot:

@@ -135,9 +135,13 @@ class Choice(Record):
         return method.build(parse(method.settings, self.settings, "settings"), setup)
 
     def describe(self, llms: Mapping[str, LLMSettings]) -> str:
+        """How rows are chosen, in a line, and who rewrites them."""
+        chosen = self.origin(llms)
+        return f"{chosen}, {self.refine.describe(llms)}" if self.refine else chosen
+
+    def origin(self, llms: Mapping[str, LLMSettings]) -> str:
         """The recipe in a line; of a method that is none, its summary."""
-        selects = self.recipe.describe(llms) if self.recipe else METHODS.get(self.method).summary
-        return f"{selects}, {self.refine.describe(llms)}" if self.refine else selects
+        return self.recipe.describe(llms) if self.recipe else METHODS.get(self.method).summary
 
     @property
     def budgeted(self) -> bool:

@@ -36,7 +36,7 @@ from tacos.prompts import load
 from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
 from tacos.store.files import read_jsonl, write_jsonl
-from tacos.types import Message, Pool, Record, Sample
+from tacos.types import Pool, Record, Sample
 
 log = logging.getLogger(__name__)
 FIELDS = ("prompt", "instruction", "input", "response")
@@ -153,7 +153,7 @@ def _stage(setup: Setup, step: Rewriting, selection: Stage) -> Stage:
 
     def work(job: Job) -> Outcome:
         rows = list(read_jsonl(job.inputs["selection"] / tables.SELECTION))
-        samples = [_sample(row) for row in rows]
+        samples = [tables.selected_sample(row) for row in rows]
         single = [i for i, sample in enumerate(samples) if _one_round(sample)]
         replies = ask(
             job.tools.llm(name),
@@ -193,11 +193,6 @@ def _request(step: Rewriting, sample: Sample) -> Request:
     )
 
 
-def _sample(row: Mapping[str, Any]) -> Sample:
-    messages = tuple(Message.model_validate(message) for message in row["messages"])
-    return Sample(id=row["id"], messages=messages, input=row.get("input", ""))
-
-
 def _one_round(sample: Sample) -> bool:
     return [m.role for m in sample.messages if m.role != "system"] == ["user", "assistant"]
 
@@ -215,7 +210,7 @@ def _row(step: Rewriting, row: dict[str, Any], sample: Sample, reply: Read[str] 
 def _chosen(pool: Pool, budget: int | None, selection: Path | None) -> Sequence[Sample]:
     """The selection; before there is one, rows spread evenly over the pool, as many as the budget."""
     if selection is not None:
-        return [_sample(row) for row in read_jsonl(selection / tables.SELECTION)]
+        return [tables.selected_sample(row) for row in read_jsonl(selection / tables.SELECTION)]
     size = min(len(pool), budget or len(pool))
     return list(pool.take([i * len(pool) // size for i in range(size)])) if size else []
 

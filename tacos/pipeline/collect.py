@@ -182,11 +182,8 @@ def selecting(data: Stage | None) -> list[Stage]:
 
 def training_rows(folder: Path) -> dict[str, str]:
     """id -> response, of a selection."""
-    rows = read_jsonl(folder / tables.SELECTION)
-    return {
-        row["id"]: "\n\n".join(m["content"] for m in row["messages"] if m["role"] == "assistant")
-        for row in rows
-    }
+    samples = map(tables.selected_sample, read_jsonl(folder / tables.SELECTION))
+    return {sample.id: sample.response for sample in samples}
 
 
 def failed_rows(arm: ArmStages, store: ArtifactStore) -> dict[str, int]:

@@ -11,13 +11,12 @@ import logging
 from pathlib import Path
 
 from tacos.data.decontaminate import contaminated
-from tacos.data.read import count_reasons, local_file, read_pool
+from tacos.data.read import read_pool
 from tacos.errors import PoolError
-from tacos.pipeline.pool import questions_of
+from tacos.pipeline.pool import named_source, questions_of, tell
 from tacos.selection import Pick
 from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
-from tacos.store.fingerprint import file_digest
 from tacos.types import Pool
 
 log = logging.getLogger(__name__)
@@ -25,27 +24,20 @@ log = logging.getLogger(__name__)
 
 def given_stage(load: Stage, path: str, decontaminate: bool) -> Stage:
     """The rows of a file, or of a hub id, as a selection. Raises: PoolError when it can be neither."""
-    file = local_file(path)
+    identity = {**named_source(path), "decontaminate": decontaminate}
 
     def work(job: Job) -> Outcome:
         read = read_pool(path)
-        for note in read.notes:
-            log.warning("%s: %s", path, note)
+        tell(path, read.notes)
         if read.dropped:
             log.warning(
-                "%s: %d of %d rows cannot be read: %s",
-                path,
-                len(read.dropped),
-                read.read,
-                count_reasons(read.dropped),
+                "%s: %d of %d rows cannot be read: %s", path, len(read.dropped), read.read, read.reasons
             )
         asked = _clean(read.pool, job, path) if decontaminate else read.pool
         picks = [Pick(index=i, reason=f"given in {Path(path).name}") for i in range(len(asked))]
         tables.write_selection(job.out, asked, picks)
         return Outcome(rows_in=read.read, rows_out=len(asked), rows_failed=read.read - len(asked))
 
-    named = {"file": file_digest(file)} if file else {"hub": path}
-    identity = {**named, "decontaminate": decontaminate}
     return Stage("given", work, identity, {"pool": load})
 
 

@@ -34,10 +34,15 @@ def load_stage(settings: PoolSettings) -> Stage:
     return Stage("load", lambda job: _load_file(job, settings), identity, version=VERSION)
 
 
+def named_source(source: str) -> dict[str, str]:
+    """A file as identity by its content, a hub id by its name. Raises: PoolError when it can be neither."""
+    path = local_file(source)
+    return {"file": file_digest(path)} if path else {"hub": source}
+
+
 def _content(settings: PoolSettings) -> dict[str, Any]:
-    """What is read, by content for files and by name for hub ids."""
-    path = local_file(settings.source)
-    content: dict[str, Any] = {"file": file_digest(path)} if path else {"hub": settings.source}
+    """What is read: the pool, and the test questions by content."""
+    content: dict[str, Any] = dict(named_source(settings.source))
     digests = {name: file_digest(existing(Path(file))) for name, file in settings.question_files.items()}
     if digests:
         content["questions"] = digests.get("", digests)

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.results import Round, RoundsReport
+from eval.results import HARDNESS_BINS, Round, RoundsReport
 from tacos.methods.hard_rounds import State, read_records
 from tacos.stage import ArtifactStore, Stage
-
-BINS = 25
 
 
 def rounds_of(selection: Stage, store: ArtifactStore, arm: str = "") -> RoundsReport | None:
@@ -33,7 +31,7 @@ def rounds_of(selection: Stage, store: ArtifactStore, arm: str = "") -> RoundsRe
             for record in read_records(store.folder(last))
         ],
         hardness={
-            name: np.histogram(state.hardness[rows], bins=BINS, range=(0, 1))[0].tolist()
+            name: np.histogram(state.hardness[rows], bins=HARDNESS_BINS, range=(0, 1))[0].tolist()
             for name, rows in kinds.items()
         },
     )
@@ -44,8 +42,8 @@ def draw_rounds(selection: Stage, store: ArtifactStore, folder: Path) -> None:
     report = rounds_of(selection, store)
     if report is None:
         return
-    from eval.report.rounds import draw_rounds as plots  # matplotlib, which a selection does without
+    from eval.report.rounds import plots_of_rounds  # matplotlib, which a selection does without
     from eval.report.style import save_png
 
-    for plot in plots(report):
+    for plot in plots_of_rounds(report):
         save_png(plot, folder)

@@ -35,20 +35,17 @@ def make_tools(settings: ModelsSettings, ledger: Ledger, retry_failed: bool = Fa
     models = cache(settings.models)  # the price table is read when a model is first asked for
 
     @cache
-    def embedder(chosen: EmbedderSettings | None = None) -> Embedder:
-        if chosen in (None, settings.embedder):
-            return own()
+    def made(chosen: EmbedderSettings) -> Embedder:
         return Embedder(chosen, progress=sys.stderr.isatty())
 
-    @cache
-    def own() -> Embedder:
-        return Embedder(settings.embedder, progress=sys.stderr.isatty())
+    def embedder(chosen: EmbedderSettings | None = None) -> Embedder:
+        return made(chosen or settings.embedder)
 
     @cache
     def llm(name: str) -> LLM:
-        made = build_llm(models()[name], ledger, settings.replies, settings.embedder.device)
-        made.retry_unread = retry_failed
-        return made
+        client = build_llm(models()[name], ledger, settings.replies, settings.embedder.device)
+        client.retry_unread = retry_failed
+        return client
 
     return Tools(ledger=ledger, embedder=embedder, llm=llm, device=settings.embedder.device)
 

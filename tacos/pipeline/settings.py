@@ -109,19 +109,11 @@ class ArmSettings(Choice):
         return name
 
     @property
-    def selects(self) -> bool:
-        """Whether rows of the pool are chosen."""
-        return self.method not in (GIVEN, ZERO_SHOT)
-
-    @property
     def budgeted(self) -> bool:
-        return self.selects and super().budgeted
+        return self.method not in (GIVEN, ZERO_SHOT) and super().budgeted
 
-    def describe(self, llms: Mapping[str, LLMSettings]) -> str:
-        if self.data is None:
-            return super().describe(llms)
-        rewritten = f", {self.refine.describe(llms)}" if self.refine else ""
-        return f"given set {Path(self.data).name}{rewritten}"
+    def origin(self, llms: Mapping[str, LLMSettings]) -> str:
+        return f"given set {Path(self.data).name}" if self.data else super().origin(llms)
 
 
 class BaseModelSettings(Record):

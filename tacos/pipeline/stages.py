@@ -121,10 +121,10 @@ def answer_stage(
     """Answers to the test questions, exact matches where an answer can be checked, and held-out loss."""
     inputs = {"pool": pool} | ({"model": model} if isinstance(model, Stage) else {})
     asked = settings.generate
-    if asked.template == "auto":  # the base as it is, which brings none, is asked as the others were taught
-        asked = asked.model_copy(update={"template": train.template})
+    # The base as it is, which brings no template, is asked as the others were taught.
+    template = train.template if asked.template == "auto" else asked.template
     wrap = train.wrap if asked.wrap == "auto" else asked.wrap
-    asked = asked.model_copy(update={"wrap": wrap})
+    asked = asked.model_copy(update={"template": template, "wrap": wrap})
     identity: dict[str, Any] = {
         "generate": asked.model_dump(exclude={"batch_size"}),
         "max_length": train.max_length,

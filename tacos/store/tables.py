@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from tacos.selection import Groups, Pick, Scores, Selected, Tags
 from tacos.store.files import read_jsonl, write_jsonl
-from tacos.types import Pool
+from tacos.types import Message, Pool, Sample
 
 POOL = "pool.parquet"
 VECTORS = "vectors.npy"
@@ -103,6 +103,12 @@ def read_scores(folder: Path) -> Scores:
 
 def write_selection(folder: Path, pool: Pool, picks: Sequence[Pick]) -> None:
     write_jsonl(folder / SELECTION, selection_rows(pool, picks))
+
+
+def selected_sample(row: Mapping[str, Any]) -> Sample:
+    """The sample that a row of a selection holds, as far as it is trained on."""
+    messages = tuple(Message.model_validate(message) for message in row["messages"])
+    return Sample(id=row["id"], messages=messages, input=row.get("input", ""))
 
 
 def selection_rows(pool: Pool, picks: Sequence[Pick]) -> list[dict[str, Any]]:
