@@ -25,9 +25,9 @@ from torch.nn.functional import cross_entropy
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from tacos.errors import ConfigError
+from tacos.models.batches import out_of_memory
 from tacos.models.chat import Encoded
 from train.heads import scored
-from train.memory import out_of_memory
 from train.model import attention
 from train.settings import TrainSettings
 from train.trainer import drop_padding_mask, to_evaluation

@@ -109,9 +109,7 @@ def is_whole(checkpoint: Path, deepspeed: bool = False) -> bool:
         return False
     if not all(sound(path) for path in checkpoint.rglob("*") if path.suffix in FORMATS):
         return False
-    if (
-        deepspeed
-    ):  # it keeps weights and optimizer in files of its own and names them here when all are written
+    if deepspeed:  # its weights and optimizer lie in files of its own, named here when all are written
         return sound(checkpoint / "latest")
     states = all(sound(checkpoint / name) for name in ("optimizer.pt", "scheduler.pt"))
     return states and has_weights(checkpoint)

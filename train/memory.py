@@ -6,13 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tacos.errors import TacosError
+from tacos.models.batches import out_of_memory
 from train.settings import TrainSettings
-
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
-
-
-def out_of_memory(error: Exception) -> bool:
-    return any(sign in str(error).lower() for sign in OUT_OF_MEMORY)
 
 
 @contextmanager

@@ -242,7 +242,7 @@ def rounds_table(results: Results) -> Table:
     for report in results.rounds:
         for number, r in enumerate(report.rounds, start=1):
             counts = [fmt.count(n) for n in (number, r.hard, r.easy, r.unread, r.judge_calls)]
-            auc = fmt.UNKNOWN if r.auc is None else f"{r.auc:.2f}"
+            auc = fmt.score(r.auc)
             cells = tuple(Cell(text) for text in (report.arm, *counts, auc))
             rows.append(TableRow(cells, report.arm, report.arm == results.baseline))
     return Table(columns, tuple(rows))

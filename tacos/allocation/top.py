@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tacos.allocation.base import best_first, check_scored, first_group
+from tacos.allocation.base import best_first, check_scored, picked
 from tacos.errors import BudgetError
 from tacos.part import Allocator, Setup, allocator
 from tacos.selection import Groups, Pick, Scores
@@ -43,11 +43,7 @@ class Top(Allocator):
                     f"budget {budget:,} is above the {enough:,} samples with a score of {self.least:g} or more: ask "
                     f"for at most {enough:,}, or lower allocate.least"
                 )
-        home = first_group(groups)
-        return [
-            Pick(index=row, group=home[row], reason="top score", score=float(scores.values[row]))
-            for row in order[:budget].tolist()
-        ]
+        return picked(order[:budget], groups, scores, "top score")
 
     def _order(self, rows: np.ndarray, values: np.ndarray, job: Job) -> np.ndarray:
         order = best_first(rows, values[rows])

@@ -83,8 +83,7 @@ def plan(config: Path, overrides: Overrides = None, as_json: AsJson = False) -> 
         state = "done" if s.cached else "to run"
         typer.echo(f"{s.stage:<{widest}} {s.fingerprint}  {state:<7} {_shared(s.arms):<24} {cost}".rstrip())
     to_run = f"{sum(not s.cached for s in stages)} of {len(stages)} stages to run"
-    tokens = total.prompt_tokens + total.completion_tokens
-    typer.echo(f"{to_run}; about {total.calls:,} calls, {tokens:,} tokens, {money(total)}")
+    typer.echo(f"{to_run}; about {spent(total)}")
 
 
 def _shared(arms: Sequence[str]) -> str:

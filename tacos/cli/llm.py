@@ -77,11 +77,11 @@ def _imported(found: Imported) -> str:
         "failed": found.failed,
     }
     rows = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count or name == "imported")
-    money = "" if found.cost_usd is None else f", {dollars(found.cost_usd)}"
+    cost = "" if found.cost_usd is None else f", {dollars(found.cost_usd)}"
     reasons = "".join(f"\n  {count:,}: {reason}" for reason, count in list(found.reasons.items())[:5])
     return (
         f"{rows}; {found.missing:,} calls have no reply yet\n"
-        f"{found.prompt_tokens + found.completion_tokens:,} tokens{money}{reasons}"
+        f"{found.prompt_tokens + found.completion_tokens:,} tokens{cost}{reasons}"
     )
 
 

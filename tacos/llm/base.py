@@ -98,8 +98,10 @@ class Completion(Record):
         """
         if self.text is None or not spoken(self.text).text.strip():
             return False
+        if not self.cut:
+            return True
         enough = request.may_be_cut or self.numbers_first is not None
-        return not self.cut or (enough and self.completion_tokens >= request.sampling.max_tokens)
+        return enough and self.completion_tokens >= request.sampling.max_tokens
 
 
 @dataclass(frozen=True, slots=True)

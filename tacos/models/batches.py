@@ -176,10 +176,11 @@ def _run(
             yield from zip(batch, made, strict=True)
 
 
-def out_of_memory(error: RuntimeError) -> bool:
+def out_of_memory(error: Exception) -> bool:
     """CUDA has a class of its own for it, MPS and the CPU have none."""
-    said = ("out of memory", "enough memory", "ALLOC_FAILED")
-    return type(error).__name__ == "OutOfMemoryError" or any(words in str(error) for words in said)
+    said = str(error).lower()
+    signs = ("out of memory", "enough memory", "can't allocate memory", "alloc_failed")
+    return type(error).__name__ == "OutOfMemoryError" or any(sign in said for sign in signs)
 
 
 def _smaller(lm: LocalModel, lengths: Sequence[int]) -> int:

@@ -187,6 +187,7 @@ def test_a_row_that_does_not_fit_into_memory_alone_is_an_error_with_a_way_out(
     [
         ("MPS backend out of memory (MPS allocated: 9 GB)", True),
         ("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: not enough memory: you tried to", True),
+        ("alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory", True),
         ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", True),
         ("CUDA error: device-side assert triggered", False),
     ],
