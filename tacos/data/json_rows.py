@@ -36,12 +36,19 @@ WIDE = {
 def recoded(path: Path, handle: io.BufferedReader) -> io.BufferedReader:
     """The same text as UTF-8, where its byte order mark says UTF-16 or UTF-32.
 
-    Raises: PoolError for either without the mark, which could only be guessed, and for what is no text at all.
+    Raises: PoolError for either without the mark, which could only be guessed, for one that is torn or broken, and
+    for what is no text at all.
     """
     head = handle.peek(4)[:4]
     encoding = next((name for mark, name in WIDE.items() if head.startswith(mark)), None)
     if encoding:
-        text = handle.read().decode(encoding, "surrogatepass")
+        try:
+            text = handle.read().decode(encoding, "surrogatepass")
+        except UnicodeDecodeError as error:
+            raise PoolError(
+                f"cannot read {path}: it begins as {encoding.upper()} but is not, from byte {error.start:,} on "
+                f"({error.reason}): copy it again if it is torn, or save it as UTF-8 text"
+            ) from error
         return io.BufferedReader(io.BytesIO(text.encode("utf-8", "surrogatepass")))
     if b"\0" in head:
         raise PoolError(

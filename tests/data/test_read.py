@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tacos.data import hub
@@ -440,6 +440,7 @@ lines = st.one_of(
     name=st.sampled_from(["p.jsonl", "p.json", "p.csv"]),
     array=st.booleans(),
 )
+@example(data=[b"\xfe\xff", b""], name="p.jsonl", array=False)
 def test_any_bytes_give_a_pool_or_a_pool_error(tmp_path_factory, data, name, array):
     path = tmp_path_factory.getbasetemp() / name
     path.write_bytes(b"[" + b",".join(data) + b"]" if array else b"\n".join(data))

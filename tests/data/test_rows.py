@@ -128,6 +128,14 @@ def test_utf_16_and_32_are_read_by_their_mark_and_else_named(tmp_path, content):
                 list(read_rows(file(tmp_path, content.encode(f"utf-{bits}-{order}"), name)))
 
 
+@pytest.mark.parametrize("content", [LINES, ARRAY, CSV])
+def test_torn_utf_16_and_32_are_named(tmp_path, content):
+    name = "p.csv" if content is CSV else "p.json"
+    for bits in (16, 32):
+        with pytest.raises(PoolError, match=f"begins as UTF-{bits} but is not, from byte .* copy it again"):
+            list(read_rows(file(tmp_path, content.encode(f"utf-{bits}")[:-1], name)))
+
+
 def test_csv_and_its_kin(tmp_path):
     quoted = 'instruction,output\n"A, b?","line\nline ""x"""\n\nc,d\n'
     assert list(read_rows(file(tmp_path, quoted, "p.csv"))) == [
