@@ -152,11 +152,13 @@ class Scorer(Part):
 
     within_groups: the score comes from rows of the same group, and holds there first of all.
     by_length: it is meant to read the length of the response; of another one that mostly does, a warning tells.
+    targeted: it says what a row is worth to each of some query rows.
     """
 
     verb: ClassVar[str] = "score"
     within_groups: ClassVar[bool] = False
     by_length: ClassVar[bool] = False
+    targeted: ClassVar[bool] = False
 
     def score(self, pool: Pool, job: Job) -> Scores:
         """The hook. Scores.values is (n_samples,) float64, NaN where missing."""
@@ -190,11 +192,12 @@ class Allocator(Part):
     """Spends the budget: picks in the order they were taken, best first.
 
     reads_scores: without scores it cannot choose (True), it looks at none (False), or it takes them where there are
-    some (None). budgeted: takes no more than the budget.
+    some (None). reads_targets: it looks at what rows are worth to query rows. budgeted: takes no more than the budget.
     """
 
     verb: ClassVar[str] = "select"
     reads_scores: ClassVar[bool | None] = True
+    reads_targets: ClassVar[bool] = False
     budgeted: ClassVar[bool] = True
 
     def allocate(self, groups: Groups, scores: Scores, budget: int, job: Job) -> list[Pick]:

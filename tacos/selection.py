@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -24,6 +25,33 @@ class Score(Record):
 
 
 @dataclass(frozen=True)
+class Targets:
+    """What each row of a pool is worth to each query row.
+
+    values: (n_queries, n_samples) float32, higher is better.
+    queries, tasks: the id of each query row, and the task it stands for.
+    within: how the values of one task's queries are put together.
+    """
+
+    values: np.ndarray
+    queries: tuple[str, ...]
+    tasks: tuple[str, ...]
+    within: Literal["max", "mean"] = "max"
+
+    @cached_property
+    def by_task(self) -> dict[str, np.ndarray]:
+        """Task -> what each row is worth to it, (n_samples,); in order of appearance."""
+        together = np.max if self.within == "max" else np.mean
+        rows = np.array(self.tasks)
+        return {task: together(self.values[rows == task], axis=0) for task in dict.fromkeys(self.tasks)}
+
+    @property
+    def best(self) -> np.ndarray:
+        """(n_samples,) float64: what a row is worth to the task it helps most."""
+        return np.max(list(self.by_task.values()), axis=0).astype(np.float64)
+
+
+@dataclass(frozen=True)
 class Scores:
     """A number for each row of a pool, higher is better.
 
@@ -31,12 +59,14 @@ class Scores:
     errors: row -> why its value is missing.
     within: where a score holds inside a group only, one array per group, aligned with its members.
     unread: answers that could not be had, where rows share them (one call for two rows); else None.
+    targets: of a scorer that is given query rows.
     """
 
     values: np.ndarray
     errors: Mapping[int, str] = field(default_factory=dict)
     within: tuple[np.ndarray, ...] | None = None
     unread: int | None = None
+    targets: Targets | None = None
 
     @classmethod
     def none(cls, n: int) -> Scores:

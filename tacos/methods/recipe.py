@@ -13,7 +13,7 @@ from typing import Any
 
 from tacos.errors import ConfigError
 from tacos.llm.settings import LLMSettings
-from tacos.part import SLOTS, Allocator, AnyAllocator, AnyGrouper, AnyScorer, Setup, read_part
+from tacos.part import SCORERS, SLOTS, Allocator, AnyAllocator, AnyGrouper, AnyScorer, Setup, read_part
 from tacos.selection import Scores
 from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
@@ -52,6 +52,12 @@ class Recipe(Record):
             raise ConfigError(
                 f"{where}allocate.by={name} looks at no score, so {where}score.by={self.score.by} would be made for "
                 f"nothing: set {where}score=null"
+            )
+        if self.allocate.reads_targets and not (self.score and self.score.targeted):
+            known = ", ".join(by for by in SCORERS if SCORERS.get(by).targeted)
+            raise ConfigError(
+                f"{where}allocate.by={name} takes turns between query rows, and {where}score.by="
+                f"{self.score and self.score.by} is made for none: name one of {known}"
             )
         return self
 

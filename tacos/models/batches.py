@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
 
 log = logging.getLogger(__name__)
-Pooling = Literal["mean", "last", "none"]
+Pooling = Literal["mean", "weighted", "last", "none"]
 BUDGET = 4096
 """Tokens of a batch, padding included. Logits take most of the memory: 4,096 x 152,000 bfloat16 are 1.2 GB."""
 
@@ -120,7 +120,10 @@ def hidden_states(
     what: str = "hidden states",
 ) -> Iterator[tuple[int, np.ndarray]]:
     """The last layer, float32: (row, (dim,)) as the mean over the tokens that count or as the last of them, or
-    (row, (n_counted, dim)) with pooling "none". rows: at least one token counts in each."""
+    (row, (n_counted, dim)) with pooling "none". rows: at least one token counts in each.
+
+    "weighted" is a mean, too, in which the i-th of the tokens that count weighs i (SGPT, arXiv 2202.08904).
+    """
 
     def pooled(batch: list[int]) -> list[np.ndarray]:
         ids, seen = pad_right([rows[i].ids for i in batch], lm.pad)
@@ -129,11 +132,17 @@ def hidden_states(
         states = made.last_hidden_state.float().cpu().numpy()
         found = []
         for i, row_states in zip(batch, states, strict=True):
-            own = row_states[np.flatnonzero(rows[i].mask)]
-            found.append(own.mean(axis=0) if pooling == "mean" else own[-1] if pooling == "last" else own)
+            found.append(_pooled(row_states[np.flatnonzero(rows[i].mask)], pooling))
         return found
 
     yield from _run(lm, [len(row.ids) for row in rows], budget, what, pooled)
+
+
+def _pooled(states: np.ndarray, pooling: Pooling) -> np.ndarray:
+    """(n_counted, dim) -> (dim,), or as they are."""
+    if pooling == "weighted":
+        return np.average(states, axis=0, weights=np.arange(1, len(states) + 1)).astype(np.float32)
+    return states.mean(axis=0) if pooling == "mean" else states[-1] if pooling == "last" else states
 
 
 def mean_pool(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -31,7 +31,7 @@ from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 from tacos.errors import ConfigError, TacosError, nearest
-from tacos.models.conversations import conversation_names, conversation_template, end_marks
+from tacos.models.conversations import adds_bos, conversation_names, conversation_template, end_marks
 from tacos.models.rendering import MARKER, Rendered, Span, render, template_of
 from tacos.types import Message, Sample
 
@@ -61,6 +61,17 @@ TEMPLATES = {
         "{% generation %}{{ message['content'] + eos_token }}{% endgeneration %}{{ '\\n\\n' }}"
         "{% else %}{{ message['content'] + '\\n\\n' }}{% endif %}"
         "{% endfor %}{% if add_generation_prompt %}{{ '### Assistant:\\n' }}{% endif %}"
+    ),
+    # The plain text of open-instruct's first models, which RDS+ and LESS lay their rows out in; begun as the tokenizer
+    # begins a text.
+    "tulu": (
+        "{% for message in messages %}"
+        "{{ '<|' + message['role'] + '|>\\n' }}"
+        "{% if message['role'] == 'assistant' %}"
+        "{% generation %}{{ message['content'] | trim + eos_token }}{% endgeneration %}"
+        "{% else %}{{ message['content'] | trim }}{% endif %}"
+        "{% if not loop.last or add_generation_prompt %}{{ '\\n' }}{% endif %}"
+        "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% endif %}"
     ),
 }
 
@@ -142,6 +153,8 @@ def ensure_template(tokenizer: PreTrainedTokenizerBase, name: str = "auto") -> N
         return
     if name == "auto" or name in TEMPLATES:
         template = TEMPLATES["plain" if name == "auto" else name]
+        if name == "tulu" and adds_bos(tokenizer):
+            template = "{{ bos_token }}" + template
         if not tokenizer.eos_token:
             raise ConfigError(
                 f"the tokenizer {tokenizer.name_or_path!r} has no end-of-text token to close a turn with; set eos_token"

@@ -82,6 +82,20 @@ def load_lm(source: str, dtype: str = "auto", template: str = "auto", device: st
     return LocalModel(placed(model, dtype, pick_device(device)), tokenizer)
 
 
+def with_adapter(lm: LocalModel, folder: Path) -> LocalModel:
+    """The model with a LoRA adapter on it, whose weights alone want gradients; without dropout.
+
+    Raises: TacosError where the adapter cannot be loaded onto the model.
+    """
+    from peft import PeftModel
+
+    try:
+        adapted: Any = PeftModel.from_pretrained(lm.model, str(folder), is_trainable=True)
+    except Exception as error:  # damaged files raise what they like
+        raise cannot_load("adapter", str(folder), error) from error
+    return LocalModel(adapted.eval(), lm.tokenizer)
+
+
 def load_tokenizer(
     source: str, template: str | None = None, what: str = "model", instead: str = ""
 ) -> PreTrainedTokenizerBase:

@@ -15,13 +15,14 @@ from tacos.data.prepare import Prepared, prepare
 from tacos.data.read import ReadResult, local_file, read_pool
 from tacos.pipeline.settings import PoolSettings
 from tacos.stage import Job, Outcome, Stage
+from tacos.store import tables
 from tacos.store.files import read_jsonl, write_jsonl
 from tacos.store.fingerprint import file_digest
 from tacos.types import Pool, Question, Truth, make_sample
 
 log = logging.getLogger(__name__)
 BUILTIN = "builtin"
-VERSION = 2
+VERSION = 3
 """Of the stage; what it writes changed with it."""
 
 
@@ -52,6 +53,7 @@ def _content(settings: PoolSettings) -> dict[str, Any]:
 def _load_builtin(job: Job, settings: PoolSettings) -> Outcome:
     made = build(settings.builtin)
     write_jsonl(job.out / "corpus.jsonl", ({"text": text} for text in made.corpus))
+    write_jsonl(job.out / tables.BUILTIN_QUERIES, (sample.model_dump() for sample in made.queries))
     rows = len(made.pool)
     read = ReadResult(made.pool, [], rows, np.arange(1, rows + 1), BUILTIN)
     prepared = prepare(read, settings.dedup, made.questions, decontaminate=False)
@@ -84,7 +86,7 @@ def tell(source: str, notes: Iterable[str]) -> None:
 def _write(job: Job, prepared: Prepared) -> Outcome:
     prepared.pool.write(job.out / "pool.parquet")
     write_jsonl(job.out / "dropped.jsonl", (d.model_dump() for d in prepared.dropped))
-    write_jsonl(job.out / "questions.jsonl", (q.model_dump() for q in prepared.questions))
+    write_jsonl(job.out / tables.QUESTIONS, (q.model_dump() for q in prepared.questions))
     return Outcome(
         rows_in=prepared.read,
         rows_out=len(prepared.pool),
@@ -98,7 +100,7 @@ def _write(job: Job, prepared: Prepared) -> Outcome:
 
 
 def questions_of(folder: Path) -> list[Question]:
-    return [Question.model_validate(row) for row in read_jsonl(folder / "questions.jsonl")]
+    return [Question.model_validate(row) for row in read_jsonl(folder / tables.QUESTIONS)]
 
 
 def truth_of(folder: Path) -> dict[str, Truth] | None:

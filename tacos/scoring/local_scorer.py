@@ -26,21 +26,21 @@ from pydantic import Field
 
 from tacos.errors import ConfigError
 from tacos.models.batches import BUDGET
-from tacos.models.local import LocalModel, load_lm
+from tacos.models.local import LocalModel
+from tacos.models.source import Source
 from tacos.part import Scorer, Setup
 from tacos.stage import Job, Outcome, Stage
-from tacos.store.fingerprint import named_by_content
-from tacos.store.kept import Kept, kept_rows, read_kept
-from tacos.types import Message, Pool, Sample
+from tacos.store import tables
+from tacos.store.kept import Kept, kept_rows, kept_vectors, read_kept
+from tacos.types import Message, Pool, Record, Sample
 
 READ = "read.jsonl"
-MADE_HERE = "base"
-"""The name of a base model that a stage of this run makes."""
-Work = Callable[[LocalModel, Pool, str], Iterator[tuple[int, Kept]]]
-"""A model, some rows and which they are in words -> (place among them, what was found)."""
+Work = Callable[[LocalModel, Pool, str], Iterator[tuple[int, Any]]]
+"""A model, some rows and which they are in words -> (place among them, what was found): a `Kept`, or where vectors are
+asked for, one or why there is none."""
 
 
-class LocalScorer(Scorer):
+class ModelRun(Record):
     """How a local model is run."""
 
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
@@ -48,40 +48,65 @@ class LocalScorer(Scorer):
     batch_tokens: int = Field(BUDGET, ge=1)
     """Tokens of a batch; not part of the answer."""
 
-    def reading(
-        self, setup: Setup, name: str, model: str | None, asked: Mapping[str, Any], work: Work
+    def over(
+        self,
+        rows: Stage,
+        name: str,
+        source: Source,
+        asked: Mapping[str, Any],
+        work: Work,
+        vectors: bool = False,
     ) -> Stage:
-        """What a model says of each row as the stage `name`: `read.jsonl`, row by row as it comes.
+        """What a model says of each row as the stage `name`: `read.jsonl`, row by row as it comes, and `vectors.npy`
+        where that is a vector.
 
-        model: None is the base of the run. asked: what the model is asked, as far as it changes the answer.
-
-        Raises: ConfigError where the base is to be read and none is named.
+        rows: a stage with `pool.parquet`. asked: what the model is asked, as far as it changes the answer.
         """
-        source = model or setup.base
-        if not source:
-            raise ConfigError(f"score.by={self.by} reads a model: set base.model, or score.model")
-        known = MADE_HERE if isinstance(source, Stage) else named_by_content(source)
-        base = {"base": source} if isinstance(source, Stage) else {}
 
         def run(job: Job) -> Outcome:
-            folder = str(job.inputs["base"] / "model") if isinstance(source, Stage) else source
-            found = self._read(job, folder, name, work)
+            found = self._read(job, source, name, work, vectors)
             failed = sum(kept.error is not None for kept in found)
             return Outcome(rows_in=len(found), rows_out=len(found) - failed, rows_failed=failed)
 
-        settings = {"model": known, "dtype": self.dtype, **asked}
-        return Stage(name, run, settings, {"pool": setup.pool, **base})
+        settings = {**source.identity, "dtype": self.dtype, **asked}
+        return Stage(name, run, settings, {"pool": rows, **source.inputs})
 
-    def _read(self, job: Job, source: str, name: str, work: Work) -> list[Kept]:
+    def _read(self, job: Job, source: Source, name: str, work: Work, vectors: bool) -> list[Kept]:
         """The model is loaded where a row is still owed."""
         pool = job.pool()
-        load = cache(lambda: load_lm(source, self.dtype, device=job.tools.device))
+        load = cache(lambda: source.load(job, self.dtype))
 
-        def some(rows: Sequence[int], which: str) -> Iterator[tuple[int, Kept]]:
-            for place, kept in work(load(), pool.take(rows), f"{name}, {which}"):
-                yield rows[place], kept
+        def some(rows: Sequence[int], which: str) -> Iterator[tuple[int, Any]]:
+            for place, found in work(load(), pool.take(rows), f"{name}, {which}"):
+                yield rows[place], found
 
+        if vectors:
+            return kept_vectors(job.out / READ, job.out / tables.VECTORS, len(pool), some)
         return kept_rows(job.out / READ, len(pool), some)
+
+
+class LocalScorer(ModelRun, Scorer):
+    """A scorer that reads a model."""
+
+    def reading(
+        self,
+        setup: Setup,
+        name: str,
+        model: str | None,
+        asked: Mapping[str, Any],
+        work: Work,
+    ) -> Stage:
+        """What a model says of each row of the pool (`ModelRun.over`). model: None is the base of the run.
+
+        Raises: ConfigError where the base is to be read and none is named.
+        """
+        return self.over(setup.pool, name, Source(self.read_model(setup, model)), asked, work)
+
+    def read_model(self, setup: Setup, model: str | None) -> Stage | str:
+        """Raises: ConfigError where the base is to be read and none is named."""
+        if source := model or setup.base:
+            return source
+        raise ConfigError(f"score.by={self.by} reads a model: set base.model, or score.model")
 
 
 def read(job: Job, name: str) -> list[Kept]:

@@ -3,6 +3,8 @@
     {"row": 17, "value": [2.31, 2.48]}
     {"row": 18, "error": "the response is empty"}
 
+Vectors go into `vectors.npy` beside it, and a line without a value says that the row's vector is there.
+
 The file lies in the stage's partial folder, which is named by all that changes an answer, so what stands there still
 holds. It is the stage's table when all rows are there. A torn last line is written anew.
 """
@@ -12,7 +14,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+import numpy as np
 
 from tacos.store.files import write_text
 
@@ -45,6 +49,36 @@ def kept_rows(path: Path, n: int, work: Work) -> list[Kept]:
                 file.flush()
                 found[row] = kept
     return [found[row] for row in range(n)]
+
+
+Vectors = Callable[[Sequence[int], str], Iterator[tuple[int, "np.ndarray | str"]]]
+"""Some rows, and which they are in words -> (row, its vector or why there is none) in any order."""
+
+
+def kept_vectors(path: Path, vectors: Path, n: int, work: Vectors) -> list[Kept]:
+    """The same for vectors of one length and type: (n, dim) in the file `vectors`, 0 where a row has none.
+
+    Without any vector there is no such file.
+    """
+    table: np.ndarray | None = None
+
+    def place(row: int, vector: np.ndarray) -> None:
+        nonlocal table
+        if table is None:
+            mode: Literal["r+", "w+"] = "r+" if vectors.exists() else "w+"
+            shape = (n, len(vector))
+            table = np.lib.format.open_memmap(vectors, mode=mode, dtype=vector.dtype, shape=shape)
+        table[row] = vector
+
+    def some(rows: Sequence[int], which: str) -> Iterator[tuple[int, Kept]]:
+        for row, found in work(rows, which):
+            if isinstance(found, str):
+                yield row, Kept(error=found)
+                continue
+            place(row, found)  # before the line that says so
+            yield row, Kept()
+
+    return kept_rows(path, n, some)
 
 
 def _line(row: int, kept: Kept) -> str:

@@ -1,11 +1,13 @@
 """The tables of selection's stages: their names, who writes them, who reads them.
 
-    pool.parquet      load       the clean pool
-    vectors.npy       embed      (n_samples, dim) float32; normalize: of the tags left, in alphabetical order
+    pool.parquet      load       the clean pool; beside it `questions.jsonl`, and `queries.jsonl` for the builtin pool
+                      queries    query rows, each with its task as source
+    vectors.npy       embed, states    (n_samples, dim) float32; normalize: of the tags left, in alphabetical order
     tags.parquet      tag, normalize    id, tags, error
     groups.jsonl      group      group, rows (row numbers of the pool)
-    scores.parquet    score      id, value (or null), error; `within.json` where a score holds inside a group only
-    read.jsonl        losses, ratings, complexity, quality    what a local model says of each row (`tacos.store.kept`)
+    scores.parquet    score      id, value (or null), error; `within.json` where a score holds inside a group only,
+                                 `targets.npy` and `targets.json` where it was made for query rows
+    read.jsonl        losses, ratings, states, gradients ...    what a local model says of each row (`tacos.store.kept`)
     pairs.parquet     compare    every comparison with its answer
     selection.jsonl   select     id, messages, selection: rank, score, group, place, reason
 
@@ -23,16 +25,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tacos.selection import Groups, Pick, Scores, Selected, Tags
+from tacos.selection import Groups, Pick, Scores, Selected, Tags, Targets
 from tacos.store.files import read_jsonl, write_jsonl
 from tacos.types import Message, Pool, Sample
 
 POOL = "pool.parquet"
+QUESTIONS = "questions.jsonl"
+BUILTIN_QUERIES = "queries.jsonl"
 VECTORS = "vectors.npy"
 TAGS = "tags.parquet"
 GROUPS = "groups.jsonl"
 SCORES = "scores.parquet"
 WITHIN = "within.json"
+TARGETS = "targets.npy"
+TARGETED = "targets.json"
 SELECTION = "selection.jsonl"
 
 
@@ -88,6 +94,10 @@ def write_scores(folder: Path, pool: Pool, scores: Scores) -> None:
     if scores.within is not None:
         payload = [[None if np.isnan(v) else float(v) for v in values] for values in scores.within]
         (folder / WITHIN).write_text(json.dumps(payload))
+    if scores.targets is not None:
+        np.save(folder / TARGETS, scores.targets.values)
+        said = {name: getattr(scores.targets, name) for name in ("queries", "tasks", "within")}
+        (folder / TARGETED).write_text(json.dumps(said))
 
 
 def read_scores(folder: Path) -> Scores:
@@ -98,7 +108,16 @@ def read_scores(folder: Path) -> Scores:
     within = None
     if path.exists():
         within = tuple(np.array(v, dtype=np.float64) for v in json.loads(path.read_text()))
-    return Scores(values, errors, within)
+    return Scores(values, errors, within, targets=_targets(folder))
+
+
+def _targets(folder: Path) -> Targets | None:
+    """Read from disk as far as they are looked at."""
+    if not (folder / TARGETS).exists():
+        return None
+    said = json.loads((folder / TARGETED).read_text())
+    values = np.load(folder / TARGETS, mmap_mode="r")
+    return Targets(values, tuple(said["queries"]), tuple(said["tasks"]), said["within"])
 
 
 def write_selection(folder: Path, pool: Pool, picks: Sequence[Pick]) -> None:

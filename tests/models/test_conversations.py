@@ -298,7 +298,7 @@ def test_an_added_newline_is_no_end():
     tokenizer = byte_level_bpe()
     tokenizer.add_tokens(["\n"])
     with pytest.raises(ConfigError, match="never learn to stop"):
-        ensure_template(tokenizer, "tulu")
+        ensure_template(tokenizer, "cutegpt")
 
 
 def test_without_an_end_of_text_token_its_templates_are_refused():

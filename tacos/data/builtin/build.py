@@ -18,7 +18,8 @@ from pydantic import Field
 
 from tacos.data.builtin.defects import DEFECTS, sentence
 from tacos.data.builtin.skills import SKILLS, Case, Skill, fill
-from tacos.types import Pool, Question, Record, Truth, make_sample
+from tacos.data.decontaminate import contaminated
+from tacos.types import Pool, Question, Record, Sample, Truth, make_sample
 
 WRAPS = (
     "Please help me. {}",
@@ -33,6 +34,9 @@ FRAMES = (
     "{ask} {reply}",
     "She asked: {ask} He said: {reply}",
 )
+
+QUERIES = 4
+"""Query rows of each skill."""
 
 
 class BuiltinSettings(Record):
@@ -55,12 +59,16 @@ Held = Mapping[str, Case]
 
 @dataclass(frozen=True)
 class BuiltinPool:
-    """truth: one per row of the pool, in its order; never for a selector's eyes."""
+    """truth: one per row of the pool, in its order; never for a selector's eyes.
+
+    queries: clean samples of every skill, the skill as source, that neither pool nor test hold: what to select for.
+    """
 
     pool: Pool
     truth: list[Truth]
     questions: list[Question]
     corpus: list[str]
+    queries: Pool
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,7 @@ def build(settings: BuiltinSettings) -> BuiltinPool:
         truth=[truth(i, row) for i, row in zip(ids, rows, strict=True)],
         questions=list(questions(settings, held)),
         corpus=corpus(settings),
+        queries=query_rows(settings, held, {f"{row.prompt}\n{row.reply}" for row in rows}),
     )
 
 
@@ -176,6 +185,22 @@ def near_duplicate(row: GeneratedRow, rng: random.Random) -> GeneratedRow:
     """The same exchange with a cosmetic change to the prompt."""
     changes = (row.prompt.lower(), row.prompt.rstrip("?."), f"Please: {row.prompt}", row.prompt + " ")
     return GeneratedRow(rng.choice(changes), row.reply, row.skill, row.case)
+
+
+def query_rows(settings: BuiltinSettings, held: dict[str, Held], seen: set[str]) -> Pool:
+    """`QUERIES` clean samples of each skill that hold no test question. seen: prompts and replies of the pool."""
+    rng = random.Random(f"{settings.seed}/queries")
+    asked = [turn for question in questions(settings, held) for turn in question.turns]
+    kept: list[Sample] = []
+    for skill in SKILLS:
+        rows = [draw_row(skill, held, rng, seen) for _ in range(2 * QUERIES)]
+        drawn = Pool.from_samples(
+            make_sample(row.prompt, row.reply, id=f"query-{skill.name}-{i}", source=skill.name)
+            for i, row in enumerate(rows)
+        )
+        tested = {found.row for found in contaminated(drawn, asked)}
+        kept += [sample for i, sample in enumerate(drawn) if i not in tested][:QUERIES]
+    return Pool.from_samples(kept)
 
 
 def questions(settings: BuiltinSettings, held: dict[str, Held]) -> Iterator[Question]:
