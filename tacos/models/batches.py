@@ -1,4 +1,5 @@
-"""A model over many rows of token ids: losses, logits, hidden states, in batches that change nothing.
+"""A model over many rows of token ids: losses, logits, hidden states, in batches that change nothing (gradients of an
+adapter are in `gradients.py`).
 
 Rows of like length share a batch, the longest first, and a batch holds `budget` tokens with its padding:
 
@@ -17,7 +18,7 @@ import inspect
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import torch
 
 log = logging.getLogger(__name__)
+V = TypeVar("V")
 Pooling = Literal["mean", "weighted", "last", "none"]
 BUDGET = 4096
 """Tokens of a batch, padding included. Logits take most of the memory: 4,096 x 152,000 bfloat16 are 1.2 GB."""
@@ -42,14 +44,15 @@ class Supervised(NamedTuple):
     mask: Sequence[int]
 
 
-def buckets(lengths: Sequence[int], budget: int = BUDGET) -> list[list[int]]:
-    """Row numbers in batches, the longest first; a row over the budget is a batch of its own."""
+def buckets(lengths: Sequence[int], budget: int = BUDGET, most: int | None = None) -> list[list[int]]:
+    """Row numbers in batches of at most `most`, the longest first; a row over the budget is a batch of its own."""
     made: list[list[int]] = []
     room = 0
     for row in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
         if room <= 0:
             made.append([])
             room = max(1, budget // max(1, lengths[row]))
+            room = min(room, most) if most else room
         made[-1].append(row)
         room -= 1
     return made
@@ -79,18 +82,25 @@ def token_losses(
     asked = [i for i, own in enumerate(places) if len(own)]
 
     def losses(batch: list[int]) -> list[np.ndarray]:
-        batch = [asked[place] for place in batch]
-        kept = np.unique(np.concatenate([places[i] for i in batch]))
-        logits = _logits(lm, [rows[i].ids for i in batch], kept)  # (n_batch, len(kept), vocabulary)
-        found = []
-        for i, row_logits in zip(batch, logits, strict=True):
-            own = row_logits[np.searchsorted(kept, places[i])].float()
-            wanted = torch.tensor(np.asarray(rows[i].ids)[places[i] + 1], device=own.device)
-            found.append(torch.nn.functional.cross_entropy(own, wanted, reduction="none").cpu().numpy())
-        return found
+        entropy = torch.nn.functional.cross_entropy
+        own = token_logits(lm, [rows[asked[place]] for place in batch])
+        return [entropy(logits, wanted, reduction="none").cpu().numpy() for logits, wanted in own]
 
-    for place, loss in _run(lm, [len(rows[i].ids) for i in asked], budget, what, losses):
+    for place, loss in run_batches(lm, [len(rows[i].ids) for i in asked], budget, what, losses):
         yield asked[place], loss
+
+
+def token_logits(lm: LocalModel, rows: Sequence[Supervised]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """For each row of a batch the logits of its tokens that count, (n_counted, vocabulary) float32, and these tokens,
+    (n_counted,) int64. rows: a token counts in each beside the first."""
+    import torch
+
+    places = [np.flatnonzero(row.mask[1:]) for row in rows]  # of the token before each that counts
+    kept = np.unique(np.concatenate(places))
+    made = _logits(lm, [row.ids for row in rows], kept)  # (n_rows, len(kept), vocabulary)
+    for row, own, logits in zip(rows, places, made, strict=True):
+        wanted = torch.tensor(np.asarray(row.ids)[own + 1], device=logits.device)
+        yield logits[np.searchsorted(kept, own)].float(), wanted
 
 
 def next_logits(
@@ -109,7 +119,7 @@ def next_logits(
         own = made[range(len(batch)), np.searchsorted(kept, last)][:, list(tokens)]
         return list(own.float().cpu().numpy())
 
-    yield from _run(lm, [len(row) for row in rows], budget, what, logits)
+    yield from run_batches(lm, [len(row) for row in rows], budget, what, logits)
 
 
 def hidden_states(
@@ -135,7 +145,7 @@ def hidden_states(
             found.append(_pooled(row_states[np.flatnonzero(rows[i].mask)], pooling))
         return found
 
-    yield from _run(lm, [len(row.ids) for row in rows], budget, what, pooled)
+    yield from run_batches(lm, [len(row.ids) for row in rows], budget, what, pooled)
 
 
 def _pooled(states: np.ndarray, pooling: Pooling) -> np.ndarray:
@@ -151,25 +161,27 @@ def mean_pool(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return (states * seen).sum(1) / seen.sum(1).clamp(min=1)
 
 
-def _run(
+def run_batches(
     lm: LocalModel,
     lengths: Sequence[int],
     budget: int,
     what: str,
-    forward: Callable[[list[int]], list[np.ndarray]],
-) -> Iterator[tuple[int, np.ndarray]]:
-    """forward: the rows of a batch -> a value for each.
+    forward: Callable[[list[int]], list[V]],
+    most: int | None = None,
+    backward: bool = False,
+) -> Iterator[tuple[int, V]]:
+    """forward: the rows of a batch -> a value for each. most: rows of a batch. backward: whether it takes gradients.
 
     Raises: TacosError where a row has more tokens than the model has positions, or does not fit into memory alone.
     """
     import torch
 
     _check_length(lm, max(lengths, default=0))
-    left = deque(buckets(lengths, budget))
+    left = deque(buckets(lengths, budget, most))
     with counted(what, sum(lengths), "tokens") as done:
         while left:
             batch, made = left[0], None
-            with torch.inference_mode():
+            with torch.enable_grad() if backward else torch.inference_mode():
                 try:
                     made = forward(batch)
                 except RuntimeError as error:
@@ -178,7 +190,8 @@ def _run(
             if made is None:  # outside of `except`, whose traceback holds on to the tensors
                 budget = _smaller(lm, [lengths[row] for row in batch])
                 rest = [row for rows in left for row in rows]
-                left = deque([rest[i] for i in rows] for rows in buckets([lengths[i] for i in rest], budget))
+                again = buckets([lengths[i] for i in rest], budget, most)
+                left = deque([rest[i] for i in rows] for rows in again)
                 continue
             left.popleft()
             done(sum(lengths[row] for row in batch))
@@ -228,7 +241,8 @@ def _logits(lm: LocalModel, rows: Sequence[Sequence[int]], places: np.ndarray) -
     inputs = {"input_ids": ids.to(lm.device), "attention_mask": seen.to(lm.device)}
     kept = torch.tensor(places, device=lm.device)
     model: Any = lm.model
-    if "logits_to_keep" in inspect.signature(model.forward).parameters:
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model  # under an adapter
+    if "logits_to_keep" in inspect.signature(inner.forward).parameters:
         chosen: torch.Tensor = model(**inputs, logits_to_keep=kept).logits
         return chosen
     whole: torch.Tensor = model(**inputs).logits
