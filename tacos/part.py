@@ -35,6 +35,8 @@ from tacos.store import tables
 from tacos.types import Pool, Record
 
 Estimate = Callable[[Pool, Mapping[str, Path]], Asked]
+Trainer = Callable[[Stage, Mapping[str, Any], int], Stage]
+"""(rows, changed settings of training, seed) -> the run's base fine-tuned on these rows: `model/` in its folder."""
 P = TypeVar("P", bound="Part")
 
 
@@ -44,6 +46,7 @@ class Setup:
 
     budget: rows to select; None for methods that take everything.
     base: the model that is to be fine-tuned, by name, or the stage that makes it (`model/` in its folder).
+    train: fine-tunes it, for what needs a trained model; None where the run does not train.
     """
 
     pool: Stage
@@ -52,6 +55,16 @@ class Setup:
     embedder: EmbedderSettings
     llms: Mapping[str, LLMSettings]
     base: Stage | str = ""
+    train: Trainer | None = None
+
+    def trained(self, rows: Stage, where: str, **changed: Any) -> Stage:
+        """The base fine-tuned on some rows. rows: a stage with `selection.jsonl`.
+
+        Raises: ConfigError where the run does not train.
+        """
+        if self.train is None:
+            raise ConfigError(f"{where} trains a model on the way, and train is null: set train to a recipe")
+        return self.train(rows, changed, self.seed)
 
     def llm(self, name: str, where: str) -> LLMSettings:
         """Raises: ConfigError when `llms.<name>` is not configured."""

@@ -17,6 +17,7 @@ from train.agreement import Trial, make_trial
 from train.checkpoints import CHECKPOINTS
 from train.checks import check_disk, check_settings, refused_by_libraries
 from train.data import TrainingData, micro_batches, prepare, training_rows, validation_batches
+from train.epochs import KeepEpochs, last_steps
 from train.processes import rank, world_size
 from train.settings import TrainRun
 from train.trainer import PlannedTrainer, make_trainer, trainer_config
@@ -64,6 +65,9 @@ def assemble(
     trainer = make_trainer(
         model, tokenizer, training_rows(data.kept), micro, held_out, config, run.train, adapter, own_head
     )
+    if run.train.keep_epochs:
+        ends = last_steps(data.plan, data.samples)
+        trainer.add_callback(KeepEpochs(trainer.accelerator.unwrap_model(trainer.model), ends, Path(run.out)))
     if adapter and not sharded:
         trial.check_adapters(trainer.model, run.train.lora.target)
     if sharded:

@@ -126,6 +126,8 @@ class TrainSettings(Record):
     save_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Numbers of the saved weights. "auto" is bfloat16 with `bf16`, whose products are of weights rounded to it, and
     float32 without."""
+    keep_epochs: bool = False
+    """Keep the adapter and AdamW's moments after every epoch, in `epochs/`, for LESS; lora, and `budget: samples`."""
 
     micro_batch_tokens: int = Field(8192, ge=1)
     """Tokens in one forward pass on one device, padding included; what memory allows. Execution: a step's
@@ -163,6 +165,12 @@ class TrainSettings(Record):
     def _patience_has_something_to_watch(self) -> TrainSettings:
         if self.patience and not self.validation:
             raise ValueError("patience watches the validation loss: set validation, such as 0.1")
+        return self
+
+    @model_validator(mode="after")
+    def _epochs_that_can_be_kept(self) -> TrainSettings:
+        if self.keep_epochs and (self.mode == "full" or self.budget != "samples" or self.deepspeed):
+            raise ValueError("keep_epochs is for mode lora or qlora, budget: samples, and no deepspeed")
         return self
 
     @field_validator("deepspeed")

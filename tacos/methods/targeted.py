@@ -11,10 +11,12 @@ each row at what it is worth to the task that it helps most.
 from __future__ import annotations
 
 from tacos.allocation.round_robin import RoundRobin
+from tacos.allocation.top import Top
 from tacos.grouping.none import NoGroups
 from tacos.methods.base import preset
 from tacos.methods.recipe import Recipe
 from tacos.scoring.embedding import EmbeddingLikeness
+from tacos.scoring.less import Less
 from tacos.scoring.rds import Rds
 
 preset(
@@ -28,4 +30,10 @@ preset(
     Recipe(group=NoGroups(), score=Rds(), allocate=RoundRobin()),
     "likest to query rows, by the base model's hidden states",
     "arXiv 2503.01807",
+)
+preset(
+    "less",
+    Recipe(group=NoGroups(), score=Less(), allocate=Top()),
+    "whose gradient lowers the loss of query rows",
+    "arXiv 2402.04333",
 )

@@ -44,6 +44,8 @@ class LocalModel:
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
+    adapter: Path | None = None
+    """The folder of the adapter that lies on it, if one does."""
 
     @property
     def device(self) -> Any:
@@ -93,7 +95,7 @@ def with_adapter(lm: LocalModel, folder: Path) -> LocalModel:
         adapted: Any = PeftModel.from_pretrained(lm.model, str(folder), is_trainable=True)
     except Exception as error:  # damaged files raise what they like
         raise cannot_load("adapter", str(folder), error) from error
-    return LocalModel(adapted.eval(), lm.tokenizer)
+    return LocalModel(adapted.eval(), lm.tokenizer, folder)
 
 
 def load_tokenizer(

@@ -8,7 +8,6 @@ Source(base, adapter=warmup, part="epochs/2")    with the adapter that a trainin
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tacos.models.local import LocalModel, load_lm, with_adapter
@@ -47,8 +46,4 @@ class Source:
         """Raises: TacosError naming the model where it cannot be loaded."""
         source = str(job.inputs["base"] / "model") if isinstance(self.model, Stage) else self.model
         lm = load_lm(source, dtype, self.template, job.tools.device)
-        return with_adapter(lm, self.folder(job)) if self.adapter is not None else lm
-
-    def folder(self, job: Job) -> Path:
-        """Of the adapter."""
-        return job.inputs["adapter"] / self.part
+        return with_adapter(lm, job.inputs["adapter"] / self.part) if self.adapter is not None else lm

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from tacos.part import Setup
+from tacos.config import merged, parse
+from tacos.part import Setup, Trainer
 from tacos.pipeline.given_set import given_stage
 from tacos.pipeline.pool import load_stage
-from tacos.pipeline.settings import ZERO_SHOT, ExperimentSettings, SelectSettings
+from tacos.pipeline.settings import ZERO_SHOT, ExperimentSettings, ModelsSettings, SelectSettings
 from tacos.pipeline.stages import TrackedAs, answer_stage, base_stage, judge_stage, train_stage
 from tacos.stage import Stage
+from train.settings import TrainSettings
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,17 @@ class ArmStages:
             "judge": self.judge,
         }
         return {name: stage for name, stage in named.items() if stage is not None}
+
+
+def trainer(base: Stage | None, settings: ModelsSettings, shown: TrackedAs) -> Trainer:
+    """What fine-tunes the base on the way to a selection, by the recipe of the run where a method changes nothing."""
+    recipe = settings.train or TrainSettings()
+
+    def train(rows: Stage, changed: Mapping[str, Any], seed: int) -> Stage:
+        how = parse(TrainSettings, merged(recipe.model_dump(mode="json"), changed), "train")
+        return train_stage(rows, base, settings.base.model, how, seed, shown)
+
+    return train
 
 
 class Experiment:
@@ -98,7 +112,8 @@ class Experiment:
         if chosen.method == ZERO_SHOT:
             return None, None
         base = self.base or settings.base.model
-        setup = Setup(self.load, settings.budget, seed, settings.embedder, self.llms, base)
+        train = trainer(self.base, settings, self._shown(name, seed)) if settings.train else None
+        setup = Setup(self.load, settings.budget, seed, settings.embedder, self.llms, base, train)
         if chosen.data is not None:
             select = given_stage(self.load, chosen.data, settings.pool.decontaminate)
         else:
@@ -127,7 +142,16 @@ class Experiment:
 def selection_stage(settings: SelectSettings) -> Stage:
     """The graph of `tacos select`: the selection, refined where that is asked for."""
     load = load_stage(settings.pool)
-    base = base_stage(load, settings.base) or settings.base.model
-    setup = Setup(load, settings.budget, settings.seed, settings.embedder, settings.models(), base)
+    made = base_stage(load, settings.base)
+    shown = TrackedAs(settings.tracking, settings.method, settings.method, settings.runs)
+    setup = Setup(
+        load,
+        settings.budget,
+        settings.seed,
+        settings.embedder,
+        settings.models(),
+        made or settings.base.model,
+        trainer(made, settings, shown) if settings.train else None,
+    )
     selection = settings.build(setup)
     return settings.refine.build(setup, selection) if settings.refine else selection

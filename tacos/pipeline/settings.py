@@ -153,6 +153,10 @@ class ModelsSettings(Record):
     """A YAML file of prices that go before those of `tacos llm prices`; settings of an LLM go before both."""
     base: BaseModelSettings = BaseModelSettings()
     """The model that is fine-tuned, and that methods look at which ask what it can do already."""
+    train: TrainSettings | None = TrainSettings()
+    """How models are fine-tuned: the arms of an experiment, and those that a method trains on the way; null trains
+    none, so that an experiment selects and audits only."""
+    tracking: TrackingSettings = TrackingSettings()
     artifacts: str = "artifacts"
     """Folder of finished stages, shared by all runs."""
     runs: str = "runs"
@@ -202,10 +206,7 @@ class ExperimentSettings(ModelsSettings):
     arms: dict[str, ArmSettings]
     baseline: str
     """The arm that all others are compared with."""
-    train: TrainSettings | None = TrainSettings()
-    """null selects and audits only."""
     eval: EvalSettings = EvalSettings()
-    tracking: TrackingSettings = TrackingSettings()
 
     @field_validator("arms", mode="before")
     @classmethod

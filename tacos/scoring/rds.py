@@ -55,10 +55,9 @@ class Rds(StatesRun, LocalScorer, TargetedScorer):
         """(n_samples,), -1 to 1."""
         queries = Pool.read(job.inputs["queries"] / tables.POOL)
         asked, lost = vectors_of(job, "asked")
-        known = [row for row in range(len(queries)) if row not in lost]
         rows, errors = vectors_of(job, "states")
-        values = products(unit_rows(np.array(asked[known])), rows) / _lengths(rows)
-        return self.scores(self.targets(queries.take(known), values), errors)
+        values = products(unit_rows(np.array(asked)), rows) / _lengths(rows)
+        return self.scores(self.targets(queries, values, lost), errors)
 
 
 def _lengths(rows: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ was selected by the test cannot be judged by it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -75,10 +75,19 @@ class TargetedScorer(Scorer):
         """Where values come from is the identity of the stages that are read."""
         return {"within": self.within}
 
-    def targets(self, queries: Pool, values: np.ndarray) -> Targets:
-        """values: (n_queries, n_samples)."""
-        tasks = tuple(sample.source for sample in queries)
-        return Targets(values.astype(np.float32), tuple(queries.ids), tasks, self.within)
+    def targets(self, queries: Pool, values: np.ndarray, lost: Collection[int] = ()) -> Targets:
+        """values: (n_queries, n_samples). lost: query rows that could not be read, which are left out.
+
+        Raises: PoolError where none is left.
+        """
+        kept = [row for row in range(len(queries)) if row not in lost]
+        if not kept:
+            raise PoolError(
+                f"score.by={self.by}: none of the {len(queries)} query rows could be read by the model"
+            )
+        tasks = tuple(sample.source for sample in queries.take(kept))
+        ids = tuple(queries.ids[row] for row in kept)
+        return Targets(values[kept].astype(np.float32), ids, tasks, self.within)
 
     def scores(self, targets: Targets, errors: Mapping[int, str]) -> Scores:
         """errors: row of the pool -> why it has no value."""

@@ -1,0 +1,154 @@
+"""LESS: rows whose gradient lowers the loss of the query rows (arXiv 2402.04333).
+
+    warm-up      LoRA (r 128, alpha 512, dropout 0.1, on q k v o) on a random 5% of the pool, 4 epochs
+    G_t(x)       Adam's step by the gradient of x's mean loss after epoch t, projected to 8,192 numbers, unit length
+    G_t(q)       the gradient itself of a query row, projected, unit length
+    value(q, x)  sum over epochs t of (mean learning rate of t / sum of these) * <G_t(q), G_t(x)>
+    score(x)     max over tasks of the mean over a task's query rows          (max over subtasks in the paper)
+
+Worked example, two epochs of equal rate, products 0.2 and 0.4: 0.3; three query rows of a task 0.3, 0.1, 0.2: 0.2.
+
+Quirks of the released code (princeton-nlp/LESS): Adam's step is m' / sqrt(v' + eps), eps inside of the root, and is not
+corrected for the first steps; rows are laid out in the tulu format, whose newline after each end token counts in the
+loss, too. Not kept: gradients are cut to 16 bits there before they are projected.
+
+The warm-up follows the run's `train` recipe beside what is named above; `train` here changes more of it, such as
+`train: {lora: {target: all-linear}}` for a base without these four layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from tacos.config import merged
+from tacos.models.batches import Supervised
+from tacos.models.embedder import unit_rows
+from tacos.models.epochs import epoch, learning_rate, read_moments
+from tacos.models.gradients import Projection, projected, trained_weights
+from tacos.models.local import LocalModel
+from tacos.models.source import Source
+from tacos.part import Setup, scorer
+from tacos.scoring.local_scorer import LocalScorer
+from tacos.scoring.states import laid_out, vectors_of
+from tacos.scoring.targeted import TargetedScorer, products
+from tacos.selection import Pick, Scores
+from tacos.stage import Job, Outcome, Stage
+from tacos.store import tables
+from tacos.types import Pool
+
+LORA = {"r": 128, "alpha": 512, "dropout": 0.1, "target": ["q_proj", "k_proj", "v_proj", "o_proj"]}
+WARMUP: dict[str, Any] = {
+    "mode": "lora",
+    "lora": LORA,
+    "lr": 2e-5,
+    "scheduler": "linear",
+    "warmup": 0.03,
+    "weight_decay": 0.0,
+    "budget": "samples",
+    "batch_size": 32,
+    "validation": 0.0,
+    "patience": None,
+    "wrap": "none",
+    "keep_epochs": True,
+}
+
+
+@scorer(
+    "less",
+    summary="how far a row's gradient lowers the loss of query rows",
+    paper="arXiv 2402.04333",
+    needs="query rows, a warm-up training",
+    cost="4 forward and backward passes per sample",
+)
+class Less(LocalScorer, TargetedScorer):
+    """The warm-up, and what is compared of the gradients."""
+
+    within = "mean"
+
+    share: float = Field(0.05, gt=0, le=1)
+    """Of the pool, drawn at random for the warm-up."""
+    epochs: int = Field(4, ge=1)
+    dim: int = Field(8192, ge=8)
+    """Numbers that a gradient is projected to."""
+    template: str = "tulu"
+    """Chat template of warm-up and gradients, or `auto`, the tokenizer's own."""
+    max_tokens: int = Field(2048, ge=8)
+    train: dict[str, Any] = Field(default_factory=dict)
+    """More settings of the warm-up's training."""
+
+    def inputs(self, setup: Setup) -> dict[str, Stage]:
+        """Raises: ConfigError without query rows, a base, or where the run does not train."""
+        queries, base = self.queries_stage(setup), self.read_model(setup, None)
+        lengths = {"epochs": self.epochs, "template": self.template, "max_length": self.max_tokens}
+        changed = merged({**WARMUP, **lengths}, self.train)
+        warmup = setup.trained(self._drawn(setup), f"score.by={self.by}", **changed)
+        made = {"queries": queries, "warmup": warmup}
+        for number in range(1, self.epochs + 1):
+            source = Source(base, warmup, epoch(number), self.template)
+            made[f"rows {number}"] = self._gradients(setup.pool, source, adam=True)
+            made[f"asked {number}"] = self._gradients(queries, source, adam=False)
+        return made
+
+    def _drawn(self, setup: Setup) -> Stage:
+        """The rows of the warm-up, as the released code draws them."""
+
+        def work(job: Job) -> Outcome:
+            pool = job.pool()
+            n = max(1, int(self.share * len(pool)))
+            rows = np.random.RandomState(setup.seed).permutation(len(pool))[:n]
+            tables.write_selection(job.out, pool, [Pick(index=int(row), reason="warm-up") for row in rows])
+            return Outcome(rows_in=len(pool), rows_out=n)
+
+        return Stage("warmup", work, {"share": self.share, "seed": setup.seed}, {"pool": setup.pool})
+
+    def _gradients(self, rows: Stage, source: Source, adam: bool) -> Stage:
+        """`vectors.npy`, (n, dim) float16, of unit length."""
+        asked = {"dim": self.dim, "max_tokens": self.max_tokens, "adam": adam}
+
+        def work(lm: LocalModel, pool: Pool, what: str) -> Iterator[tuple[int, np.ndarray | str]]:
+            places, given = [], []
+            for place, laid in enumerate(laid_out(lm, pool, self.max_tokens)):
+                if isinstance(laid, str) or not any(laid.mask[1:]):
+                    yield (
+                        place,
+                        laid if isinstance(laid, str) else "no token of the response is within max_tokens",
+                    )
+                    continue
+                places.append(place)
+                given.append(closed(lm, laid, self.max_tokens) if self.template == "tulu" else laid)
+            moments = read_moments(lm) if adam else None
+            size = sum(weight.numel() for _, weight in trained_weights(lm))
+            projection = Projection(size, self.dim, lm.device)
+            for place, vector in projected(lm, given, projection, moments, self.batch_tokens, what):
+                yield places[place], unit_rows(vector[None])[0].astype(np.float16)
+
+        return self.over(rows, "gradients", source, asked, work, vectors=True)
+
+    def score(self, pool: Pool, job: Job) -> Scores:
+        """(n_samples,), -1 to 1."""
+        queries = Pool.read(job.inputs["queries"] / tables.POOL)
+        rates = [learning_rate(job.inputs["warmup"] / epoch(number)) for number in range(1, self.epochs + 1)]
+        values = np.zeros((len(queries), len(pool)), dtype=np.float32)
+        errors: dict[int, str] = {}
+        lost: set[int] = set()
+        for number, rate in enumerate(rates, start=1):
+            rows, refused = vectors_of(job, f"rows {number}")
+            asked, unasked = vectors_of(job, f"asked {number}")
+            values += rate / sum(rates) * products(np.asarray(asked, dtype=np.float32), rows)
+            errors |= refused
+            lost |= set(unasked)
+        return self.scores(self.targets(queries, values, lost), errors)
+
+
+def closed(lm: LocalModel, row: Supervised, limit: int) -> Supervised:
+    """With the newline after each turn of the assistant among the tokens that count, and one at the end."""
+    (newline,) = lm.tokenizer("\n", add_special_tokens=False)["input_ids"][-1:]
+    ids = [*row.ids, newline][:limit]
+    mask = [*row.mask, 1][:limit]
+    for i in range(1, len(row.ids)):
+        mask[i] = int(row.mask[i] or (row.mask[i - 1] and ids[i] == newline))
+    return Supervised(ids, mask)
