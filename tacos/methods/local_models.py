@@ -1,6 +1,7 @@
 """Methods that rank by one score: by a local model, or by an LLM that rates.
 
-    ifd              `ifd`            Cherry: how little the instruction helps with its answer (arXiv 2308.12032)
+    ifd              `ifd`            Cherry: how little the instruction helps with its answer, to a base with a little
+                                      experience (arXiv 2308.12032)
     superfiltering   `superfilter`    the same by GPT-2 (arXiv 2402.00530)
     selectit         `selectit`       how sure the base model is of its rating (arXiv 2402.16705)
     deita            `deita`          complexity times quality, by two trained models, and no row too like one that
@@ -24,6 +25,7 @@ from tacos.llm.base import Sampling
 from tacos.methods.base import preset
 from tacos.methods.recipe import Recipe
 from tacos.scoring.deita import Deita
+from tacos.scoring.experience import Experience
 from tacos.scoring.ifd import Ifd
 from tacos.scoring.rating import SampleRating
 from tacos.scoring.selectit import SelectIt
@@ -31,7 +33,7 @@ from tacos.scoring.superfilter import Superfilter
 
 preset(
     "ifd",
-    Recipe(group=NoGroups(), score=Ifd(), allocate=Top()),
+    Recipe(group=NoGroups(), score=Ifd(experience=Experience()), allocate=Top()),
     "where the instruction helps least with its answer (Cherry)",
     "arXiv 2308.12032",
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def select(settings: SelectSettings, out: Path, retry_failed: bool = False) -> S
     folder = store.run(stage, tools)
     write_rows(out, read_jsonl(folder / tables.SELECTION))
     write_config(run, settings)
-    link_artifacts(run, store, {link_name(s): s for s in stage.walk()})
+    link_artifacts(run, store, link_names(stage.walk()))
     draw_rounds(stage, store, run)
     load, done = store.record(loading).outcome, store.record(stage).outcome
     report = SelectReport(
@@ -104,6 +105,17 @@ def _load(loading: Stage, store: ArtifactStore, tools: Tools, settings: SelectSe
     store.run(loading, tools)
     if settings.budgeted:
         check_budget(settings.budget, store.record(loading).outcome.rows_out, "samples in the pool")
+
+
+def link_names(stages: Iterable[Stage]) -> dict[str, Stage]:
+    """Stages by name, those of the same name with a number."""
+    found: dict[str, Stage] = {}
+    seen: Counter[str] = Counter()
+    for stage in stages:
+        name = link_name(stage)
+        seen[name] += 1
+        found[name if seen[name] == 1 else f"{name}-{seen[name]}"] = stage
+    return found
 
 
 def link_name(stage: Stage) -> str:

@@ -8,9 +8,8 @@ High is difficult: the instruction makes its answer hardly likelier. Above 1 it 
 a mismatch, and the row is dropped with that reason (`ceiling: null` keeps it). The highest are selected.
 
 The paper first gives the base model a little experience: it is trained for 1 epoch on 1,000 rows, 10 from each of 100
-clusters of prompts, and that model scores. Selecting trains nothing here, so such a model is handed in: train it on
-1,000 rows that are spread over clusters (`tacos train`, 1 epoch) and name its folder in `score.model`, or as the run's
-`base.model`. Without one, the base as it is scores.
+clusters of prompts, and that model scores (`experience.py`; the preset `ifd`). `experience: null` lets the base as it
+is score, as the authors themselves do for LLaMA 2.
 
 Quirks of the released code, kept: prompt and answer are tokenised as one text; every token of the answer is scored in
 both passes; no end token. Its 512 tokens cut a long row with LLaMA's tokenizer (three tokens and the beginning open the
@@ -22,13 +21,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tacos.part import Setup, scorer
 from tacos.scoring.answer_loss import AnswerScorer, Overflow, Template, ratio_scores
+from tacos.scoring.experience import Experience
 from tacos.scoring.local_scorer import read
 from tacos.selection import Scores
-from tacos.stage import Job
+from tacos.stage import Job, Stage
 from tacos.types import Pool
 
 
@@ -45,8 +45,24 @@ class Ifd(AnswerScorer):
     template: Template = "alpaca"
     max_tokens: int = Field(512, ge=8)
     overflow: Overflow = "skip"
+    experience: Experience | None = None
+    """The base is trained a little before it scores; null: `model`, or the base, scores as it is."""
     ceiling: float | None = 1.0
     """Rows with a higher ratio are dropped; None drops none."""
+
+    @model_validator(mode="after")
+    def _one_model(self) -> Ifd:
+        if self.experience and self.model:
+            raise ValueError(
+                "experience trains the base of the run: leave model out, or set experience to null"
+            )
+        return self
+
+    def read_model(self, setup: Setup, model: str | None) -> Stage | str:
+        base = super().read_model(setup, model)
+        if self.experience is None:
+            return base
+        return self.experience.stage(setup, self, self.template, self.max_tokens, f"score.by={self.by}")
 
     def identity(self, setup: Setup) -> dict[str, Any]:
         return {"ceiling": self.ceiling}
