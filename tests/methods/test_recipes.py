@@ -33,6 +33,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pool = [json.loads(line) for line in write_pool(folder / "raw.jsonl", ROWS).read_text().splitlines()]
     write(folder / "pool.jsonl", ({"id": id_, **row} for id_, row in zip(IDS, pool, strict=True)))
     write(folder / "groups.jsonl", ({"id": id_, "group": f"g{i % 5}"} for i, id_ in enumerate(IDS)))
+    write(
+        folder / "queries.jsonl",
+        ({"prompt": f"Q{i}?", "completion": f"{i}.", "source": f"t{i % 2}"} for i in range(3)),
+    )
     tiny_models.build(folder / "lm", "gpt2")
     values = (None if i in UNSCORED else i / 2 for i in range(ROWS))
     write(folder / "scores.jsonl", ({"id": id_, "value": v} for id_, v in zip(IDS, values, strict=True)))
@@ -65,6 +69,15 @@ def settings_of(slot: str, name: str, root: Path) -> dict[str, Any]:
         },
         ("score", "selectit"): {"model": str(root / "lm")},
         ("score", "perplexity"): {"model": str(root / "lm")},
+        ("score", "embedding"): {"queries": str(root / "queries.jsonl")},
+        ("score", "rds"): {"model": str(root / "lm"), "queries": str(root / "queries.jsonl")},
+        ("score", "less"): {
+            "queries": str(root / "queries.jsonl"),
+            "share": 0.2,
+            "epochs": 1,
+            "dim": 16,
+            "train": {"lora": {"r": 2, "target": "all-linear"}, "max_length": 128, "device": "cpu"},
+        },
     }
     return {"by": name, **small.get((slot, name), {})}
 
@@ -75,7 +88,13 @@ def recipe(root: Path, group: str, score: str | None, allocate: str) -> SelectSe
         "score": settings_of("score", score, root) if score else None,
         "allocate": settings_of("allocate", allocate, root),
     }
-    data = {"pool": {"source": str(root / "pool.jsonl")}, "method": "recipe", "budget": BUDGET, "llms": LLMS}
+    data = {
+        "pool": {"source": str(root / "pool.jsonl")},
+        "method": "recipe",
+        "budget": BUDGET,
+        "llms": LLMS,
+        "base": {"model": str(root / "lm")},
+    }
     return parse(SelectSettings, data | parts)
 
 
@@ -89,8 +108,9 @@ def select(root: Path, chosen: SelectSettings) -> list[dict[str, Any]]:
     ("group", "score", "allocate"), list(product(GROUPERS, [*SCORERS, None], ALLOCATORS))
 )
 def test_a_combination_runs_or_is_refused(root: Path, group: str, score: str | None, allocate: str) -> None:
-    if ALLOCATORS.get(allocate).reads_scores not in (None, score is not None):
-        with pytest.raises(ConfigError, match=r"ranks rows by a score|looks at no score"):
+    part, targeted = ALLOCATORS.get(allocate), score is not None and SCORERS.get(score).targeted
+    if part.reads_scores not in (None, score is not None) or (part.reads_targets and not targeted):
+        with pytest.raises(ConfigError, match=r"ranks rows by a score|looks at no score|is made for none"):
             recipe(root, group, score, allocate)
         return
     chosen = recipe(root, group, score, allocate)

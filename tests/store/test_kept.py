@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tacos.store import kept
-from tacos.store.kept import Kept, kept_rows
+from tacos.store.kept import Kept, kept_rows, kept_vectors
 
 
 class Worker:
@@ -56,3 +58,28 @@ def test_rows_come_in_chunks_that_say_where_they_are(tmp_path: Path, monkeypatch
     worker = Worker()
     assert kept_rows(tmp_path / "v.jsonl", 6, worker) == WHOLE
     assert worker.said == ["rows 1 to 4 of 6", "rows 5 to 6 of 6"]
+
+
+def vectors(worker: Worker, rows: Sequence[int], which: str) -> Iterator[tuple[int, np.ndarray | str]]:
+    for row, found in worker(rows, which):
+        yield row, found.error or np.array(found.values, dtype=np.float32)
+
+
+def test_vectors_are_kept_row_by_row(tmp_path: Path) -> None:
+    path, table = tmp_path / "v.jsonl", tmp_path / "v.npy"
+    with pytest.raises(KeyboardInterrupt):
+        kept_vectors(path, table, 6, partial(vectors, Worker(stop=1)))
+    again = Worker()
+    found = kept_vectors(path, table, 6, partial(vectors, again))
+    assert again.done == [1, 0]
+    assert [row.error for row in found] == [None, None, None, "three has none", None, None]
+    wanted = [row.values or (0, 0) for row in WHOLE]
+    assert np.load(table) == pytest.approx(np.array(wanted), abs=1e-6)
+
+
+def test_without_any_vector_there_is_no_table(tmp_path: Path) -> None:
+    def refused(rows: Sequence[int], which: str) -> Iterator[tuple[int, np.ndarray | str]]:
+        yield from ((row, "refused") for row in rows)
+
+    found = kept_vectors(tmp_path / "v.jsonl", tmp_path / "v.npy", 2, refused)
+    assert [row.error for row in found] == ["refused", "refused"] and not (tmp_path / "v.npy").exists()
