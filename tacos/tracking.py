@@ -41,6 +41,12 @@ class Usage(Record):
     """Of `calls`, those to a model whose price is not known; `cost_usd` does not hold them."""
     cached_unpriced_calls: int = 0
     """The same of `cached_calls`."""
+    forward_tokens: int = 0
+    """Read by models of this machine: local language models, embedders, those in training; without padding."""
+    backward_tokens: int = 0
+    """Of `forward_tokens`, those that gradients were taken of."""
+    flops: float = 0.0
+    """Floating-point operations of these passes (`tacos.models.flops`)."""
     seconds: float = 0.0
 
     @property
@@ -58,6 +64,9 @@ class Usage(Record):
             completion_tokens=self.completion_tokens + self.cached_completion_tokens,
             cost_usd=self.cost_usd + self.cached_cost_usd,
             unpriced_calls=self.unpriced_calls + self.cached_unpriced_calls,
+            forward_tokens=self.forward_tokens,
+            backward_tokens=self.backward_tokens,
+            flops=self.flops,
             seconds=self.seconds,
         )
 

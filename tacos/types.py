@@ -220,6 +220,10 @@ class Trained(Record):
     tokens: int
     loss_tokens: int
     """Supervised tokens over all steps."""
+    parameters: int | None = None
+    """Of the base, those at work (`tacos.models.flops`); None in results of before they were counted."""
+    flops: float | None = None
+    """Floating-point operations of all steps, in the same sense; without those of validation."""
     final_loss: float
     seconds: float
     dropped: int = 0

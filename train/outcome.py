@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from tacos.models.flops import flops, parameters_at_work
 from tacos.types import Trained
 from train.data import TrainingData
 
@@ -41,13 +42,18 @@ def summary(
     used = [data.kept[i] for step in data.plan[: state.global_step] for i in step]
     stopped = state.global_step < len(data.plan)
     best = state.best_global_step if trainer.args.load_best_model_at_end else None
+    tokens = sum(len(e.ids) for e in used)
+    parameters = parameters_at_work(trainer.model)
+    learned = parameters_at_work(trainer.model, trained=True)
     validation = [e["eval_loss"] for e in state.log_history if "eval_loss" in e and best in (None, e["step"])]
     return Trained(
         samples=data.samples,
         epochs=len(used) / data.samples,
         steps=state.global_step,
-        tokens=sum(len(e.ids) for e in used),
+        tokens=tokens,
         loss_tokens=sum(e.loss_tokens for e in used),
+        parameters=parameters,
+        flops=flops(parameters, tokens, tokens, learned),
         final_loss=final_loss(state.log_history, mean_loss),
         seconds=time.perf_counter() - started,
         dropped=data.dropped,

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, model_validator
 
 from tacos.models.chat import TEMPLATES
+from tacos.models.flops import parameters_at_work
 from tacos.progress import track
 from tacos.types import Record
 from train.switches import switches
@@ -54,13 +55,24 @@ class TinySettings(Record):
     lr: float = Field(1e-2, gt=0)
     seed: int = 0
 
+    @property
+    def tokens(self) -> int:
+        """Of pretraining, over all steps."""
+        return self.steps * self.batch_size * self.block
+
+    @property
+    def mlp(self) -> int:
+        """Inner width of a layer."""
+        return self.hidden * 8 // 3 // 8 * 8
+
 
 def build_tiny(
     corpus: Sequence[str], settings: TinySettings, out: Path, device: str = "cpu"
 ) -> dict[str, float]:
     """Train a tokenizer and a model on the corpus and save both into `out`.
 
-    Returns parameters, tokens in the corpus, steps, the first and the final loss, seconds.
+    Returns parameters, those at work (`tacos.models.flops`), tokens in the corpus, steps, the first and the final
+    loss, seconds.
     """
     import torch
 
@@ -76,6 +88,7 @@ def build_tiny(
     tail = losses[-20:]
     metrics = {
         "parameters": sum(p.numel() for p in model.parameters()),
+        "parameters_at_work": parameters_at_work(model),
         "corpus_tokens": blocks.numel(),
         "steps": len(losses),
         "first_loss": losses[0],
@@ -120,7 +133,7 @@ def new_model(tokenizer: PreTrainedTokenizerFast, settings: TinySettings) -> Lla
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=settings.hidden,
-        intermediate_size=settings.hidden * 8 // 3 // 8 * 8,
+        intermediate_size=settings.mlp,
         num_hidden_layers=settings.layers,
         num_attention_heads=settings.heads,
         num_key_value_heads=settings.heads,

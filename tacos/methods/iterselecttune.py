@@ -63,7 +63,7 @@ from tacos.scoring.hardness import (
     trained,
 )
 from tacos.selection import Groups, Scores
-from tacos.stage import Job, Outcome, Stage
+from tacos.stage import Job, Outcome, Stage, Tools
 from tacos.store import tables
 from tacos.store.files import write_jsonl
 from tacos.types import Pool
@@ -160,7 +160,7 @@ def train(
     with job.tools.ledger.measure() as spent:
         labels = labeller.label(job, pool, batch.rows)
     write_jsonl(job.out / "batch.jsonl", batch_rows(pool.ids, batch, labels))
-    state, check = retrained(state.judged(number, batch.rows, labels), pool, space, job.tools.device)
+    state, check = retrained(state.judged(number, batch.rows, labels), pool, space, job.tools)
     record = RoundRecord.of(number, [pool.ids[row] for row in batch.rows], labels)
     all_taken = "no row is left to judge" if len(batch.rows) == len(left) else None
     return state, record.model_copy(
@@ -173,7 +173,7 @@ def train(
     )
 
 
-def retrained(state: State, pool: Pool, space: Space, device: str) -> tuple[State, ClassifierCheck | None]:
+def retrained(state: State, pool: Pool, space: Space, tools: Tools) -> tuple[State, ClassifierCheck | None]:
     """With M of every row, from all labels so far; and how good that M is."""
     chosen, rows = space.settings.classifier, state.labelled
     labels = state.label[rows].astype(np.int64)
@@ -181,7 +181,8 @@ def retrained(state: State, pool: Pool, space: Space, device: str) -> tuple[Stat
     def make() -> Classifier:
         if chosen.by == "light":
             return LightClassifier(space.vectors, chosen.penalty)
-        return EncoderClassifier(texts_of(pool, space.settings.text), chosen, space.seed, device)
+        texts = texts_of(pool, space.settings.text)
+        return EncoderClassifier(texts, chosen, space.seed, tools.device, tools.ledger)
 
     check = cross_validate(make, rows, labels, chosen.folds, space.seed)
     m = trained(make, rows, labels).probability(np.arange(len(state.label)))

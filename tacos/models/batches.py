@@ -194,7 +194,9 @@ def run_batches(
                 left = deque([rest[i] for i in rows] for rows in again)
                 continue
             left.popleft()
-            done(sum(lengths[row] for row in batch))
+            tokens = sum(lengths[row] for row in batch)
+            lm.count(tokens, tokens if backward else 0)
+            done(tokens)
             yield from zip(batch, made, strict=True)
 
 

@@ -11,18 +11,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from tacos.errors import TacosError
 from tacos.given import named, read_given_vectors
+from tacos.models.flops import parameters_at_work, passes
 from tacos.models.local import cannot_load
 from tacos.progress import Count
 from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
 from tacos.store.fingerprint import file_digest, named_by_content
+from tacos.tracking import Ledger
 from tacos.types import Pool, Record
 
 if TYPE_CHECKING:
@@ -52,11 +54,12 @@ class EmbedderSettings(Record):
 
 
 class Embedder:
-    """Embeds texts; the model loads on first use."""
+    """Embeds texts; the model loads on first use. ledger: where its passes are counted."""
 
-    def __init__(self, settings: EmbedderSettings, progress: bool = False):
+    def __init__(self, settings: EmbedderSettings, progress: bool = False, ledger: Ledger | None = None):
         self.settings = settings
         self.progress = progress
+        self.ledger = ledger
         self._model: SentenceTransformer | None = None
 
     def __call__(self, texts: Sequence[str], max_tokens: int | None = None, unit: bool = True) -> np.ndarray:
@@ -80,15 +83,26 @@ class Embedder:
 
     @contextmanager
     def _counted(self, total: int) -> Iterator[None]:
-        """Where no bar is drawn the log says how far it is: the library's loop is watched from its batches."""
+        """Where no bar is drawn the log says how far it is: the library's loop is watched from its batches, and
+        their tokens go into the ledger."""
+        parameters = parameters_at_work(self.model)
         with Count("embedding", total, shown=not self.progress) as count:
-            hook = self.model.register_forward_hook(
-                lambda module, given, made: count.add(len(made["sentence_embedding"]))
-            )
+
+            def batch_done(module: Any, given: Any, made: Any) -> None:
+                count.add(len(made["sentence_embedding"]))
+                if self.ledger is not None:
+                    self.ledger.add(passes(parameters, int(made["attention_mask"].sum())))
+
+            hook = self.model.register_forward_hook(batch_done)
             try:
                 yield
             finally:
                 hook.remove()
+
+    @property
+    def parameters(self) -> int | None:
+        """Those at work (`tacos.models.flops`); None before the model is loaded."""
+        return None if self._model is None else parameters_at_work(self._model)
 
     @property
     def model(self) -> SentenceTransformer:
@@ -159,9 +173,10 @@ def embedded(pool: Stage, settings: EmbedderSettings, text: TextOf, max_tokens: 
     """Unit vectors of one text of every sample as a stage: `vectors.npy`, (n_samples, dim) float32."""
 
     def work(job: Job) -> Outcome:
-        rows = job.pool()
-        tables.write_vectors(job.out, job.tools.embedder(settings)(texts_of(rows, text), max_tokens))
-        return Outcome(rows_in=len(rows), rows_out=len(rows))
+        rows, model = job.pool(), job.tools.embedder(settings)
+        tables.write_vectors(job.out, model(texts_of(rows, text), max_tokens))
+        size = {"parameters": model.parameters} if model.parameters else {}
+        return Outcome(rows_in=len(rows), rows_out=len(rows), metrics=size)
 
     identity = settings.identity() | ({"max_tokens": max_tokens} if max_tokens else {})
     return Stage("embed", work, {"text": text, "embedder": identity}, {"pool": pool})

@@ -14,13 +14,16 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tacos.errors import ConfigError, TacosError, first_line
 from tacos.models.chat import ensure_template, prompt_ids
 from tacos.models.device import in_native_numbers, pick_device
+from tacos.models.flops import parameters_at_work, passes
 from tacos.models.positions import table_of_positions
+from tacos.tracking import Ledger
 from tacos.types import Message
 
 if TYPE_CHECKING:
@@ -44,8 +47,21 @@ class LocalModel:
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
+    ledger: Ledger | None = None
+    """Where its passes are counted."""
     adapter: Path | None = None
     """The folder of the adapter that lies on it, if one does."""
+
+    @cached_property
+    def parameters(self) -> int:
+        """Those at work (`tacos.models.flops`)."""
+        return parameters_at_work(self.model)
+
+    def count(self, forward: int, backward: int = 0) -> None:
+        """Tokens that it has read, and those of them that gradients were taken of."""
+        if self.ledger is not None:
+            trained = parameters_at_work(self.model, trained=True) if backward else None
+            self.ledger.add(passes(self.parameters, forward, backward, trained))
 
     @property
     def device(self) -> Any:
@@ -66,11 +82,18 @@ class LocalModel:
         return int(known) if known else None
 
 
-def load_lm(source: str, dtype: str = "auto", template: str = "auto", device: str = "auto") -> LocalModel:
+def load_lm(
+    source: str,
+    dtype: str = "auto",
+    template: str = "auto",
+    device: str = "auto",
+    ledger: Ledger | None = None,
+) -> LocalModel:
     """A causal language model with a chat template, ready to be asked.
 
     source: hub id or folder. dtype: "auto", "bfloat16", "float16" or "float32". template: as
-    `tacos.models.chat.ensure_template`. device: "auto" takes CUDA, then Apple's MPS, then the CPU.
+    `tacos.models.chat.ensure_template`. device: "auto" takes CUDA, then Apple's MPS, then the CPU. ledger: where its
+    passes are counted.
 
     Raises: TacosError naming the model when it cannot be loaded; ConfigError for an unknown template, or a
     tokenizer that is not the model's.
@@ -81,7 +104,7 @@ def load_lm(source: str, dtype: str = "auto", template: str = "auto", device: st
     with suppress(TacosError):  # of a template that takes no lone question
         used = prompt_ids(tokenizer, [Message(role="user", content="Hi")])
     check_vocabulary(source, model, tokenizer, used)
-    return LocalModel(placed(model, dtype, pick_device(device)), tokenizer)
+    return LocalModel(placed(model, dtype, pick_device(device)), tokenizer, ledger)
 
 
 def with_adapter(lm: LocalModel, folder: Path) -> LocalModel:
@@ -95,7 +118,7 @@ def with_adapter(lm: LocalModel, folder: Path) -> LocalModel:
         adapted: Any = PeftModel.from_pretrained(lm.model, str(folder), is_trainable=True)
     except Exception as error:  # damaged files raise what they like
         raise cannot_load("adapter", str(folder), error) from error
-    return LocalModel(adapted.eval(), lm.tokenizer, folder)
+    return LocalModel(adapted.eval(), lm.tokenizer, lm.ledger, folder)
 
 
 def load_tokenizer(

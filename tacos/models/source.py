@@ -13,6 +13,7 @@ from typing import Any
 from tacos.models.local import LocalModel, load_lm, with_adapter
 from tacos.stage import Job, Stage
 from tacos.store.fingerprint import named_by_content
+from tacos.tracking import Ledger
 
 MADE_HERE = "base"
 """The name of a model that a stage of this run makes."""
@@ -42,8 +43,8 @@ class Source:
         base = {"base": self.model} if isinstance(self.model, Stage) else {}
         return base | ({"adapter": self.adapter} if self.adapter is not None else {})
 
-    def load(self, job: Job, dtype: str) -> LocalModel:
-        """Raises: TacosError naming the model where it cannot be loaded."""
+    def load(self, job: Job, dtype: str, ledger: Ledger | None = None) -> LocalModel:
+        """ledger: where its passes are counted. Raises: TacosError naming the model where it cannot be loaded."""
         source = str(job.inputs["base"] / "model") if isinstance(self.model, Stage) else self.model
-        lm = load_lm(source, dtype, self.template, job.tools.device)
+        lm = load_lm(source, dtype, self.template, job.tools.device, ledger)
         return with_adapter(lm, job.inputs["adapter"] / self.part) if self.adapter is not None else lm

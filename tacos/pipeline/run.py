@@ -36,7 +36,7 @@ def make_tools(settings: ModelsSettings, ledger: Ledger, retry_failed: bool = Fa
 
     @cache
     def made(chosen: EmbedderSettings) -> Embedder:
-        return Embedder(chosen, progress=sys.stderr.isatty())
+        return Embedder(chosen, progress=sys.stderr.isatty(), ledger=ledger)
 
     def embedder(chosen: EmbedderSettings | None = None) -> Embedder:
         return made(chosen or settings.embedder)

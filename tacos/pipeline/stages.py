@@ -27,6 +27,7 @@ from tacos.errors import ConfigError, PoolError
 from tacos.llm.backends import engine, ray_cluster
 from tacos.llm.estimate import Asked
 from tacos.llm.settings import LLMSettings
+from tacos.models.flops import passes
 from tacos.models.wrapping import wrap_pool
 from tacos.pipeline.pool import BUILTIN, questions_of, reference_pool
 from tacos.pipeline.settings import TINY, BaseModelSettings, EvalSettings, ExperimentSettings, PoolSettings
@@ -34,7 +35,7 @@ from tacos.stage import Job, Outcome, Stage
 from tacos.store.files import read_jsonl, write_jsonl
 from tacos.store.fingerprint import named_by_content
 from tacos.text import exact_match
-from tacos.tracking import TrackingSettings
+from tacos.tracking import TrackingSettings, Usage
 from tacos.types import Answer, Pool, Question
 from train.launch import fine_tune
 from train.settings import TrainRun, TrainSettings
@@ -53,6 +54,8 @@ def tiny_base(pool: Stage, settings: TinySettings) -> Stage:
         texts = corpus_of(job.inputs["pool"], job.pool())
         device = "cpu" if job.tools.device == "auto" else job.tools.device
         metrics = build_tiny(texts, settings, job.out / "model", device)
+        tokens, size = settings.tokens, int(metrics["parameters_at_work"])
+        job.tools.ledger.add(passes(size, tokens, tokens))
         return Outcome(rows_in=len(texts), rows_out=1, metrics=metrics)
 
     return Stage("base", work, settings.model_dump(), {"pool": pool}, version=2)  # 2: Muon in float32
@@ -91,6 +94,9 @@ def train_stage(
                 train=settings,
                 **vars(shown),
             )
+        )
+        job.tools.ledger.add(
+            Usage(forward_tokens=trained.tokens, backward_tokens=trained.tokens, flops=trained.flops or 0.0)
         )
         held = trained.validation_samples
         return Outcome(rows_in=rows, rows_out=trained.samples + held, rows_failed=trained.dropped)

@@ -20,8 +20,10 @@ from pydantic import Field
 
 from tacos.models import local
 from tacos.models.device import pick_device
+from tacos.models.flops import watch
 from tacos.progress import track
 from tacos.store.fingerprint import named_by_content
+from tacos.tracking import Ledger
 from tacos.types import Record
 
 if TYPE_CHECKING:
@@ -104,13 +106,22 @@ class LightClassifier:
 
 
 class EncoderClassifier:
-    """texts: what the base is asked, one per row of the pool. device: "auto" takes CUDA where there is one."""
+    """texts: what the base is asked, one per row of the pool. device: "auto" takes CUDA where there is one. ledger:
+    where its passes are counted."""
 
-    def __init__(self, texts: Sequence[str], settings: ClassifierSettings, seed: int, device: str = "auto"):
+    def __init__(
+        self,
+        texts: Sequence[str],
+        settings: ClassifierSettings,
+        seed: int,
+        device: str = "auto",
+        ledger: Ledger | None = None,
+    ):
         self.texts = texts
         self.settings = settings
         self.seed = seed
         self.device = pick_device(device)
+        self.ledger = ledger
         self.tokenizer: Any = local.load_tokenizer(settings.model, what="classifier", instead=LIGHT)
         self.model: Any = None
 
@@ -125,6 +136,8 @@ class EncoderClassifier:
             "classifier", settings.model, instead=LIGHT, num_labels=2, dtype=torch.float32
         )
         self.model = model.to(self.device).train()
+        if self.ledger is not None:
+            watch(self.model, self.ledger)
         weights = len(labels) / (2 * np.bincount(labels, minlength=2))
         loss = torch.nn.CrossEntropyLoss(torch.tensor(weights, dtype=torch.float32, device=self.device))
         optimizer = torch.optim.AdamW(self.model.parameters(), lr=settings.lr)

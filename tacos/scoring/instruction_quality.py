@@ -67,7 +67,7 @@ class InstructionQuality(Scorer):
                 "was fitted on the pool itself; `tacos iqs train` makes one"
             )
             return tables.read_scores(job.inputs["quality"])
-        model, card = load(Path(self.scorer), job.tools.embedder())
+        model, card = load(Path(self.scorer), job.tools.embedder(), job.tools.ledger)
         warn_of_another_language(pool, card)
         names = [name for name in ("prompts", "responses") if name in job.inputs]
         vectors = Vectors(*(tables.read_vectors(job.inputs[name]) for name in names)) if names else None

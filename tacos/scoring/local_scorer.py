@@ -26,6 +26,7 @@ from pydantic import Field
 
 from tacos.errors import ConfigError
 from tacos.models.batches import BUDGET
+from tacos.models.flops import KeptLedger
 from tacos.models.local import LocalModel
 from tacos.models.source import Source
 from tacos.part import Scorer, Setup
@@ -34,7 +35,7 @@ from tacos.store import tables
 from tacos.store.kept import Kept, kept_rows, kept_vectors, read_kept
 from tacos.types import Message, Pool, Record, Sample
 
-READ = "read.jsonl"
+READ, PASSES = "read.jsonl", "passes.jsonl"
 Work = Callable[[LocalModel, Pool, str], Iterator[tuple[int, Any]]]
 """A model, some rows and which they are in words -> (place among them, what was found): a `Kept`, or where vectors are
 asked for, one or why there is none."""
@@ -74,7 +75,13 @@ class ModelRun(Record):
     def _read(self, job: Job, source: Source, name: str, work: Work, vectors: bool) -> list[Kept]:
         """The model is loaded where a row is still owed."""
         pool = job.pool()
-        load = cache(lambda: source.load(job, self.dtype))
+        ledger = KeptLedger(job.tools.ledger, job.out / PASSES)
+
+        @cache
+        def load() -> LocalModel:
+            lm = source.load(job, self.dtype, ledger)
+            job.metrics["parameters"] = lm.parameters
+            return lm
 
         def some(rows: Sequence[int], which: str) -> Iterator[tuple[int, Any]]:
             for place, found in work(load(), pool.take(rows), f"{name}, {which}"):

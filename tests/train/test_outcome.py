@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 import transformers as hf
 
+from tacos.models.flops import parameters_at_work
 from tacos.store.files import read_jsonl
 from tests.train.helpers import SETTINGS, train
 
@@ -57,3 +58,17 @@ def test_the_history_holds_no_figure_that_counts_micro_batches(micro_pool, micro
     (end,) = [row for row in read_jsonl(tmp_path / "history.jsonl") if "train_runtime" in row]
     assert end["epoch"] == pytest.approx(trained.epochs) and end["step"] == 6
     assert not {"total_flos", "train_samples_per_second"} & end.keys()
+
+
+def test_operations_are_six_a_parameter_and_token_and_four_and_a_little_with_adapters(
+    micro_pool, micro_base, tmp_path
+):
+    found = {
+        mode: train(micro_pool, micro_base, SETTINGS.model_copy(update={"mode": mode}), 0, tmp_path / mode)
+        for mode in ("full", "lora")
+    }
+    size = parameters_at_work(hf.AutoModelForCausalLM.from_pretrained(micro_base))
+    full, lora = found["full"], found["lora"]
+    assert full.parameters == size and full.flops == 6 * size * full.tokens
+    adapters = lora.parameters - size
+    assert 0 < adapters and lora.flops == (4 * size + 6 * adapters) * lora.tokens

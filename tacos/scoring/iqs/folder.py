@@ -13,11 +13,13 @@ from pydantic import ValidationError
 
 from tacos.errors import TacosError, first_line
 from tacos.models.embedder import Embedder
+from tacos.models.flops import watch
 from tacos.scoring.iqs.base import Kind, QualityScorer
 from tacos.scoring.iqs.pairs import QualityPairs
 from tacos.scoring.iqs.text import common_words
 from tacos.store.files import cannot_write, read_json, write_json
 from tacos.store.fingerprint import file_digest, fingerprint
+from tacos.tracking import Ledger
 from tacos.types import Record
 
 CARD = "card.json"
@@ -84,8 +86,11 @@ def free(folder: Path) -> None:
         raise TacosError(f"{folder} is a file: give --out a folder")
 
 
-def load(folder: Path, embedder: Embedder | None = None) -> tuple[QualityScorer, Card]:
-    """A scorer and its card. embedder: one at hand, used where its settings are the model's.
+def load(
+    folder: Path, embedder: Embedder | None = None, ledger: Ledger | None = None
+) -> tuple[QualityScorer, Card]:
+    """A scorer and its card. embedder: one at hand, used where its settings are the model's. ledger: where the passes
+    of an encoder are counted.
 
     Raises: TacosError when the folder is no model, of another version, or damaged.
     """
@@ -95,7 +100,7 @@ def load(folder: Path, embedder: Embedder | None = None) -> tuple[QualityScorer,
             f"{folder} is damaged: its files are not those its {CARD} was written for; train it again"
         )
     try:
-        return _open(folder, card, embedder), card
+        return _open(folder, card, embedder, ledger), card
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise TacosError(f"{folder} cannot be read: {first_line(error)}; train it again") from error
 
@@ -126,7 +131,7 @@ def read_card(folder: Path) -> Card:
         ) from error
 
 
-def _open(folder: Path, card: Card, embedder: Embedder | None) -> QualityScorer:
+def _open(folder: Path, card: Card, embedder: Embedder | None, ledger: Ledger | None) -> QualityScorer:
     if card.kind == "light":
         from tacos.scoring.iqs.light import LightScorer, LightSettings
 
@@ -135,7 +140,10 @@ def _open(folder: Path, card: Card, embedder: Embedder | None) -> QualityScorer:
         return LightScorer.open(folder, settings, embedder if fits else None)
     from tacos.scoring.iqs.encoder import EncoderScorer, EncoderSettings
 
-    return EncoderScorer.open(folder, EncoderSettings.model_validate(card.settings))
+    made = EncoderScorer.open(folder, EncoderSettings.model_validate(card.settings))
+    if ledger is not None:
+        watch(made.network.encoder, ledger)
+    return made
 
 
 def _name(folder: Path, kind: str, settings: dict[str, Any]) -> str:
