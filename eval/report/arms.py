@@ -127,8 +127,10 @@ def main_table(results: Results) -> Table:
         (Column("epochs", trained, brief=False), _trained("epochs", fmt.epochs)),
         (Column("steps", trained, brief=False), _trained("steps", fmt.count)),
         (Column("loss tokens", trained, brief=False), _trained("loss_tokens", fmt.count)),
+        (Column("training FLOPs", trained, brief=False), _trained("flops", fmt.flops)),
         (Column("LLM calls", cost, brief=False), _usage("calls", fmt.count)),
         (Column("tokens", cost, brief=False), _tokens),
+        (Column("FLOPs", cost, brief=False), _usage("flops", fmt.flops)),
         (Column("money", cost), _money),
         (Column("seconds", cost), _usage("seconds", fmt.seconds)),
     ]
@@ -147,7 +149,16 @@ def _main_note(results: Results) -> str:
     intervals = f"In brackets: 95% bootstrap intervals over {over}."
     unpriced = any(run.selection_usage.unpriced_calls for run in results.runs)
     price = " Price unknown, or + unpriced: calls to an LLM without prices in the config." if unpriced else ""
-    return f"Best first. {intervals}{ranges} A dash means not known or not done.{price}"
+    return f"Best first. {intervals}{ranges} A dash means not known or not done.{price}{_flops_note(results)}"
+
+
+def _flops_note(results: Results) -> str:
+    if not any(run.selection_usage.flops or (run.trained and run.trained.flops) for run in results.runs):
+        return ""
+    return (
+        " FLOPs are those of models of this machine, embedders too: 2 a parameter and token read, 6 where it is"
+        " trained on, without embeddings and output head; an LLM behind an API is in calls and money."
+    )
 
 
 def gains_table(results: Results) -> Table:

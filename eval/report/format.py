@@ -3,6 +3,7 @@
 percent(0.6123)                     61.2%
 points(-0.254)                      -25.4         percentage points, always signed
 bracket(Interval(...), percent)     [58.1%, 64.3%]
+flops(6.84e13)                      6.8e13
 money(0.004213)                     $0.0042
 paid([1.17, 1.2], unpriced=3)       $1.17 to $1.20 + unpriced       calls whose price is not known
 spread([60, 60, 60], count)         60            the same for every seed
@@ -95,6 +96,13 @@ def seconds(value: float | None) -> str:
     if 0 < abs(value) < 0.1:
         return f"{value:.2g}"
     return f"{value:,.2f}" if abs(value) < 10 else f"{value:,.1f}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def flops(value: float | None) -> str:
+    """Floating-point operations, as powers of ten: 6.8e13."""
+    if not value:
+        return count(value)
+    return f"{value:.1e}".replace("e+", "e").replace("e0", "e") if math.isfinite(value) else UNKNOWN
 
 
 def money(value: float | None) -> str:

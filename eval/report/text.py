@@ -139,7 +139,18 @@ def _cost(results: Results, lead: ArmSummary) -> str:
     price = f" and {calls} paid LLM calls ({money})"
     longest = max((u.seconds for u in used), default=None)
     paid = price if any(u.calls for u in used) else " and no LLM call"
-    return f"Selecting took {fmt.duration(longest)}{paid}."
+    return f"Selecting took {fmt.duration(longest)}{paid}{_computed(results, lead)}."
+
+
+def _computed(results: Results, lead: ArmSummary) -> str:
+    """Operations of models of this machine, beside those of training."""
+    runs = runs_of(results, lead.arm)
+    selecting = [run.selection_usage.flops for run in runs]
+    if not any(selecting):
+        return ""
+    training = [run.trained.flops for run in runs if run.trained]
+    beside = f", beside {fmt.spread(training, fmt.flops)} of training" if any(training) else ""
+    return f", and {fmt.spread(selecting, fmt.flops)} FLOPs{beside}"
 
 
 def _caveats(results: Results, lead: ArmSummary) -> str:

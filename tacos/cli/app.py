@@ -97,6 +97,13 @@ def spent(usage: Usage) -> str:
     return f"{usage.calls:,} calls, {tokens:,} tokens, {money(usage)}"
 
 
+def passed(usage: Usage) -> str:
+    """ "5,300,000 tokens, 1.1e14 FLOPs"."""
+    from eval.report.format import flops
+
+    return f"{usage.forward_tokens:,} tokens, {flops(usage.flops)} FLOPs"
+
+
 def expected_cost(usage: Usage, batch_usd: float | None) -> str:
     """ "12,000 calls, $1.80 ($0.90 as batch files), 300 in the cache"; empty for a stage that asks nothing."""
     if not usage.calls and not usage.cached_calls:
@@ -144,6 +151,8 @@ def select(
     )
     if report.usage.calls or report.paid_now.calls:
         typer.echo(f"it rests on {spent(report.usage)}; this run paid {spent(report.paid_now)}")
+    if report.usage.forward_tokens:
+        typer.echo(f"models of this machine read {passed(report.usage)}")
     if report.unanswered:
         typer.echo(
             f"answers missing, or not readable: {report.unanswered:,}; --retry-failed asks for them again"

@@ -254,13 +254,16 @@ def build_llm(
             f"max_cost_usd of {settings.model!r} needs price_per_million_input and "
             "price_per_million_output; set both, or cap tokens with max_tokens_total"
         )
-    backend = make_backend(settings, device)
+    backend = make_backend(settings, device, ledger)
     cache = ReplyCache(cache_path) if cache_path else None
     return CachedLLM(backend, cache, ledger, settings, progress=sys.stderr.isatty())
 
 
-def make_backend(settings: LLMSettings, device: str = "auto") -> Backend:
-    """What answers, without a client around it. Raises: ConfigError for settings that cannot work."""
+def make_backend(settings: LLMSettings, device: str = "auto", ledger: Ledger | None = None) -> Backend:
+    """What answers, without a client around it. ledger: where the passes of a model in this process are counted.
+
+    Raises: ConfigError for settings that cannot work.
+    """
     if settings.ray is not None:
         from tacos.llm.backends.ray import RayBackend
 
@@ -272,7 +275,7 @@ def make_backend(settings: LLMSettings, device: str = "auto") -> Backend:
     if settings.backend == "transformers":
         from tacos.llm.backends.transformers import TransformersBackend
 
-        return TransformersBackend(settings, device)
+        return TransformersBackend(settings, device, ledger)
     if settings.backend == "vllm":
         from tacos.llm.backends.vllm import VLLMBackend
 

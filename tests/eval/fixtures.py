@@ -65,7 +65,15 @@ class Arm:
 
 
 ARMS = (
-    Arm("tacos", "tacos", 0.120, 0.612, 96, Usage(seconds=41.82, calls=0), loss=1.182),
+    Arm(
+        "tacos",
+        "tacos",
+        0.120,
+        0.612,
+        96,
+        Usage(seconds=41.82, calls=0, forward_tokens=1_914_000, flops=4.08e13),
+        loss=1.182,
+    ),
     Arm(
         "tacos-llm",
         "tacos",
@@ -198,6 +206,8 @@ def _run(rng: random.Random, arm: Arm, seed: int, truth: bool, training: bool, p
             tokens=round(rng.uniform(88_000, 104_000)),
             loss_tokens=36_000 + rng.randrange(400),
             final_loss=arm.loss - 0.2,
+            parameters=1_180_000,
+            flops=6.84e11,
             seconds=rng.uniform(41, 47),
             truncated=rng.randrange(4),
             template_hash="9b2f41c07de1a355",

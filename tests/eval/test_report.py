@@ -147,6 +147,7 @@ def spellings(value: Any) -> set[str]:
         fmt.epochs,
         fmt.seconds,
         fmt.money,
+        fmt.flops,
     )
     return {form(value).lstrip("$") for form in forms}
 
@@ -163,7 +164,7 @@ def test_every_number_of_the_main_table_is_in_results_json(full: Results, writte
     }
     for row in main_table(full).rows:
         for cell in row.cells[1:]:
-            for number in re.findall(r"[+-]?\d[\d,.]*\d|\d", f"{cell.text} {cell.sub}"):
+            for number in re.findall(r"[+-]?\d[\d,.]*\d(?:e\d+)?|\d", f"{cell.text} {cell.sub}"):
                 assert number in known, (row.arm, cell)
 
 
@@ -309,6 +310,14 @@ def test_failed_rows_that_differ_by_seed_are_a_range() -> None:
         update={"runs": [results.runs[0].model_copy(update={"failed": {"judge": 4}}), *results.runs[1:]]}
     )
     assert "tacos (judge 0 to 4)" in row_warnings(results)[0]
+
+
+def test_operations_of_selecting_stand_beside_those_of_training(full: Results) -> None:
+    cells = cells_of(main_table(full), "tacos")
+    assert (cells["FLOPs"].text, cells["training FLOPs"].text) == ("4.1e13", "6.8e11")
+    assert cells_of(main_table(full), "zero-shot")["FLOPs"].text == "-"
+    assert "and 4.1e13 FLOPs, beside 6.8e11 of training." in headline(full).paragraph
+    assert [fmt.flops(v) for v in (None, 0, 2.04e6, 6.84e13, 1e20)] == ["-", "0", "2.0e6", "6.8e13", "1.0e20"]
 
 
 def test_an_unknown_price_is_never_shown_as_free(tmp_path: Path) -> None:

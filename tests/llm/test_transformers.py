@@ -45,6 +45,16 @@ def test_a_reply_does_not_depend_on_its_batch(tiny_model: Path, temperature: flo
     assert len(set(texts(together))) > 1
 
 
+def test_what_the_model_read_and_wrote_stands_in_the_ledger(tiny_model: Path) -> None:
+    ledger = Ledger()
+    llm = build_llm(LLMSettings(backend="transformers", model=str(tiny_model)), ledger, None, "cpu")
+    complete(
+        llm, [ask("the fox", sampling=Sampling(max_tokens=3)), ask("a dog", sampling=Sampling(max_tokens=3))]
+    )
+    used = ledger.total
+    assert used.forward_tokens == used.prompt_tokens + used.completion_tokens and used.flops > 0
+
+
 def test_repeats_are_other_draws(tiny_model: Path) -> None:
     sampling = Sampling(temperature=1.0, max_tokens=8)
     completions = run(tiny_model, [ask("the fox", sampling=sampling, repeat=i) for i in range(4)])

@@ -131,6 +131,14 @@ def test_numbers_come_from_the_files(finished: Path, results: Results) -> None:
         assert r.measures["exact_match"].value == pytest.approx(sum(matches) / len(matches))
 
 
+def test_operations_of_selecting_stand_beside_those_of_training(results: Results) -> None:
+    for r in results.runs:
+        embedded = r.selection_usage
+        assert (embedded.flops > 0) == (embedded.forward_tokens > 0) == (r.arm == "tacos")
+        if r.trained:
+            assert r.trained.flops == 6 * (r.trained.parameters or 0) * r.trained.tokens > 0
+
+
 def test_a_second_run_works_nothing_anew(finished: Path) -> None:
     before = done_times(finished)
     run(finished)

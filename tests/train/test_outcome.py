@@ -71,4 +71,4 @@ def test_operations_are_six_a_parameter_and_token_and_four_and_a_little_with_ada
     full, lora = found["full"], found["lora"]
     assert full.parameters == size and full.flops == 6 * size * full.tokens
     adapters = lora.parameters - size
-    assert 0 < adapters and lora.flops == (4 * size + 6 * adapters) * lora.tokens
+    assert adapters > 0 and lora.flops == (4 * size + 6 * adapters) * lora.tokens

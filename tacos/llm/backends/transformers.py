@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby, islice
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from tacos.llm.cache import request_key
 from tacos.llm.settings import LLMSettings
 from tacos.models.local import LocalModel, load_lm
 from tacos.text import whole_characters
+from tacos.tracking import Ledger
 
 if TYPE_CHECKING:
     import torch
@@ -34,13 +36,14 @@ class TransformersBackend:
     A local folder is named by its content too, because a model trained again in the same place must not be given
     the old one's cached replies. `settings.concurrency` is the most requests at a time.
 
-    device: "auto" takes CUDA, then Apple's MPS, then the CPU.
+    device: "auto" takes CUDA, then Apple's MPS, then the CPU. ledger: where its passes are counted.
     """
 
-    def __init__(self, settings: LLMSettings, device: str = "auto"):
+    def __init__(self, settings: LLMSettings, device: str = "auto", ledger: Ledger | None = None):
         self.settings = settings
         self.model = settings.named()
         self.device = device
+        self.ledger = ledger
         self._loaded: LocalModel | None = None
         self._lock = Lock()
 
@@ -62,15 +65,17 @@ class TransformersBackend:
         """Loaded once."""
         with self._lock:
             if self._loaded is None:
-                self._loaded = _load(self.settings, self.device)
+                self._loaded = replace(_load(self.settings, self.device), ledger=self.ledger)
             return self._loaded
 
     def _answer(self, batch: list[PromptRow]) -> list[Reply]:
         try:
-            made_all = _generate(self._load(), batch, self.model)
+            lm = self._load()
+            made_all = _generate(lm, batch, self.model)
         except Exception as error:  # out of memory, a kernel's refusal: these rows fail, the rest go on
             reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
             return [Reply(row.index, Completion(error=reason)) for row in batch]
+        lm.count(sum(len(row.tokens) for row in batch) + sum(made.completion_tokens for made in made_all))
         return [
             Reply(row.index, made.model_copy(update={"prompt_tokens": len(row.tokens)}))
             for row, made in zip(batch, made_all, strict=True)
