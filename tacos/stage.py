@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tacos.llm.base import LLM
     from tacos.llm.estimate import Asked
     from tacos.models.embedder import Embedder, EmbedderSettings
+    from tacos.models.expected import Expect
 
 log = logging.getLogger(__name__)
 DONE = "done.json"
@@ -117,6 +118,7 @@ class Stage:
     work: writes its tables into `job.out`; may raise, and is then run again next time.
     estimate: pool and the folders of those inputs that are done -> what the stage will ask, for `tacos plan`;
         None for stages that ask no language model.
+    passes: the same of what a model of this machine will read; None where none does.
     """
 
     name: str
@@ -125,6 +127,7 @@ class Stage:
     inputs: Mapping[str, Stage] = field(default_factory=dict)
     version: int = 1
     estimate: Callable[[Pool, Mapping[str, Path]], Asked] | None = None
+    passes: Expect | None = None
 
     def with_settings(self, **more: Any) -> Stage:
         """The same with more that changes the answer."""

@@ -14,6 +14,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,10 +129,31 @@ def build_tokenizer(corpus: Sequence[str], settings: TinySettings) -> PreTrained
 
 
 def new_model(tokenizer: PreTrainedTokenizerFast, settings: TinySettings) -> LlamaForCausalLM:
+    return untrained(
+        settings,
+        len(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+
+
+@dataclass(frozen=True)
+class Untrained:
+    """Makes a model of the tiny base's shape, for `tacos plan`."""
+
+    settings: TinySettings
+
+    def __call__(self) -> LlamaForCausalLM:
+        return untrained(self.settings, self.settings.vocab_size)
+
+
+def untrained(settings: TinySettings, vocabulary: int, **ids: Any) -> LlamaForCausalLM:
+    """A model of these settings before any training. ids: of special tokens."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
-        vocab_size=len(tokenizer),
+        vocab_size=vocabulary,
         hidden_size=settings.hidden,
         intermediate_size=settings.mlp,
         num_hidden_layers=settings.layers,
@@ -139,9 +161,7 @@ def new_model(tokenizer: PreTrainedTokenizerFast, settings: TinySettings) -> Lla
         num_key_value_heads=settings.heads,
         max_position_embeddings=settings.context,
         tie_word_embeddings=True,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
+        **ids,
     )
     return LlamaForCausalLM(config)
 

@@ -7,9 +7,8 @@ go on). Heavy imports happen inside the command that needs them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -18,8 +17,6 @@ from tacos.cli.console import (
     Overrides,
     RetryFailed,
     command,
-    dollars,
-    money,
     one_of,
     print_json,
     read_settings,
@@ -27,10 +24,8 @@ from tacos.cli.console import (
 from tacos.cli.eval import app as eval_app
 from tacos.cli.iqs import app as iqs_app
 from tacos.cli.llm import app as llm_app
+from tacos.cli.planned import passed, spent
 from tacos.errors import TacosError
-
-if TYPE_CHECKING:
-    from tacos.tracking import Usage
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -68,49 +63,9 @@ def run(
 @command(app)
 def plan(config: Path, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """List the stages of an experiment or a selection, which are done, and what the rest would cost."""
-    from tacos.pipeline.plan import plan as make_plan
-    from tacos.pipeline.settings import run_settings
-    from tacos.tracking import Usage
+    from tacos.cli.planned import show_plan
 
-    stages = make_plan(run_settings(read_settings(config, overrides)))
-    total = sum((s.estimate for s in stages), Usage())
-    if as_json:
-        print_json({"stages": stages, "total": total})
-        return
-    widest = max(10, *(len(s.stage) for s in stages))
-    for s in stages:
-        cost = expected_cost(s.estimate, s.batch_usd)
-        state = "done" if s.cached else "to run"
-        typer.echo(f"{s.stage:<{widest}} {s.fingerprint}  {state:<7} {_shared(s.arms):<24} {cost}".rstrip())
-    to_run = f"{sum(not s.cached for s in stages)} of {len(stages)} stages to run"
-    typer.echo(f"{to_run}; about {spent(total)}")
-
-
-def _shared(arms: Sequence[str]) -> str:
-    """ "tacos/seed0", or "12 arms" where several rest on one stage."""
-    return arms[0] if len(arms) == 1 else f"{len(arms)} arms" if arms else ""
-
-
-def spent(usage: Usage) -> str:
-    """ "12,000 calls, 5,300,000 tokens, $1.80"; a price that is not known is said."""
-    tokens = usage.prompt_tokens + usage.completion_tokens
-    return f"{usage.calls:,} calls, {tokens:,} tokens, {money(usage)}"
-
-
-def passed(usage: Usage) -> str:
-    """ "5,300,000 tokens, 1.1e14 FLOPs"."""
-    from eval.report.format import flops
-
-    return f"{usage.forward_tokens:,} tokens, {flops(usage.flops)} FLOPs"
-
-
-def expected_cost(usage: Usage, batch_usd: float | None) -> str:
-    """ "12,000 calls, $1.80 ($0.90 as batch files), 300 in the cache"; empty for a stage that asks nothing."""
-    if not usage.calls and not usage.cached_calls:
-        return ""
-    batch = "" if batch_usd is None or not usage.calls else f" ({dollars(batch_usd)} as batch files)"
-    known = f", {usage.cached_calls:,} in the cache" if usage.cached_calls else ""
-    return f"{usage.calls:,} calls, {money(usage)}{batch}{known}"
+    show_plan(read_settings(config, overrides), as_json)
 
 
 @command(app)

@@ -23,10 +23,9 @@ from typing import NamedTuple
 from tacos.llm.base import Completion, Request
 from tacos.llm.cache import ReplyCache, prompt_of, request_key
 from tacos.llm.settings import LLMSettings
+from tacos.models.expected import BYTES_PER_TOKEN
 from tacos.tracking import Usage
 
-BYTES_PER_TOKEN = 4.4
-"""UTF-8 bytes of English prompts."""
 ROLE_TOKENS = 4
 """What a chat template puts around a message."""
 ENOUGH = 20

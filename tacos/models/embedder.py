@@ -7,7 +7,7 @@ installed package, whose weights are checked by SHA-256; otherwise it comes from
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +18,7 @@ from pydantic import Field
 
 from tacos.errors import TacosError
 from tacos.given import named, read_given_vectors
+from tacos.models.expected import Model, Passes, text_tokens
 from tacos.models.flops import parameters_at_work, passes
 from tacos.models.local import cannot_load
 from tacos.progress import Count
@@ -178,8 +179,14 @@ def embedded(pool: Stage, settings: EmbedderSettings, text: TextOf, max_tokens: 
         size = {"parameters": model.parameters} if model.parameters else {}
         return Outcome(rows_in=len(rows), rows_out=len(rows), metrics=size)
 
+    def passes(rows: Pool, done: Mapping[str, Path]) -> Passes:
+        tokens = np.minimum(text_tokens(set(texts_of(rows, text))), max_tokens or settings.max_tokens)
+        source = str((packaged_minilm() if settings.model == MINILM else None) or settings.model)
+        model = Model(source, "encoder", None, settings.model, settings.dtype, settings.device)
+        return Passes(model, float(tokens.sum()))
+
     identity = settings.identity() | ({"max_tokens": max_tokens} if max_tokens else {})
-    return Stage("embed", work, {"text": text, "embedder": identity}, {"pool": pool})
+    return Stage("embed", work, {"text": text, "embedder": identity}, {"pool": pool}, passes=passes)
 
 
 def given_vectors(pool: Stage, path: str, where: str) -> Stage:

@@ -92,9 +92,8 @@ class Experiment:
             return arm
         trained = None
         if arm.data is not None:
-            trained = train_stage(
-                arm.data, self.base, settings.base.model, settings.train, seed, self._shown(name, seed)
-            )
+            shown, rows = self._shown(name, seed), settings.budget if chosen.budgeted else None
+            trained = train_stage(arm.data, self.base, settings.base.model, settings.train, seed, shown, rows)
         model: Stage | str = trained or self.base or settings.base.model
         # Greedy answers do not depend on the seed, so the base model as it is answers once for all seeds.
         answer_seed = seed if settings.eval.generate.draws else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from tacos.data.builtin.build import build
 from tacos.data.read import read_pool
 from tacos.llm.cache import ReplyCache
 from tacos.llm.estimate import batch_cost, expected_usage
+from tacos.models.speed import Expected, expected
 from tacos.pipeline.graph import Experiment, selection_stage
 from tacos.pipeline.pool import BUILTIN
 from tacos.pipeline.settings import ExperimentSettings, SelectSettings
@@ -29,6 +30,9 @@ class PlannedStage(Record):
     estimate: Usage
     arms: tuple[str, ...] = ()
     """Arms with their seeds that rest on it, as "tacos/seed0"; empty in a selection."""
+    passes: Expected | None = None
+    """What a model of this machine will read, with hours where its speed is known; None where none does, or all is
+    done. `estimate` holds the tokens and the FLOPs that are known, too."""
     batch_usd: float | None = None
     """What the calls cost as batch files (`tacos llm export`); None where that is not known."""
 
@@ -37,7 +41,7 @@ def plan(settings: ExperimentSettings | SelectSettings) -> list[PlannedStage]:
     """Every stage a run would take, which are done, and what the rest would cost; no work is done.
 
     LLM stages are estimated from the pool, which is read for it if it was not loaded before, and from what earlier
-    replies used.
+    replies used; stages of local models from the pool's bytes and a short measurement (`tacos.models.speed`).
     """
     stages = stages_of(settings)
     store = ArtifactStore(Path(settings.artifacts))
@@ -65,18 +69,45 @@ def _planned(
 ) -> PlannedStage:
     cached, usage, batch_usd = store.is_done(stage), Usage(), None
     if not cached and stage.estimate is not None:
-        done = {name: store.folder(s) for name, s in stage.inputs.items() if store.is_done(s)}
-        asked = stage.estimate(pool(), done)
+        asked = stage.estimate(pool(), _done_inputs(stage, store))
         usage = expected_usage(asked, replies)
         batch_usd = batch_cost(usage, asked.settings)
+    passes = None if cached else _passes(stage, store, pool)
+    if passes is not None:
+        usage += Usage(
+            forward_tokens=passes.forward_tokens,
+            backward_tokens=passes.backward_tokens,
+            flops=passes.flops or 0.0,
+        )
     return PlannedStage(
         stage=stage.name,
         fingerprint=stage.fingerprint,
         cached=cached,
         estimate=usage,
         arms=arms,
+        passes=passes,
         batch_usd=batch_usd,
     )
+
+
+def _passes(stage: Stage, store: ArtifactStore, pool: Callable[[], Pool]) -> Expected | None:
+    if stage.passes is None:
+        return None
+    return expected(stage.passes(pool(), _done_inputs(stage, store)))
+
+
+def _done_inputs(stage: Stage, store: ArtifactStore) -> dict[str, Path]:
+    return {name: store.folder(s) for name, s in stage.inputs.items() if store.is_done(s)}
+
+
+def hours(stages: Iterable[PlannedStage]) -> float:
+    """Of the passes whose hours are known."""
+    return sum(s.passes.hours or 0.0 for s in stages if s.passes)
+
+
+def without_hours(stages: Iterable[PlannedStage]) -> list[str]:
+    """Names of the stages whose passes have none."""
+    return [s.stage for s in stages if s.passes and s.passes.hours is None]
 
 
 def _peek(settings: ExperimentSettings | SelectSettings, store: ArtifactStore, load: Stage) -> Pool:

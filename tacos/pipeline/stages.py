@@ -27,19 +27,22 @@ from tacos.errors import ConfigError, PoolError
 from tacos.llm.backends import engine, ray_cluster
 from tacos.llm.estimate import Asked
 from tacos.llm.settings import LLMSettings
-from tacos.models.flops import passes
+from tacos.models.expected import MADE, Model, Passes, expected_model
+from tacos.models.flops import passes as counted
 from tacos.models.wrapping import wrap_pool
 from tacos.pipeline.pool import BUILTIN, questions_of, reference_pool
 from tacos.pipeline.settings import TINY, BaseModelSettings, EvalSettings, ExperimentSettings, PoolSettings
 from tacos.stage import Job, Outcome, Stage
+from tacos.store import tables
 from tacos.store.files import read_jsonl, write_jsonl
 from tacos.store.fingerprint import named_by_content
 from tacos.text import exact_match
 from tacos.tracking import TrackingSettings, Usage
 from tacos.types import Answer, Pool, Question
+from train.expected import training_passes
 from train.launch import fine_tune
 from train.settings import TrainRun, TrainSettings
-from train.tiny import TinySettings, build_tiny
+from train.tiny import TinySettings, Untrained, build_tiny
 
 
 def base_stage(pool: Stage, settings: BaseModelSettings) -> Stage | None:
@@ -55,10 +58,14 @@ def tiny_base(pool: Stage, settings: TinySettings) -> Stage:
         device = "cpu" if job.tools.device == "auto" else job.tools.device
         metrics = build_tiny(texts, settings, job.out / "model", device)
         tokens, size = settings.tokens, int(metrics["parameters_at_work"])
-        job.tools.ledger.add(passes(size, tokens, tokens))
+        job.tools.ledger.add(counted(size, tokens, tokens))
         return Outcome(rows_in=len(texts), rows_out=1, metrics=metrics)
 
-    return Stage("base", work, settings.model_dump(), {"pool": pool}, version=2)  # 2: Muon in float32
+    def passes(rows: Pool, done: Mapping[str, Path]) -> Passes:
+        return Passes(Model("", make=Untrained(settings), name=MADE), settings.tokens, settings.tokens)
+
+    identity = settings.model_dump()
+    return Stage("base", work, identity, {"pool": pool}, version=2, passes=passes)  # 2: Muon in float32
 
 
 def corpus_of(folder: Path, pool: Pool) -> list[str]:
@@ -72,9 +79,18 @@ def corpus_of(folder: Path, pool: Pool) -> list[str]:
 
 
 def train_stage(
-    selection: Stage, base: Stage | None, model: str, settings: TrainSettings, seed: int, shown: TrackedAs
+    selection: Stage,
+    base: Stage | None,
+    model: str,
+    settings: TrainSettings,
+    seed: int,
+    shown: TrackedAs,
+    rows: int | None = None,
 ) -> Stage:
-    """The base fine-tuned on a selection: `model/`, `trained.json`, `history.jsonl`."""
+    """The base fine-tuned on a selection: `model/`, `trained.json`, `history.jsonl`.
+
+    rows: how many the selection will have, for `tacos plan`; None is all of the pool.
+    """
     inputs = {"selection": selection} | ({"base": base} if base else {})
     identity = {"train": settings.identity(), "seed": seed}
     if not base:
@@ -101,7 +117,14 @@ def train_stage(
         held = trained.validation_samples
         return Outcome(rows_in=rows, rows_out=trained.samples + held, rows_failed=trained.dropped)
 
-    return Stage("train", work, identity, inputs)
+    def passes(pool: Pool, done: Mapping[str, Path]) -> Passes:
+        read = expected_model(base or model, pool, done)
+        if "selection" in done:
+            chosen = read_selection(done["selection"] / tables.SELECTION)
+            return training_passes(read, chosen, len(chosen), settings)
+        return training_passes(read, pool, len(pool) if rows is None else rows, settings)
+
+    return Stage("train", work, identity, inputs, passes=passes)
 
 
 @dataclass(frozen=True)

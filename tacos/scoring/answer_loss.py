@@ -23,6 +23,7 @@ from pydantic import Field
 from tacos.errors import TacosError, first_line
 from tacos.models.batches import Supervised, token_losses
 from tacos.models.chat import encode
+from tacos.models.expected import text_tokens
 from tacos.models.local import LocalModel
 from tacos.models.wrapping import ALONE, WITH_INPUT
 from tacos.part import Setup
@@ -71,8 +72,13 @@ class AnswerScorer(LocalScorer):
         def work(lm: LocalModel, rows: Pool, what: str) -> Iterator[tuple[int, Kept]]:
             return answer_losses(lm, rows, layout, self.batch_tokens, what, self.alone)
 
+        def tokens(pool: Pool) -> float:
+            answers = text_tokens(pool.responses)
+            whole = np.minimum(text_tokens(pool.prompts) + answers, self.max_tokens)
+            return float(whole.sum() + self.alone * np.minimum(answers, self.max_tokens).sum())
+
         asked = {**layout._asdict(), "alone": self.alone}
-        return {"losses": self.reading(setup, "losses", self.model, asked, work)}
+        return {"losses": self.reading(setup, "losses", self.model, asked, work, tokens)}
 
 
 def answer_losses(

@@ -18,6 +18,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ import yaml
 from pydantic import model_validator
 
 from tacos.errors import ConfigError
+from tacos.models.expected import text_tokens
 from tacos.models.local import LocalModel
 from tacos.part import Setup, scorer
 from tacos.prompts import read_own
@@ -71,7 +73,9 @@ class Deita(LocalScorer):
         models = {"complexity": self.complexity, "quality": self.quality}
         texts = templates(self.prompts, [name for name, model in models.items() if model])
         return {
-            name: self.reading(setup, name, models[name], {"text": text}, self._work(text))
+            name: self.reading(
+                setup, name, models[name], {"text": text}, self._work(text), partial(_tokens, name, text)
+            )
             for name, text in texts.items()
         }
 
@@ -97,6 +101,12 @@ class Deita(LocalScorer):
             products = np.prod([each.values for each in kept], axis=0)  # (n_turns,)
             values[row] = products.sum() if self.turns == "sum" else products.mean()
         return Scores(values, errors)
+
+
+def _tokens(name: str, template: str, pool: Pool) -> float:
+    """Likely tokens of all ratings, each row taken for one turn."""
+    shown = [pool.prompts, pool.responses] if "output" in FIELDS[name] else [pool.prompts]
+    return len(pool) * float(text_tokens([template]).sum()) + sum(float(text_tokens(t).sum()) for t in shown)
 
 
 def templates(path: str | None, names: Sequence[str]) -> dict[str, str]:

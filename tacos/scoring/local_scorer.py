@@ -18,7 +18,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -26,6 +28,7 @@ from pydantic import Field
 
 from tacos.errors import ConfigError
 from tacos.models.batches import BUDGET
+from tacos.models.expected import Passes, expected_model, pair_tokens
 from tacos.models.flops import KeptLedger
 from tacos.models.local import LocalModel
 from tacos.models.source import Source
@@ -39,6 +42,7 @@ READ, PASSES = "read.jsonl", "passes.jsonl"
 Work = Callable[[LocalModel, Pool, str], Iterator[tuple[int, Any]]]
 """A model, some rows and which they are in words -> (place among them, what was found): a `Kept`, or where vectors are
 asked for, one or why there is none."""
+Tokens = Callable[[Pool], float]
 
 
 class ModelRun(Record):
@@ -57,11 +61,14 @@ class ModelRun(Record):
         asked: Mapping[str, Any],
         work: Work,
         vectors: bool = False,
+        tokens: Tokens | None = None,
+        backward: bool = False,
     ) -> Stage:
         """What a model says of each row as the stage `name`: `read.jsonl`, row by row as it comes, and `vectors.npy`
         where that is a vector.
 
-        rows: a stage with `pool.parquet`. asked: what the model is asked, as far as it changes the answer.
+        rows: a stage with `pool.parquet`. asked: what the model is asked, as far as it changes the answer. tokens: likely
+        tokens of all passes over a pool, for `tacos plan`; None where rows are few. backward: whether gradients are taken.
         """
 
         def run(job: Job) -> Outcome:
@@ -69,8 +76,14 @@ class ModelRun(Record):
             failed = sum(kept.error is not None for kept in found)
             return Outcome(rows_in=len(found), rows_out=len(found) - failed, rows_failed=failed)
 
+        def passes(pool: Pool, done: Mapping[str, Path]) -> Passes:
+            assert tokens is not None
+            model = replace(expected_model(source.model, pool, done), dtype=self.dtype)
+            return Passes(model, tokens(pool), tokens(pool) if backward else 0.0, adapters=backward)
+
         settings = {**source.identity, "dtype": self.dtype, **asked}
-        return Stage(name, run, settings, {"pool": rows, **source.inputs})
+        inputs = {"pool": rows, **source.inputs}
+        return Stage(name, run, settings, inputs, passes=passes if tokens else None)
 
     def _read(self, job: Job, source: Source, name: str, work: Work, vectors: bool) -> list[Kept]:
         """The model is loaded where a row is still owed."""
@@ -102,12 +115,14 @@ class LocalScorer(ModelRun, Scorer):
         model: str | None,
         asked: Mapping[str, Any],
         work: Work,
+        tokens: Tokens = pair_tokens,
     ) -> Stage:
         """What a model says of each row of the pool (`ModelRun.over`). model: None is the base of the run.
 
         Raises: ConfigError where the base is to be read and none is named.
         """
-        return self.over(setup.pool, name, Source(self.read_model(setup, model)), asked, work)
+        source = Source(self.read_model(setup, model))
+        return self.over(setup.pool, name, source, asked, work, tokens=tokens)
 
     def read_model(self, setup: Setup, model: str | None) -> Stage | str:
         """Raises: ConfigError where the base is to be read and none is named."""

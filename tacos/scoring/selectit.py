@@ -28,6 +28,7 @@ import numpy as np
 from pydantic import Field, PositiveFloat
 
 from tacos.errors import ConfigError
+from tacos.models.expected import pair_tokens, text_tokens
 from tacos.models.local import LocalModel
 from tacos.part import Setup, scorer
 from tacos.prompts import load, packaged, read_own
@@ -73,8 +74,11 @@ class SelectIt(LocalScorer):
             asked = [[rating_text(line, *pair) for line in lines if pair[1].strip()] for pair in texts]
             return rated(lm, asked, HIGHEST, softmax, self.batch_tokens, what)
 
+        def tokens(pool: Pool) -> float:
+            return len(lines) * pair_tokens(pool) + len(pool) * float(text_tokens(lines).sum())
+
         return {
-            f"ratings {number}": self.reading(setup, "ratings", model, {"prompts": lines}, work)
+            f"ratings {number}": self.reading(setup, "ratings", model, {"prompts": lines}, work, tokens)
             for number, model in enumerate(self.models or [self.model], start=1)
         }
 

@@ -1,0 +1,96 @@
+"""What `tacos plan` prints, and how money, calls and passes are written wherever they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from tacos.cli.console import dollars, money, print_json
+
+if TYPE_CHECKING:
+    from tacos.models.speed import Expected
+    from tacos.pipeline.plan import PlannedStage
+    from tacos.tracking import Usage
+
+
+def show_plan(data: Mapping[str, Any], as_json: bool) -> None:
+    """data: of an experiment or a selection."""
+    from tacos.pipeline.plan import hours, plan, without_hours
+    from tacos.pipeline.settings import run_settings
+    from tacos.tracking import Usage
+
+    stages = plan(run_settings(data))
+    total = sum((s.estimate for s in stages), Usage())
+    unknown = without_hours(stages)
+    if as_json:
+        print_json({"stages": stages, "total": total, "hours": hours(stages), "without_hours": unknown})
+        return
+    widest = max(10, *(len(s.stage) for s in stages))
+    for s in stages:
+        typer.echo(_line(s, widest).rstrip())
+    for line in _speeds(stages):
+        typer.echo(line)
+    to_run = f"{sum(not s.cached for s in stages)} of {len(stages)} stages to run"
+    local = f"{passed(total)} here, {_took(hours(stages))}{_but(unknown)}; " if total.forward_tokens else ""
+    typer.echo(f"{to_run}; about {local}{spent(total)}")
+
+
+def _line(s: PlannedStage, widest: int) -> str:
+    """Tokens that a model of this machine reads, and hours, stand in columns of their own."""
+    state, tokens, time = "done" if s.cached else "to run", "", ""
+    if s.passes:
+        tokens = f"{s.passes.forward_tokens:,} tokens"
+        time = "hours unknown" if s.passes.hours is None else _took(s.passes.hours)
+    cost = expected_cost(s.estimate, s.batch_usd)
+    return f"{s.stage:<{widest}} {s.fingerprint}  {state:<7} {_shared(s.arms):<24} {tokens:>18} {time:>12}  {cost}"
+
+
+def _speeds(stages: Sequence[PlannedStage]) -> list[str]:
+    """A line for each model: its size, and where its hours come from."""
+    found = {(s.passes.model, s.passes.parameters): s.passes for s in stages if s.passes}
+    return [_speed(passes) for passes in found.values()]
+
+
+def _speed(passes: Expected) -> str:
+    size = "" if passes.parameters is None else f", {passes.parameters:,} parameters at work"
+    return f"hours of {passes.model}{size}: {passes.speed}"
+
+
+def _but(unknown: Sequence[str]) -> str:
+    return f" and what {', '.join(dict.fromkeys(unknown))} will take" if unknown else ""
+
+
+def _took(hours: float) -> str:
+    """ "0.4 s", "12 min 3 s", "31 h 5 min"."""
+    from eval.report.format import duration
+
+    return duration(hours * 3600)
+
+
+def _shared(arms: Sequence[str]) -> str:
+    """ "tacos/seed0", or "12 arms" where several rest on one stage."""
+    return arms[0] if len(arms) == 1 else f"{len(arms)} arms" if arms else ""
+
+
+def spent(usage: Usage) -> str:
+    """ "12,000 calls, 5,300,000 tokens, $1.80"; a price that is not known is said."""
+    tokens = usage.prompt_tokens + usage.completion_tokens
+    return f"{usage.calls:,} calls, {tokens:,} tokens, {money(usage)}"
+
+
+def passed(usage: Usage) -> str:
+    """ "5,300,000 tokens, 1.1e14 FLOPs"."""
+    from eval.report.format import flops
+
+    return f"{usage.forward_tokens:,} tokens, {flops(usage.flops)} FLOPs"
+
+
+def expected_cost(usage: Usage, batch_usd: float | None) -> str:
+    """ "12,000 calls, $1.80 ($0.90 as batch files), 300 in the cache"; empty for a stage that asks nothing."""
+    if not usage.calls and not usage.cached_calls:
+        return ""
+    batch = "" if batch_usd is None or not usage.calls else f" ({dollars(batch_usd)} as batch files)"
+    known = f", {usage.cached_calls:,} in the cache" if usage.cached_calls else ""
+    return f"{usage.calls:,} calls, {money(usage)}{batch}{known}"

@@ -1,0 +1,124 @@
+"""What `tacos plan` says of models of this machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from tacos.cli.app import app
+from tacos.config import parse
+from tacos.models import speed
+from tacos.models.flops import parameters_at_work
+from tacos.pipeline.graph import selection_stage
+from tacos.pipeline.plan import PlannedStage, plan
+from tacos.pipeline.run import make_tools
+from tacos.pipeline.settings import SelectSettings
+from tacos.stage import ArtifactStore
+from tacos.tracking import Ledger
+from tests.pipeline.helpers import write_pool
+from tests.scoring import tiny_models
+from train.tiny import TinySettings, untrained
+
+TINY: dict[str, Any] = {"vocab_size": 400, "hidden": 32, "layers": 1, "heads": 2, "steps": 4, "block": 64}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "ENOUGH_S", 0.0)
+
+
+def told(folder: Path, settings: dict[str, Any], *options: str) -> str:
+    path = folder / "x.yaml"
+    path.write_text(yaml.safe_dump(settings | {"artifacts": str(folder / "a"), "runs": str(folder / "r")}))
+    result = CliRunner().invoke(app, ["plan", str(path), *options])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_a_reading_is_planned_with_tokens_and_hours_until_it_is_done(tmp_path: Path) -> None:
+    model = str(tiny_models.build(tmp_path / "llama", "llama"))
+    chosen = {"pool": {"source": str(write_pool(tmp_path / "p.jsonl"))}, "budget": 3, "method": "ifd"}
+    chosen |= {"score": {"model": model}}
+    shown = json.loads(told(tmp_path, chosen, "--json").splitlines()[-1])
+    stage = next(s for s in shown["stages"] if s["stage"] == "losses")
+    found, estimate = stage["passes"], stage["estimate"]
+    assert found["model"] == model and found["flops"] == pytest.approx(
+        2 * found["parameters"] * found["forward_tokens"], rel=0.01
+    )
+    assert (estimate["forward_tokens"], estimate["flops"]) == (found["forward_tokens"], found["flops"])
+    assert shown["hours"] == found["hours"] > 0 and shown["without_hours"] == []
+    assert shown["total"]["forward_tokens"] == found["forward_tokens"]
+    assert all(s["passes"] is None for s in shown["stages"] if s["stage"] != "losses")
+    lines = told(tmp_path, chosen).splitlines()
+    (line,) = (line for line in lines if line.startswith("losses"))
+    assert f"{found['forward_tokens']:,} tokens" in line and line.rstrip().endswith("s")
+    assert f"hours of {model}, {found['parameters']:,} parameters at work: {speed.MEASURED}" in lines
+
+    settings = parse(SelectSettings, chosen | {"artifacts": str(tmp_path / "a")})
+    ArtifactStore(tmp_path / "a").run(selection_stage(settings), make_tools(settings, Ledger()))
+    assert all(s.cached and s.passes is None and s.estimate.flops == 0 for s in plan(settings))
+
+
+def test_hours_that_are_not_known_are_said_to_be(tmp_path: Path) -> None:
+    chosen = {
+        "pool": {"source": str(write_pool(tmp_path / "p.jsonl"))},
+        "budget": 3,
+        "method": "superfiltering",
+    }
+    chosen |= {"score": {"model": "nobody/none"}}
+    shown = told(tmp_path, chosen)
+    assert "hours unknown" in shown and f"hours of nobody/none: {speed.NOT_HERE}" in shown
+    assert "and what losses will take" in shown.splitlines()[-1]
+    found = json.loads(told(tmp_path, chosen, "--json").splitlines()[-1])
+    assert found["without_hours"] == ["losses"] and found["hours"] == 0
+
+
+def test_an_experiment_plans_its_base_and_its_trainings(tmp_path: Path) -> None:
+    settings = {
+        "name": "x",
+        "baseline": "random",
+        "budget": 6,
+        "pool": {"source": str(write_pool(tmp_path / "p.jsonl")), "holdout": 4},
+        "arms": {
+            "ifd": {"method": "ifd"},
+            "random": {"method": "random"},
+            "full": {"method": "full"},
+        },
+        "base": {"tiny": TINY},
+        "train": {"epochs": 2, "max_length": 128, "batch_size": 4},
+    }
+    shown = json.loads(told(tmp_path, settings, "--json").splitlines()[-1])
+    stages = [PlannedStage.model_validate(s) for s in shown["stages"]]
+    by_arm = {s.arms[0]: s.passes for s in stages if s.stage == "train" and len(s.arms) == 1}
+    base = next(s.passes for s in stages if s.stage == "base")
+    losses = next(s.passes for s in stages if s.stage == "losses")
+    tiny = TinySettings.model_validate(TINY)
+    size = parameters_at_work(untrained(tiny, 400))
+    assert base and losses and all(by_arm.values())
+    assert (base.parameters, base.forward_tokens, base.flops) == (size, tiny.tokens, 6 * size * tiny.tokens)
+    assert losses.parameters == size and losses.backward_tokens == 0
+    few, every = by_arm["ifd/seed0"], by_arm["full/seed0"]
+    assert few and every and few.flops == pytest.approx(6 * size * few.forward_tokens, rel=0.02)
+    assert every.forward_tokens == pytest.approx(few.forward_tokens * 24 / 6, abs=4)
+
+
+def test_a_plan_without_a_local_model_loads_no_torch(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    chosen = {"pool": {"source": str(write_pool(tmp_path / "p.jsonl"))}, "budget": 3, "method": "longest"}
+    path.write_text(yaml.safe_dump(chosen))
+    code = (
+        "import sys; from tacos.cli.planned import show_plan; from tacos.cli.console import read_settings; "
+        "from pathlib import Path; show_plan(read_settings(Path(sys.argv[1]), []), False); "
+        "print('torch' in sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True, cwd=Path.cwd()
+    )
+    assert result.stdout.splitlines()[-1] == "False"
