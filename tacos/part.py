@@ -23,6 +23,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import SerializeAsAny, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from tacos.config import merged, parse
+from tacos.cost import FREE, Cost
 from tacos.errors import ConfigError, nearest
 from tacos.llm.estimate import Asked
 from tacos.llm.settings import LLMSettings
@@ -35,8 +36,10 @@ from tacos.store import tables
 from tacos.types import Pool, Record
 
 Estimate = Callable[[Pool, Mapping[str, Path]], Asked]
-Trainer = Callable[[Stage, Mapping[str, Any], int], Stage]
-"""(rows, changed settings of training, seed) -> the run's base fine-tuned on these rows: `model/` in its folder."""
+Size = int | Callable[[Pool], int]
+"""How many rows a stage will give, as far as that is known of a pool."""
+Trainer = Callable[[Stage, Size, Mapping[str, Any], int], Stage]
+"""(rows, how many, changed settings, seed) -> the run's base fine-tuned on these rows: `model/` in its folder."""
 P = TypeVar("P", bound="Part")
 
 
@@ -57,14 +60,14 @@ class Setup:
     base: Stage | str = ""
     train: Trainer | None = None
 
-    def trained(self, rows: Stage, where: str, **changed: Any) -> Stage:
-        """The base fine-tuned on some rows. rows: a stage with `selection.jsonl`.
+    def trained(self, rows: Stage, size: Size, where: str, **changed: Any) -> Stage:
+        """The base fine-tuned on some rows. rows: a stage with `selection.jsonl`. size: about how many, for plans.
 
         Raises: ConfigError where the run does not train.
         """
         if self.train is None:
             raise ConfigError(f"{where} trains a model on the way, and train is null: set train to a recipe")
-        return self.train(rows, changed, self.seed)
+        return self.train(rows, size, changed, self.seed)
 
     def llm(self, name: str, where: str) -> LLMSettings:
         """Raises: ConfigError when `llms.<name>` is not configured."""
@@ -79,7 +82,7 @@ class Setup:
 class Part(Record):
     """One exchangeable piece of a recipe.
 
-    summary, paper, needs, cost: for `tacos parts`.
+    summary, paper, needs, cost: for `tacos parts`; cost is per sample of the pool.
     verb: the name of its stage. seeded: whether the seed changes its answer.
     """
 
@@ -87,7 +90,7 @@ class Part(Record):
     summary: ClassVar[str] = ""
     paper: ClassVar[str] = ""
     needs: ClassVar[str] = ""
-    cost: ClassVar[str] = ""
+    cost: ClassVar[Cost] = FREE
     verb: ClassVar[str]
     seeded: ClassVar[bool] = False
 
@@ -230,9 +233,11 @@ AnyScorer = SerializeAsAny[Scorer]
 AnyAllocator = SerializeAsAny[Allocator]
 
 
-def _part(registry: Registry[Any], name: str, **said: str) -> Callable[[type[P]], type[P]]:
+def _part(
+    registry: Registry[Any], name: str, cost: Cost | str = FREE, **said: str
+) -> Callable[[type[P]], type[P]]:
     def decorate(part: type[P]) -> type[P]:
-        part.name = name
+        part.name, part.cost = name, Cost.of(cost)
         for field, text in said.items():
             setattr(part, field, text)
         registry.register(name)(part)
@@ -241,19 +246,19 @@ def _part(registry: Registry[Any], name: str, **said: str) -> Callable[[type[P]]
     return decorate
 
 
-def grouper(name: str, **said: str) -> Callable[[type[P]], type[P]]:
-    """Register a grouper; said: summary, paper, needs, cost."""
-    return _part(GROUPERS, name, **said)
+def grouper(name: str, cost: Cost | str = FREE, **said: str) -> Callable[[type[P]], type[P]]:
+    """Register a grouper; said: summary, paper, needs. cost: nothing by default."""
+    return _part(GROUPERS, name, cost, **said)
 
 
-def scorer(name: str, **said: str) -> Callable[[type[P]], type[P]]:
-    """Register a scorer; said: summary, paper, needs, cost."""
-    return _part(SCORERS, name, **said)
+def scorer(name: str, cost: Cost | str = FREE, **said: str) -> Callable[[type[P]], type[P]]:
+    """Register a scorer; said: summary, paper, needs. cost: nothing by default."""
+    return _part(SCORERS, name, cost, **said)
 
 
-def allocator(name: str, **said: str) -> Callable[[type[P]], type[P]]:
-    """Register an allocator; said: summary, paper, needs, cost."""
-    return _part(ALLOCATORS, name, **said)
+def allocator(name: str, cost: Cost | str = FREE, **said: str) -> Callable[[type[P]], type[P]]:
+    """Register an allocator; said: summary, paper, needs. cost: nothing by default."""
+    return _part(ALLOCATORS, name, cost, **said)
 
 
 SLOTS: dict[str, Registry[Any]] = {"group": GROUPERS, "score": SCORERS, "allocate": ALLOCATORS}

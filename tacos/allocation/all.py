@@ -7,7 +7,7 @@ from tacos.selection import Groups, Pick, Scores
 from tacos.stage import Job
 
 
-@allocator("all", summary="every row, whatever the budget", needs="nothing", cost="none")
+@allocator("all", summary="every row, whatever the budget", needs="nothing")
 class Everything(Allocator):
     """Nothing to set."""
 

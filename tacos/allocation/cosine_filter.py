@@ -20,6 +20,7 @@ import numpy as np
 from pydantic import Field
 
 from tacos.allocation.base import VectorAllocator, best_first, check_scored, picked
+from tacos.cost import Cost
 from tacos.models.embedder import unit_rows
 from tacos.part import allocator
 from tacos.selection import Groups, Pick, Scores
@@ -35,7 +36,7 @@ BLOCK = 1024
     summary="the highest scores that are unlike all those before them",
     paper="arXiv 2312.15685",
     needs="scores, embeddings",
-    cost="none",
+    cost=Cost(embeddings=1),
 )
 class CosineFilter(VectorAllocator):
     """Where likeness begins."""

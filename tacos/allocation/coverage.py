@@ -19,7 +19,6 @@ from tacos.stage import Job
     summary="rows that add a group, best first, pass after pass",
     paper="arXiv 2308.07074",
     needs="groups, scores",
-    cost="none",
 )
 class CoverGroups(Allocator):
     """Nothing to set."""

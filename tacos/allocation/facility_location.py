@@ -24,6 +24,7 @@ from pydantic import Field
 
 from tacos.allocation.base import VectorAllocator, candidates, picked
 from tacos.allocation.greedy import lazy_greedy
+from tacos.cost import Cost
 from tacos.models.embedder import unit_rows
 from tacos.part import allocator
 from tacos.selection import Groups, Pick, Scores
@@ -41,7 +42,7 @@ ROWS, COLUMNS = 64, 4096
     summary="rows that are like all of the pool, weighed against quality",
     paper="arXiv 2311.14736",
     needs="embeddings; scores for alpha above 0",
-    cost="none",
+    cost=Cost(embeddings=1),
 )
 class FacilityLocation(VectorAllocator):
     """What coverage and quality weigh."""

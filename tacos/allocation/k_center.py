@@ -22,6 +22,7 @@ from pydantic import Field
 
 from tacos.allocation.base import VectorAllocator, candidates, picked
 from tacos.allocation.greedy import lazy_greedy
+from tacos.cost import Cost
 from tacos.part import allocator
 from tacos.selection import Groups, Pick, Scores
 from tacos.stage import Job
@@ -36,7 +37,7 @@ DIGITS = 12
     summary="the farthest row from all those before it",
     paper="arXiv 2311.08182",
     needs="embeddings",
-    cost="none",
+    cost=Cost(embeddings=1),
 )
 class KCenter(VectorAllocator):
     """Where it starts."""

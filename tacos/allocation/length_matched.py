@@ -31,7 +31,6 @@ from tacos.store.fingerprint import named_by_content
     "length_matched",
     summary="a uniform draw with the lengths of another selection",
     needs="a file of samples",
-    cost="none",
 )
 class LengthMatched(Allocator):
     """Whose lengths, and what they are measured in."""

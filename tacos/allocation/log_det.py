@@ -21,6 +21,7 @@ import numpy as np
 
 from tacos.allocation.base import Quality, VectorAllocator, candidates, picked, qualities
 from tacos.allocation.greedy import lazy_greedy
+from tacos.cost import Cost
 from tacos.part import allocator
 from tacos.selection import Groups, Pick, Scores
 from tacos.stage import Job
@@ -35,7 +36,7 @@ DIGITS = 11
     summary="rows that span the largest volume, weighed by quality",
     paper="arXiv 2402.02318",
     needs="embeddings; scores are weights where there are some",
-    cost="none",
+    cost=Cost(embeddings=1),
 )
 class LogDet(VectorAllocator):
     """What quality is."""

@@ -31,6 +31,7 @@ from scipy.sparse import csr_array, diags_array, vstack
 
 from tacos.allocation.base import Quality, candidates, picked, qualities
 from tacos.allocation.greedy import lazy_greedy
+from tacos.cost import Cost
 from tacos.models.embedder import EmbedderSettings
 from tacos.part import Allocator, Setup, allocator
 from tacos.selection import Groups, Pick, Scores
@@ -45,7 +46,7 @@ BLOCK = 2048
     summary="the row that adds most information to a graph of tags",
     paper="arXiv 2504.13835",
     needs="groups as tags, embeddings of their names; scores are weights where there are some",
-    cost="none",
+    cost=Cost(note="an embedding of each tag"),
 )
 class Mig(Allocator):
     """The graph of tags, and how information saturates."""

@@ -27,6 +27,7 @@ from pydantic import Field
 
 from tacos.allocation.base import VectorAllocator, candidates, picked
 from tacos.allocation.greedy import lazy_greedy
+from tacos.cost import Cost
 from tacos.models.embedder import unit_rows
 from tacos.part import allocator
 from tacos.selection import Groups, Pick, Scores
@@ -46,7 +47,7 @@ DIGITS = 11
     summary="the row most novel to those before it, where the pool is dense",
     paper="arXiv 2502.17184",
     needs="embeddings",
-    cost="none",
+    cost=Cost(embeddings=1),
 )
 class Novelty(VectorAllocator):
     """How density and rank weigh."""

@@ -29,7 +29,6 @@ from tacos.stage import Job
     summary="an equal share of each group, its best first",
     paper="arXiv 2507.03673",
     needs="groups, scores",
-    cost="none",
 )
 class PerGroup(Allocator):
     """The best `budget // n_groups` of each group, smallest group first."""

@@ -28,7 +28,6 @@ from tacos.stage import Job
     summary="query rows or tasks take turns, each its best row",
     paper="arXiv 2503.01807",
     needs="scores for query rows",
-    cost="none",
 )
 class RoundRobin(Allocator):
     """Who takes turns."""

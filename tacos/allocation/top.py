@@ -20,7 +20,7 @@ from tacos.selection import Groups, Pick, Scores
 from tacos.stage import Job
 
 
-@allocator("top", summary="the highest scores of all", paper="arXiv 2507.03673", needs="scores", cost="none")
+@allocator("top", summary="the highest scores of all", paper="arXiv 2507.03673", needs="scores")
 class Top(Allocator):
     """Sort all scored rows that stand in a group and take the first of them."""
 

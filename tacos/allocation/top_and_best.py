@@ -24,7 +24,6 @@ from tacos.stage import Job
     summary="the highest scores of all, and the best of every group they leave out",
     paper="arXiv 2402.18191",
     needs="groups, scores",
-    cost="none",
 )
 class TopAndBest(Allocator):
     """CaR's n1 and n2."""

@@ -18,7 +18,7 @@ from tacos.stage import Job
 from tacos.types import Pool
 
 
-@allocator("uniform", summary="a uniform draw", needs="nothing", cost="none")
+@allocator("uniform", summary="a uniform draw", needs="nothing")
 class Uniform(Allocator):
     """The draw follows the run's seed."""
 

@@ -49,7 +49,6 @@ SHAREGPT = {"user": "human", "assistant": "gpt", "system": "system"}
     summary="rows that compress least together with those before them",
     paper="arXiv 2407.06645",
     needs="nothing",
-    cost="none",
 )
 class ZipSelection(Allocator):
     """The sizes of a round."""

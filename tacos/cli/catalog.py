@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tacos.cli.console import print_json
 
+if TYPE_CHECKING:
+    from tacos.cost import Cost
+
 
 def list_methods(as_json: bool) -> None:
-    """Every method with its three parts."""
-    _print("methods", ("name",), _methods(), as_json, _recipe)
+    """Every method with its three parts, and what they cost."""
+    _print("methods", ("name",), _methods(), as_json, lambda m: f"{_recipe(m)}; costs {m['cost']}")
 
 
 def list_parts(as_json: bool) -> None:
@@ -25,8 +28,7 @@ def _recipe(method: dict[str, Any]) -> str:
 
 
 def _price(part: dict[str, Any]) -> str:
-    cost = "nothing" if part["cost"] in ("", "none") else part["cost"]
-    return f"needs {part['needs'] or 'nothing'}; costs {cost}"
+    return f"needs {part['needs'] or 'nothing'}; costs {part['cost']}"
 
 
 def _print(
@@ -54,6 +56,11 @@ def _print(
     Console().print(table)
 
 
+def _cost(cost: Cost) -> dict[str, Any]:
+    """In words, and as numbers."""
+    return {"cost": cost.describe(), "per_sample": cost.model_dump()}
+
+
 def _methods() -> list[dict[str, Any]]:
     from tacos.methods import METHODS
     from tacos.part import SLOTS
@@ -63,7 +70,12 @@ def _methods() -> list[dict[str, Any]]:
         method = METHODS.get(name)
         given = dict(method.recipe) if method.recipe else {}
         parts = {slot: part and part.by for slot, part in given.items()} or dict.fromkeys(SLOTS, method.parts)
-        found.append({"name": name, "summary": method.summary, **parts, "paper": method.paper})
+        cost = (
+            _cost(method.cost)
+            if given or method.build
+            else {"cost": "what its parts cost", "per_sample": None}
+        )
+        found.append({"name": name, "summary": method.summary, **parts, "paper": method.paper, **cost})
     return found
 
 
@@ -75,6 +87,6 @@ def _parts() -> list[dict[str, Any]]:
     for slot, registry in SLOTS.items():
         for name in registry:
             part = registry.get(name)
-            said = {key: getattr(part, key) for key in ("summary", "needs", "cost", "paper")}
+            said = {key: getattr(part, key) for key in ("summary", "needs", "paper")} | _cost(part.cost)
             found.append({"part": slot, "by": name, **said, "settings": list(part.model_fields)})
     return found

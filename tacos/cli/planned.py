@@ -27,24 +27,29 @@ def show_plan(data: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         print_json({"stages": stages, "total": total, "hours": hours(stages), "without_hours": unknown})
         return
-    widest = max(10, *(len(s.stage) for s in stages))
+    widest, local = max(10, *(len(s.stage) for s in stages)), any(s.passes for s in stages)
     for s in stages:
-        typer.echo(_line(s, widest).rstrip())
+        typer.echo(_line(s, widest, local).rstrip())
     for line in _speeds(stages):
         typer.echo(line)
     to_run = f"{sum(not s.cached for s in stages)} of {len(stages)} stages to run"
-    local = f"{passed(total)} here, {_took(hours(stages))}{_but(unknown)}; " if total.forward_tokens else ""
-    typer.echo(f"{to_run}; about {local}{spent(total)}")
+    here = f"{passed(total)} here, {_took(hours(stages))}{_but(unknown)}; " if total.forward_tokens else ""
+    typer.echo(f"{to_run}; about {here}{spent(total)}")
 
 
-def _line(s: PlannedStage, widest: int) -> str:
-    """Tokens that a model of this machine reads, and hours, stand in columns of their own."""
-    state, tokens, time = "done" if s.cached else "to run", "", ""
-    if s.passes:
-        tokens = f"{s.passes.forward_tokens:,} tokens"
-        time = "hours unknown" if s.passes.hours is None else _took(s.passes.hours)
-    cost = expected_cost(s.estimate, s.batch_usd)
-    return f"{s.stage:<{widest}} {s.fingerprint}  {state:<7} {_shared(s.arms):<24} {tokens:>18} {time:>12}  {cost}"
+def _line(s: PlannedStage, widest: int, local: bool) -> str:
+    """local: whether tokens that models of this machine read, and hours, have columns of their own."""
+    state = "done" if s.cached else "to run"
+    cost = _passes(s.passes) if local else ""
+    cost += expected_cost(s.estimate, s.batch_usd)
+    return f"{s.stage:<{widest}} {s.fingerprint}  {state:<7} {_shared(s.arms):<24} {cost}"
+
+
+def _passes(passes: Expected | None) -> str:
+    if passes is None:
+        return f"{'':>32}  "
+    time = "hours unknown" if passes.hours is None else _took(passes.hours)
+    return f"{passes.forward_tokens:>12,} tokens {time:>13}  "
 
 
 def _speeds(stages: Sequence[PlannedStage]) -> list[str]:

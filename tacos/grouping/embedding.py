@@ -13,6 +13,7 @@ import math
 import numpy as np
 from pydantic import Field
 
+from tacos.cost import Cost
 from tacos.grouping.titles import titled
 from tacos.models.embedder import Embedded
 from tacos.part import Grouper, Setup, grouper
@@ -27,7 +28,7 @@ from tacos.types import Pool
     summary="k-means clusters of sample embeddings",
     paper="arXiv 2402.18191",
     needs="embeddings",
-    cost="none",
+    cost=Cost(embeddings=1),
 )
 class EmbeddingGroups(Embedded, Grouper):
     """Every row in one cluster."""

@@ -12,7 +12,7 @@ from tacos.stage import Job
 from tacos.types import Pool
 
 
-@grouper("file", summary="groups from a file of ids", needs="a file: id, group", cost="none")
+@grouper("file", summary="groups from a file of ids", needs="a file: id, group")
 class FileGroups(Grouper):
     """JSONL or Parquet with `id` and `group`; a row may stand in several lines, or in none."""
 

@@ -6,7 +6,7 @@ from tacos.part import Grouper, Setup, grouper
 from tacos.stage import Stage
 
 
-@grouper("none", summary="the whole pool as one group", needs="nothing", cost="none")
+@grouper("none", summary="the whole pool as one group", needs="nothing")
 class NoGroups(Grouper):
     """Nothing to set."""
 

@@ -17,9 +17,7 @@ from tacos.types import Pool
 UNNAMED = "(no source)"
 
 
-@grouper(
-    "source", summary="one group for each source that rows name", needs="a pool with sources", cost="none"
-)
+@grouper("source", summary="one group for each source that rows name", needs="a pool with sources")
 class SourceGroups(Grouper):
     """Nothing to set."""
 

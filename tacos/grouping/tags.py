@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tacos.cost import Cost
 from tacos.errors import ConfigError
 from tacos.grouping.cluster import ClusteringSettings, cluster_tags, signature_reduction
 from tacos.grouping.normalize import NormalizationSettings, normalize
@@ -39,7 +40,7 @@ EXPECTED_GROUPS = 2
     summary="clusters of open tags",
     paper="arXiv 2507.03673",
     needs="embeddings; an LLM with tagging.llm",
-    cost="1 call per sample with tagging.llm, else none",
+    cost=Cost(calls=1, embeddings=1, note="a call with tagging.llm, an embedding without"),
 )
 class TagGroups(Grouper):
     """One section per step."""

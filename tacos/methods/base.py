@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from tacos.config import parse
+from tacos.cost import FREE, Cost
 from tacos.errors import ConfigError
 from tacos.llm.settings import LLMSettings
 from tacos.methods.recipe import Recipe
@@ -41,6 +42,15 @@ class Method:
     parts: str = ""
     """What stands for the three parts where there is no recipe."""
     refine: Refine | None = None
+    own_cost: Cost = FREE
+    """Beside that of its parts."""
+
+    @property
+    def cost(self) -> Cost:
+        """Per sample of the pool: the sum over the parts, and what refining asks."""
+        parts = [part for _, part in self.recipe or () if part is not None]
+        known = sum((part.cost for part in parts), self.own_cost)
+        return known + Cost(note="2 calls per selected sample") if self.refine else known
 
     def chosen(self, given: Mapping[str, Any], where: str) -> dict[str, Any]:
         """`group`, `score`, `allocate`, `refine` and `settings` as they hold, from what a config says of them.
@@ -83,20 +93,25 @@ def free(parts: Mapping[str, Any], where: str) -> Recipe:
 METHODS: Registry[Method] = Registry("method")
 
 
-def preset(name: str, recipe: Recipe, summary: str, paper: str = "", refine: Refine | None = None) -> Method:
-    """Register a recipe under a name. refine: what is done to its selection."""
-    made = Method(name, summary, paper, recipe, refine=refine)
+def preset(
+    name: str, recipe: Recipe, summary: str, paper: str = "", refine: Refine | None = None, cost: Cost = FREE
+) -> Method:
+    """Register a recipe under a name. refine: what is done to its selection. cost: beside that of its parts."""
+    made = Method(name, summary, paper, recipe, refine=refine, own_cost=cost)
     METHODS.register(name)(made)
     return made
 
 
-def driver(name: str, settings: type[Record], summary: str, paper: str = "") -> Callable[[Build], Build]:
-    """Register a method that loops over parts."""
+def driver(
+    name: str, settings: type[Record], summary: str, paper: str = "", cost: Cost = FREE
+) -> Callable[[Build], Build]:
+    """Register a method that loops over parts. cost: per sample of the pool, over all of its loop."""
 
     def decorate(build: Build) -> Build:
-        METHODS.register(name)(
-            Method(name, summary, paper, settings=settings, build=build, parts="in its loop")
+        made = Method(
+            name, summary, paper, settings=settings, build=build, parts="in its loop", own_cost=cost
         )
+        METHODS.register(name)(made)
         return build
 
     return decorate

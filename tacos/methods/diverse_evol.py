@@ -21,6 +21,7 @@ from pydantic import Field
 
 from tacos.allocation.base import check_budget
 from tacos.allocation.k_center import farthest
+from tacos.cost import Cost
 from tacos.methods.base import driver
 from tacos.models.source import Source
 from tacos.part import Setup
@@ -49,13 +50,14 @@ class DiverseEvolSettings(StatesRun):
     DiverseEvolSettings,
     "far from what the model was trained on, in rounds that train it anew",
     "arXiv 2311.08182",
+    cost=Cost(note="1 forward pass per sample and 1 training, each round"),
 )
 def diverse_evol(settings: DiverseEvolSettings, setup: Setup) -> Stage:
     """Raises: ConfigError where the run does not train."""
     budget = setup.budget or 0
     rows = _draw(setup, min(settings.initial, budget))
     for size in range(settings.initial + settings.per_round, budget + settings.per_round, settings.per_round):
-        model = setup.trained(rows, "diverse-evol")
+        model = setup.trained(rows, size - settings.per_round, "diverse-evol")
         states = settings.states(setup.pool, Source(model), "mean", settings.max_tokens)
         rows = _add(setup, rows, states, min(size, budget))
     return _ranked(setup, rows, settings.initial)

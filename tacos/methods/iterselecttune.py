@@ -38,6 +38,7 @@ from typing import Any
 import numpy as np
 
 from tacos.allocation.top import Top
+from tacos.cost import Cost
 from tacos.grouping.sampled import cluster_numbers
 from tacos.methods.base import driver
 from tacos.methods.hard_labels import Labeller
@@ -78,6 +79,9 @@ INFERENCE = 1_000_000
     IterSelectTuneSettings,
     "what the base model answers worse, found by a classifier that a judge trains in rounds",
     "arXiv 2410.13464",
+    Cost(
+        calls=0.06, embeddings=1, trainings=3, note="3 rounds judge 2% of the pool each, answered by the base"
+    ),
 )
 def iterselecttune(settings: IterSelectTuneSettings, setup: Setup) -> Stage:
     space = {"pool": setup.pool, "vectors": settings.clustering.vectors_stage(setup)}

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from tacos.allocation.cosine_filter import CosineFilter
 from tacos.allocation.top import Top
+from tacos.cost import Cost
 from tacos.grouping.none import NoGroups
 from tacos.llm.base import Sampling
 from tacos.methods.base import preset
@@ -36,6 +37,7 @@ preset(
     Recipe(group=NoGroups(), score=Ifd(experience=Experience()), allocate=Top()),
     "where the instruction helps least with its answer (Cherry)",
     "arXiv 2308.12032",
+    cost=Cost(passes=2, trainings=1, note="2 of the passes read prompts alone"),
 )
 preset(
     "superfiltering",

@@ -3,6 +3,9 @@
 Where the weights are here and small, the model itself reads texts of 256 tokens through the engine that will run it. Of
 larger ones a product of two matrices is timed, which no model reaches: those hours are the least to expect. A model
 whose files are not here has no hours, and nothing is downloaded to find them. A speed is measured once a process.
+
+Measured 2026-11-26, GPT-2 on two cores that others used too: 254 and 346 tokens/s by two plans, 223 over the 274 s of
+the reading itself. Bytes / 4.4 are for tokenizers of 30,000 entries and more; one of bytes has four times the tokens.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tacos.config import merged, parse
-from tacos.part import Setup, Trainer
+from tacos.part import Setup, Size, Trainer
 from tacos.pipeline.given_set import given_stage
 from tacos.pipeline.pool import load_stage
 from tacos.pipeline.settings import ZERO_SHOT, ExperimentSettings, ModelsSettings, SelectSettings
@@ -51,9 +51,9 @@ def trainer(base: Stage | None, settings: ModelsSettings, shown: TrackedAs) -> T
     """What fine-tunes the base on the way to a selection, by the recipe of the run where a method changes nothing."""
     recipe = settings.train or TrainSettings()
 
-    def train(rows: Stage, changed: Mapping[str, Any], seed: int) -> Stage:
+    def train(rows: Stage, size: Size, changed: Mapping[str, Any], seed: int) -> Stage:
         how = parse(TrainSettings, merged(recipe.model_dump(mode="json"), changed), "train")
-        return train_stage(rows, base, settings.base.model, how, seed, shown)
+        return train_stage(rows, base, settings.base.model, how, seed, shown, size)
 
     return train
 

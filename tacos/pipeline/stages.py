@@ -30,6 +30,7 @@ from tacos.llm.settings import LLMSettings
 from tacos.models.expected import MADE, Model, Passes, expected_model
 from tacos.models.flops import passes as counted
 from tacos.models.wrapping import wrap_pool
+from tacos.part import Size
 from tacos.pipeline.pool import BUILTIN, questions_of, reference_pool
 from tacos.pipeline.settings import TINY, BaseModelSettings, EvalSettings, ExperimentSettings, PoolSettings
 from tacos.stage import Job, Outcome, Stage
@@ -85,11 +86,11 @@ def train_stage(
     settings: TrainSettings,
     seed: int,
     shown: TrackedAs,
-    rows: int | None = None,
+    size: Size | None = None,
 ) -> Stage:
     """The base fine-tuned on a selection: `model/`, `trained.json`, `history.jsonl`.
 
-    rows: how many the selection will have, for `tacos plan`; None is all of the pool.
+    size: how many rows the selection will have, for `tacos plan`; None is all of the pool.
     """
     inputs = {"selection": selection} | ({"base": base} if base else {})
     identity = {"train": settings.identity(), "seed": seed}
@@ -122,7 +123,8 @@ def train_stage(
         if "selection" in done:
             chosen = read_selection(done["selection"] / tables.SELECTION)
             return training_passes(read, chosen, len(chosen), settings)
-        return training_passes(read, pool, len(pool) if rows is None else rows, settings)
+        known = size(pool) if callable(size) else size
+        return training_passes(read, pool, len(pool) if known is None else known, settings)
 
     return Stage("train", work, identity, inputs, passes=passes)
 

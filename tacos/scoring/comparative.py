@@ -27,6 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
+from tacos.cost import Cost
 from tacos.llm.asking import Asking
 from tacos.llm.base import LLM, Request, Sampling
 from tacos.llm.estimate import Asked
@@ -53,7 +54,7 @@ EXPECTED_REPLY = 120
     summary="two samples of a group in one call, each scored against the other",
     paper="arXiv 2507.03673",
     needs="groups; an LLM, or embeddings without one",
-    cost="0.5 calls per sample, group and round with llm, else none",
+    cost=Cost(calls=0.5, embeddings=2, note="calls with llm, for each group and round; embeddings without"),
 )
 class Comparative(Asking, Scorer):
     """Who compares, and which pairs."""

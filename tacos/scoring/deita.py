@@ -25,6 +25,7 @@ import numpy as np
 import yaml
 from pydantic import model_validator
 
+from tacos.cost import Cost
 from tacos.errors import ConfigError
 from tacos.models.expected import text_tokens
 from tacos.models.local import LocalModel
@@ -48,7 +49,7 @@ FIELDS = {"complexity": ("instruction",), "quality": ("instruction", "output")}
     summary="complexity times quality, by two trained models",
     paper="arXiv 2312.15685",
     needs="two local models",
-    cost="2 forward passes per turn",
+    cost=Cost(passes=2, note="passes for each turn"),
 )
 class Deita(LocalScorer):
     """Which two models."""

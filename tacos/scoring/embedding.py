@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic import model_validator
 
+from tacos.cost import Cost
 from tacos.models.embedder import Embedded, embedded, given_vectors, unit_rows
 from tacos.part import Setup, scorer
 from tacos.scoring.targeted import TargetedScorer, products
@@ -28,7 +29,7 @@ from tacos.types import Pool
     summary="likeness to query rows, by an embedder",
     paper="arXiv 2503.01807",
     needs="query rows, embeddings",
-    cost="none",
+    cost=Cost(embeddings=1),
 )
 class EmbeddingLikeness(Embedded, TargetedScorer):
     """Of which text, by which embedder."""

@@ -23,6 +23,7 @@ import numpy as np
 from pydantic import Field
 
 from tacos.models.batches import Supervised, hidden_states, token_losses
+from tacos.models.expected import text_tokens
 from tacos.models.local import LocalModel
 from tacos.models.source import Source
 from tacos.part import Setup
@@ -50,7 +51,8 @@ class Experience(Record):
     def stage(self, setup: Setup, run: ModelRun, template: Template, max_tokens: int, where: str) -> Stage:
         """The trained model. Raises: ConfigError where the run does not train."""
         changed = {"budget": "samples", "epochs": self.epochs, "keep_epochs": False, **self.train}
-        return setup.trained(self._rows(setup, run, template, max_tokens), where, **changed)
+        rows = self._rows(setup, run, template, max_tokens)
+        return setup.trained(rows, self.clusters * self.per_cluster, where, **changed)
 
     def _rows(self, setup: Setup, run: ModelRun, template: Template, max_tokens: int) -> Stage:
         """`selection.jsonl`: the rows, cluster by cluster."""
@@ -83,10 +85,12 @@ def read_prompts(setup: Setup, run: ModelRun, template: Template, max_tokens: in
         for place, state in hidden_states(lm, given, "mean", run.batch_tokens, f"{what}: states"):
             yield places[place], np.append(state, losses[place].mean()).astype(np.float32)
 
+    def tokens(pool: Pool) -> float:
+        return 2 * float(np.minimum(text_tokens(pool.prompts), max_tokens).sum())
+
     source = Source(setup.base)
-    return run.over(
-        setup.pool, "prompts", source, {"template": template, "max_tokens": max_tokens}, work, vectors=True
-    )
+    asked = {"template": template, "max_tokens": max_tokens}
+    return run.over(setup.pool, "prompts", source, asked, work, vectors=True, tokens=tokens)
 
 
 def _asked(pool: Pool) -> Iterator[tuple[str, str]]:

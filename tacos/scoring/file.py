@@ -15,7 +15,7 @@ from tacos.stage import Job
 from tacos.types import Pool
 
 
-@scorer("file", summary="scores from a file of ids", needs="a file: id, value", cost="none")
+@scorer("file", summary="scores from a file of ids", needs="a file: id, value")
 class FileScores(Scorer):
     """JSONL or Parquet with `id`, `value` (or null) and, if there is one, `error`."""
 

@@ -16,7 +16,6 @@ from tacos.types import Pool
     summary="number of groups that a row stands in",
     paper="arXiv 2308.07074",
     needs="groups",
-    cost="none",
 )
 class GroupCount(Scorer):
     """Nothing to set."""

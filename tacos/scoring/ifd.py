@@ -23,6 +23,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from tacos.cost import Cost
 from tacos.part import Setup, scorer
 from tacos.scoring.answer_loss import AnswerScorer, Overflow, Template, ratio_scores
 from tacos.scoring.experience import Experience
@@ -37,7 +38,7 @@ from tacos.types import Pool
     summary="how little the instruction helps with its answer",
     paper="arXiv 2308.12032",
     needs="a local model",
-    cost="2 forward passes per sample",
+    cost=Cost(passes=2),
 )
 class Ifd(AnswerScorer):
     """Which model, in which template; `alpaca` as released."""

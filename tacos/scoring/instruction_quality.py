@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tacos.cost import Cost
 from tacos.llm.settings import LLMSettings
 from tacos.models.embedder import embedded
 from tacos.part import Scorer, Setup, scorer
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
     summary="quality by a scorer trained on expert revisions",
     paper="arXiv 2402.18191",
     needs="a trained scorer; embeddings",
-    cost="none",
+    cost=Cost(embeddings=2, note="an encoder reads each pair once instead"),
 )
 class InstructionQuality(Scorer):
     """Log-odds, of which only order and differences mean something."""

@@ -12,7 +12,7 @@ from tacos.store.fingerprint import named_by_content
 from tacos.types import Pool
 
 
-@scorer("length", summary="length of the response", paper="arXiv 2402.04833", needs="nothing", cost="none")
+@scorer("length", summary="length of the response", paper="arXiv 2402.04833", needs="nothing")
 class Length(Scorer):
     """What length is measured in."""
 

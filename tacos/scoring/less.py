@@ -19,12 +19,14 @@ The warm-up follows the run's `train` recipe beside what is named above; `train`
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 from pydantic import Field
 
 from tacos.config import merged
+from tacos.cost import Cost
 from tacos.models.batches import Supervised
 from tacos.models.embedder import unit_rows
 from tacos.models.epochs import epoch, learning_rate, read_moments
@@ -33,7 +35,7 @@ from tacos.models.local import LocalModel
 from tacos.models.source import Source
 from tacos.part import Setup, scorer
 from tacos.scoring.local_scorer import LocalScorer
-from tacos.scoring.states import laid_out, vectors_of
+from tacos.scoring.states import cut_tokens, laid_out, vectors_of
 from tacos.scoring.targeted import TargetedScorer, products
 from tacos.selection import Pick, Scores
 from tacos.stage import Job, Outcome, Stage
@@ -62,7 +64,7 @@ WARMUP: dict[str, Any] = {
     summary="how far a row's gradient lowers the loss of query rows",
     paper="arXiv 2402.04333",
     needs="query rows, a warm-up training",
-    cost="4 forward and backward passes per sample",
+    cost=Cost(gradients=4, trainings=1),
 )
 class Less(LocalScorer, TargetedScorer):
     """The warm-up, and what is compared of the gradients."""
@@ -85,7 +87,7 @@ class Less(LocalScorer, TargetedScorer):
         queries, base = self.queries_stage(setup), self.read_model(setup, None)
         lengths = {"epochs": self.epochs, "template": self.template, "max_length": self.max_tokens}
         changed = merged({**WARMUP, **lengths}, self.train)
-        warmup = setup.trained(self._drawn(setup), f"score.by={self.by}", **changed)
+        warmup = setup.trained(self._drawn(setup), self._warm, f"score.by={self.by}", **changed)
         made = {"queries": queries, "warmup": warmup}
         for number in range(1, self.epochs + 1):
             source = Source(base, warmup, epoch(number), self.template)
@@ -93,12 +95,16 @@ class Less(LocalScorer, TargetedScorer):
             made[f"asked {number}"] = self._gradients(queries, source, adam=False)
         return made
 
+    def _warm(self, pool: Pool) -> int:
+        """Rows of the warm-up."""
+        return max(1, int(self.share * len(pool)))
+
     def _drawn(self, setup: Setup) -> Stage:
         """The rows of the warm-up, as the released code draws them."""
 
         def work(job: Job) -> Outcome:
             pool = job.pool()
-            n = max(1, int(self.share * len(pool)))
+            n = self._warm(pool)
             rows = np.random.RandomState(setup.seed).permutation(len(pool))[:n]
             tables.write_selection(job.out, pool, [Pick(index=int(row), reason="warm-up") for row in rows])
             return Outcome(rows_in=len(pool), rows_out=n)
@@ -126,7 +132,8 @@ class Less(LocalScorer, TargetedScorer):
             for place, vector in projected(lm, given, projection, moments, self.batch_tokens, what):
                 yield places[place], unit_rows(vector[None])[0].astype(np.float16)
 
-        return self.over(rows, "gradients", source, asked, work, vectors=True)
+        tokens = partial(cut_tokens, limit=self.max_tokens) if adam else None
+        return self.over(rows, "gradients", source, asked, work, vectors=True, tokens=tokens, backward=True)
 
     def score(self, pool: Pool, job: Job) -> Scores:
         """(n_samples,), -1 to 1."""

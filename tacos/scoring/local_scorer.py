@@ -67,8 +67,9 @@ class ModelRun(Record):
         """What a model says of each row as the stage `name`: `read.jsonl`, row by row as it comes, and `vectors.npy`
         where that is a vector.
 
-        rows: a stage with `pool.parquet`. asked: what the model is asked, as far as it changes the answer. tokens: likely
-        tokens of all passes over a pool, for `tacos plan`; None where rows are few. backward: whether gradients are taken.
+        rows: a stage with `pool.parquet`. asked: what the model is asked, as far as it changes the answer. tokens:
+        likely ones of all passes over a pool, for `tacos plan`; None where rows are few. backward: whether gradients
+        are taken.
         """
 
         def run(job: Job) -> Outcome:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tacos.cost import Cost
 from tacos.part import Setup, scorer
 from tacos.scoring.answer_loss import AnswerScorer
 from tacos.scoring.local_scorer import read
@@ -30,7 +31,7 @@ MARK = 0.33
     "perplexity",
     summary="perplexity of the answer given the prompt",
     needs="a local model",
-    cost="1 forward pass per sample",
+    cost=Cost(passes=1),
 )
 class Perplexity(AnswerScorer):
     """Which model, and which end of the scale."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tacos.cost import Cost
 from tacos.models.embedder import embedded
 from tacos.part import Scorer, Setup, scorer
 from tacos.scoring.learned import LearnedSettings, fit_on_pool
@@ -23,7 +24,7 @@ from tacos.types import Pool
     "pool_quality",
     summary="a quality model fitted on the pool against its own corruptions",
     needs="embeddings",
-    cost="none",
+    cost=Cost(embeddings=2),
 )
 class PoolQuality(Scorer):
     """No LLM, no expert."""

@@ -10,7 +10,7 @@ from tacos.stage import Job
 from tacos.types import Pool
 
 
-@scorer("random", summary="a uniform draw for each row", needs="nothing", cost="none")
+@scorer("random", summary="a uniform draw for each row", needs="nothing")
 class RandomScore(Scorer):
     """Nothing to set; the draw follows the run's seed."""
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field, model_validator
 
+from tacos.cost import Cost
 from tacos.llm.asking import Asking
 from tacos.llm.base import Request, Sampling
 from tacos.llm.estimate import Asked
@@ -37,7 +38,7 @@ EXPECTED_REPLY = 80
     summary="one score per sample from an LLM",
     paper="arXiv 2307.08701",
     needs="an LLM",
-    cost="1 call per sample",
+    cost=Cost(calls=1),
 )
 class SampleRating(Asking, Scorer):
     """Who rates, and on which scale."""

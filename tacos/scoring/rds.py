@@ -17,6 +17,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
+from tacos.cost import Cost
 from tacos.models.embedder import unit_rows
 from tacos.models.source import Source
 from tacos.part import Setup, scorer
@@ -34,7 +35,7 @@ from tacos.types import Pool
     summary="likeness to query rows, by the base's hidden states",
     paper="arXiv 2503.01807",
     needs="query rows, a local model",
-    cost="1 forward pass per sample",
+    cost=Cost(passes=1),
 )
 class Rds(StatesRun, LocalScorer, TargetedScorer):
     """Which model, in which template."""
@@ -48,7 +49,8 @@ class Rds(StatesRun, LocalScorer, TargetedScorer):
     def inputs(self, setup: Setup) -> dict[str, Stage]:
         queries = self.queries_stage(setup)
         source = Source(self.read_model(setup, self.model), template=self.template)
-        asked, rows = (self.states(of, source, "weighted", self.max_tokens) for of in (queries, setup.pool))
+        asked = self.states(queries, source, "weighted", self.max_tokens, few=True)
+        rows = self.states(setup.pool, source, "weighted", self.max_tokens)
         return {"queries": queries, "asked": asked, "states": rows}
 
     def score(self, pool: Pool, job: Job) -> Scores:

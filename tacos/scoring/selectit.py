@@ -27,6 +27,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat
 
+from tacos.cost import Cost
 from tacos.errors import ConfigError
 from tacos.models.expected import pair_tokens, text_tokens
 from tacos.models.local import LocalModel
@@ -48,7 +49,7 @@ PROMPTS = 5
     summary="how sure a model is of its rating, over prompts and models",
     paper="arXiv 2402.16705",
     needs="a local model",
-    cost="5 forward passes per sample and model",
+    cost=Cost(passes=5, note="passes of each model; 1 at level token"),
 )
 class SelectIt(LocalScorer):
     """Which models, and at which level."""

@@ -8,6 +8,7 @@ Rows are laid out in a chat template and cut at `max_tokens`. A row that the tem
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from tacos.errors import TacosError, first_line
 from tacos.models.batches import Pooling, Supervised, hidden_states
 from tacos.models.chat import encode
+from tacos.models.expected import text_tokens
 from tacos.models.local import LocalModel
 from tacos.models.source import Source
 from tacos.scoring.local_scorer import READ, ModelRun
@@ -27,8 +29,13 @@ from tacos.types import Pool, Sample
 class StatesRun(ModelRun):
     """How hidden states are read."""
 
-    def states(self, rows: Stage, source: Source, pooling: Pooling, max_tokens: int) -> Stage:
-        """`vectors.npy`, (n_samples, dim) float32, of the rows of any stage with a `pool.parquet`."""
+    def states(
+        self, rows: Stage, source: Source, pooling: Pooling, max_tokens: int, few: bool = False
+    ) -> Stage:
+        """`vectors.npy`, (n_samples, dim) float32, of the rows of any stage with a `pool.parquet`.
+
+        few: whether they are no pool, and not worth a line in a plan.
+        """
 
         def work(lm: LocalModel, pool: Pool, what: str) -> Iterator[tuple[int, np.ndarray | str]]:
             places, given = [], []
@@ -42,7 +49,13 @@ class StatesRun(ModelRun):
                 yield places[place], vector
 
         asked = {"pooling": pooling, "max_tokens": max_tokens}
-        return self.over(rows, "states", source, asked, work, vectors=True)
+        tokens = None if few else partial(cut_tokens, limit=max_tokens)
+        return self.over(rows, "states", source, asked, work, vectors=True, tokens=tokens)
+
+
+def cut_tokens(pool: Pool, limit: int) -> float:
+    """Likely tokens of all rows, each up to the limit, for `tacos plan`."""
+    return float(np.minimum(text_tokens(pool.prompts) + text_tokens(pool.responses), limit).sum())
 
 
 def laid_out(lm: LocalModel, pool: Pool, max_tokens: int) -> Iterator[Supervised | str]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from tacos.cost import Cost
 from tacos.part import Setup, scorer
 from tacos.scoring.answer_loss import AnswerScorer, ratio_scores
 from tacos.scoring.local_scorer import read
@@ -33,7 +34,7 @@ GPT2 = "openai-community/gpt2"
     summary="IFD by a small model, as a ratio of perplexities",
     paper="arXiv 2402.00530",
     needs="a local model",
-    cost="2 forward passes per sample",
+    cost=Cost(passes=2),
 )
 class Superfilter(AnswerScorer):
     """Which model, in which form."""

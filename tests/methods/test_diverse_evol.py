@@ -56,7 +56,7 @@ def run(llama: str, root: Path, budget: int) -> tuple[list[dict[str, Any]], Any]
     """The selection, and the rows of each training."""
     asked: list[list[str]] = []
 
-    def train(rows: Stage, changed: Any, seed: int) -> Stage:
+    def train(rows: Stage, size: Any, changed: Any, seed: int) -> Stage:
         def work(job: Job) -> Outcome:
             asked.append([row["id"] for row in read_jsonl(job.inputs["rows"] / tables.SELECTION)])
             (job.out / "model").symlink_to(llama)

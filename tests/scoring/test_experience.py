@@ -50,7 +50,7 @@ def made(stage: Stage, root: Path) -> Path:
 def trains(base: str, asked: list[Any]) -> Any:
     """A training that leaves the base as it is."""
 
-    def train(rows: Stage, changed: Any, seed: int) -> Stage:
+    def train(rows: Stage, size: Any, changed: Any, seed: int) -> Stage:
         def work(job: Job) -> Outcome:
             asked.append(([row["id"] for row in read_jsonl(job.inputs["rows"] / tables.SELECTION)], changed))
             (job.out / "model").symlink_to(base)

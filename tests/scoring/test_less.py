@@ -79,7 +79,7 @@ def test_projected_gradients_are_the_released_ones(folder: Path, number: int) ->
 def trained_as(folder: Path, asked: list[Any]) -> Any:
     """A training that leaves the two epochs of `folder`."""
 
-    def train(rows: Stage, changed: Any, seed: int) -> Stage:
+    def train(rows: Stage, size: Any, changed: Any, seed: int) -> Stage:
         def work(job: Job) -> Outcome:
             asked.append((job.inputs["rows"], changed))
             (job.out / "epochs").symlink_to(folder / "epochs")
