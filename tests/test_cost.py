@@ -37,7 +37,9 @@ def test_parts_add_up_and_share_what_is_embedded() -> None:
 
 
 def test_a_method_costs_what_its_parts_cost() -> None:
-    assert METHODS.get("ifd").cost == Cost(passes=2)
+    assert METHODS.get("superfiltering").cost == Cost(passes=2)
+    assert (METHODS.get("ifd").cost.passes, METHODS.get("ifd").cost.trainings) == (4, 1)
+    assert METHODS.get("less").cost == Cost(gradients=4, trainings=1)
     assert METHODS.get("random").cost == FREE
     assert METHODS.get("tacos").cost.calls == 0.5 and METHODS.get("iterselecttune").cost.trainings == 3
     assert METHODS.get("longest-refined").cost.describe() == "2 calls per selected sample"

@@ -45,7 +45,7 @@ def told(folder: Path, settings: dict[str, Any], *options: str) -> str:
 def test_a_reading_is_planned_with_tokens_and_hours_until_it_is_done(tmp_path: Path) -> None:
     model = str(tiny_models.build(tmp_path / "llama", "llama"))
     chosen = {"pool": {"source": str(write_pool(tmp_path / "p.jsonl"))}, "budget": 3, "method": "ifd"}
-    chosen |= {"score": {"model": model}}
+    chosen |= {"score": {"model": model, "experience": None}}
     shown = json.loads(told(tmp_path, chosen, "--json").splitlines()[-1])
     stage = next(s for s in shown["stages"] if s["stage"] == "losses")
     found, estimate = stage["passes"], stage["estimate"]
@@ -87,7 +87,7 @@ def test_an_experiment_plans_its_base_and_its_trainings(tmp_path: Path) -> None:
         "budget": 6,
         "pool": {"source": str(write_pool(tmp_path / "p.jsonl")), "holdout": 4},
         "arms": {
-            "ifd": {"method": "ifd"},
+            "ifd": {"method": "ifd", "score": {"experience": None}},
             "random": {"method": "random"},
             "full": {"method": "full"},
         },
@@ -107,6 +107,24 @@ def test_an_experiment_plans_its_base_and_its_trainings(tmp_path: Path) -> None:
     few, every = by_arm["ifd/seed0"], by_arm["full/seed0"]
     assert few and every and few.flops == pytest.approx(6 * size * few.forward_tokens, rel=0.02)
     assert every.forward_tokens == pytest.approx(few.forward_tokens * 24 / 6, abs=4)
+
+
+def test_trainings_on_the_way_are_planned_by_their_own_rows(tmp_path: Path) -> None:
+    queries = str(write_pool(tmp_path / "q.jsonl", 3))
+    chosen = {
+        "pool": {"source": str(write_pool(tmp_path / "p.jsonl"))},
+        "budget": 3,
+        "method": "less",
+        "score": {"queries": queries, "share": 0.25, "epochs": 2, "train": {"lora": {"r": 2}}},
+        "base": {"tiny": TINY},
+    }
+    shown = json.loads(told(tmp_path, chosen, "--json").splitlines()[-1])
+    found = {s["stage"]: PlannedStage.model_validate(s).passes for s in shown["stages"] if s["passes"]}
+    assert sorted(found) == ["base", "gradients", "train"]
+    whole, warm = found["gradients"], found["train"]
+    assert whole and warm and whole.backward_tokens == whole.forward_tokens
+    # a quarter of the rows, twice; each row of the pool is as long as any other
+    assert warm.forward_tokens == pytest.approx(whole.forward_tokens * 0.25 * 2, rel=0.05)
 
 
 def test_a_plan_without_a_local_model_loads_no_torch(tmp_path: Path) -> None:
