@@ -116,5 +116,5 @@ def novel(vectors: np.ndarray, density: np.ndarray, weights: np.ndarray, first: 
     scale = 2 * density.max()
     take(first)
     bounds[first] = -np.inf
-    lazy_greedy(bounds, gains, take, len(weights) - 1)
+    lazy_greedy(bounds, gains, take, len(weights) - 1, rising=True)
     return taken
