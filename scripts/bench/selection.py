@@ -124,15 +124,19 @@ def log_det(n: int, dim: int) -> tuple[Loop, Loop]:
     return ours, plain
 
 
-def mig(n: int, dim: int) -> tuple[Loop, Loop]:
-    rng = np.random.default_rng(0)
+def tags_of(n: int) -> Groups:
+    """`TAGS` tags as groups, a few of them common; up to four a row."""
     weights = 1 / np.arange(1, TAGS + 1)
-    tags = rng.choice(TAGS, size=(n, 4), p=weights / weights.sum())
-    groups = Groups(
-        tuple(map(str, range(TAGS))), tuple(np.unique(np.nonzero(tags == t)[0]) for t in range(TAGS))
-    )
-    rows = groups.covered
-    spread = tagged(groups, rows, rng.uniform(1, 36, n), False) @ linked(around(TAGS, dim, 3000, 0.3), 0.9, 1)
+    tags = np.random.default_rng(0).choice(TAGS, size=(n, 4), p=weights / weights.sum())
+    order = np.argsort(tags, axis=None, kind="stable")
+    rows = np.split(order // 4, np.cumsum(np.bincount(tags.ravel(), minlength=TAGS))[:-1])
+    return Groups(tuple(map(str, range(TAGS))), tuple(np.unique(members) for members in rows))
+
+
+def mig(n: int, dim: int) -> tuple[Loop, Loop]:
+    groups = tags_of(n)
+    rows, qualities = groups.covered, np.random.default_rng(1).uniform(1, 36, n)
+    spread = tagged(groups, rows, qualities, False) @ linked(around(TAGS, dim, 3000, 0.3), 0.9, 1)
 
     def plain(budget: int) -> Picks:
         dense, there, taken = spread.toarray(), np.zeros(TAGS), []

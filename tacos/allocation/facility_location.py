@@ -11,30 +11,48 @@ vectors: (n, dim), brought to unit length. Scores enter as they are: coverage is
 1 to 5 weighs little in a large pool at any alpha below 1, as in the paper. Of equal gains the first row is taken;
 copies of a vector share one gain, since single precision would tell them apart.
 
-Gains never rise, so most are never computed twice (`greedy.py`). Up to `WHOLE` rows the cosines are kept, n x n; above
-that they are made again in blocks. Held to submodlib-py 0.0.3, which also counts a negative cosine as 0.
+Gains never rise, so most are never computed twice (`greedy.py`). Up to 20,000 rows the cosines are kept, n x n; above
+that they are made again in blocks, so that time grows with n x n. Held to submodlib-py 0.0.3, which also counts a
+negative cosine as 0.
+
+For large pools `neighbors` counts for each v the cosines to its nearest rows alone, and 0 for others (Lindgren, Wu and
+Dimakis, arXiv 1703.02690): time grows with n then.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import logging
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
 from tacos.allocation.base import VectorAllocator, candidates, picked
+from tacos.allocation.covered import AllCosines, NearCosines
 from tacos.allocation.greedy import lazy_greedy
+from tacos.allocation.neighbors import kinds, nearest
 from tacos.cost import Cost
 from tacos.models.embedder import unit_rows
-from tacos.part import allocator
+from tacos.part import Setup, allocator
 from tacos.selection import Groups, Pick, Scores
 from tacos.stage import Job
 from tacos.store import tables
 
-WHOLE = 20_000
-"""Rows up to which all cosines are kept, 1.6 GB."""
-ROWS, COLUMNS = 64, 4096
-"""Of a block of cosines: 1 MiB, which a CPU's cache holds."""
+log = logging.getLogger(__name__)
+LARGE = 100_000
+"""Rows from which on all cosines take hours."""
+
+
+class Search(NamedTuple):
+    """neighbors: of a row, how many. probes, seed: of the search for them."""
+
+    neighbors: int
+    probes: int | None
+    seed: int
+
+    def covers(self, takers: np.ndarray, unit: np.ndarray) -> NearCosines:
+        """takers: rows that may be taken. unit: rows that are covered."""
+        return NearCosines(nearest(unit, takers, *self), len(takers))
 
 
 @allocator(
@@ -52,61 +70,73 @@ class FacilityLocation(VectorAllocator):
     alpha: float = Field(0.7, ge=0, le=1)
     """Weight of quality; 0 is coverage alone. 0.7 is MIG's reproduction of QDIT."""
 
+    neighbors: int | None = Field(None, ge=1)
+    """Nearest rows that can cover a row, for large pools; null is all rows, exactly."""
+    probes: int | None = Field(None, ge=1)
+    """Cells of like rows in which neighbors are searched; null is all up to 100,000 rows, and 8 above."""
+
+    def identity(self, setup: Setup) -> dict[str, Any]:
+        drawn = {"seed": setup.seed} if self.neighbors else {}
+        return super().identity(setup) | drawn
+
     def allocate(self, groups: Groups, scores: Scores, budget: int, job: Job) -> list[Pick]:
         """Raises: BudgetError when there are fewer rows, or fewer with a score."""
         chosen = candidates(groups, scores, budget)
         unit = unit_rows(tables.read_vectors(job.inputs["vectors"])[groups.covered])
         places = np.searchsorted(groups.covered, chosen)
         quality = np.nan_to_num(scores.values[chosen])
-        taken = covering(unit, places, quality, self.alpha, budget)
+        if not self.neighbors and len(unit) > LARGE:
+            log.warning(
+                "facility_location compares each of %d rows with all, which takes hours: allocate.neighbors=64 "
+                "counts the nearest alone",
+                len(unit),
+            )
+        near = Search(self.neighbors, self.probes, job.seed) if self.neighbors else None
+        taken = covering(unit, places, quality, self.alpha, budget, near)
         return picked(chosen[taken], groups, scores, "covers most of the pool")
 
 
 def covering(
-    unit: np.ndarray, places: np.ndarray, quality: np.ndarray, alpha: float, budget: int
+    unit: np.ndarray,
+    places: np.ndarray,
+    quality: np.ndarray,
+    alpha: float,
+    budget: int,
+    near: Search | None = None,
 ) -> list[int]:
     """Numbers of `places` in the order they are taken.
 
     unit: (n, dim) float32, what is covered. places: rows of it that may be taken. quality: (len(places),).
     """
-    whole = unit @ unit.T if len(unit) <= WHOLE else None
-    covered = np.zeros(len(unit), dtype=np.float32)
-    queues = copies(unit[places], quality)
+    heads, following = copies(unit if len(places) == len(unit) else unit[places], quality)
+    takers = unit if len(heads) == len(unit) else unit[places[heads]]
+    covers = near.covers(takers, unit) if near else AllCosines(takers, unit)
     taken: list[int] = []
 
-    def cosines(rows: np.ndarray, columns: slice) -> np.ndarray:
-        return whole[rows, columns] if whole is not None else unit[rows] @ unit[columns].T
-
-    def added(rows: np.ndarray) -> np.ndarray:
-        total = np.zeros(len(rows))
-        for start in range(0, len(unit), COLUMNS):
-            columns = slice(start, start + COLUMNS)
-            new = cosines(rows, columns)
-            new -= covered[columns]
-            total += np.maximum(new, 0, out=new).sum(axis=1, dtype=np.float64)
-        return total
-
     def gains(kinds: np.ndarray, since: int) -> np.ndarray:
-        heads = np.array([queues[kind][0] for kind in kinds.tolist()])
-        parts = [added(places[heads[at : at + ROWS]]) for at in range(0, len(heads), ROWS)]
-        return (1 - alpha) * np.concatenate(parts) + alpha * quality[heads]
+        return np.asarray((1 - alpha) * covers.added(kinds) + alpha * quality[heads[kinds]])
 
     def take(kind: int) -> None:
-        taken.append(queues[kind].popleft())
-        np.maximum(covered, cosines(places[taken[-1:]], slice(None))[0], out=covered)
-        if queues[kind]:
+        taken.append(int(heads[kind]))
+        covers.cover(kind)
+        heads[kind] = following[heads[kind]]
+        if heads[kind] >= 0:
             bounds[kind] = np.inf
 
-    bounds = np.full(len(queues), np.inf)
+    bounds = np.full(len(heads), np.inf)
     lazy_greedy(bounds, gains, take, budget)
     return taken
 
 
-def copies(vectors: np.ndarray, quality: np.ndarray) -> list[deque[int]]:
-    """Rows of the same vector together, the best first, so that their gains are one number; in order of appearance."""
-    _, first, kind = np.unique(vectors, axis=0, return_index=True, return_inverse=True)
-    place = np.argsort(np.argsort(first))[kind.reshape(-1)]
-    queues: list[deque[int]] = [deque() for _ in first]
-    for row in np.argsort(-quality, kind="stable").tolist():
-        queues[place[row]].append(row)
-    return queues
+def copies(vectors: np.ndarray, quality: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the same vector together, the best first, so that their gains are one number.
+
+    Returns the best row of each vector, in order of appearance, and for each row the next of its vector, or -1.
+    """
+    kind = kinds(vectors)
+    order = np.lexsort((-quality, kind))
+    starts = np.flatnonzero(np.diff(kind[order], prepend=-1))
+    following = np.full(len(kind), -1)
+    following[order[:-1]] = order[1:]
+    following[order[np.append(starts[1:], len(order)) - 1]] = -1
+    return order[starts], following

@@ -14,6 +14,9 @@ selected row adds at most its own w by the smallest weight (a sum of sorted prod
 bounds need one product a step, and only rows at the top are computed again (`greedy.py`). Of equal sums the first row
 is taken.
 
+Densities compare all rows with all. Above 100,000 rows, or where `probes` is set, they compare a row with those of the
+nearest cells alone (`neighbors.py`), so that a density is never too high, but for rounding.
+
 Where the released code differs (UmeanNever/NovelSum):
 * It computes in half precision on a GPU, where many sums are equal. Parity was held in single precision.
 * It does not exclude what is selected. A selected row has distance 0 to itself, so that it rarely comes again.
@@ -27,6 +30,7 @@ from pydantic import Field
 
 from tacos.allocation.base import VectorAllocator, candidates, picked
 from tacos.allocation.greedy import lazy_greedy
+from tacos.allocation.neighbors import kinds, nearest
 from tacos.cost import Cost
 from tacos.models.embedder import unit_rows
 from tacos.part import allocator
@@ -59,6 +63,8 @@ class Novelty(VectorAllocator):
     """Nearest rows whose distance makes the density."""
     density_power: float = Field(0.5, ge=0)
     distance_power: float = Field(1.0, ge=0)
+    probes: int | None = Field(None, ge=1)
+    """Cells of like rows in which neighbors are searched; null is all up to 100,000 rows, and 8 above."""
 
     def allocate(self, groups: Groups, scores: Scores, budget: int, job: Job) -> list[Pick]:
         """Raises: BudgetError when there are fewer rows, or fewer with a score where there are scores."""
@@ -66,24 +72,27 @@ class Novelty(VectorAllocator):
         if not budget:
             return []
         vectors = tables.read_vectors(job.inputs["vectors"])[rows]
-        density = densities(vectors, self.neighbors, self.density_power)
+        density = densities(vectors, self.neighbors, self.density_power, self.probes, job.seed)
         first = int(np.random.RandomState(job.seed).randint(0, len(rows)))
         weights = 1 / np.arange(1, budget + 1) ** self.distance_power
         order = novel(vectors, density, weights, first)
         return picked(rows[order], groups, scores, "most novel to those before it")
 
 
-def densities(vectors: np.ndarray, neighbors: int, power: float) -> np.ndarray:
-    """(n,) float64. vectors: (n, dim) float32."""
-    import faiss
-
-    distinct, place = np.unique(vectors, axis=0, return_inverse=True)
-    index = faiss.IndexFlatL2(vectors.shape[1])
-    index.add(distinct)
-    squared, _ = index.search(distinct, min(neighbors + 1, len(distinct)))
-    others = squared[:, 1:]  # the first is the row itself
-    mean = others.mean(axis=1, dtype=np.float64) if others.shape[1] else np.zeros(len(distinct))
-    return np.asarray((np.maximum(mean, 0) + SMALLEST) ** -power)[place.reshape(-1)]
+def densities(
+    vectors: np.ndarray, neighbors: int, power: float, probes: int | None = None, seed: int = 0
+) -> np.ndarray:
+    """(n,) float64. vectors: (n, dim) float32. probes, seed: of the search for neighbors."""
+    place = kinds(vectors)
+    first = np.unique(place, return_index=True)[1]
+    distinct = vectors if len(first) == len(vectors) else vectors[first]
+    near = nearest(distinct, distinct, neighbors + 1, probes, seed)
+    others = near.squared.shape[1] - 1
+    # one of them is the row itself; among near-copies rounding may have put another in its place
+    own = near.rows == np.arange(len(distinct))[:, None]
+    total = np.where(own, 0, near.squared).sum(axis=1, dtype=np.float64)
+    total -= np.where(own.any(axis=1), 0, near.squared.max(axis=1))
+    return np.asarray((total / max(others, 1) + SMALLEST) ** -power)[place]
 
 
 def novel(vectors: np.ndarray, density: np.ndarray, weights: np.ndarray, first: int) -> list[int]:

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tacos.allocation import facility_location
-from tacos.allocation.facility_location import FacilityLocation, covering
+from tacos.allocation import covered, facility_location
+from tacos.allocation.facility_location import FacilityLocation, Search, covering
 from tacos.errors import BudgetError
 from tacos.models.embedder import unit_rows
 from tacos.selection import Groups, Scores
 from tests.allocation import inputs
+from tests.scoring import scored
 
 THREE = np.array([[1, 0], [4, 3], [0, 1]], dtype=np.float32)
 """a, b, c with cosines a-b 0.8, a-c 0, b-c 0.6."""
@@ -91,8 +92,8 @@ def test_more_rows_cover_more_and_add_less(drawn: tuple[int, int, float, int], d
 def test_large_pools_make_cosines_in_blocks_and_pick_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     unit, places = unit_rows(inputs.vectors()), np.arange(0, inputs.ROWS, 2)
     whole = covering(unit, places, inputs.qualities()[places], 0.3, 50)
-    monkeypatch.setattr(facility_location, "WHOLE", 10)
-    monkeypatch.setattr(facility_location, "COLUMNS", 64)
+    monkeypatch.setattr(covered, "WHOLE", 10)
+    monkeypatch.setattr(covered, "COLUMNS", 64)
     assert covering(unit, places, inputs.qualities()[places], 0.3, 50) == whole
 
 
@@ -108,3 +109,60 @@ def test_of_copies_the_first_is_taken_first() -> None:
     assert [row for place, row in enumerate(taken) if original[row] not in original[taken[:place]]] == [
         row for row in taken if original[row] == row
     ]
+
+
+def test_a_row_is_covered_by_its_nearest_alone() -> None:
+    unit = unit_rows(THREE)  # nearest two of a: a, b; of b: b, a; of c: c, b
+    assert covering(unit, np.arange(3), np.zeros(3), 0, 3, Search(2, None, 0)) == [1, 2, 0]
+    # nearest one is the row itself: all gain 1
+    assert covering(unit, np.arange(3), np.zeros(3), 0, 3, Search(1, None, 0)) == [0, 1, 2]
+
+
+@given(SMALL)
+def test_all_rows_as_neighbors_are_the_plain_loop(drawn: tuple[int, int, float, int]) -> None:
+    n, dim, alpha, seed = drawn
+    rng = np.random.default_rng(seed)
+    unit, quality = unit_rows(rng.normal(size=(n, dim))), rng.normal(size=n)
+    taken = covering(unit, np.arange(n), quality, alpha, n, Search(n, None, 0))
+    assert sorted(taken) == list(range(n))
+    for place, row in enumerate(taken):
+        before, left = taken[:place], taken[place:]
+        found = value(unit, [*before, row], quality, alpha)
+        assert found == pytest.approx(max(value(unit, [*before, r], quality, alpha) for r in left), abs=1e-4)
+
+
+@pytest.mark.parametrize("probes", [None, 4])
+def test_neighbors_lose_little_and_repeat_with_their_seed(probes: int | None) -> None:
+    n, none = 4000, np.zeros(4000)
+    unit = unit_rows(inputs.vectors(n))
+    exact = value(unit, covering(unit, np.arange(n), none, 0, 12), none, 0)
+    near, again = (covering(unit, np.arange(n), none, 0, 12, Search(32, probes, 1)) for _ in range(2))
+    assert near == again and len(set(near)) == 12
+    drawn = np.random.default_rng(0).permutation(n)[:12].tolist()
+    assert value(unit, near, none, 0) > 0.97 * exact > 1.05 * value(unit, drawn, none, 0)
+
+
+def test_copies_and_rows_without_a_score_with_neighbors() -> None:
+    made, original = inputs.with_copies()
+    unit, places = unit_rows(made), np.arange(0, len(made), 2)
+    taken = covering(unit, places, np.zeros(len(places)), 0, 300, Search(8, None, 0))
+    assert len(set(taken)) == 300
+    first = [row for row in range(len(places)) if original[places[row]] not in original[places[:row]]]
+    new = [row for at, row in enumerate(taken) if original[places[row]] not in original[places[taken[:at]]]]
+    assert set(new) <= set(first)
+
+
+def test_the_seed_counts_where_neighbors_are_searched() -> None:
+    setup = scored.setup(inputs.texts(3))
+    assert "seed" not in FacilityLocation().identity(setup)
+    assert FacilityLocation(neighbors=8).identity(setup)["seed"] == setup.seed
+
+
+def test_a_large_pool_is_told_what_to_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(facility_location, "LARGE", 2)
+    allocated(tmp_path, FacilityLocation(neighbors=2), Scores.none(3), 2)
+    assert not caplog.records
+    allocated(tmp_path, FacilityLocation(), Scores.none(3), 2)
+    assert "allocate.neighbors=64" in caplog.text

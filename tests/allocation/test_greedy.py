@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tacos.allocation import greedy
 from tacos.allocation.greedy import lazy_greedy
 
 
@@ -45,3 +47,24 @@ def test_it_ends_where_a_gain_is_not_enough() -> None:
     bounds = np.array([3.0, 2.0, 0.0])
     taken = lazy_greedy(bounds, lambda rows, since: bounds[rows], lambda row: None, 3, lambda gain: gain > 0)
     assert taken == [0, 1]
+
+
+@pytest.mark.parametrize("rising", [False, True])
+def test_the_front_is_made_again_when_its_bounds_have_fallen(
+    rising: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(greedy, "WIDTH", 4)
+    values, worth = np.random.default_rng(0).integers(0, 9, 200).astype(float), np.ones(200)
+
+    def take(row: int) -> None:
+        worth[(row + np.arange(20)) % 200] *= 0.5
+
+    plain: list[int] = []
+    while len(plain) < 200:
+        gains = values * worth
+        gains[plain] = -1
+        plain.append(int(gains.argmax()))
+        take(plain[-1])
+    worth[:] = 1
+    found = lazy_greedy(values.copy(), lambda rows, _: (values * worth)[rows], take, 200, rising=rising)
+    assert found == plain

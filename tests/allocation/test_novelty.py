@@ -77,3 +77,17 @@ def test_of_copies_the_first_is_taken_first() -> None:
     assert [row for place, row in enumerate(taken) if original[row] not in original[taken[:place]]] == [
         row for row in taken if original[row] == row
     ]
+
+
+@pytest.mark.parametrize(("probes", "error"), [(1, 0.1), (4, 0.02), (99, 1e-5)])
+def test_densities_by_cells_are_seeded_and_close(probes: int, error: float) -> None:
+    made = inputs.vectors(4000)
+    exact = densities(made, 10, 0.5)
+    near, again = (densities(made, 10, 0.5, probes, 3) for _ in range(2))
+    assert (near == again).all() and (near <= exact * 1.0001).all()
+    assert np.mean(1 - near / exact) < error
+
+
+def test_near_copies_are_not_their_own_neighbors() -> None:
+    close = np.float32(1) + np.array([[0], [1e-4], [2e-4], [100]], dtype=np.float32)
+    assert densities(close, 1, 1.0)[:3] == pytest.approx(densities(close[:3], 1, 1.0), rel=1e-3)
