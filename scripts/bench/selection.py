@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from tacos.allocation.cosine_filter import unlike
 from tacos.allocation.facility_location import covering
 from tacos.allocation.k_center import farthest
-from tacos.allocation.log_det import spanning
+from tacos.allocation.log_det import determinants
 from tacos.allocation.mig import Mig, linked, tagged
 from tacos.allocation.novelty import densities, novel
 from tacos.allocation.zip import Archive, ZipSelection
@@ -100,14 +100,7 @@ def facility_location(n: int, dim: int) -> tuple[Loop, Loop]:
 
 
 def log_det(n: int, dim: int) -> tuple[Loop, Loop]:
-    vectors, ones = around(n, dim, 200, 1.0), np.ones(n)
-
-    def ours(budget: int) -> Picks:
-        order: Picks = []
-        while len(order) < budget:
-            left = np.delete(np.arange(n), order)
-            order += left[spanning(vectors[left], ones[left], budget - len(order))].tolist()
-        return order
+    vectors = around(n, dim, 200, 1.0)
 
     def plain(budget: int) -> Picks:
         """The usual greedy MAP, with a row of the Cholesky factor for every row of the pool."""
@@ -121,7 +114,7 @@ def log_det(n: int, dim: int) -> tuple[Loop, Loop]:
             left[taken] = -np.inf
         return taken
 
-    return ours, plain
+    return lambda budget: determinants(vectors, np.ones(n), budget)[0], plain
 
 
 def tags_of(n: int) -> Groups:

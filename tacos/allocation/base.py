@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from tacos.models.embedder import Embedded
 from tacos.part import Allocator, Setup
 from tacos.selection import Groups, Pick, Scores
 from tacos.stage import Stage
+from tacos.store import tables
 
 
 def best_first(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -60,6 +62,12 @@ class VectorAllocator(Embedded, Allocator):
 
     def identity(self, setup: Setup) -> dict[str, Any]:
         return self.model_dump(mode="json", exclude={"by", *Embedded.model_fields})
+
+
+def vectors_at(folder: Path, rows: np.ndarray) -> np.ndarray:
+    """(len(rows), dim) float32; of all rows without a copy, from disk as far as they are looked at. rows: ascending."""
+    vectors = tables.read_vectors(folder)
+    return vectors if len(rows) == len(vectors) else vectors[rows]
 
 
 def candidates(groups: Groups, scores: Scores, budget: int) -> np.ndarray:

@@ -7,6 +7,8 @@ Worked example, cosines of s to three rows 1, 0.8, 0 and c = 0.5, 0.9, 0: s gain
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 
@@ -18,46 +20,144 @@ ROWS, COLUMNS = 256, 4096
 """Of a product where they are not kept, 4 MiB."""
 STRIP = 16
 """Rows that are summed at a time: with 4,096 columns 256 KiB, which stays in a CPU's cache."""
+ZEROS = np.zeros(WHOLE, dtype=np.float32)
+"""NumPy takes three times as long for a maximum with a scalar."""
+EARLY, GROUP = 64, 64
+"""Steps whose covered is remembered, and rows of the same step that are worth a product of their own."""
+FEW = 32
+"""A row's cosines are kept when fewer than one in so many are above the covered; hardly so before as many steps."""
+ENTRIES = 200_000_000
+"""Cosines that are kept in all, 1.6 GB."""
+
+
+class Entries(NamedTuple):
+    """(k,) each: row, column and value of a few cosines."""
+
+    row: np.ndarray
+    column: np.ndarray
+    value: np.ndarray
+
+
+def above(cosines: np.ndarray, covered: np.ndarray) -> np.ndarray:
+    """(rows,) the sum of what is above `covered`; `cosines`, (rows, n), become what is above it."""
+    cosines -= covered
+    np.maximum(cosines, ZEROS[: cosines.shape[1]], out=cosines)
+    return np.asarray(cosines.sum(axis=1), dtype=np.float64)
 
 
 class AllCosines:
-    """takers: (m, dim), unit: (n, dim), both float32 of unit length: what may be taken, and what is covered."""
+    """All cosines are kept.
+
+    takers: (m, dim), unit: (n, dim), both float32 of unit length: what may be taken, and what is covered.
+    """
+
+    def __init__(self, takers: np.ndarray, unit: np.ndarray):
+        self.cosines = takers @ unit.T
+        self.covered = np.zeros(len(unit), dtype=np.float32)
+
+    def added(self, rows: np.ndarray) -> np.ndarray:
+        """(len(rows),) float64, what each of the takers would add."""
+        strips = (rows[at : at + STRIP] for at in range(0, len(rows), STRIP))
+        return np.concatenate([above(self.cosines[strip], self.covered) for strip in strips])
+
+    def cover(self, row: int) -> None:
+        """Takes a row."""
+        np.maximum(self.covered, self.cosines[row], out=self.covered)
+
+
+class MadeCosines:
+    """Cosines are made when they are asked for. A gain is computed again in the cheapest of three ways:
+
+    from the few cosines that were still above the covered, which are all that can count later;
+    as what it was, less what was lost where the covered has risen since, which early on is everywhere for many rows;
+    from all cosines.
+    """
 
     def __init__(self, takers: np.ndarray, unit: np.ndarray):
         self.takers, self.unit = takers, unit
         self.covered = np.zeros(len(unit), dtype=np.float32)
-        self.whole = takers @ unit.T if len(unit) <= WHOLE else None
-        self.zeros = np.zeros(max(COLUMNS, WHOLE), dtype=np.float32)
+        self.before: list[np.ndarray] = []  # what was covered when 0, 1, ... rows were taken
+        self.taken = 0
+        self.known = np.zeros(len(takers))
+        self.at = np.full(len(takers), EARLY)  # rows taken when a gain was computed; no `before` at first
+        self.kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # columns and cosines
+        self.room = ENTRIES
 
     def added(self, rows: np.ndarray) -> np.ndarray:
         """(len(rows),) float64, what each of the takers would add."""
-        if self.whole is not None:
-            strips = (self.whole[rows[at : at + STRIP]] for at in range(0, len(rows), STRIP))
-            return np.concatenate([self._above(strip, slice(None)) for strip in strips])
-        parts = [self._made(rows[at : at + ROWS]) for at in range(0, len(rows), ROWS)]
-        return np.concatenate(parts)
+        ways = np.array([row in self.kept for row in rows.tolist()])
+        self.known[rows[ways]] = [self._of_kept(row) for row in rows[ways].tolist()]
+        for at in np.unique(self.at[rows]).tolist():
+            group = rows[~ways & (self.at[rows] == at)]
+            if at < EARLY and len(group) >= GROUP:
+                risen = np.flatnonzero(self.covered > self.before[at])
+                if len(risen) < len(self.unit) / 2:
+                    self.known[group] -= self._lost(group, risen, self.before[at][risen])
+                    ways |= np.isin(rows, group)
+        rest = rows[~ways]
+        for start in range(0, len(rest), ROWS):
+            self._of_all(rest[start : start + ROWS])
+        self.at[rows] = self.taken
+        return self.known[rows]
 
     def cover(self, row: int) -> None:
         """Takes a row."""
-        cosines = self.unit @ self.takers[row] if self.whole is None else self.whole[row]
-        np.maximum(self.covered, cosines, out=self.covered)
+        if self.taken < EARLY:
+            self.before.append(self.covered.copy())
+        self.taken += 1
+        np.maximum(self.covered, self.unit @ self.takers[row], out=self.covered)
 
-    def _made(self, rows: np.ndarray) -> np.ndarray:
-        """Cosines are made again, in blocks."""
-        total, takers = np.zeros(len(rows)), self.takers[rows]
+    def _of_kept(self, row: int) -> float:
+        columns, cosines = self.kept[row]
+        more = cosines - self.covered[columns]
+        return float(more[more > 0].sum(dtype=np.float64))
+
+    def _lost(self, rows: np.ndarray, risen: np.ndarray, then: np.ndarray) -> np.ndarray:
+        """(len(rows),) what they no longer add in columns whose covered has risen from `then`."""
+        lost, unit, now = np.zeros(len(rows)), self.unit[risen], self.covered[risen]
+        for start in range(0, len(rows), ROWS):
+            block = slice(start, start + ROWS)
+            for at in range(0, len(risen), COLUMNS):
+                columns = slice(at, at + COLUMNS)
+                part = self.takers[rows[block]] @ unit[columns].T
+                np.clip(part, then[columns], now[columns], out=part)
+                lost[block] += (part - then[columns]).sum(axis=1)
+        return lost
+
+    def _of_all(self, rows: np.ndarray) -> None:
+        self.known[rows] = 0
+        takers = self.takers[rows]
+        strips = [rows[at : at + STRIP] for at in range(0, len(rows), STRIP)]
+        found: list[list[Entries] | None] = [[] for _ in strips]
         for start in range(0, len(self.unit), COLUMNS):
             columns = slice(start, start + COLUMNS)
             products = takers @ self.unit[columns].T
-            strips = (products[at : at + STRIP] for at in range(0, len(rows), STRIP))
-            total += np.concatenate([self._above(strip, columns) for strip in strips])
-        return total
+            for number, strip in enumerate(strips):
+                part = products[number * STRIP : (number + 1) * STRIP]
+                self.known[strip] += above(part, self.covered[columns])
+                found[number] = self._few(found[number], part, start)
+        for strip, entries in zip(strips, found, strict=True):
+            if entries:
+                self._keep(strip, entries)
 
-    def _above(self, cosines: np.ndarray, columns: slice) -> np.ndarray:
-        """The sum of what is above the covered, row by row; `cosines` is changed in place."""
-        cosines -= self.covered[columns]
-        # an array of zeros: NumPy takes three times as long with a scalar
-        np.maximum(cosines, self.zeros[: cosines.shape[1]], out=cosines)
-        return np.asarray(cosines.sum(axis=1), dtype=np.float64)
+    def _few(self, found: list[Entries] | None, part: np.ndarray, start: int) -> list[Entries] | None:
+        """What was found, and what of these columns is above the covered; None when it is not few."""
+        if found is None or self.taken < FEW:
+            return None
+        row, column = np.nonzero(part > 0)
+        if len(row) > part.size / FEW:
+            return None
+        cosines = part[row, column] + self.covered[start + column]
+        return [*found, Entries(row, (start + column).astype(np.int32), cosines)]
+
+    def _keep(self, strip: np.ndarray, found: list[Entries]) -> None:
+        """Keeps the cosines of these rows, where there is room."""
+        owner, columns, cosines = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        self.room -= len(owner)
+        if self.room > 0:
+            order, ends = np.argsort(owner, kind="stable"), np.bincount(owner, minlength=len(strip)).cumsum()
+            parts = (np.split(values[order], ends[:-1]) for values in (columns, cosines))
+            self.kept.update(zip(strip.tolist(), zip(*parts, strict=True), strict=True))
 
 
 class NearCosines:

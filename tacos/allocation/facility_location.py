@@ -27,8 +27,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from tacos.allocation.base import VectorAllocator, candidates, picked
-from tacos.allocation.covered import AllCosines, NearCosines
+from tacos.allocation.base import VectorAllocator, candidates, picked, vectors_at
+from tacos.allocation.covered import WHOLE, AllCosines, MadeCosines, NearCosines
 from tacos.allocation.greedy import lazy_greedy
 from tacos.allocation.neighbors import kinds, nearest
 from tacos.cost import Cost
@@ -36,7 +36,6 @@ from tacos.models.embedder import unit_rows
 from tacos.part import Setup, allocator
 from tacos.selection import Groups, Pick, Scores
 from tacos.stage import Job
-from tacos.store import tables
 
 log = logging.getLogger(__name__)
 LARGE = 100_000
@@ -82,7 +81,7 @@ class FacilityLocation(VectorAllocator):
     def allocate(self, groups: Groups, scores: Scores, budget: int, job: Job) -> list[Pick]:
         """Raises: BudgetError when there are fewer rows, or fewer with a score."""
         chosen = candidates(groups, scores, budget)
-        unit = unit_rows(tables.read_vectors(job.inputs["vectors"])[groups.covered])
+        unit = unit_rows(vectors_at(job.inputs["vectors"], groups.covered))
         places = np.searchsorted(groups.covered, chosen)
         quality = np.nan_to_num(scores.values[chosen])
         if not self.neighbors and len(unit) > LARGE:
@@ -110,7 +109,8 @@ def covering(
     """
     heads, following = copies(unit if len(places) == len(unit) else unit[places], quality)
     takers = unit if len(heads) == len(unit) else unit[places[heads]]
-    covers = near.covers(takers, unit) if near else AllCosines(takers, unit)
+    exact = AllCosines if len(unit) <= WHOLE else MadeCosines
+    covers = near.covers(takers, unit) if near else exact(takers, unit)
     taken: list[int] = []
 
     def gains(kinds: np.ndarray, since: int) -> np.ndarray:

@@ -20,13 +20,12 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from tacos.allocation.base import VectorAllocator, candidates, picked
+from tacos.allocation.base import VectorAllocator, candidates, picked, vectors_at
 from tacos.allocation.greedy import lazy_greedy
 from tacos.cost import Cost
 from tacos.part import allocator
 from tacos.selection import Groups, Pick, Scores
 from tacos.stage import Job
-from tacos.store import tables
 
 DIGITS = 12
 """Decimals of a squared distance that rounding does not reach, the largest squared length being 1: copies are equal."""
@@ -52,7 +51,7 @@ class KCenter(VectorAllocator):
         """Raises: BudgetError when there are fewer rows, or fewer with a score where there are scores."""
         rows = candidates(groups, scores, budget)
         drawn = np.random.default_rng(job.seed).permutation(len(rows))[: min(self.initial, budget)]
-        vectors = tables.read_vectors(job.inputs["vectors"])[rows]
+        vectors = vectors_at(job.inputs["vectors"], rows)
         order = farthest(vectors, drawn.tolist(), budget)
         first = picked(rows[order[: len(drawn)]], groups, scores, "drawn to start with")
         return first + picked(rows[order[len(drawn) :]], groups, scores, "farthest from those before it")

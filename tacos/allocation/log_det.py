@@ -19,13 +19,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from tacos.allocation.base import Quality, VectorAllocator, candidates, picked, qualities
+from tacos.allocation.base import Quality, VectorAllocator, candidates, picked, qualities, vectors_at
 from tacos.allocation.greedy import lazy_greedy
 from tacos.cost import Cost
 from tacos.part import allocator
 from tacos.selection import Groups, Pick, Scores
 from tacos.stage import Job
-from tacos.store import tables
 
 DIGITS = 11
 """Decimals of a squared length of 1 that rounding does not reach: copies are equal, and what is spanned is 0."""
@@ -50,17 +49,27 @@ class LogDet(VectorAllocator):
         """Raises: BudgetError when there are fewer rows, or fewer with a score; ConfigError for a score below 0."""
         rows = candidates(groups, scores, budget)
         weights = qualities(scores.values[rows], self.quality, self.name)
-        vectors = tables.read_vectors(job.inputs["vectors"])[rows]
-        order: list[int] = []
-        while len(order) < budget:
-            left = np.delete(np.arange(len(rows)), order)
-            taken = spanning(vectors[left], weights[left], budget - len(order))
-            if not taken:
-                order += left[: budget - len(order)].tolist()
-                break
-            order += left[taken].tolist()
-            job.metrics["passes"] = job.metrics.get("passes", 0) + 1
+        vectors = vectors_at(job.inputs["vectors"], rows)
+        order, passes = determinants(vectors, weights, budget)
+        job.metrics["passes"] = passes
         return picked(rows[order], groups, scores, "adds most volume")
+
+
+def determinants(vectors: np.ndarray, weights: np.ndarray, budget: int) -> tuple[list[int], int]:
+    """Rows in the order they are taken, and how many determinants were begun.
+
+    vectors: (n, dim) float32. weights: (n,).
+    """
+    order: list[int] = []
+    left, passes = weights.copy(), 0
+    while len(order) < budget:
+        taken = spanning(vectors, left, budget - len(order))
+        if not taken:
+            return order + np.delete(np.arange(len(left)), order)[: budget - len(order)].tolist(), passes
+        order += taken
+        left[taken] = 0  # which has no volume
+        passes += 1
+    return order, passes
 
 
 def spanning(vectors: np.ndarray, weights: np.ndarray, budget: int) -> list[int]:

@@ -28,7 +28,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from tacos.allocation.base import VectorAllocator, candidates, picked
+from tacos.allocation.base import VectorAllocator, candidates, picked, vectors_at
 from tacos.allocation.greedy import lazy_greedy
 from tacos.allocation.neighbors import kinds, nearest
 from tacos.cost import Cost
@@ -36,7 +36,6 @@ from tacos.models.embedder import unit_rows
 from tacos.part import allocator
 from tacos.selection import Groups, Pick, Scores
 from tacos.stage import Job
-from tacos.store import tables
 
 SMALLEST = 1e-9
 """Added to a mean squared distance, so that copies have a density too (the released code's value)."""
@@ -71,7 +70,7 @@ class Novelty(VectorAllocator):
         rows = candidates(groups, scores, budget)
         if not budget:
             return []
-        vectors = tables.read_vectors(job.inputs["vectors"])[rows]
+        vectors = vectors_at(job.inputs["vectors"], rows)
         density = densities(vectors, self.neighbors, self.density_power, self.probes, job.seed)
         first = int(np.random.RandomState(job.seed).randint(0, len(rows)))
         weights = 1 / np.arange(1, budget + 1) ** self.distance_power

@@ -90,11 +90,16 @@ def test_more_rows_cover_more_and_add_less(drawn: tuple[int, int, float, int], d
 
 
 def test_large_pools_make_cosines_in_blocks_and_pick_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    unit, places = unit_rows(inputs.vectors()), np.arange(0, inputs.ROWS, 2)
-    whole = covering(unit, places, inputs.qualities()[places], 0.3, 50)
-    monkeypatch.setattr(covered, "WHOLE", 10)
+    unit, places = unit_rows(inputs.vectors(1500)), np.arange(0, 1500, 2)
+    quality = inputs.qualities(1500)[places]
+    whole = covering(unit, places, quality, 0.3, 300)
+    monkeypatch.setattr(facility_location, "WHOLE", 10)
     monkeypatch.setattr(covered, "COLUMNS", 64)
-    assert covering(unit, places, inputs.qualities()[places], 0.3, 50) == whole
+    monkeypatch.setattr(covered, "GROUP", 4)
+    for few, room in ((32, 10**9), (4, 10**9), (4, 2000), (10**6, 0)):
+        monkeypatch.setattr(covered, "FEW", few)
+        monkeypatch.setattr(covered, "ENTRIES", room)
+        assert covering(unit, places, quality, 0.3, 300) == whole
 
 
 def test_submodlib_picks_the_same(tmp_path: Path) -> None:
