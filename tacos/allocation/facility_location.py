@@ -43,10 +43,10 @@ LARGE = 100_000
 
 
 class Search(NamedTuple):
-    """neighbors: of a row, how many. probes, seed: of the search for them."""
+    """neighbors: of a row, how many. compared, seed: of the search for them."""
 
     neighbors: int
-    probes: int | None
+    compared: int | None
     seed: int
 
     def covers(self, takers: np.ndarray, unit: np.ndarray) -> NearCosines:
@@ -71,8 +71,8 @@ class FacilityLocation(VectorAllocator):
 
     neighbors: int | None = Field(None, ge=1)
     """Nearest rows that can cover a row, for large pools; null is all rows, exactly."""
-    probes: int | None = Field(None, ge=1)
-    """Cells of like rows in which neighbors are searched; null is all up to 100,000 rows, and 8 above."""
+    compared: int | None = Field(None, ge=1)
+    """Rows of the nearest cells among which neighbors are searched; null is all up to 100,000 rows, and 8,192 above."""
 
     def identity(self, setup: Setup) -> dict[str, Any]:
         drawn = {"seed": setup.seed} if self.neighbors else {}
@@ -90,7 +90,7 @@ class FacilityLocation(VectorAllocator):
                 "counts the nearest alone",
                 len(unit),
             )
-        near = Search(self.neighbors, self.probes, job.seed) if self.neighbors else None
+        near = Search(self.neighbors, self.compared, job.seed) if self.neighbors else None
         taken = covering(unit, places, quality, self.alpha, budget, near)
         return picked(chosen[taken], groups, scores, "covers most of the pool")
 

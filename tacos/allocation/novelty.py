@@ -14,7 +14,7 @@ selected row adds at most its own w by the smallest weight (a sum of sorted prod
 bounds need one product a step, and only rows at the top are computed again (`greedy.py`). Of equal sums the first row
 is taken.
 
-Densities compare all rows with all. Above 100,000 rows, or where `probes` is set, they compare a row with those of the
+Densities compare all rows with all. Above 100,000 rows, or where `compared` is set, a row is compared with those of the
 nearest cells alone (`neighbors.py`), so that a density is never too high, but for rounding.
 
 Where the released code differs (UmeanNever/NovelSum):
@@ -62,8 +62,8 @@ class Novelty(VectorAllocator):
     """Nearest rows whose distance makes the density."""
     density_power: float = Field(0.5, ge=0)
     distance_power: float = Field(1.0, ge=0)
-    probes: int | None = Field(None, ge=1)
-    """Cells of like rows in which neighbors are searched; null is all up to 100,000 rows, and 8 above."""
+    compared: int | None = Field(None, ge=1)
+    """Rows of the nearest cells among which neighbors are searched; null is all up to 100,000 rows, and 8,192 above."""
 
     def allocate(self, groups: Groups, scores: Scores, budget: int, job: Job) -> list[Pick]:
         """Raises: BudgetError when there are fewer rows, or fewer with a score where there are scores."""
@@ -71,7 +71,7 @@ class Novelty(VectorAllocator):
         if not budget:
             return []
         vectors = vectors_at(job.inputs["vectors"], rows)
-        density = densities(vectors, self.neighbors, self.density_power, self.probes, job.seed)
+        density = densities(vectors, self.neighbors, self.density_power, self.compared, job.seed)
         first = int(np.random.RandomState(job.seed).randint(0, len(rows)))
         weights = 1 / np.arange(1, budget + 1) ** self.distance_power
         order = novel(vectors, density, weights, first)
@@ -79,13 +79,13 @@ class Novelty(VectorAllocator):
 
 
 def densities(
-    vectors: np.ndarray, neighbors: int, power: float, probes: int | None = None, seed: int = 0
+    vectors: np.ndarray, neighbors: int, power: float, compared: int | None = None, seed: int = 0
 ) -> np.ndarray:
-    """(n,) float64. vectors: (n, dim) float32. probes, seed: of the search for neighbors."""
+    """(n,) float64. vectors: (n, dim) float32. compared, seed: of the search for neighbors."""
     place = kinds(vectors)
     first = np.unique(place, return_index=True)[1]
     distinct = vectors if len(first) == len(vectors) else vectors[first]
-    near = nearest(distinct, distinct, neighbors + 1, probes, seed)
+    near = nearest(distinct, distinct, neighbors + 1, compared, seed)
     others = near.squared.shape[1] - 1
     # one of them is the row itself; among near-copies rounding may have put another in its place
     own = near.rows == np.arange(len(distinct))[:, None]
