@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 
-from tacos.allocation.neighbors import Nearest
+from tacos.allocation.neighbors import Nearest, Scratch
 
 WHOLE = 20_000
 """Rows up to which all cosines are kept, 1.6 GB."""
@@ -24,6 +24,8 @@ ZEROS = np.zeros(WHOLE, dtype=np.float32)
 """NumPy takes three times as long for a maximum with a scalar."""
 EARLY, GROUP = 64, 64
 """Steps whose covered is remembered, and rows of the same step that are worth a product of their own."""
+SHARE = 0.75
+"""Of the columns: where more have risen, all cosines are made."""
 FEW = 32
 """A row's cosines are kept when fewer than one in so many are above the covered; hardly so before as many steps."""
 ENTRIES = 200_000_000
@@ -82,6 +84,7 @@ class MadeCosines:
         self.at = np.full(len(takers), EARLY)  # rows taken when a gain was computed; no `before` at first
         self.kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # columns and cosines
         self.room = ENTRIES
+        self.scratch = Scratch()
 
     def added(self, rows: np.ndarray) -> np.ndarray:
         """(len(rows),) float64, what each of the takers would add."""
@@ -91,7 +94,7 @@ class MadeCosines:
             group = rows[~ways & (self.at[rows] == at)]
             if at < EARLY and len(group) >= GROUP:
                 risen = np.flatnonzero(self.covered > self.before[at])
-                if len(risen) < len(self.unit) / 2:
+                if len(risen) < SHARE * len(self.unit):
                     self.known[group] -= self._lost(group, risen, self.before[at][risen])
                     ways |= np.isin(rows, group)
         rest = rows[~ways]
@@ -107,6 +110,9 @@ class MadeCosines:
         self.taken += 1
         np.maximum(self.covered, self.unit @ self.takers[row], out=self.covered)
 
+    def _products(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        return np.matmul(rows, columns.T, out=self.scratch.room(len(rows), len(columns)))
+
     def _of_kept(self, row: int) -> float:
         columns, cosines = self.kept[row]
         more = cosines - self.covered[columns]
@@ -119,9 +125,10 @@ class MadeCosines:
             block = slice(start, start + ROWS)
             for at in range(0, len(risen), COLUMNS):
                 columns = slice(at, at + COLUMNS)
-                part = self.takers[rows[block]] @ unit[columns].T
+                part = self._products(self.takers[rows[block]], unit[columns])
                 np.clip(part, then[columns], now[columns], out=part)
-                lost[block] += (part - then[columns]).sum(axis=1)
+                part -= then[columns]
+                lost[block] += part.sum(axis=1)
         return lost
 
     def _of_all(self, rows: np.ndarray) -> None:
@@ -131,7 +138,7 @@ class MadeCosines:
         found: list[list[Entries] | None] = [[] for _ in strips]
         for start in range(0, len(self.unit), COLUMNS):
             columns = slice(start, start + COLUMNS)
-            products = takers @ self.unit[columns].T
+            products = self._products(takers, self.unit[columns])
             for number, strip in enumerate(strips):
                 part = products[number * STRIP : (number + 1) * STRIP]
                 self.known[strip] += above(part, self.covered[columns])
