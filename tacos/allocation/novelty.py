@@ -15,7 +15,9 @@ bounds need one product a step, and only rows at the top are computed again (`gr
 is taken.
 
 Densities compare all rows with all. Above 100,000 rows, or where `compared` is set, a row is compared with those of the
-nearest cells alone (`neighbors.py`), so that a density is never too high, but for rounding.
+nearest cells alone (`neighbors.py`), so that a density is never too high, but for rounding. Over 20,000 rows of three
+random pools it was 0 to 0.3% too low on average by 8,192 `compared`, and 0 to 0.8% by 2,048; of 200 picks all were the
+same, and at least 96% (2026-11-26, `scripts/bench/approximate.py`).
 
 Where the released code differs (UmeanNever/NovelSum):
 * It computes in half precision on a GPU, where many sums are equal. Parity was held in single precision.
