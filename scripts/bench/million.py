@@ -1,4 +1,4 @@
-"""Every allocator over a million rows: seconds, peak memory, and rows taken, each in a process of its own.
+"""Every allocator over a million rows: seconds, seconds of CPU, peak memory; each in a process of its own.
 
     python -m scripts.bench.million [NAME ...] [--rows 1000000] [--budget 10000] [--dim 384] [--threads 2]
         [--folder DIR] [--set neighbors=64 ...]
@@ -37,14 +37,18 @@ SETTINGS: dict[str, dict[str, Any]] = {"facility_location": {"alpha": 0, "neighb
 NAMES = ("cosine_filter", "k_center", "facility_location", "log_det", "mig", "zip", "novelty")
 
 
+def made_before(folder: Path, n: int, dim: int) -> bool:
+    path = folder / tables.VECTORS
+    return path.exists() and np.load(path, mmap_mode="r").shape == (n, dim)
+
+
 def vectors(folder: Path, n: int, dim: int) -> None:
     """(n, dim) float32 around n / 500 centres, two rows of one having a cosine of about 0.5; made once."""
-    path = folder / tables.VECTORS
-    if path.exists() and np.load(path, mmap_mode="r").shape == (n, dim):
+    if made_before(folder, n, dim):
         return
     rng = np.random.default_rng(0)
     centres = rng.standard_normal((max(1, n // 500), dim), dtype=np.float32)
-    made = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(n, dim))
+    made = np.lib.format.open_memmap(folder / tables.VECTORS, mode="w+", dtype=np.float32, shape=(n, dim))
     for at in range(0, n, BLOCK):
         block = rng.standard_normal((min(BLOCK, n - at), dim), dtype=np.float32)
         block += centres[rng.integers(0, len(centres), len(block))]
@@ -80,7 +84,7 @@ def measure(name: str, args: argparse.Namespace) -> None:
     settings = SETTINGS.get(name, {}) | {
         key: yaml.safe_load(value) for key, value in (pair.split("=") for pair in args.set)
     }
-    start = time.perf_counter()
+    start, used = time.perf_counter(), time.process_time()
     with threadpool_limits(args.threads):
         if name == "mig":
             picks = by_tags(args.rows, args.dim, args.budget)
@@ -88,10 +92,11 @@ def measure(name: str, args: argparse.Namespace) -> None:
             picks = by_texts(args.rows, args.budget)
         else:
             picks = by_vectors(name, args.folder, args.rows, args.budget, settings)
-    seconds = time.perf_counter() - start
+    seconds, used = time.perf_counter() - start, time.process_time() - used
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
-        f"{name} {settings or ''}: {args.rows:,} -> {len(set(picks)):,} in {seconds:.0f} s, {memory:.1f} GiB",
+        f"{name} {settings or ''}: {args.rows:,} -> {len(set(picks)):,} in {seconds:.0f} s, "
+        f"{used:.0f} s of CPU, {memory:.1f} GiB",
         flush=True,
     )
 
@@ -109,7 +114,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         args.folder = args.folder or Path(temporary)
         names = args.names or list(NAMES)
-        if len(names) == 1 and (args.folder / tables.VECTORS).exists():
+        if len(names) == 1 and made_before(args.folder, args.rows, args.dim):
             measure(names[0], args)
             return
         vectors(args.folder, args.rows, args.dim)
