@@ -36,7 +36,13 @@ def track(items: Sequence[T], what: str) -> Iterator[T]:
 
 @contextmanager
 def counted(what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    """Takes what is done so far in steps of any size, for loops whose rounds are unlike: `done(420)`."""
+    """Takes what is done so far in steps of any size, for loops whose rounds are unlike: `done(420)`.
+
+    what: nothing is shown where it is empty.
+    """
+    if not what:
+        yield lambda steps: None
+        return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -14,7 +14,8 @@ from train.settings import TrainSettings
 def training_passes(model: Model, samples: Pool, rows: int, settings: TrainSettings) -> Passes:
     """samples: those trained on, or the pool that they will be taken from. rows: how many there will be."""
     tokens = training_tokens(samples, rows, settings)
-    read = replace(model, dtype="bfloat16" if settings.bf16 else "float32")
+    dtype = "bfloat16" if settings.bf16 else "float32"
+    read = replace(model, dtype=dtype, device=settings.device)
     return Passes(read, tokens, tokens, adapters=settings.mode != "full")
 
 

@@ -42,12 +42,14 @@ class Model:
 
 @dataclass(frozen=True)
 class Passes:
-    """forward, backward: tokens. adapters: whether these alone are trained, and the rest takes no gradient."""
+    """forward, backward: tokens. adapters: whether these alone are trained, and the rest takes no gradient. workers:
+    GPUs at work, as far as there are any; None is all."""
 
     model: Model
     forward: float
     backward: float = 0.0
     adapters: bool = False
+    workers: int | None = 1
 
 
 Expect = Callable[["Pool", Mapping[str, Path]], Passes]

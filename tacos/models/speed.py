@@ -13,10 +13,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tacos.models.device import native_bfloat16, pick_device
 from tacos.models.expected import Model, Passes
 from tacos.models.flops import flops, parameters_at_work
 from tacos.types import Record
@@ -57,21 +59,30 @@ class Shape(NamedTuple):
 
 def expected(passes: Passes) -> Expected:
     """Loads torch, and measures where that was not done before."""
-    shape = measured(passes.model)
+    model = passes.model
+    shape = measured(replace(model, name="", device=pick_device(model.device)))
     spent = (
         None
         if shape is None
         else flops(shape.parameters, passes.forward, passes.backward, 0 if passes.adapters else None)
     )
     return Expected(
-        model=passes.model.name or passes.model.source,
+        model=model.name or model.source,
         parameters=shape.parameters if shape else None,
         forward_tokens=round(passes.forward),
         backward_tokens=round(passes.backward),
         flops=spent,
-        hours=spent / shape.rate / 3600 if shape and spent is not None else None,
+        hours=spent / shape.rate / _gpus(passes) / 3600 if shape and spent is not None else None,
         speed=shape.how if shape else NOT_HERE,
     )
+
+
+def _gpus(passes: Passes) -> int:
+    """That share the work; 1 on a CPU, whose cores one process uses as well."""
+    from tacos.models.parallel import devices_for
+
+    devices = set(devices_for(passes.workers, passes.model.device))
+    return len(devices)
 
 
 @cache
@@ -128,11 +139,10 @@ def engine_rate(network: Any, model: Model) -> float:
     """FLOPs a second while a model reads rows of `LENGTH` tokens: of the first batch size that takes long enough."""
     from types import SimpleNamespace
 
-    from tacos.models.device import pick_device
     from tacos.models.local import LocalModel, placed
 
     tokenizer: Any = SimpleNamespace(pad_token_id=0)
-    lm = LocalModel(placed(network, model.dtype, pick_device(model.device)), tokenizer)
+    lm = LocalModel(placed(network, model.dtype, model.device), tokenizer)
     length = min(LENGTH, lm.context or LENGTH)
     read = _reader(lm, model.kind)
     read([[1] * 16])  # what a first pass sets up is not timed
@@ -168,9 +178,7 @@ def product_rate(model: Model) -> float:
     """FLOPs a second of the product of two square matrices in the numbers that the model would have."""
     import torch
 
-    from tacos.models.device import native_bfloat16, pick_device
-
-    device = pick_device(model.device)
+    device = model.device
     half = device != "cpu" or native_bfloat16(device)
     dtype = torch.bfloat16 if half and model.dtype != "float32" else torch.float32
     side = 1024 if device == "cpu" else 4096

@@ -63,7 +63,8 @@ def tiny_base(pool: Stage, settings: TinySettings) -> Stage:
         return Outcome(rows_in=len(texts), rows_out=1, metrics=metrics)
 
     def passes(rows: Pool, done: Mapping[str, Path]) -> Passes:
-        return Passes(Model("", make=Untrained(settings), name=MADE), settings.tokens, settings.tokens)
+        made = Model("", make=Untrained(settings), name=MADE, dtype="float32", device="cpu")
+        return Passes(made, settings.tokens, settings.tokens)
 
     identity = settings.model_dump()
     return Stage("base", work, identity, {"pool": pool}, version=2, passes=passes)  # 2: Muon in float32

@@ -15,6 +15,7 @@ scored tokens in both.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -68,9 +69,7 @@ class AnswerScorer(LocalScorer):
 
     def inputs(self, setup: Setup) -> dict[str, Stage]:
         layout = Layout(self.template, self.max_tokens, self.overflow)
-
-        def work(lm: LocalModel, rows: Pool, what: str) -> Iterator[tuple[int, Kept]]:
-            return answer_losses(lm, rows, layout, self.batch_tokens, what, self.alone)
+        work = partial(_losses, layout, self.batch_tokens, self.alone)
 
         def tokens(pool: Pool) -> float:
             answers = text_tokens(pool.responses)
@@ -79,6 +78,12 @@ class AnswerScorer(LocalScorer):
 
         asked = {**layout._asdict(), "alone": self.alone}
         return {"losses": self.reading(setup, "losses", self.model, asked, work, tokens)}
+
+
+def _losses(
+    layout: Layout, budget: int, alone: bool, lm: LocalModel, rows: Pool, what: str
+) -> Iterator[tuple[int, Kept]]:
+    return answer_losses(lm, rows, layout, budget, what, alone)
 
 
 def answer_losses(

@@ -31,7 +31,7 @@ from tacos.models.expected import text_tokens
 from tacos.models.local import LocalModel
 from tacos.part import Setup, scorer
 from tacos.prompts import read_own
-from tacos.scoring.local_scorer import LocalScorer, Work, read, turns
+from tacos.scoring.local_scorer import LocalScorer, read, turns
 from tacos.scoring.rating_tokens import rated, softmax
 from tacos.selection import Scores
 from tacos.stage import Job, Stage
@@ -75,17 +75,15 @@ class Deita(LocalScorer):
         texts = templates(self.prompts, [name for name, model in models.items() if model])
         return {
             name: self.reading(
-                setup, name, models[name], {"text": text}, self._work(text), partial(_tokens, name, text)
+                setup,
+                name,
+                models[name],
+                {"text": text},
+                partial(_ratings, text, self.batch_tokens),
+                partial(_tokens, name, text),
             )
             for name, text in texts.items()
         }
-
-    def _work(self, text: str) -> Work:
-        def work(lm: LocalModel, rows: Pool, what: str) -> Iterator[tuple[int, Kept]]:
-            asked = [[_filled(text, turn) for turn in _turns(sample)] for sample in rows]
-            return rated(lm, asked, HIGHEST, lambda logits: [expectation(logits)], self.batch_tokens, what)
-
-        return work
 
     def identity(self, setup: Setup) -> dict[str, Any]:
         return {"turns": self.turns}
@@ -102,6 +100,11 @@ class Deita(LocalScorer):
             products = np.prod([each.values for each in kept], axis=0)  # (n_turns,)
             values[row] = products.sum() if self.turns == "sum" else products.mean()
         return Scores(values, errors)
+
+
+def _ratings(template: str, budget: int, lm: LocalModel, rows: Pool, what: str) -> Iterator[tuple[int, Kept]]:
+    asked = [[_filled(template, turn) for turn in _turns(sample)] for sample in rows]
+    return rated(lm, asked, HIGHEST, lambda logits: [expectation(logits)], budget, what)
 
 
 def _tokens(name: str, template: str, pool: Pool) -> float:

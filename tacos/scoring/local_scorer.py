@@ -27,22 +27,23 @@ import numpy as np
 from pydantic import Field
 
 from tacos.errors import ConfigError
+from tacos.llm.settings import RayActors
 from tacos.models.batches import BUDGET
 from tacos.models.expected import Passes, expected_model, pair_tokens
 from tacos.models.flops import KeptLedger
-from tacos.models.local import LocalModel
-from tacos.models.source import Source
+from tacos.models.parallel import Crew, devices_for, processes
+from tacos.models.reading import Alone, ModelReading, Work
 from tacos.part import Scorer, Setup
+from tacos.scoring.ray_readers import ray_readers
 from tacos.stage import Job, Outcome, Stage
-from tacos.store import tables
-from tacos.store.kept import Kept, kept_rows, kept_vectors, read_kept
-from tacos.types import Message, Pool, Record, Sample
+from tacos.store.fingerprint import named_by_content
+from tacos.store.kept import Kept, kept_rows, read_kept
+from tacos.tracking import Ledger
+from tacos.types import Message, Pool, Sample
 
 READ, PASSES = "read.jsonl", "passes.jsonl"
-Work = Callable[[LocalModel, Pool, str], Iterator[tuple[int, Any]]]
-"""A model, some rows and which they are in words -> (place among them, what was found): a `Kept`, or where vectors are
-asked for, one or why there is none."""
-Tokens = Callable[[Pool], float]
+MADE_HERE = "base"
+"""The name of a base model that a stage of this run makes."""
 
 
 class ModelRun(Record):
@@ -52,6 +53,11 @@ class ModelRun(Record):
     """Numbers of the model; auto is as its files hold them."""
     batch_tokens: int = Field(BUDGET, ge=1)
     """Tokens of a batch; not part of the answer."""
+    workers: int | None = Field(None, ge=1)
+    """Processes that read, each with the model on a device of its own; None is one for each GPU. Not part of the
+    answer, and neither is `ray`."""
+    ray: RayActors | None = None
+    """Read on the machines of a Ray cluster; None reads on this one."""
 
     def over(
         self,
@@ -125,11 +131,46 @@ class LocalScorer(ModelRun, Scorer):
         source = Source(self.read_model(setup, model))
         return self.over(setup.pool, name, source, asked, work, tokens=tokens)
 
-    def read_model(self, setup: Setup, model: str | None) -> Stage | str:
-        """Raises: ConfigError where the base is to be read and none is named."""
-        if source := model or setup.base:
-            return source
-        raise ConfigError(f"score.by={self.by} reads a model: set base.model, or score.model")
+        def run(job: Job) -> Outcome:
+            folder = str(job.inputs["base"] / "model") if isinstance(source, Stage) else source
+            found = self._read(job, folder, name, work)
+            failed = sum(kept.error is not None for kept in found)
+            return Outcome(rows_in=len(found), rows_out=len(found) - failed, rows_failed=failed)
+
+        def passes(pool: Pool, done: Mapping[str, Path]) -> Passes:
+            model = expected_model(source, pool, done)
+            model = replace(model, dtype=self.dtype, device=setup.embedder.device)
+            return Passes(model, tokens(pool), workers=self.workers)
+
+        settings = {"model": known, "dtype": self.dtype, **asked}
+        return Stage(name, run, settings, {"pool": setup.pool, **base}, passes=passes)
+
+    def _read(self, job: Job, source: str, name: str, work: Work) -> list[Kept]:
+        """The model is loaded where a row is still owed."""
+        pool = job.pool()
+        ledger = KeptLedger(job.tools.ledger, job.out / PASSES)
+        reader = cache(
+            lambda: self._reader(ModelReading(name, source, self.dtype, work), job.tools.device, ledger)
+        )
+
+        def some(rows: Sequence[int], which: str) -> Iterator[tuple[int, Kept]]:
+            yield from reader().read(pool, rows, which)
+            job.metrics["parameters"] = reader().parameters
+
+        try:
+            return kept_rows(job.out / READ, len(pool), some)
+        finally:
+            if reader.cache_info().currsize:
+                reader().close()
+
+    def _reader(self, reading: ModelReading, device: str, ledger: Ledger) -> Alone | Crew:
+        """Who reads: this process, one for each device, or actors of a Ray cluster."""
+        if self.ray is not None:
+            return ray_readers(reading, self.ray, self.batch_tokens, ledger)
+        devices = devices_for(self.workers, device)
+        if len(devices) == 1:
+            return Alone(reading, device, ledger)
+        return processes(reading, devices, self.batch_tokens, ledger)
 
 
 def read(job: Job, name: str) -> list[Kept]:

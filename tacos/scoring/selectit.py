@@ -22,6 +22,7 @@ its first five lines rate.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -69,11 +70,7 @@ class SelectIt(LocalScorer):
 
     def inputs(self, setup: Setup) -> dict[str, Stage]:
         lines = self.lines()
-
-        def work(lm: LocalModel, rows: Pool, what: str) -> Iterator[tuple[int, Kept]]:
-            texts = zip(rows.prompts, rows.responses, strict=True)
-            asked = [[rating_text(line, *pair) for line in lines if pair[1].strip()] for pair in texts]
-            return rated(lm, asked, HIGHEST, softmax, self.batch_tokens, what)
+        work = partial(_ratings, lines, self.batch_tokens)
 
         def tokens(pool: Pool) -> float:
             return len(lines) * pair_tokens(pool) + len(pool) * float(text_tokens(lines).sum())
@@ -119,6 +116,14 @@ class SelectIt(LocalScorer):
         """values: p of each prompt, one after the other."""
         scores = [token_score(p, self.variant) for p in np.reshape(values, (-1, HIGHEST))]
         return sentence_score(scores, self.alpha)
+
+
+def _ratings(
+    lines: Sequence[str], budget: int, lm: LocalModel, rows: Pool, what: str
+) -> Iterator[tuple[int, Kept]]:
+    texts = zip(rows.prompts, rows.responses, strict=True)
+    asked = [[rating_text(line, *pair) for line in lines if pair[1].strip()] for pair in texts]
+    return rated(lm, asked, HIGHEST, softmax, budget, what)
 
 
 def rating_text(prompt: str, asked: str, said: str) -> str:

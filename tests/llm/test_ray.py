@@ -9,6 +9,7 @@ import asyncio
 import re
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,17 @@ from tacos.llm.base import LLM, Completion
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM, build_llm, collect, complete
 from tacos.llm.settings import LLMSettings, RayActors, VLLMEngine
+from tacos.models.reading import ModelReading
+from tacos.scoring.answer_loss import Layout, _losses
 from tacos.scoring.comparative import LLMComparator
+from tacos.scoring.ifd import Ifd
+from tacos.scoring.ray_readers import ray_readers
 from tacos.selection import Groups, Scores, Tags
 from tacos.tracking import Ledger
 from tacos.types import Pool, make_sample
+from tests.scoring import tiny_models
 from tests.scoring.compared import comparative_scores
+from tests.scoring.scored import scored
 
 from . import work
 from .far import deadly, failing, scripted
@@ -189,6 +196,34 @@ def test_actors_share_the_work_and_stay_for_the_next_stage(actors: None) -> None
     release()
     psutil.wait_procs(actor_processes(), 10)
     assert not actor_processes()
+
+
+@pytest.mark.slow
+def test_a_local_model_is_read_by_actors_and_one_that_dies_loses_nothing(
+    actors: None, tmp_path: Path
+) -> None:
+    model = str(tiny_models.build(tmp_path / "llama", "llama"))
+    part = Ifd(model=model, ceiling=None, batch_tokens=64)
+    one = scored(part, POOL[:60], tmp_path / "one").values
+    over = part.model_copy(update={"ray": RayActors(num_cpus=1)})
+    assert scored(over, POOL[:60], tmp_path / "two").values == pytest.approx(one, abs=1e-6)
+    psutil.wait_procs(reading_processes(), 10)
+    assert not reading_processes()  # gone with the stage
+
+    reading = ModelReading("losses", model, "auto", partial(_losses, Layout("alpaca", 512, "skip"), 64, True))
+    crew, found, killed = ray_readers(reading, RayActors(num_cpus=1), 64, Ledger()), {}, []
+    for row, kept in crew.read(POOL[:60], range(60), "rows"):
+        found[row] = kept
+        if not killed and len(reading_processes()) == 2:
+            killed.append(reading_processes()[0])
+            killed[0].kill()
+    crew.close()
+    assert killed and sorted(found) == list(range(60))
+
+
+def reading_processes() -> list[psutil.Process]:
+    running = psutil.Process().children(recursive=True)
+    return [process for process in running if process.name().startswith("ray::PieceReader")]
 
 
 def test_two_models_at_once_take_turns_where_there_is_no_room_for_both(actors: None) -> None:

@@ -68,6 +68,15 @@ def test_a_small_model_that_is_here_is_measured_itself(llama: str) -> None:
     assert lora.flops == 4 * size * 1000
 
 
+def test_gpus_share_the_hours(llama: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = speed.expected(Passes(Model(llama), 1000, workers=4))  # processes of one CPU share its cores
+    monkeypatch.setattr(
+        "tacos.models.parallel.devices_for", lambda workers, device: ["cuda:0", "cuda:1", "cuda:0"]
+    )
+    two = speed.expected(Passes(Model(llama), 1000, workers=3))
+    assert one.hours and two.hours == pytest.approx(one.hours / 2) and two.flops == one.flops
+
+
 def test_of_a_large_model_a_matrix_product_is_timed_and_no_weight_is_read(
     llama: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

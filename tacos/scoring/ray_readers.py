@@ -1,0 +1,83 @@
+"""Readers on the machines of a Ray cluster: the process of `tacos.models.parallel`, as an actor.
+
+The connection is the LLM layer's (`tacos.llm.backends.ray_cluster`). Rows travel to the actors and what was found comes
+back; the machines need this package, and the weights at the same path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tacos.errors import TacosError, first_line
+from tacos.llm.backends import ray_cluster
+from tacos.llm.settings import RayActors
+from tacos.models.parallel import Crew
+from tacos.models.reading import ModelReading, Piece, PieceReader, Said
+from tacos.tracking import Ledger
+
+
+class ReaderActor:
+    """One actor, as it is seen from here; it comes when the cluster has room."""
+
+    def __init__(self, ray: Any, reading: ModelReading, chosen: RayActors, number: int):
+        self.ray, self.number = ray, number
+        self.call: Any = None
+        self.started = False
+        options = {
+            "num_cpus": chosen.num_cpus,
+            "num_gpus": gpus(ray, chosen),
+            "scheduling_strategy": "SPREAD",
+        }
+        threads = max(1, round(chosen.num_cpus))
+        self.handle = ray.remote(PieceReader).options(**options).remote(reading, "auto", threads)
+
+    def begin(self) -> None:
+        self.call = self.handle.start.remote()
+
+    def give(self, piece: Piece) -> None:
+        self.call = self.handle.read.remote(piece)
+
+    def answer(self) -> Said | str:
+        """Raises: RayTaskError for a bug there."""
+        kinds = self.ray.exceptions
+        try:
+            said: Said = self.ray.get(self.call)
+        except kinds.RayTaskError:
+            raise
+        except kinds.RayError as error:
+            return first_line(error)[:300]
+        self.started = True
+        return said
+
+    def stop(self) -> None:
+        self.ray.kill(self.handle)
+
+
+def gpus(ray: Any, chosen: RayActors) -> float:
+    """Of one actor: as configured, else one where the cluster has any."""
+    if chosen.num_gpus is not None:
+        return chosen.num_gpus
+    return 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0
+
+
+def ray_readers(reading: ModelReading, chosen: RayActors, batch_tokens: int, ledger: Ledger) -> Crew:
+    """A crew of actors. Raises: ConfigError where Ray is not installed, LLMError where there is no cluster."""
+    ray = ray_cluster.connect(chosen)
+
+    def start() -> list[ReaderActor]:
+        ray_cluster.release()  # actors that answered and are idle may hold the GPUs
+        return [ReaderActor(ray, reading, chosen, number) for number in range(chosen.actors)]
+
+    def wait(hands: Sequence[ReaderActor]) -> list[ReaderActor]:
+        calls = {hand.call: hand for hand in hands}
+        working = any(hand.started for hand in hands)
+        ready, _ = ray.wait(list(calls), num_returns=1, timeout=None if working else chosen.start_s)
+        if not ready:
+            raise TacosError(
+                f"{reading.name}: no actor has started within {chosen.start_s:g} s. One takes {chosen.num_cpus:g} CPUs "
+                f"and {gpus(ray, chosen):g} GPUs; add machines, or lower score.ray.num_cpus or score.ray.num_gpus"
+            )
+        return [calls[call] for call in ready]
+
+    return Crew(reading, start, wait, batch_tokens, ledger)
