@@ -80,6 +80,10 @@ class KeptLedger(Ledger):
         for usage in _kept(path):
             ledger.add(usage)
 
+    @property
+    def total(self) -> Usage:
+        return self.ledger.total
+
     def add(self, usage: Usage) -> None:
         self.ledger.add(usage)
         with self.path.open("a", encoding="utf-8") as file:

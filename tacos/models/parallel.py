@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from tacos.errors import TacosError
 from tacos.models.expected import text_tokens
-from tacos.models.reading import ModelReading, Piece, PieceRead, PieceReader, Said, Started
+from tacos.models.reading import ModelReading, Piece, PieceAnswer, PieceRead, PieceReader, Started
 from tacos.progress import counted
 from tacos.store.kept import Kept
 from tacos.tracking import Ledger
@@ -36,7 +36,7 @@ SHARES = 4
 """Pieces for each process, at least, so that all end at about the same time."""
 
 
-class Hand(Protocol):
+class RemoteReader(Protocol):
     """One process, as it is seen from here. It answers each `begin` and `give` once."""
 
     number: int
@@ -47,7 +47,7 @@ class Hand(Protocol):
 
     def give(self, piece: Piece) -> None: ...
 
-    def answer(self) -> Said | str:
+    def answer(self) -> PieceAnswer | str:
         """The answer that is there, or how the process died."""
         ...
 
@@ -55,19 +55,20 @@ class Hand(Protocol):
 
 
 Wait = Callable[[Sequence[Any]], Sequence[Any]]
-"""Hands that owe an answer -> those that have one, or are dead; one at least.
+"""Readers that owe an answer -> those that have one, or are dead; one at least.
 
 Raises: TacosError where none comes.
 """
 
 
-class Crew:
-    """hands: started when the first row is read. batch_tokens: of the readers' batches."""
+class Readers:
+    """What one process reads, shared out. start: makes the readers, when the first row is read. batch_tokens: of their
+    batches."""
 
     def __init__(
         self,
         reading: ModelReading,
-        start: Callable[[], Sequence[Hand]],
+        start: Callable[[], Sequence[RemoteReader]],
         wait: Wait,
         batch_tokens: int,
         ledger: Ledger,
@@ -77,40 +78,41 @@ class Crew:
         self.batch_tokens = batch_tokens
         self.parameters: int | None = None
         """Of the model, those at work; None before one is loaded."""
-        self._hands: list[Hand] = []
-        self._owing: dict[Hand, Piece | None] = {}
+        self._readers: list[RemoteReader] = []
+        self._owing: dict[RemoteReader, Piece | None] = {}
         """Those that owe an answer, with their piece, or None where they load the model."""
         self._deaths: Counter[tuple[int, ...]] = Counter()
 
     def read(self, pool: Pool, rows: Sequence[int], which: str) -> Iterator[tuple[int, Kept]]:
-        """As `Alone.read`, in the order in which pieces are done.
+        """As `LocalReader.read`, in the order in which pieces are done.
 
         Raises: what a process could not do, in its words; TacosError where too many died.
         """
-        if not self._hands:
-            self._hands = list(self.start())
-            self._owing = dict.fromkeys(self._hands)
-            for hand in self._hands:
-                hand.begin()
-        left = deque(cut(pool, rows, self.batch_tokens, len(self._hands)))
+        if not self._readers:
+            self._readers = list(self.start())
+            self._owing = dict.fromkeys(self._readers)
+            for reader in self._readers:
+                reader.begin()
+        left = deque(cut(pool, rows, self.batch_tokens, len(self._readers)))
         with counted(f"{self.name}, {which}", len(rows), "rows") as done:
             while left or any(self._owing.values()):
-                self._hand_out(left)
-                for hand in self.wait(list(self._owing)):
-                    found = self._received(hand, left)
+                self._give_out(left)
+                for reader in self.wait(list(self._owing)):
+                    found = self._received(reader, left)
                     done(len(found))
                     yield from found
 
-    def _hand_out(self, left: deque[Piece]) -> None:
-        for hand in self._hands:
-            if left and hand not in self._owing:
-                self._owing[hand] = left.popleft()
-                hand.give(self._owing[hand])  # type: ignore[arg-type]
+    def _give_out(self, left: deque[Piece]) -> None:
+        for reader in self._readers:
+            if left and reader not in self._owing:
+                piece = left.popleft()
+                self._owing[reader] = piece
+                reader.give(piece)
 
-    def _received(self, hand: Hand, left: deque[Piece]) -> list[tuple[int, Kept]]:
-        piece, said = self._owing.pop(hand), hand.answer()
+    def _received(self, reader: RemoteReader, left: deque[Piece]) -> list[tuple[int, Kept]]:
+        piece, said = self._owing.pop(reader), reader.answer()
         if isinstance(said, str):
-            self._died(hand, piece, said, left)
+            self._died(reader, piece, said, left)
             return []
         if isinstance(said, Started):
             self.parameters = said.parameters
@@ -120,38 +122,38 @@ class Crew:
         self.ledger.add(said.usage)
         return said.rows
 
-    def _died(self, hand: Hand, piece: Piece | None, why: str, left: deque[Piece]) -> None:
-        hand.stop()
-        self._hands.remove(hand)
+    def _died(self, reader: RemoteReader, piece: Piece | None, why: str, left: deque[Piece]) -> None:
+        reader.stop()
+        self._readers.remove(reader)
         lost = f"with {_named(piece.rows)}" if piece else "before it read a row"
         if piece:
             self._deaths[piece.rows] += 1
             left.appendleft(piece)
-        if not self._hands or (piece and self._deaths[piece.rows] >= TRIES):
-            others = "so did another" if self._hands else "none is left"
+        if not self._readers or (piece and self._deaths[piece.rows] >= TRIES):
+            others = "so did another" if self._readers else "none is left"
             raise TacosError(
                 f"{self.name}: a process died {lost} ({why}), and {others}: look for what ended it, such as memory "
                 "(lower score.batch_tokens, or score.workers), and run again; the rows so far are kept"
             )
         log.warning(
-            "%s: process %d died %s (%s); its rows go to the others", self.name, hand.number, lost, why
+            "%s: process %d died %s (%s); its rows go to the others", self.name, reader.number, lost, why
         )
 
     def close(self) -> None:
-        for hand in self._hands:
-            hand.stop()
-        self._hands, self._owing = [], {}
+        for reader in self._readers:
+            reader.stop()
+        self._readers, self._owing = [], {}
 
 
 def _named(rows: Sequence[int]) -> str:
     return f"{len(rows):,} rows between {min(rows) + 1:,} and {max(rows) + 1:,}"
 
 
-def cut(pool: Pool, rows: Sequence[int], batch_tokens: int, hands: int) -> list[Piece]:
+def cut(pool: Pool, rows: Sequence[int], batch_tokens: int, readers: int) -> list[Piece]:
     """Rows of like length together, the longest first."""
     samples = pool.take(rows)
     lengths = text_tokens(f"{p}{r}" for p, r in zip(samples.prompts, samples.responses, strict=True))
-    most = max(1, -(-len(rows) // (SHARES * hands)))
+    most = max(1, -(-len(rows) // (SHARES * readers)))
     pieces: list[list[int]] = []
     room = 0.0
     for place in sorted(range(len(rows)), key=lambda i: (-lengths[i], i)):
@@ -174,7 +176,7 @@ def check_travels(reading: ModelReading) -> None:
         ) from error
 
 
-class Process:
+class ReaderProcess:
     """A process of this machine, and the pipe to it. device: as `load_lm`. threads: of the CPU."""
 
     def __init__(self, reading: ModelReading, number: int, device: str, threads: int | None):
@@ -197,9 +199,9 @@ class Process:
         except OSError:  # it is dead, which `answer` will tell
             log.debug("process %d takes nothing", self.number)
 
-    def answer(self) -> Said | str:
+    def answer(self) -> PieceAnswer | str:
         try:
-            said: Said = self.pipe.recv()
+            said: PieceAnswer = self.pipe.recv()
         except (EOFError, OSError):
             self.process.join(1)
             return f"exit status {self.process.exitcode}"
@@ -211,9 +213,9 @@ class Process:
         self.process.join()
 
 
-def wait_for_processes(hands: Sequence[Process]) -> list[Process]:
-    ready = connection.wait([hand.pipe for hand in hands])
-    return [hand for hand in hands if hand.pipe in ready]
+def wait_for_processes(readers: Sequence[ReaderProcess]) -> list[ReaderProcess]:
+    ready = connection.wait([reader.pipe for reader in readers])
+    return [reader for reader in readers if reader.pipe in ready]
 
 
 def _serve(pipe: Any, reading: ModelReading, device: str, threads: int | None) -> None:
@@ -228,17 +230,19 @@ def _serve(pipe: Any, reading: ModelReading, device: str, threads: int | None) -
         pipe.send(reader.start() if piece is None else reader.read(piece))
 
 
-def processes(reading: ModelReading, devices: Sequence[str], batch_tokens: int, ledger: Ledger) -> Crew:
-    """A crew of this machine. devices: one for each process; on a CPU its cores are shared out."""
+def reader_processes(
+    reading: ModelReading, devices: Sequence[str], batch_tokens: int, ledger: Ledger
+) -> Readers:
+    """The processes of this machine. devices: one for each process; on a CPU its cores are shared out."""
 
-    def start() -> list[Process]:
+    def start() -> list[ReaderProcess]:
         shared = max(1, _cores() // len(devices))
         return [
-            Process(reading, number, device, shared if device == "cpu" else None)
+            ReaderProcess(reading, number, device, shared if device == "cpu" else None)
             for number, device in enumerate(devices)
         ]
 
-    return Crew(reading, start, wait_for_processes, batch_tokens, ledger)
+    return Readers(reading, start, wait_for_processes, batch_tokens, ledger)
 
 
 def _cores() -> int:

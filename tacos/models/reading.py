@@ -72,10 +72,10 @@ class Failed:
         return kinds.get(self.kind, RuntimeError)(self.text)
 
 
-Said = Started | PieceRead | Failed
+PieceAnswer = Started | PieceRead | Failed
 
 
-class Alone:
+class LocalReader:
     """Reads in this process; the model is loaded at the first row."""
 
     def __init__(self, reading: ModelReading, device: str, ledger: Ledger):
@@ -112,12 +112,12 @@ class PieceReader:
     def __init__(self, reading: ModelReading, device: str, threads: int | None = None):
         self.threads = threads
         self.ledger = Ledger()
-        self.alone = Alone(reading, device, self.ledger)
+        self.reader = LocalReader(reading, device, self.ledger)
 
-    def start(self) -> Said:
+    def start(self) -> PieceAnswer:
         return self._told(self._start)
 
-    def read(self, piece: Piece) -> Said:
+    def read(self, piece: Piece) -> PieceAnswer:
         return self._told(lambda: self._read(piece))
 
     def _start(self) -> Started:
@@ -127,14 +127,14 @@ class PieceReader:
         disable_progress_bar()
         if self.threads is not None:
             torch.set_num_threads(self.threads)
-        return Started(self.alone.model().parameters)
+        return Started(self.reader.model().parameters)
 
     def _read(self, piece: Piece) -> PieceRead:
         before = self.ledger.total
-        found = list(self.alone.read(piece.samples, range(len(piece.rows)), ""))
+        found = list(self.reader.read(piece.samples, range(len(piece.rows)), ""))
         return PieceRead([(piece.rows[place], kept) for place, kept in found], self.ledger.total - before)
 
-    def _told(self, work: Callable[[], Said]) -> Said:
+    def _told(self, work: Callable[[], PieceAnswer]) -> PieceAnswer:
         try:
             return work()
         except TacosError as error:

@@ -31,8 +31,8 @@ from tacos.llm.settings import RayActors
 from tacos.models.batches import BUDGET
 from tacos.models.expected import Passes, expected_model, pair_tokens
 from tacos.models.flops import KeptLedger
-from tacos.models.parallel import Crew, devices_for, processes
-from tacos.models.reading import Alone, ModelReading, Work
+from tacos.models.parallel import Readers, devices_for, reader_processes
+from tacos.models.reading import LocalReader, ModelReading, Work
 from tacos.part import Scorer, Setup
 from tacos.scoring.ray_readers import ray_readers
 from tacos.stage import Job, Outcome, Stage
@@ -163,14 +163,14 @@ class LocalScorer(ModelRun, Scorer):
             if reader.cache_info().currsize:
                 reader().close()
 
-    def _reader(self, reading: ModelReading, device: str, ledger: Ledger) -> Alone | Crew:
+    def _reader(self, reading: ModelReading, device: str, ledger: Ledger) -> LocalReader | Readers:
         """Who reads: this process, one for each device, or actors of a Ray cluster."""
         if self.ray is not None:
             return ray_readers(reading, self.ray, self.batch_tokens, ledger)
         devices = devices_for(self.workers, device)
         if len(devices) == 1:
-            return Alone(reading, device, ledger)
-        return processes(reading, devices, self.batch_tokens, ledger)
+            return LocalReader(reading, device, ledger)
+        return reader_processes(reading, devices, self.batch_tokens, ledger)
 
 
 def read(job: Job, name: str) -> list[Kept]:

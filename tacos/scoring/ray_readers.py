@@ -12,8 +12,8 @@ from typing import Any
 from tacos.errors import TacosError, first_line
 from tacos.llm.backends import ray_cluster
 from tacos.llm.settings import RayActors
-from tacos.models.parallel import Crew
-from tacos.models.reading import ModelReading, Piece, PieceReader, Said
+from tacos.models.parallel import Readers
+from tacos.models.reading import ModelReading, Piece, PieceAnswer, PieceReader
 from tacos.tracking import Ledger
 
 
@@ -38,11 +38,11 @@ class ReaderActor:
     def give(self, piece: Piece) -> None:
         self.call = self.handle.read.remote(piece)
 
-    def answer(self) -> Said | str:
+    def answer(self) -> PieceAnswer | str:
         """Raises: RayTaskError for a bug there."""
         kinds = self.ray.exceptions
         try:
-            said: Said = self.ray.get(self.call)
+            said: PieceAnswer = self.ray.get(self.call)
         except kinds.RayTaskError:
             raise
         except kinds.RayError as error:
@@ -61,17 +61,17 @@ def gpus(ray: Any, chosen: RayActors) -> float:
     return 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0
 
 
-def ray_readers(reading: ModelReading, chosen: RayActors, batch_tokens: int, ledger: Ledger) -> Crew:
-    """A crew of actors. Raises: ConfigError where Ray is not installed, LLMError where there is no cluster."""
+def ray_readers(reading: ModelReading, chosen: RayActors, batch_tokens: int, ledger: Ledger) -> Readers:
+    """Actors that read. Raises: ConfigError where Ray is not installed, LLMError where there is no cluster."""
     ray = ray_cluster.connect(chosen)
 
     def start() -> list[ReaderActor]:
         ray_cluster.release()  # actors that answered and are idle may hold the GPUs
         return [ReaderActor(ray, reading, chosen, number) for number in range(chosen.actors)]
 
-    def wait(hands: Sequence[ReaderActor]) -> list[ReaderActor]:
-        calls = {hand.call: hand for hand in hands}
-        working = any(hand.started for hand in hands)
+    def wait(readers: Sequence[ReaderActor]) -> list[ReaderActor]:
+        calls = {reader.call: reader for reader in readers}
+        working = any(reader.started for reader in readers)
         ready, _ = ray.wait(list(calls), num_returns=1, timeout=None if working else chosen.start_s)
         if not ready:
             raise TacosError(
@@ -80,4 +80,4 @@ def ray_readers(reading: ModelReading, chosen: RayActors, batch_tokens: int, led
             )
         return [calls[call] for call in ready]
 
-    return Crew(reading, start, wait, batch_tokens, ledger)
+    return Readers(reading, start, wait, batch_tokens, ledger)

@@ -123,7 +123,7 @@ def test_a_killed_actor_loses_nothing_and_the_replies_are_everyones(
     assert scores.values.tolist() == [1 + i % 100 for i in range(ROWS)] and not scores.errors
     calls = ROWS + ROWS // 2
     assert ledger.total.calls == calls and ledger.total.failed_calls == 0
-    assert len(server.asked) == calls  # each question, and only what was in a dead hand twice
+    assert len(server.asked) == calls  # each question, and only what was in a dead reader twice
     assert calls <= server.hits <= calls + 4 * chosen.concurrency and max(server.asked.values()) <= 2
 
     hits = server.hits
@@ -211,13 +211,13 @@ def test_a_local_model_is_read_by_actors_and_one_that_dies_loses_nothing(
     assert not reading_processes()  # gone with the stage
 
     reading = ModelReading("losses", model, "auto", partial(_losses, Layout("alpaca", 512, "skip"), 64, True))
-    crew, found, killed = ray_readers(reading, RayActors(num_cpus=1), 64, Ledger()), {}, []
-    for row, kept in crew.read(POOL[:60], range(60), "rows"):
+    readers, found, killed = ray_readers(reading, RayActors(num_cpus=1), 64, Ledger()), {}, []
+    for row, kept in readers.read(POOL[:60], range(60), "rows"):
         found[row] = kept
         if not killed and len(reading_processes()) == 2:
             killed.append(reading_processes()[0])
             killed[0].kill()
-    crew.close()
+    readers.close()
     assert killed and sorted(found) == list(range(60))
 
 

@@ -14,8 +14,15 @@ import pytest
 
 from tacos.errors import ConfigError, TacosError
 from tacos.models.local import LocalModel
-from tacos.models.parallel import Crew, Process, cut, devices_for, processes, wait_for_processes
-from tacos.models.reading import Alone, Failed, ModelReading, Piece, PieceReader, Said
+from tacos.models.parallel import (
+    ReaderProcess,
+    Readers,
+    cut,
+    devices_for,
+    reader_processes,
+    wait_for_processes,
+)
+from tacos.models.reading import Failed, LocalReader, ModelReading, Piece, PieceAnswer, PieceReader
 from tacos.part import SCORERS, Scorer
 from tacos.scoring import answer_loss
 from tacos.scoring.answer_loss import Layout, _losses
@@ -63,7 +70,7 @@ def broken(lm: LocalModel, rows: Pool, what: str) -> Iterator[tuple[int, Kept]]:
     raise ZeroDivisionError("a bug")
 
 
-def read(reader: Alone | Crew, rows: list[int] | None = None) -> dict[int, Kept]:
+def read(reader: LocalReader | Readers, rows: list[int] | None = None) -> dict[int, Kept]:
     try:
         return dict(reader.read(POOL, rows or list(range(ROWS)), "rows"))
     finally:
@@ -71,7 +78,7 @@ def read(reader: Alone | Crew, rows: list[int] | None = None) -> dict[int, Kept]
 
 
 def test_pieces_hold_rows_of_like_length_and_every_row_once() -> None:
-    pieces = cut(POOL, list(range(5, ROWS)), batch_tokens=4, hands=2)
+    pieces = cut(POOL, list(range(5, ROWS)), batch_tokens=4, readers=2)
     assert sorted(row for piece in pieces for row in piece.rows) == list(range(5, ROWS))
     assert all(piece.samples.ids == [f"s{row}" for row in piece.rows] for piece in pieces)
     lengths = [[len(sample.response) for sample in piece.samples] for piece in pieces]
@@ -104,12 +111,12 @@ def test_two_processes_read_as_one_does_though_one_is_killed(
     assert both.outcome.metrics == alone.outcome.metrics
 
 
-class FakeHand:
+class FakeReader:
     """A process without a process. dies: the pieces it is given before it does, or None."""
 
     def __init__(self, reading: ModelReading, number: int, dies: int | None = None):
         self.reader, self.number, self.dies = PieceReader(reading, "cpu"), number, dies
-        self.said: Said | str = ""
+        self.said: PieceAnswer | str = ""
 
     def begin(self) -> None:
         self.said = self.reader.start()
@@ -118,37 +125,37 @@ class FakeHand:
         self.said = "exit status -9" if self.dies == 0 else self.reader.read(piece)
         self.dies = None if self.dies is None else self.dies - 1
 
-    def answer(self) -> Said | str:
+    def answer(self) -> PieceAnswer | str:
         return self.said
 
     def stop(self) -> None:
         self.dies = 0
 
 
-def crew(reading: ModelReading, *dies: int | None, ledger: Ledger | None = None) -> Crew:
-    def start() -> list[FakeHand]:
-        return [FakeHand(reading, number, after) for number, after in enumerate(dies)]
+def readers(reading: ModelReading, *dies: int | None, ledger: Ledger | None = None) -> Readers:
+    def start() -> list[FakeReader]:
+        return [FakeReader(reading, number, after) for number, after in enumerate(dies)]
 
-    return Crew(reading, start, lambda hands: hands[-1:], 16, ledger or Ledger())
+    return Readers(reading, start, lambda readers: readers[-1:], 16, ledger or Ledger())
 
 
 def test_every_row_is_read_once_whoever_dies(llama: str) -> None:
     reading, ledger = ModelReading("losses", llama, "auto", WORK), Ledger()
-    wanted = read(Alone(reading, "cpu", ledger))
+    wanted = read(LocalReader(reading, "cpu", ledger))
     counted = Ledger()
-    found = read(crew(reading, None, 2, 1, ledger=counted))
+    found = read(readers(reading, None, 2, 1, ledger=counted))
     assert all(found[row].values == pytest.approx(wanted[row].values, abs=1e-6) for row in range(ROWS))
     assert counted.total.forward_tokens == ledger.total.forward_tokens and len(found) == ROWS
-    assert sorted(read(crew(reading, None, None), [4, 30])) == [4, 30]
+    assert sorted(read(readers(reading, None, None), [4, 30])) == [4, 30]
 
 
 def test_rows_that_kill_every_process_are_named(llama: str) -> None:
     reading = ModelReading("losses", llama, "auto", WORK)
     said = r"died with \d+ rows between [\d,]+ and [\d,]+ \(exit status -9\), and "
     with pytest.raises(TacosError, match=said + "none is left: .* the rows so far are kept"):
-        read(crew(reading, 1))
+        read(readers(reading, 1))
     with pytest.raises(TacosError, match=said + "so did another"):
-        read(crew(reading, 0, 0, 0))
+        read(readers(reading, 0, 0, 0))
 
 
 def test_what_a_process_cannot_do_is_said_in_its_words(llama: str) -> None:
@@ -158,13 +165,13 @@ def test_what_a_process_cannot_do_is_said_in_its_words(llama: str) -> None:
         (WORK, "no/such", TacosError, "cannot load the model 'no/such'"),
     ):
         with pytest.raises(kind, match=said):
-            read(crew(ModelReading("losses", source, "auto", work), None))
+            read(readers(ModelReading("losses", source, "auto", work), None))
 
 
 def test_a_closure_is_refused_before_a_process_is_started() -> None:
     reading = ModelReading("losses", "m", "auto", lambda lm, rows, what: iter(()))
     with pytest.raises(TypeError, match="must be a function of a module"):
-        processes(reading, ["cpu", "cpu"], 256, Ledger())
+        reader_processes(reading, ["cpu", "cpu"], 256, Ledger())
 
 
 @pytest.mark.parametrize(
@@ -182,7 +189,7 @@ def test_what_scorers_read_by_can_travel(part: Scorer, monkeypatch: pytest.Monke
     seen = []
 
     def reading(self: Any, setup: Any, name: str, model: Any, asked: Any, work: Any, *more: Any) -> Any:
-        seen.append(Crew(ModelReading(name, "m", "auto", work), list, wait_for_processes, 1, Ledger()))
+        seen.append(Readers(ModelReading(name, "m", "auto", work), list, wait_for_processes, 1, Ledger()))
 
     monkeypatch.setattr(LocalScorer, "reading", reading)
     part.inputs(setup(POOL))
@@ -200,11 +207,11 @@ def test_a_device_for_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_process_that_is_gone_says_how(llama: str) -> None:
-    hand = Process(ModelReading("losses", llama, "auto", WORK), 0, "cpu", 1)
-    hand.process.kill()
-    hand.process.join()
-    hand.begin()
-    assert wait_for_processes([hand]) == [hand] and hand.answer() == "exit status -9"
-    hand.stop()
+    reader = ReaderProcess(ModelReading("losses", llama, "auto", WORK), 0, "cpu", 1)
+    reader.process.kill()
+    reader.process.join()
+    reader.begin()
+    assert wait_for_processes([reader]) == [reader] and reader.answer() == "exit status -9"
+    reader.stop()
     assert isinstance(Failed("ConfigError", "x").error(), ConfigError)
     assert isinstance(Failed("", "x").error(), RuntimeError)
