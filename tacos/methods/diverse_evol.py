@@ -58,7 +58,8 @@ def diverse_evol(settings: DiverseEvolSettings, setup: Setup) -> Stage:
     rows = _draw(setup, min(settings.initial, budget))
     for size in range(settings.initial + settings.per_round, budget + settings.per_round, settings.per_round):
         model = setup.trained(rows, size - settings.per_round, "diverse-evol")
-        states = settings.states(setup.pool, Source(model), "mean", settings.max_tokens)
+        source = Source(model, device=setup.embedder.device)
+        states = settings.states(setup.pool, source, "mean", settings.max_tokens)
         rows = _add(setup, rows, states, min(size, budget))
     return _ranked(setup, rows, settings.initial)
 

@@ -23,7 +23,6 @@ from tacos.errors import TacosError
 from tacos.models.expected import text_tokens
 from tacos.models.reading import ModelReading, Piece, PieceAnswer, PieceRead, PieceReader, Started
 from tacos.progress import counted
-from tacos.store.kept import Kept
 from tacos.tracking import Ledger
 from tacos.types import Pool
 
@@ -83,7 +82,7 @@ class Readers:
         """Those that owe an answer, with their piece, or None where they load the model."""
         self._deaths: Counter[tuple[int, ...]] = Counter()
 
-    def read(self, pool: Pool, rows: Sequence[int], which: str) -> Iterator[tuple[int, Kept]]:
+    def read(self, pool: Pool, rows: Sequence[int], which: str) -> Iterator[tuple[int, Any]]:
         """As `LocalReader.read`, in the order in which pieces are done.
 
         Raises: what a process could not do, in its words; TacosError where too many died.
@@ -109,7 +108,7 @@ class Readers:
                 self._owing[reader] = piece
                 reader.give(piece)
 
-    def _received(self, reader: RemoteReader, left: deque[Piece]) -> list[tuple[int, Kept]]:
+    def _received(self, reader: RemoteReader, left: deque[Piece]) -> list[tuple[int, Any]]:
         piece, said = self._owing.pop(reader), reader.answer()
         if isinstance(said, str):
             self._died(reader, piece, said, left)

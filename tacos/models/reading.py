@@ -12,29 +12,33 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from tacos.errors import ConfigError, TacosError
-from tacos.models.local import LocalModel, load_lm
-from tacos.store.kept import Kept
+from tacos.models.local import LocalModel, load_lm, with_adapter
 from tacos.tracking import Ledger, Usage
 from tacos.types import Pool
 
-Work = Callable[[LocalModel, Pool, str], Iterator[tuple[int, Kept]]]
+Work = Callable[[LocalModel, Pool, str], Iterator[tuple[int, Any]]]
 """A model, some rows and which they are in words, for the progress bar, or "" for none -> (place among them, what was
-found)."""
+found): a `Kept`, or where vectors are asked for, one or why there is none."""
 
 
 @dataclass(frozen=True)
 class ModelReading:
-    """name: of the stage. source: hub id or folder. dtype: as `load_lm`."""
+    """name: of the stage. source: hub id or folder. dtype, template: as `load_lm`. adapter: the folder of one on it."""
 
     name: str
     source: str
     dtype: str
     work: Work
+    template: str = "auto"
+    adapter: str | None = None
 
     def load(self, device: str, ledger: Ledger) -> LocalModel:
-        return load_lm(self.source, self.dtype, device=device, ledger=ledger)
+        lm = load_lm(self.source, self.dtype, self.template, device, ledger)
+        return with_adapter(lm, Path(self.adapter)) if self.adapter else lm
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Started:
 class PieceRead:
     """What was found of a piece, and what that took."""
 
-    rows: list[tuple[int, Kept]]
+    rows: list[tuple[int, Any]]
     usage: Usage
 
 
@@ -87,7 +91,7 @@ class LocalReader:
         """Those at work; None before the model is loaded."""
         return self._lm.parameters if self._lm else None
 
-    def read(self, pool: Pool, rows: Sequence[int], which: str) -> Iterator[tuple[int, Kept]]:
+    def read(self, pool: Pool, rows: Sequence[int], which: str) -> Iterator[tuple[int, Any]]:
         """which: the rows in words."""
         what = f"{self.reading.name}, {which}" if which else ""
         for place, kept in self.reading.work(self.model(), pool.take(rows), what):

@@ -10,10 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tacos.models.local import LocalModel, load_lm, with_adapter
+from tacos.models.reading import ModelReading, Work
 from tacos.stage import Job, Stage
 from tacos.store.fingerprint import named_by_content
-from tacos.tracking import Ledger
 
 MADE_HERE = "base"
 """The name of a model that a stage of this run makes."""
@@ -21,12 +20,14 @@ MADE_HERE = "base"
 
 @dataclass(frozen=True)
 class Source:
-    """adapter, part: a stage that trained one, and the folder in it that holds it. template: as `load_lm`."""
+    """adapter, part: a stage that trained one, and the folder in it that holds it. template: as `load_lm`. device: of
+    the run, for `tacos plan`."""
 
     model: Stage | str
     adapter: Stage | None = None
     part: str = ""
     template: str = "auto"
+    device: str = "auto"
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -43,8 +44,8 @@ class Source:
         base = {"base": self.model} if isinstance(self.model, Stage) else {}
         return base | ({"adapter": self.adapter} if self.adapter is not None else {})
 
-    def load(self, job: Job, dtype: str, ledger: Ledger | None = None) -> LocalModel:
-        """ledger: where its passes are counted. Raises: TacosError naming the model where it cannot be loaded."""
-        source = str(job.inputs["base"] / "model") if isinstance(self.model, Stage) else self.model
-        lm = load_lm(source, dtype, self.template, job.tools.device, ledger)
-        return with_adapter(lm, job.inputs["adapter"] / self.part) if self.adapter is not None else lm
+    def reading(self, job: Job, name: str, dtype: str, work: Work) -> ModelReading:
+        """What the stage `name` needs to read it, wherever that is."""
+        model = str(job.inputs["base"] / "model") if isinstance(self.model, Stage) else self.model
+        adapter = str(job.inputs["adapter"] / self.part) if self.adapter is not None else None
+        return ModelReading(name, model, dtype, work, self.template, adapter)

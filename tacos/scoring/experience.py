@@ -17,6 +17,7 @@ whatever the run's.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from tacos.models.local import LocalModel
 from tacos.models.source import Source
 from tacos.part import Setup
 from tacos.scoring.answer_loss import Template, prompt_text
-from tacos.scoring.local_scorer import ModelRun
+from tacos.scoring.model_run import ModelRun
 from tacos.scoring.states import vectors_of
 from tacos.selection import Pick
 from tacos.stage import Job, Outcome, Stage
@@ -75,22 +76,26 @@ class Experience(Record):
 def read_prompts(setup: Setup, run: ModelRun, template: Template, max_tokens: int) -> Stage:
     """`vectors.npy`, (n_samples, dim + 1) float32: the mean state of each prompt, and the mean loss of its tokens."""
 
-    def work(lm: LocalModel, pool: Pool, what: str) -> Iterator[tuple[int, np.ndarray | str]]:
-        rows = [_prompt(lm, *row, template, max_tokens) for row in _asked(pool)]
-        short = [place for place, row in enumerate(rows) if len(row.ids) < 2]
-        yield from ((place, "the prompt has no token that can be scored") for place in short)
-        places = [place for place in range(len(rows)) if place not in set(short)]
-        given = [rows[place] for place in places]
-        losses = dict(token_losses(lm, given, run.batch_tokens, f"{what}: losses"))
-        for place, state in hidden_states(lm, given, "mean", run.batch_tokens, f"{what}: states"):
-            yield places[place], np.append(state, losses[place].mean()).astype(np.float32)
-
     def tokens(pool: Pool) -> float:
         return 2 * float(np.minimum(text_tokens(pool.prompts), max_tokens).sum())
 
-    source = Source(setup.base)
+    source = Source(setup.base, device=setup.embedder.device)
+    work = partial(_prompts, template, max_tokens, run.batch_tokens)
     asked = {"template": template, "max_tokens": max_tokens}
     return run.over(setup.pool, "prompts", source, asked, work, vectors=True, tokens=tokens)
+
+
+def _prompts(
+    template: Template, max_tokens: int, budget: int, lm: LocalModel, pool: Pool, what: str
+) -> Iterator[tuple[int, np.ndarray | str]]:
+    rows = [_prompt(lm, *row, template, max_tokens) for row in _asked(pool)]
+    places = [place for place, row in enumerate(rows) if len(row.ids) > 1]
+    for place in sorted(set(range(len(rows))) - set(places)):
+        yield place, "the prompt has no token that can be scored"
+    given = [rows[place] for place in places]
+    losses = dict(token_losses(lm, given, budget, what and f"{what}: losses"))
+    for place, state in hidden_states(lm, given, "mean", budget, what and f"{what}: states"):
+        yield places[place], np.append(state, losses[place].mean()).astype(np.float32)
 
 
 def _asked(pool: Pool) -> Iterator[tuple[str, str]]:

@@ -90,7 +90,7 @@ class Less(LocalScorer, TargetedScorer):
         warmup = setup.trained(self._drawn(setup), self._warm, f"score.by={self.by}", **changed)
         made = {"queries": queries, "warmup": warmup}
         for number in range(1, self.epochs + 1):
-            source = Source(base, warmup, epoch(number), self.template)
+            source = Source(base, warmup, epoch(number), self.template, setup.embedder.device)
             made[f"rows {number}"] = self._gradients(setup.pool, source, adam=True)
             made[f"asked {number}"] = self._gradients(queries, source, adam=False)
         return made
@@ -115,23 +115,8 @@ class Less(LocalScorer, TargetedScorer):
         """`vectors.npy`, (n, dim) float16, of unit length."""
         asked = {"dim": self.dim, "max_tokens": self.max_tokens, "adam": adam}
 
-        def work(lm: LocalModel, pool: Pool, what: str) -> Iterator[tuple[int, np.ndarray | str]]:
-            places, given = [], []
-            for place, laid in enumerate(laid_out(lm, pool, self.max_tokens)):
-                if isinstance(laid, str) or not any(laid.mask[1:]):
-                    yield (
-                        place,
-                        laid if isinstance(laid, str) else "no token of the response is within max_tokens",
-                    )
-                    continue
-                places.append(place)
-                given.append(closed(lm, laid, self.max_tokens) if self.template == "tulu" else laid)
-            moments = read_moments(lm) if adam else None
-            size = sum(weight.numel() for _, weight in trained_weights(lm))
-            projection = Projection(size, self.dim, lm.device)
-            for place, vector in projected(lm, given, projection, moments, self.batch_tokens, what):
-                yield places[place], unit_rows(vector[None])[0].astype(np.float16)
-
+        closing = self.template == "tulu"
+        work = partial(_projected, self.dim, self.max_tokens, self.batch_tokens, closing, adam)
         tokens = partial(cut_tokens, limit=self.max_tokens) if adam else None
         return self.over(rows, "gradients", source, asked, work, vectors=True, tokens=tokens, backward=True)
 
@@ -149,6 +134,26 @@ class Less(LocalScorer, TargetedScorer):
             errors |= refused
             lost |= set(unasked)
         return self.scores(self.targets(queries, values, lost), errors)
+
+
+def _projected(
+    dim: int, limit: int, budget: int, closing: bool, adam: bool, lm: LocalModel, pool: Pool, what: str
+) -> Iterator[tuple[int, np.ndarray | str]]:
+    """closing: whether rows are laid out with a newline after each end token. adam: as its step, or the gradient."""
+    places, given = [], []
+    for place, laid in enumerate(laid_out(lm, pool, limit)):
+        if isinstance(laid, str):
+            yield place, laid
+        elif not any(laid.mask[1:]):
+            yield place, "no token of the response is within max_tokens"
+        else:
+            places.append(place)
+            given.append(closed(lm, laid, limit) if closing else laid)
+    moments = read_moments(lm) if adam else None
+    size = sum(weight.numel() for _, weight in trained_weights(lm))
+    projection = Projection(size, dim, lm.device)
+    for place, vector in projected(lm, given, projection, moments, budget, what):
+        yield places[place], unit_rows(vector[None])[0].astype(np.float16)
 
 
 def closed(lm: LocalModel, row: Supervised, limit: int) -> Supervised:

@@ -19,7 +19,6 @@ from pydantic import Field
 
 from tacos.cost import Cost
 from tacos.models.embedder import unit_rows
-from tacos.models.source import Source
 from tacos.part import Setup, scorer
 from tacos.scoring.local_scorer import LocalScorer
 from tacos.scoring.states import StatesRun, vectors_of
@@ -48,7 +47,7 @@ class Rds(StatesRun, LocalScorer, TargetedScorer):
 
     def inputs(self, setup: Setup) -> dict[str, Stage]:
         queries = self.queries_stage(setup)
-        source = Source(self.read_model(setup, self.model), template=self.template)
+        source = self.source(setup, self.model, self.template)
         asked = self.states(queries, source, "weighted", self.max_tokens, few=True)
         rows = self.states(setup.pool, source, "weighted", self.max_tokens)
         return {"queries": queries, "asked": asked, "states": rows}

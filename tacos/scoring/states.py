@@ -19,7 +19,7 @@ from tacos.models.chat import encode
 from tacos.models.expected import text_tokens
 from tacos.models.local import LocalModel
 from tacos.models.source import Source
-from tacos.scoring.local_scorer import READ, ModelRun
+from tacos.scoring.model_run import READ, ModelRun
 from tacos.stage import Job, Stage
 from tacos.store import tables
 from tacos.store.kept import read_kept
@@ -37,20 +37,24 @@ class StatesRun(ModelRun):
         few: whether they are no pool, and not worth a line in a plan.
         """
 
-        def work(lm: LocalModel, pool: Pool, what: str) -> Iterator[tuple[int, np.ndarray | str]]:
-            places, given = [], []
-            for place, laid in enumerate(laid_out(lm, pool, max_tokens)):
-                if isinstance(laid, str):
-                    yield place, laid
-                else:
-                    places.append(place)
-                    given.append(Supervised(laid.ids, [1] * len(laid.ids)))
-            for place, vector in hidden_states(lm, given, pooling, self.batch_tokens, what):
-                yield places[place], vector
-
+        work = partial(_states, pooling, max_tokens, self.batch_tokens)
         asked = {"pooling": pooling, "max_tokens": max_tokens}
         tokens = None if few else partial(cut_tokens, limit=max_tokens)
         return self.over(rows, "states", source, asked, work, vectors=True, tokens=tokens)
+
+
+def _states(
+    pooling: Pooling, max_tokens: int, budget: int, lm: LocalModel, pool: Pool, what: str
+) -> Iterator[tuple[int, np.ndarray | str]]:
+    places, given = [], []
+    for place, laid in enumerate(laid_out(lm, pool, max_tokens)):
+        if isinstance(laid, str):
+            yield place, laid
+        else:
+            places.append(place)
+            given.append(Supervised(laid.ids, [1] * len(laid.ids)))
+    for place, vector in hidden_states(lm, given, pooling, budget, what):
+        yield places[place], vector
 
 
 def cut_tokens(pool: Pool, limit: int) -> float:

@@ -14,7 +14,7 @@ from tacos.models.batches import Supervised, hidden_states, next_logits, token_l
 from tacos.models.embedder import Embedder, EmbedderSettings
 from tacos.models.flops import KeptLedger, flops, parameters_at_work, passes, watch
 from tacos.models.local import LocalModel, load_lm
-from tacos.scoring import local_scorer
+from tacos.scoring import model_run
 from tacos.scoring.ifd import Ifd
 from tacos.stage import ArtifactStore, Done, Tools
 from tacos.tracking import Ledger, Usage
@@ -128,7 +128,7 @@ def test_a_killed_reading_counts_what_its_rows_took(
     assert whole.outcome.metrics["parameters"] == LLAMA_AT_WORK
     assert whole.usage.as_first_paid().flops == whole.usage.flops
 
-    real, seen = local_scorer.kept_rows, []
+    real, seen = model_run.kept_rows, []
 
     def cut_off(path: Path, n: int, work: Any) -> Any:
         def some(rows: Any, which: str) -> Any:
@@ -140,7 +140,7 @@ def test_a_killed_reading_counts_what_its_rows_took(
 
         return real(path, n, some)
 
-    monkeypatch.setattr(local_scorer, "kept_rows", cut_off)
+    monkeypatch.setattr(model_run, "kept_rows", cut_off)
     with pytest.raises(Killed):
         run(tmp_path / "killed")
     monkeypatch.undo()

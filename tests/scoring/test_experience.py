@@ -20,7 +20,7 @@ from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.part import Setup
 from tacos.scoring.experience import Experience, read_prompts, spread
 from tacos.scoring.ifd import Ifd
-from tacos.scoring.local_scorer import ModelRun
+from tacos.scoring.model_run import ModelRun
 from tacos.stage import ArtifactStore, Job, Outcome, Stage
 from tacos.store import tables
 from tacos.store.files import read_jsonl

@@ -76,6 +76,14 @@ def test_rds_is_the_released_one_in_values_and_turns(
     assert turns(scored(several, pool, tmp_path)) == RELEASED[kind]["several"]
 
 
+def test_two_processes_read_the_same_states(folder: Path, pool: Pool, tmp_path: Path) -> None:
+    part = Rds(model=str(folder / "llama"), queries=str(folder / "dev.jsonl"), workers=2)
+    found = scored(part, pool, tmp_path).targets
+    assert found is not None and found.values == pytest.approx(
+        np.array(RELEASED["llama"]["cosines"]), abs=1e-5
+    )
+
+
 def test_weighted_states_by_hand(folder: Path) -> None:
     lm = load_lm(str(folder / "llama"), device="cpu")
     row = Supervised([5, 6, 7], [1, 1, 0])
