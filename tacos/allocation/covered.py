@@ -7,6 +7,7 @@ Worked example, cosines of s to three rows 1, 0.8, 0 and c = 0.5, 0.9, 0: s gain
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,36 @@ ENTRIES = 200_000_000
 """Cosines that are kept in all, 1.6 GB."""
 
 
+Like = Callable[[np.ndarray], np.ndarray]
+"""Cosines, float32, which may be overwritten -> how much they count, 0 and more where it counts."""
+
+
+def as_they_are(cosines: np.ndarray) -> np.ndarray:
+    return cosines
+
+
+class Euclidean:
+    """exp(-d / dim) of the distance d of unit vectors, less its smallest value: e^(-2 / dim) (e^((2 - d) / dim) - 1).
+
+    What is taken off is the same for all and leaves the choice as it is. With it all numbers would be near 1, and
+    single precision would lose three digits. Distances below `SAME` are 0, since rounding makes them of copies.
+    """
+
+    SAME = 1e-3
+
+    def __init__(self, dim: int):
+        self.dim = dim
+
+    def __call__(self, cosines: np.ndarray) -> np.ndarray:
+        squared = np.subtract(1, cosines, out=cosines)
+        squared *= 2
+        squared[squared < self.SAME**2] = 0
+        distance = np.sqrt(squared, out=squared)
+        found = np.expm1((2 - distance) / np.float32(self.dim), out=distance)
+        found *= np.float32(np.exp(-2 / self.dim))
+        return found
+
+
 class Entries(NamedTuple):
     """(k,) each: row, column and value of a few cosines."""
 
@@ -50,11 +81,12 @@ def above(cosines: np.ndarray, covered: np.ndarray) -> np.ndarray:
 class AllCosines:
     """All cosines are kept.
 
-    takers: (m, dim), unit: (n, dim), both float32 of unit length: what may be taken, and what is covered.
+    takers: (m, dim), unit: (n, dim), both float32 of unit length: what may be taken, and what is covered. like: of
+    cosines.
     """
 
-    def __init__(self, takers: np.ndarray, unit: np.ndarray):
-        self.cosines = takers @ unit.T
+    def __init__(self, takers: np.ndarray, unit: np.ndarray, like: Like = as_they_are):
+        self.cosines = like(takers @ unit.T)
         self.covered = np.zeros(len(unit), dtype=np.float32)
 
     def added(self, rows: np.ndarray) -> np.ndarray:
@@ -75,8 +107,8 @@ class MadeCosines:
     from all cosines.
     """
 
-    def __init__(self, takers: np.ndarray, unit: np.ndarray):
-        self.takers, self.unit = takers, unit
+    def __init__(self, takers: np.ndarray, unit: np.ndarray, like: Like = as_they_are):
+        self.takers, self.unit, self.like = takers, unit, like
         self.covered = np.zeros(len(unit), dtype=np.float32)
         self.before: list[np.ndarray] = []  # what was covered when 0, 1, ... rows were taken
         self.taken = 0
@@ -108,10 +140,10 @@ class MadeCosines:
         if self.taken < EARLY:
             self.before.append(self.covered.copy())
         self.taken += 1
-        np.maximum(self.covered, self.unit @ self.takers[row], out=self.covered)
+        np.maximum(self.covered, self.like(self.unit @ self.takers[row]), out=self.covered)
 
     def _products(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        return np.matmul(rows, columns.T, out=self.scratch.room(len(rows), len(columns)))
+        return self.like(np.matmul(rows, columns.T, out=self.scratch.room(len(rows), len(columns))))
 
     def _of_kept(self, row: int) -> float:
         columns, cosines = self.kept[row]
@@ -170,9 +202,9 @@ class MadeCosines:
 class NearCosines:
     """near: for each of the rows that are to be covered its nearest takers, which alone cover it; m: takers in all."""
 
-    def __init__(self, near: Nearest, m: int):
+    def __init__(self, near: Nearest, m: int, like: Like = as_they_are):
         n, count = near.rows.shape
-        cosines = np.maximum(1 - near.squared / 2, 0)
+        cosines = np.maximum(like(1 - near.squared / 2), 0)
         covers = np.repeat(np.arange(n, dtype=np.int32), count)
         pairs = coo_array((cosines.ravel(), (near.rows.ravel(), covers)), shape=(m, n))
         self.cosines: csr_array = pairs.tocsr()

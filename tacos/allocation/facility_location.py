@@ -2,8 +2,9 @@
 
     f(S) = (1 - alpha) sum_v max_{s in S} max(0, cos(v, s))  +  alpha sum_{s in S} quality(s)      greedy
 
-v runs over all rows that stand in a group, S over those of them that have a score. alpha = 0 is coverage alone
-(Superfiltering's diversity step); without scores quality is the same for all, so coverage alone decides then too.
+v runs over all rows that stand in a group, S over those of them that have a score. alpha = 0 is coverage alone; without
+scores quality is the same for all, so coverage alone decides then too. Superfiltering's diversity step (2402.00530) has
+both run over the `best` fifth by score, and exp(-|v - s| / dim) for the cosine.
 
 Worked example, alpha 0, cosines a-b 0.8, a-c 0, b-c 0.6: gains 1.8, 2.4, 1.6, so b; then a adds 0.2 and c 0.4, so c.
 
@@ -25,16 +26,25 @@ some (`neighbors.py`); with such a search the objective was 95% to 101% (2026-11
 from __future__ import annotations
 
 import logging
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
-from tacos.allocation.base import VectorAllocator, candidates, picked, vectors_at
-from tacos.allocation.covered import WHOLE, AllCosines, MadeCosines, NearCosines
+from tacos.allocation.base import VectorAllocator, candidates, check_budget, picked, vectors_at
+from tacos.allocation.covered import (
+    WHOLE,
+    AllCosines,
+    Euclidean,
+    Like,
+    MadeCosines,
+    NearCosines,
+    as_they_are,
+)
 from tacos.allocation.greedy import lazy_greedy
 from tacos.allocation.neighbors import kinds, nearest
 from tacos.cost import Cost
+from tacos.errors import ConfigError
 from tacos.models.embedder import unit_rows
 from tacos.part import Setup, allocator
 from tacos.selection import Groups, Pick, Scores
@@ -52,9 +62,9 @@ class Search(NamedTuple):
     compared: int | None
     seed: int
 
-    def covers(self, takers: np.ndarray, unit: np.ndarray) -> NearCosines:
+    def covers(self, takers: np.ndarray, unit: np.ndarray, like: Like) -> NearCosines:
         """takers: rows that may be taken. unit: rows that are covered."""
-        return NearCosines(nearest(unit, takers, *self), len(takers))
+        return NearCosines(nearest(unit, takers, *self), len(takers), like)
 
 
 @allocator(
@@ -72,6 +82,10 @@ class FacilityLocation(VectorAllocator):
     alpha: float = Field(0.7, ge=0, le=1)
     """Weight of quality; 0 is coverage alone. 0.7 is MIG's reproduction of QDIT."""
 
+    similarity: Literal["cosine", "euclidean"] = "cosine"
+    """euclidean is exp(-distance / dim), submodlib's of that name."""
+    best: float | None = Field(None, gt=0, le=1)
+    """Share of the rows, those with the highest scores, that is chosen from and covered; null is all."""
     neighbors: int | None = Field(None, ge=1)
     """Nearest rows that can cover a row, for large pools; null is all rows, exactly."""
     compared: int | None = Field(None, ge=1)
@@ -83,9 +97,12 @@ class FacilityLocation(VectorAllocator):
 
     def allocate(self, groups: Groups, scores: Scores, budget: int, job: Job) -> list[Pick]:
         """Raises: BudgetError when there are fewer rows, or fewer with a score."""
-        chosen = candidates(groups, scores, budget)
-        unit = unit_rows(vectors_at(job.inputs["vectors"], groups.covered))
-        places = np.searchsorted(groups.covered, chosen)
+        chosen, covered = candidates(groups, scores, budget), groups.covered
+        if self.best is not None:
+            chosen = covered = best_rows(chosen, scores.values[chosen], self.best)
+            check_budget(budget, len(chosen), f"rows of the best {self.best:.0%}")
+        unit = unit_rows(vectors_at(job.inputs["vectors"], covered))
+        places = np.searchsorted(covered, chosen)
         quality = np.nan_to_num(scores.values[chosen])
         if not self.neighbors and len(unit) > LARGE:
             log.warning(
@@ -95,8 +112,20 @@ class FacilityLocation(VectorAllocator):
                 2 * (len(unit) / 52_000) ** 2,
             )
         near = Search(self.neighbors, self.compared, job.seed) if self.neighbors else None
-        taken = covering(unit, places, quality, self.alpha, budget, near)
+        like = Euclidean(unit.shape[1]) if self.similarity == "euclidean" else as_they_are
+        taken = covering(unit, places, quality, self.alpha, budget, near, like)
         return picked(chosen[taken], groups, scores, "covers most of the pool")
+
+
+def best_rows(rows: np.ndarray, values: np.ndarray, share: float) -> np.ndarray:
+    """The share of `rows` with the highest values, ascending; of equal ones the first.
+
+    Raises: ConfigError where no row has a value.
+    """
+    if np.isnan(values).all():
+        raise ConfigError("allocate.best is a share of the rows by score: name a scorer, or leave it out")
+    order = np.lexsort((rows, -values))[: max(1, round(share * len(rows)))]
+    return np.sort(rows[order])
 
 
 def covering(
@@ -106,6 +135,7 @@ def covering(
     alpha: float,
     budget: int,
     near: Search | None = None,
+    like: Like = as_they_are,
 ) -> list[int]:
     """Numbers of `places` in the order they are taken.
 
@@ -114,7 +144,7 @@ def covering(
     heads, following = copies(unit if len(places) == len(unit) else unit[places], quality)
     takers = unit if len(heads) == len(unit) else unit[places[heads]]
     exact = AllCosines if len(unit) <= WHOLE else MadeCosines
-    covers = near.covers(takers, unit) if near else exact(takers, unit)
+    covers = near.covers(takers, unit, like) if near else exact(takers, unit, like)
     taken: list[int] = []
 
     def gains(kinds: np.ndarray, since: int) -> np.ndarray:

@@ -2,7 +2,8 @@
 
     ifd              `ifd`            Cherry: how little the instruction helps with its answer, to a base with a little
                                       experience (arXiv 2308.12032)
-    superfiltering   `superfilter`    the same by GPT-2 (arXiv 2402.00530)
+    superfiltering   `superfilter`    the same by GPT-2 (arXiv 2402.00530); superfiltering-d (Superfiltering.D) spreads
+                                      over the best fifth by facility location
     selectit         `selectit`       how sure the base model is of its rating (arXiv 2402.16705)
     deita            `deita`          complexity times quality, by two trained models, and no row too like one that
                                       was taken (arXiv 2312.15685)
@@ -19,6 +20,7 @@ embeds the rows (`allocate.vectors` takes a file of such states).
 from __future__ import annotations
 
 from tacos.allocation.cosine_filter import CosineFilter
+from tacos.allocation.facility_location import FacilityLocation
 from tacos.allocation.top import Top
 from tacos.cost import Cost
 from tacos.grouping.none import NoGroups
@@ -43,6 +45,16 @@ preset(
     "superfiltering",
     Recipe(group=NoGroups(), score=Superfilter(), allocate=Top()),
     "IFD by GPT-2",
+    "arXiv 2402.00530",
+)
+preset(
+    "superfiltering-d",
+    Recipe(
+        group=NoGroups(),
+        score=Superfilter(),
+        allocate=FacilityLocation(alpha=0.0, similarity="euclidean", best=0.2),
+    ),
+    "the best fifth by GPT-2, and of it rows that are like all of it",
     "arXiv 2402.00530",
 )
 preset(

@@ -9,7 +9,7 @@ The highest below 1 are selected; a row at 1 or above is dropped with that reaso
 Quirks of the released code, kept: GPT-2; 1,024 tokens, where a longer row is cut in both passes at the same number of
 scored tokens; the two passes score different tokens of the answer, since the first is scored in one of them only. A row
 whose answer cannot be scored has the ratio 0 or NaN there, and is missing here. Its number of rows is a share of 52,002
-whatever the pool; here the budget says how many. `Superfiltering.D` is this score with facility location.
+whatever the pool; here the budget says how many. `superfiltering-d` is this score with facility location.
 """
 
 from __future__ import annotations

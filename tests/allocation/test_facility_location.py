@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tacos.allocation import covered, facility_location
 from tacos.allocation.facility_location import FacilityLocation, Search, covering
-from tacos.errors import BudgetError
+from tacos.errors import BudgetError, ConfigError
 from tacos.models.embedder import unit_rows
 from tacos.selection import Groups, Scores
 from tests.allocation import inputs
@@ -171,3 +171,50 @@ def test_a_large_pool_is_told_what_to_set(
     assert not caplog.records
     allocated(tmp_path, FacilityLocation(), Scores.none(3), 2)
     assert "allocate.neighbors=64" in caplog.text
+
+
+EUCLIDEAN = {
+    (0, 80, 16): "54 41 56 26 72 29 53 49 43 37 45 1 34 65 69 14 4 63 66 61 55 51 77 20 36 28 24 8 22 57",
+    (
+        1,
+        120,
+        32,
+    ): "98 54 55 60 13 107 30 4 103 33 24 66 14 3 40 57 62 79 83 31 5 43 6 35 37 106 19 114 38 116 74 93 "
+    "12 117 53 115 100 108 22 81",
+}
+"""Seed, rows and dimensions of random vectors -> what submodlib-py 0.0.3 took, called as Superfiltering.D calls it."""
+
+
+def clumps(seed: int, n: int, dim: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    centres = rng.standard_normal((8, dim))[rng.integers(0, 8, n)]
+    return unit_rows((centres + 0.7 * rng.standard_normal((n, dim))).astype(np.float64)).astype(np.float32)
+
+
+@pytest.mark.parametrize("whole", [covered.WHOLE, 10])
+@pytest.mark.parametrize("shape", EUCLIDEAN)
+def test_euclidean_picks_are_those_of_superfiltering_d(
+    shape: tuple[int, int, int], whole: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(facility_location, "WHOLE", whole)
+    unit, wanted = clumps(*shape), [int(row) for row in EUCLIDEAN[shape].split()]
+    part, n = FacilityLocation(alpha=0, similarity="euclidean"), shape[1]
+    picks = part.allocate(Groups.one(n), Scores.none(n), len(wanted), inputs.job(tmp_path, unit))
+    assert [pick.index for pick in picks] == wanted
+
+
+def test_euclidean_likeness_by_hand() -> None:
+    found = covered.Euclidean(2)(np.array([1.0, 0.0, -1.0], dtype=np.float32))
+    wanted = np.exp(-np.array([0, 2**0.5, 2]) / 2) - np.exp(-1)
+    assert found == pytest.approx(wanted, abs=1e-6)
+
+
+def test_the_best_share_is_chosen_from_and_covered(tmp_path: Path) -> None:
+    scores = Scores(np.array([3.0, 1.0, 2.0]))
+    part = FacilityLocation(alpha=0, best=0.67)
+    # of a and c, which are not alike at all, each covers itself: the first; without `best` it would be b
+    assert allocated(tmp_path, part, scores, 2) == [0, 2]
+    with pytest.raises(BudgetError, match="above the 2 rows of the best 67%"):
+        allocated(tmp_path, part, scores, 3)
+    with pytest.raises(ConfigError, match="share of the rows by score"):
+        allocated(tmp_path, part, Scores.none(3), 2)
