@@ -82,7 +82,7 @@ def test_a_projection_is_signs_that_keep_dot_products() -> None:
     both = torch.tensor(np.random.default_rng(0).standard_normal((2, 400)), dtype=torch.float32)
     made = projection(both)
     assert torch.equal(made, Projection(400, 2048, torch.device("cpu"))(both))
-    assert projection(torch.eye(400)[:1]).abs().unique().tolist() == [1.0]
+    assert sorted(projection(torch.eye(400)[:2]).unique().tolist()) == [-1.0, 1.0]
     cosine = torch.nn.functional.cosine_similarity
     assert float(cosine(*both, dim=0) - cosine(*made, dim=0)) == pytest.approx(0, abs=0.08)
 
@@ -93,6 +93,17 @@ def test_a_projection_that_is_not_kept_is_the_same(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "KEPT", 0)
     again = Projection(50, 300, torch.device("cpu"))
     assert torch.equal(again(rows), kept) and not again._kept
+
+
+def test_large_adapters_are_projected_in_blocks_of_their_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DRAWN", 64 * 20)
+    monkeypatch.setattr(module, "KEPT", 0)
+    projection = Projection(50, 64, torch.device("cpu"))
+    signs = projection(torch.eye(50))
+    assert sorted(signs.unique().tolist()) == [-1.0, 1.0] and abs(float(signs.mean())) < 0.1
+    rows = torch.tensor(np.random.default_rng(0).standard_normal((3, 50)), dtype=torch.float32)
+    assert torch.allclose(projection(rows), rows @ signs, atol=1e-4)
+    assert not torch.equal(signs[:20], signs[20:40])  # each block from a seed of its own
 
 
 def test_rows_are_projected_in_blocks_of_what_memory_holds(
