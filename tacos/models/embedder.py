@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+MARKS = 2
+"""Tokens that an encoder puts around a text."""
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
@@ -180,7 +182,8 @@ def embedded(pool: Stage, settings: EmbedderSettings, text: TextOf, max_tokens: 
         return Outcome(rows_in=len(rows), rows_out=len(rows), metrics=size)
 
     def passes(rows: Pool, done: Mapping[str, Path]) -> Passes:
-        tokens = np.minimum(text_tokens(set(texts_of(rows, text))), max_tokens or settings.max_tokens)
+        each = text_tokens(set(texts_of(rows, text))) + MARKS
+        tokens = np.minimum(each, max_tokens or settings.max_tokens)
         source = str((packaged_minilm() if settings.model == MINILM else None) or settings.model)
         model = Model(source, "encoder", None, settings.model, settings.dtype, settings.device)
         return Passes(model, float(tokens.sum()))
