@@ -90,6 +90,8 @@ class ArmSummary(Record):
     arm: str
     method: str
     seeds: list[int]
+    differs: list[str] = Field(default_factory=list)
+    """In what its budget, training or base is not the experiment's, such as "train.epochs 3 for 15"."""
     measures: dict[str, ArmMeasure] = Field(default_factory=dict)
     """By name, those that any of its runs was examined by."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,6 +15,7 @@ from tacos.methods import METHODS
 from tacos.part import Setup
 from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.settings import ExperimentSettings, SelectSettings
+from tacos.stage import Outcome, Stage
 from tacos.store.fingerprint import plain
 from train.settings import TrainRun
 
@@ -115,7 +117,12 @@ def test_every_experiment_config_parses_and_its_methods_build(name: str) -> None
     load_stage = selection_stage(SelectSettings()).inputs["pool"]  # the builtin pool: building reads no file
     for arm in settings.arms.values():
         if arm.method in METHODS:
-            arm.build(Setup(load_stage, settings.budget, 0, settings.embedder, settings.llms, "base"))
+            built = Setup(load_stage, settings.budget, 0, settings.embedder, settings.llms, "base", untrained)
+            arm.build(built)
+
+
+def untrained(rows: Stage, size: Any, changed: Any, seed: int) -> Stage:
+    return Stage("train", lambda job: Outcome(), {**changed}, {"rows": rows})
 
 
 @pytest.mark.parametrize("name", yaml_files("select"))

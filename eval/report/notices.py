@@ -81,9 +81,11 @@ def _failed(results: Results, arm: str) -> str:
 
 
 def budget_warnings(results: Results) -> list[str]:
-    """A line for each of loss tokens, steps and template in which the trained arms differ too much."""
+    """A line for what arms have of their own, and for each of loss tokens, steps and template in which the trained arms
+    differ too much."""
     trained = [(f"{run.arm}, seed {run.seed}", run.trained) for run in results.runs if run.trained]
-    lines = []
+    own = [f"{arm.arm} ({'; '.join(arm.differs)})" for arm in results.summary if arm.differs]
+    lines = [f"Not all arms are treated alike: {fmt.listing(own)}."] if own else []
     for name in ("loss_tokens", "steps"):
         values = sorted((getattr(t, name), label) for label, t in trained)
         if values and values[-1][0] - values[0][0] > TOLERANCE * values[-1][0]:

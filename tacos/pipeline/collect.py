@@ -19,6 +19,7 @@ from eval.question_sets import with_sets
 from eval.results import ArmRun, ArmSummary, Audit, Results, RoundsReport, TagReport
 from eval.summary import arm_measure, run_measure
 from tacos.models.embedder import MINILM
+from tacos.pipeline.differences import differences
 from tacos.pipeline.graph import ArmStages, Experiment
 from tacos.pipeline.pool import questions_of, truth_of
 from tacos.pipeline.rounds import rounds_of
@@ -140,6 +141,7 @@ class Collector:
             arm=name,
             method=self.settings.arms[name].method,
             seeds=[arm.seed for arm in arms],
+            differs=differences(self.settings, name),
             measures={name: found for name, found in examined.items() if found},
         )
 
@@ -239,6 +241,7 @@ def parts_used(experiment: Experiment) -> dict[str, str]:
     if settings.train is not None:
         tiny = settings.base.model == TINY
         parts["base model"] = "tiny LLaMA pretrained on the spot (embedded)" if tiny else settings.base.model
+        parts |= {f"base model ({n})": arm.base.model for n, arm in settings.arms.items() if arm.base}
         judge = settings.eval.judge
         by_llm = judge.by == "llm"
         parts["judge"] = (

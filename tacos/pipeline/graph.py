@@ -12,7 +12,7 @@ from tacos.config import merged, parse
 from tacos.part import Setup, Size, Trainer
 from tacos.pipeline.given_set import given_stage
 from tacos.pipeline.pool import load_stage
-from tacos.pipeline.settings import ZERO_SHOT, ExperimentSettings, ModelsSettings, SelectSettings
+from tacos.pipeline.settings import UNTRAINED, ExperimentSettings, SelectSettings
 from tacos.pipeline.stages import TrackedAs, answer_stage, base_stage, judge_stage, train_stage
 from tacos.stage import Stage
 from train.settings import TrainSettings
@@ -47,13 +47,12 @@ class ArmStages:
         return {name: stage for name, stage in named.items() if stage is not None}
 
 
-def trainer(base: Stage | None, settings: ModelsSettings, shown: TrackedAs) -> Trainer:
-    """What fine-tunes the base on the way to a selection, by the recipe of the run where a method changes nothing."""
-    recipe = settings.train or TrainSettings()
+def trainer(base: Stage | None, model: str, recipe: TrainSettings, shown: TrackedAs) -> Trainer:
+    """What fine-tunes the base on the way to a selection, by the recipe where a method changes nothing."""
 
     def train(rows: Stage, size: Size, changed: Mapping[str, Any], seed: int) -> Stage:
         how = parse(TrainSettings, merged(recipe.model_dump(mode="json"), changed), "train")
-        return train_stage(rows, base, settings.base.model, how, seed, shown, size)
+        return train_stage(rows, base, model, how, seed, shown, size)
 
     return train
 
@@ -68,7 +67,6 @@ class Experiment:
         self.settings = settings
         self.llms = settings.models()
         self.load = load_stage(settings.pool)
-        self.base = base_stage(self.load, settings.base)
 
     @cached_property
     def arms(self) -> list[ArmStages]:
@@ -87,18 +85,24 @@ class Experiment:
 
     def _arm(self, name: str, seed: int) -> ArmStages:
         chosen, settings = self.settings.arms[name], self.settings
-        arm = ArmStages(name, chosen.method, seed, *self._data(name, seed))
-        if settings.train is None:
+        arm, recipe = ArmStages(name, chosen.method, seed, *self._data(name, seed)), settings.train_of(name)
+        if recipe is None:
             return arm
+        base, model_name = self._base(name)
         trained = None
         if arm.data is not None:
-            shown, rows = self._shown(name, seed), settings.budget if chosen.budgeted else None
-            trained = train_stage(arm.data, self.base, settings.base.model, settings.train, seed, shown, rows)
-        model: Stage | str = trained or self.base or settings.base.model
+            shown, rows = self._shown(name, seed), settings.budget_of(name) if chosen.budgeted else None
+            trained = train_stage(arm.data, base, model_name, recipe, seed, shown, rows)
+        model: Stage | str = trained or chosen.model or base or model_name
         # Greedy answers do not depend on the seed, so the base model as it is answers once for all seeds.
         answer_seed = seed if settings.eval.generate.draws else 0
-        answer = answer_stage(model, self.load, settings.eval, settings.train, answer_seed)
+        answer = answer_stage(model, self.load, settings.eval, recipe, answer_seed)
         return replace(arm, train=trained, answer=answer)
+
+    def _base(self, arm: str) -> tuple[Stage | None, str]:
+        """The stage that makes an arm's base, and the base by name where none does."""
+        chosen = self.settings.base_of(arm)
+        return base_stage(self.load, chosen), chosen.model
 
     def _shown(self, arm: str, seed: int) -> TrackedAs:
         experiment = self.settings.name
@@ -108,11 +112,12 @@ class Experiment:
     def _data(self, name: str, seed: int) -> tuple[Stage | None, Stage | None]:
         """The selection of an arm, and what refinement makes of it."""
         chosen, settings = self.settings.arms[name], self.settings
-        if chosen.method == ZERO_SHOT:
+        if chosen.method in UNTRAINED:
             return None, None
-        base = self.base or settings.base.model
-        train = trainer(self.base, settings, self._shown(name, seed)) if settings.train else None
-        setup = Setup(self.load, settings.budget, seed, settings.embedder, self.llms, base, train)
+        (base, model), recipe = self._base(name), settings.train_of(name)
+        train = trainer(base, model, recipe, self._shown(name, seed)) if recipe else None
+        budget = settings.budget_of(name)
+        setup = Setup(self.load, budget, seed, settings.embedder, self.llms, base or model, train)
         if chosen.data is not None:
             select = given_stage(self.load, chosen.data, settings.pool.decontaminate)
         else:
@@ -150,7 +155,7 @@ def selection_stage(settings: SelectSettings) -> Stage:
         settings.embedder,
         settings.models(),
         made or settings.base.model,
-        trainer(made, settings, shown) if settings.train else None,
+        trainer(made, settings.base.model, settings.train, shown) if settings.train else None,
     )
     selection = settings.build(setup)
     return settings.refine.build(setup, selection) if settings.refine else selection

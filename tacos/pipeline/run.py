@@ -107,7 +107,8 @@ def check_before_paying(experiment: Experiment, store: ArtifactStore) -> None:
     """
     settings, loaded = experiment.settings, store.record(experiment.load).outcome
     if any(arm.budgeted for arm in settings.arms.values()):
-        check_budget(settings.budget, loaded.rows_out, "samples in the pool")
+        largest = max(settings.budget_of(name) for name, arm in settings.arms.items() if arm.budgeted)
+        check_budget(largest, loaded.rows_out, "samples in the pool")
     if settings.train is None or len(settings.arms) < 2:
         return
     questions = questions_of(store.folder(experiment.load))

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tacos.answering.candidate import GenerateSettings
 from tacos.answering.judge import LLMJudgeSettings
-from tacos.config import parse
+from tacos.config import merged, parse
 from tacos.data.builtin.build import BuiltinSettings
 from tacos.data.dedup import DedupSettings
 from tacos.data.read import ReadSettings
@@ -28,6 +28,8 @@ from train.tiny import TINY, TinySettings
 ZERO_SHOT = "zero-shot"
 GIVEN = "given"
 """The method of an arm whose training set is given."""
+FINISHED = "model"
+"""The method of an arm that is a finished model."""
 
 
 class PoolSettings(Record):
@@ -78,50 +80,74 @@ class PoolSettings(Record):
         return self
 
 
-class ArmSettings(Choice):
-    """One row of the experiment: a method, any of its parts replaced; a training set that is given (`data`); or
-    "zero-shot" for the base model as it is."""
-
-    method: str = GIVEN
-    data: str | None = None
-    """A file of samples, or a hub id, in any form that a pool may have, in place of a method; all rows are taken."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_way_to_get_rows(cls, said: Any) -> Any:
-        if not isinstance(said, Mapping):
-            return said
-        method = said.get("method", GIVEN)
-        if (method == GIVEN) != (said.get("data") is not None):
-            raise ValueError("an arm names a method, or its training set as data: FILE, and not both")
-        parts = [name for name in ("group", "score", "allocate", "settings") if said.get(name)]
-        if method in (GIVEN, ZERO_SHOT) and parts:
-            raise ValueError(f"no row is selected by {method}, so {parts[0]} has no effect: leave it out")
-        if method == ZERO_SHOT and said.get("refine"):
-            raise ValueError("zero-shot is the base model as it is: there are no rows to refine")
-        return said
-
-    @field_validator("method")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in (ZERO_SHOT, GIVEN, *METHODS):
-            raise ValueError(f"unknown method {name!r}: {nearest(name, [*METHODS, ZERO_SHOT])}")
-        return name
-
-    @property
-    def budgeted(self) -> bool:
-        return self.method not in (GIVEN, ZERO_SHOT) and super().budgeted
-
-    def origin(self, llms: Mapping[str, LLMSettings]) -> str:
-        return f"given set {Path(self.data).name}" if self.data else super().origin(llms)
-
-
 class BaseModelSettings(Record):
     """The model that is fine-tuned."""
 
     model: str = TINY
     """"tiny" builds and pretrains a small LLaMA on the spot; else a hub id or a folder."""
     tiny: TinySettings = TinySettings()
+
+
+UNTRAINED = (ZERO_SHOT, FINISHED)
+"""Methods that train nothing."""
+
+
+class ArmSettings(Choice):
+    """One row of the experiment: a method, any of its parts replaced; a training set that is given (`data`); a
+    finished model (`model`); or "zero-shot" for the base model as it is."""
+
+    method: str = GIVEN
+    data: str | None = None
+    """A file of samples, or a hub id, in any form that a pool may have, in place of a method; all rows are taken."""
+    model: str | None = None
+    """A finished model, by hub id or folder, in place of a method: nothing is selected or trained."""
+    budget: int | None = Field(None, ge=1)
+    """Samples that it takes; null is the experiment's."""
+    train: dict[str, Any] = Field(default_factory=dict)
+    """What is changed of the experiment's `train`, such as {epochs: 15}."""
+    base: BaseModelSettings | None = None
+    """Another base model; null is the experiment's."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_way_to_get_rows(cls, said: Any) -> Any:
+        if not isinstance(said, Mapping):
+            return said
+        if said.get("model") is not None and "method" not in said:
+            said = {**said, "method": FINISHED}
+        method = said.get("method", GIVEN)
+        if (method == GIVEN) != (said.get("data") is not None) or (method == FINISHED) != (
+            said.get("model") is not None
+        ):
+            raise ValueError(
+                "an arm names a method, its training set as data: FILE, or a finished model as model: FOLDER, and not "
+                "two of them"
+            )
+        parts = [name for name in ("group", "score", "allocate", "settings") if said.get(name)]
+        if method in (GIVEN, *UNTRAINED) and parts:
+            raise ValueError(f"no row is selected by {method}, so {parts[0]} has no effect: leave it out")
+        idle = [name for name in ("refine", "budget", "train") if said.get(name)]
+        if method == FINISHED and said.get("base"):
+            idle.append("base")
+        if method in UNTRAINED and idle:
+            raise ValueError(f"nothing is trained for {method}, so {idle[0]} has no effect: leave it out")
+        return said
+
+    @field_validator("method")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in (ZERO_SHOT, GIVEN, FINISHED, *METHODS):
+            raise ValueError(f"unknown method {name!r}: {nearest(name, [*METHODS, ZERO_SHOT])}")
+        return name
+
+    @property
+    def budgeted(self) -> bool:
+        return self.method not in (GIVEN, *UNTRAINED) and super().budgeted
+
+    def origin(self, llms: Mapping[str, LLMSettings]) -> str:
+        if self.model:
+            return f"finished model {self.model}"
+        return f"given set {Path(self.data).name}" if self.data else super().origin(llms)
 
 
 class JudgeSettings(LLMJudgeSettings):
@@ -231,6 +257,28 @@ class ExperimentSettings(ModelsSettings):
         if not seeds or len(set(seeds)) != len(seeds):
             raise ValueError("give at least one seed, each once")
         return seeds
+
+    @model_validator(mode="after")
+    def _arms_can_train(self) -> ExperimentSettings:
+        for name, arm in self.arms.items():
+            if arm.train and self.train is None:
+                raise ValueError(f"arms.{name}.train changes a training, and train is null")
+            self.train_of(name)
+        return self
+
+    def budget_of(self, arm: str) -> int:
+        """Samples that an arm takes."""
+        return self.arms[arm].budget or self.budget
+
+    def base_of(self, arm: str) -> BaseModelSettings:
+        return self.arms[arm].base or self.base
+
+    def train_of(self, arm: str) -> TrainSettings | None:
+        """How an arm is trained. Raises: ConfigError for a setting that training does not have."""
+        if self.train is None:
+            return None
+        changed = merged(self.train.model_dump(mode="json"), self.arms[arm].train)
+        return parse(TrainSettings, changed, f"arms.{arm}.train")
 
     @model_validator(mode="after")
     def _baseline_is_an_arm(self) -> ExperimentSettings:
