@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from eval.measures import Measure
+from tacos.errors import TacosError
+from tacos.store.files import read_json
 from tacos.tracking import Usage
 from tacos.types import Record, Trained
+
+RESULTS = "results.json"
+SCHEMA = 1
+"""Of results.json; one more with every change after which an older file cannot be read as it was meant."""
 
 
 class Interval(Record):
@@ -146,6 +153,10 @@ class RoundsReport(Record):
 class Results(Record):
     """One experiment."""
 
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
+
+    schema_version: int = Field(default=SCHEMA, alias="schema")
+    """Of the form of this record; `load_results` refuses any other than `SCHEMA`."""
     name: str
     created: str
     baseline: str
@@ -169,3 +180,22 @@ class Results(Record):
     """What this invocation used; cached stages are free."""
     versions: dict[str, str]
     commit: str
+
+
+def load_results(path: Path) -> Results:
+    """A results.json as it was written.
+
+    Raises: TacosError where there is none, or one of another schema, or one that is damaged.
+    """
+    if not path.is_file():
+        raise TacosError(f"no {path}: give the folder of a finished run, such as runs/quickstart")
+    again = "run the experiment again, its finished stages are reused"
+    try:
+        data = read_json(path)
+        found = data.get("schema") if isinstance(data, dict) else None
+        if found == SCHEMA:
+            return Results.model_validate(data)
+    except ValueError as error:
+        raise TacosError(f"{path} is damaged: {again}") from error
+    said = "has no schema number, so it is of an older tacos" if found is None else f"has schema {found!r}"
+    raise TacosError(f"{path} {said}, and this one reads schema {SCHEMA}: {again}")

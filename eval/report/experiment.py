@@ -25,8 +25,8 @@ from eval.report.page import drawn_parts, environment
 from eval.report.style import Plot, arm_colours, save_png
 from eval.report.table import pairs_table
 from eval.report.text import headline
-from eval.results import Results
-from tacos.store.files import read_json, write_json, write_text
+from eval.results import RESULTS, Results
+from tacos.store.files import write_json, write_text
 from tacos.types import Record
 
 SECTIONS = {
@@ -48,16 +48,11 @@ class ReportPaths(Record):
     plots: dict[str, Path]
 
 
-def load_results(path: Path) -> Results:
-    """A results.json as it was written."""
-    return Results.model_validate(read_json(path))
-
-
 def write_report(results: Results, out: Path) -> ReportPaths:
     """Write the report into the run folder `out`; a report that is there already is replaced."""
     folder = out / "plots"
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(out / "results.json", results)
+    write_json(out / RESULTS, results)
     drawn = list(plots.draw(results))
     pictures = {plot.name: save_png(plot, folder) for plot in drawn}
     words = _words(results, drawn)
@@ -66,7 +61,7 @@ def write_report(results: Results, out: Path) -> ReportPaths:
     html = page.render(words, **drawn_parts(drawn), colours=arm_colours(results))
     write_text(out / "report.html", html)
     return ReportPaths(
-        results=out / "results.json", markdown=out / "report.md", html=out / "report.html", plots=pictures
+        results=out / RESULTS, markdown=out / "report.md", html=out / "report.html", plots=pictures
     )
 
 

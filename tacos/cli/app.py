@@ -25,7 +25,6 @@ from tacos.cli.eval import app as eval_app
 from tacos.cli.iqs import app as iqs_app
 from tacos.cli.llm import app as llm_app
 from tacos.cli.planned import passed, spent
-from tacos.errors import TacosError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -199,16 +198,10 @@ def parts(as_json: AsJson = False) -> None:
 @command(app)
 def report(run_dir: Annotated[Path, typer.Argument(metavar="RUN")], as_json: AsJson = False) -> None:
     """Write the report of a finished run again, from its results.json."""
-    from eval.report.experiment import load_results, write_report
+    from eval.report.experiment import write_report
+    from eval.results import RESULTS, load_results
 
-    path = run_dir / "results.json"
-    if not path.is_file():
-        raise TacosError(f"no {path}: give the folder of a finished run, such as runs/quickstart")
-    try:
-        results = load_results(path)
-    except ValueError as error:
-        raise TacosError(f"{path} is damaged or of another version: run the experiment again") from error
-    written = write_report(results, run_dir)
+    written = write_report(load_results(run_dir / RESULTS), run_dir)
     if as_json:
         print_json({"html": str(written.html), "markdown": str(written.markdown)})
     else:

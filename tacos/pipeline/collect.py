@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from eval.benchmarks import benchmarks
 from eval.measures import Benchmark, Finished, Measure, Measured, RunValues
 from eval.question_sets import with_sets
 from eval.results import ArmRun, ArmSummary, Audit, Results, RoundsReport, TagReport
+from eval.samples import MeasuredRun
 from eval.summary import arm_measure, run_measure
 from tacos.models.embedder import MINILM
 from tacos.pipeline.differences import differences
@@ -46,7 +47,8 @@ class Collector:
         self.load = store.folder(experiment.load)
         self.pool = Pool.read(self.load / "pool.parquet")
         self.truth = truth_of(self.load)
-        sets = {question.id: question.set for question in questions_of(self.load)}
+        self.questions = {question.id: question for question in questions_of(self.load)}
+        sets = {question.id: question.set for question in self.questions.values()}
         self.benchmarks = [with_sets(benchmark, sets) for benchmark in benchmarks()]
 
     def results(self) -> Results:
@@ -87,6 +89,16 @@ class Collector:
             for benchmark in self.benchmarks
             if benchmark.stage in arm.stages()
         }
+
+    def measured_runs(self) -> Iterator[MeasuredRun]:
+        """Every value per question or row, for `samples.parquet`."""
+        for arm, benchmark in product(self.experiment.arms, self.benchmarks):
+            reading = self.readings.get((arm.arm, arm.seed, benchmark.name))
+            base = arm.arm == self.settings.baseline
+            for measure in benchmark.measures if reading else ():
+                values = reading.values.get(measure.name) if reading else None
+                if isinstance(values, Mapping):
+                    yield MeasuredRun(arm.arm, arm.method, base, arm.seed, measure, values)
 
     def finished(self, arm: ArmStages) -> Finished:
         stages = arm.stages()

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from eval.results import Results
+from eval.samples import SAMPLES, write_samples
 from tacos.allocation.base import check_budget
 from tacos.errors import ConfigError
 from tacos.llm.base import LLM
@@ -81,7 +82,9 @@ def run_experiment(settings: ExperimentSettings, retry_failed: bool = False) -> 
                 done = store.record(stage)
                 tracker.log({f"{stage.name}/{arm.arm}/seed{arm.seed}/seconds": done.usage.seconds})
         used = ledger.total + Usage(seconds=time.perf_counter() - started)
-        results = Collector(experiment, store, used).results()
+        collector = Collector(experiment, store, used)
+        results = collector.results()
+        write_samples(folder / SAMPLES, collector.measured_runs(), collector.questions)
         link_artifacts(
             folder, store, {f"{a.arm}-seed{a.seed}-{n}": s for a in arms for n, s in a.stages().items()}
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from eval.results import Results
@@ -113,3 +114,10 @@ def test_a_judge_that_cannot_be_read_leaves_a_report(tmp_path: Path, monkeypatch
     assert results.runs[0].failed == {"judge": 3} and results.summary[0].interval("winning_score") is None
     report = (tmp_path / "runs" / "small" / "report.md").read_text()
     assert "longest, seed 0, has no winning score: 3 questions unread" in report
+    written = pq.read_table(tmp_path / "runs" / "small" / "samples.parquet").to_pylist()
+    answered = [(r["arm"], r["measure"], r["value"]) for r in written]
+    assert {name for _, name, _ in answered} == {"faulty_answers"}  # the three without a verdict have no row
+    faulty = {r.arm: r.measures["faulty_answers"].value for r in results.runs}
+    for arm, mean in faulty.items():
+        own = [value for name, _, value in answered if name == arm]
+        assert len(own) == 3 and sum(own) / 3 == pytest.approx(mean)

@@ -13,9 +13,9 @@ from eval.benchmarks import BENCHMARKS, benchmarks
 from eval.measures import Finished, Measure, Measured, NamedValue, RunValues
 from eval.report.arms import gains_table, main_table, ordered_arms
 from eval.report.claims import compared
-from eval.report.experiment import console_table, load_results, write_report
+from eval.report.experiment import console_table, write_report
 from eval.report.text import headline
-from eval.results import ArmMeasure, ArmSummary, Interval, Results
+from eval.results import ArmMeasure, ArmSummary, Interval, Results, load_results
 from eval.stats import bootstrap_mean, clustered_difference, crossed_difference, crossed_mean
 from eval.summary import arm_measure, run_measure
 from tacos.store.files import write_jsonl

@@ -16,12 +16,12 @@ from rich.console import Console
 from eval.report import format as fmt
 from eval.report.arms import main_table
 from eval.report.claims import claim
-from eval.report.experiment import ReportPaths, console_table, load_results, write_report
+from eval.report.experiment import ReportPaths, console_table, write_report
 from eval.report.layout import to_markdown
 from eval.report.notices import budget_warnings, parts_sentence, row_warnings
 from eval.report.table import Cell, Table, pairs_table
 from eval.report.text import headline
-from eval.results import ArmMeasure, Interval, Results, RunMeasure
+from eval.results import ArmMeasure, Interval, Results, RunMeasure, load_results
 from tacos.tracking import Usage
 from tests.eval.fixtures import ARMS, interval, make_results
 
