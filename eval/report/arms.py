@@ -86,7 +86,7 @@ def _trained(name: str, form: fmt.Format) -> Callable[[Arm], Cell]:
     return lambda arm: over_seeds([getattr(t, name) for t in arm.trained], form)
 
 
-def _table(
+def arm_table(
     results: Results, name: str, title: str, note: str, specs: Sequence[Spec[Arm]], arms: Sequence[Arm]
 ) -> Table:
     entries = []
@@ -134,7 +134,7 @@ def main_table(results: Results) -> Table:
         (Column("money", cost), _money),
         (Column("seconds", cost), _usage("seconds", fmt.seconds)),
     ]
-    return _table(results, "arms", "Arms", _main_note(results), specs, ordered_arms(results))
+    return arm_table(results, "arms", "Arms", _main_note(results), specs, ordered_arms(results))
 
 
 def _main_note(results: Results) -> str:
@@ -168,7 +168,7 @@ def gains_table(results: Results) -> Table:
         specs += _claimed(measure) if measure.compared else []
     rivals = [arm for arm in ordered_arms(results) if arm.summary.arm != results.baseline]
     title = f"Compared with {results.baseline}"
-    return _table(results, "gains", title, _gains_note(results), specs, rivals)
+    return arm_table(results, "gains", title, _gains_note(results), specs, rivals)
 
 
 def _claimed(measure: Measure) -> list[Spec[Arm]]:
@@ -177,7 +177,7 @@ def _claimed(measure: Measure) -> list[Spec[Arm]]:
     group = f"{measure.title}, {unit}" if unit else measure.title
 
     def value(arm: Arm) -> Cell:
-        return _gain(compared(measure, arm.summary))
+        return gain_cell(compared(measure, arm.summary))
 
     def said(arm: Arm) -> Cell:
         found = compared(measure, arm.summary)
@@ -187,7 +187,7 @@ def _claimed(measure: Measure) -> list[Spec[Arm]]:
     return [(Column(noun, group), value), (Column("verdict", group, numeric=False), said)]
 
 
-def _gain(found: Compared | None) -> Cell:
+def gain_cell(found: Compared | None) -> Cell:
     return mean(found.interval, found.form, tone=found.claim) if found else NOTHING
 
 
@@ -217,7 +217,7 @@ def lead_cells(results: Results) -> list[tuple[str, Cell]]:
     if lead is None:
         return []
     found = [(measure, compared(measure, lead)) for measure in results.measures if not measure.of_set]
-    return [(_tile(measure, results.baseline), _gain(how)) for measure, how in found if how]
+    return [(_tile(measure, results.baseline), gain_cell(how)) for measure, how in found if how]
 
 
 def _tile(measure: Measure, baseline: str) -> str:
@@ -242,7 +242,7 @@ def budget_table(results: Results) -> Table:
         (Column("seconds"), _trained("seconds", fmt.seconds)),
     ]
     arms = [arm for arm in ordered_arms(results) if arm.trained]
-    return _table(results, "budget", "Equal-budget check", "", specs, arms)
+    return arm_table(results, "budget", "Equal-budget check", "", specs, arms)
 
 
 def rounds_table(results: Results) -> Table:

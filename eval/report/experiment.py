@@ -1,4 +1,4 @@
-"""Writes the report of a run: results.json, report.md, report.html and plots/*.png.
+"""Writes the report of a run: results.json, report.md, report.html, plots/*.png and tables/*.
 
     paths = write_report(results, Path("runs/quickstart"))
     rich.print(console_table(results))
@@ -20,6 +20,7 @@ from eval.report import arms as arms
 from eval.report import format as fmt
 from eval.report import notices as notices
 from eval.report import plots as plots
+from eval.report.arm_tables import TABLES, write_tables
 from eval.report.console import rich_table
 from eval.report.page import drawn_parts, environment
 from eval.report.style import Plot, arm_colours, save_png
@@ -40,11 +41,12 @@ SECTIONS = {
 
 
 class ReportPaths(Record):
-    """What `write_report` wrote. plots: name -> PNG."""
+    """What `write_report` wrote. tables: Markdown, CSV and LaTeX; plots: name -> PNG."""
 
     results: Path
     markdown: Path
     html: Path
+    tables: list[Path]
     plots: dict[str, Path]
 
 
@@ -61,7 +63,11 @@ def write_report(results: Results, out: Path) -> ReportPaths:
     html = page.render(words, **drawn_parts(drawn), colours=arm_colours(results))
     write_text(out / "report.html", html)
     return ReportPaths(
-        results=out / RESULTS, markdown=out / "report.md", html=out / "report.html", plots=pictures
+        results=out / RESULTS,
+        markdown=out / "report.md",
+        html=out / "report.html",
+        tables=write_tables(results, out / TABLES),
+        plots=pictures,
     )
 
 

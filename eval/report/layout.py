@@ -13,9 +13,11 @@ import csv
 import io
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from eval.report import format as fmt
 from eval.report.table import Cell, Raw, Table
+from tacos.store.files import write_text
 
 
 def records(table: Table) -> list[dict[str, Raw]]:
@@ -78,8 +80,13 @@ def to_markdown(table: Table) -> str:
 
     heads = [escape_markdown(head) for head in _unique_heads(table)]
     rule = ["---:" if c.numeric else "---" for c in table.columns]
-    rows = [[f"{escape_markdown(c.text)} {_beside(c)}".strip() for c in row.cells] for row in table.rows]
+    rows = [[f"{_bold(c)} {_beside(c)}".strip() for c in row.cells] for row in table.rows]
     return "\n".join(line(cells) for cells in (heads, rule, *rows))
+
+
+def _bold(cell: Cell) -> str:
+    text = escape_markdown(cell.text)
+    return f"**{text}**" if cell.best else text
 
 
 _LATEX = {
@@ -124,7 +131,7 @@ def to_latex(table: Table) -> str:
         lines += _latex_groups(table)
     lines += [_latex_line([escape_latex(c.label) for c in table.columns]), r"\midrule"]
     for number, row in enumerate(table.rows):
-        if number and row.marked and not table.rows[number - 1].marked:
+        if number and row.marked != table.rows[number - 1].marked:
             lines.append(r"\midrule")
         lines.append(_latex_line([_latex_cell(cell) for cell in row.cells]))
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
@@ -143,6 +150,25 @@ def _latex_groups(table: Table) -> list[str]:
     return [_latex_line(heads), " ".join(rules)]
 
 
+_MINUS = re.compile(r"(?<![\w.])-(?=\d)")
+
+
 def _latex_cell(cell: Cell) -> str:
-    beside = escape_latex(_beside(cell))
-    return escape_latex(cell.text) + (rf" {{\scriptsize {beside}}}" if beside else "")
+    text, beside = escape_latex(cell.text), escape_latex(_beside(cell))
+    if isinstance(cell.raw, int | float):
+        text, beside = (_MINUS.sub("$-$", part) for part in (text, beside))
+    text = rf"\textbf{{{text}}}" if cell.best else text
+    return text + (rf" {{\scriptsize {beside}}}" if beside else "")
+
+
+def write_table(folder: Path, table: Table, as_csv: Table | None = None) -> tuple[Path, ...]:
+    """NAME.md, NAME.csv and NAME.tex in `folder`. as_csv: what the CSV holds in place of `table`."""
+    title, note = escape_markdown(table.title), escape_markdown(table.note)
+    texts = {
+        "md": f"# {title}\n\n{note}\n\n{to_markdown(table)}\n",
+        "csv": to_csv(as_csv or table),
+        "tex": to_latex(table),
+    }
+    for ending, text in texts.items():
+        write_text(folder / f"{table.name}.{ending}", text)
+    return tuple(folder / f"{table.name}.{ending}" for ending in texts)

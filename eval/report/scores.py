@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from eval.report import format as fmt
 from eval.report.coverage import Coverage, coverage_counts
-from eval.report.layout import escape_markdown, records, to_csv, to_latex, to_markdown
+from eval.report.layout import records, write_table
 from eval.report.score_report import ScoreReport
 from eval.report.table import COVERAGE, Cell, Column, Table
 from tacos.store.files import write_json, write_text
@@ -106,7 +106,7 @@ def write_score_report(out: Path, title: str, scores: Sequence[Any]) -> ScorePat
     write_json(out / "scores.json", {"title": title, "scores": [_as_json(score) for score in scores]})
     tables = _distinct([report_of(score).tables(score) for score in scores])
     plots = _distinct([report_of(score).plots(score) for score in scores])
-    written = {table.name: _write_table(out / "tables", table) for own in tables for table in own}
+    written = {table.name: write_table(out / "tables", table) for own in tables for table in own}
     folder = out / "plots"
     folder.mkdir(parents=True, exist_ok=True)
     pictures = {plot.name: save_png(plot, folder) for own in plots for plot in own}
@@ -130,18 +130,6 @@ def _as_json(score: Any) -> dict[str, Any]:
     """As the command line prints it, behind its kind."""
     as_json = getattr(score, "as_json", None)
     return {"kind": report_of(score).name} | (as_json() if as_json else score.model_dump())
-
-
-def _write_table(folder: Path, table: Table) -> tuple[Path, ...]:
-    title, note = escape_markdown(table.title), escape_markdown(table.note)
-    texts = {
-        "md": f"# {title}\n\n{note}\n\n{to_markdown(table)}\n",
-        "csv": to_csv(table),
-        "tex": to_latex(table),
-    }
-    for ending, text in texts.items():
-        write_text(folder / f"{table.name}.{ending}", text)
-    return tuple(folder / f"{table.name}.{ending}" for ending in texts)
 
 
 def _distinct(groups: Sequence[Sequence[N]]) -> list[list[N]]:

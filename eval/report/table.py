@@ -33,13 +33,15 @@ WORSE: Claim = "worse"
 @dataclass(frozen=True)
 class Cell:
     """text: the value as read; sub: its interval, or ""; tone: how to colour a claim. raw: the value unrounded, None
-    where there is none; more: what stands beside it, such as ("low", 5.64)."""
+    where there is none; more: what stands beside it, such as ("low", 5.64); best: of its column, in bold in Markdown
+    and LaTeX."""
 
     text: str
     sub: str = ""
     tone: Claim | None = None
     raw: Raw = None
     more: tuple[tuple[str, Raw], ...] = ()
+    best: bool = False
 
 
 NOTHING = Cell(fmt.UNKNOWN)

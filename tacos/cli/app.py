@@ -196,12 +196,23 @@ def parts(as_json: AsJson = False) -> None:
 
 
 @command(app)
-def report(run_dir: Annotated[Path, typer.Argument(metavar="RUN")], as_json: AsJson = False) -> None:
+def report(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN")],
+    tables: Annotated[
+        Path | None, typer.Option(help="Write only the tables (Markdown, CSV, LaTeX), into this folder")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Write the report of a finished run again, from its results.json."""
-    from eval.report.experiment import write_report
+    from eval.report.experiment import write_report, write_tables
     from eval.results import RESULTS, load_results
 
-    written = write_report(load_results(run_dir / RESULTS), run_dir)
+    results = load_results(run_dir / RESULTS)
+    if tables is not None:
+        made = write_tables(results, tables)
+        print_json({"tables": [str(path) for path in made]}) if as_json else typer.echo(f"tables: {tables}")
+        return
+    written = write_report(results, run_dir)
     if as_json:
         print_json({"html": str(written.html), "markdown": str(written.markdown)})
     else:
