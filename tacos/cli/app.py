@@ -45,13 +45,17 @@ def run(
     from rich.console import Console
 
     from eval.report.experiment import console_table
-    from tacos.config import parse
+    from tacos.cli.cells import run_cells
+    from tacos.pipeline.matrix import cells, swept
     from tacos.pipeline.run import run_experiment
-    from tacos.pipeline.settings import ExperimentSettings
 
-    results, folder = run_experiment(
-        parse(ExperimentSettings, read_settings(config, overrides)), retry_failed
-    )
+    told = swept(overrides or [])
+    data = read_settings(config, told.overrides)
+    found = cells(data, told.sweeps)
+    if found[0].where:
+        run_cells(data, found, retry_failed, as_json)
+        return
+    results, folder = run_experiment(found[0].settings, retry_failed)
     if as_json:
         print_json({"name": results.name, "run_dir": str(folder), "summary": results.summary})
         return
@@ -63,8 +67,10 @@ def run(
 def plan(config: Path, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """List the stages of an experiment or a selection, which are done, and what the rest would cost."""
     from tacos.cli.planned import show_plan
+    from tacos.pipeline.matrix import swept
 
-    show_plan(read_settings(config, overrides), as_json)
+    told = swept(overrides or [])
+    show_plan(read_settings(config, told.overrides), told.sweeps, as_json)
 
 
 @command(app)

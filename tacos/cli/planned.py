@@ -11,22 +11,28 @@ from tacos.cli.console import dollars, money, print_json
 
 if TYPE_CHECKING:
     from tacos.models.speed import Expected
-    from tacos.pipeline.plan import PlannedStage
+    from tacos.pipeline.plan import GridRow, PlannedStage
     from tacos.tracking import Usage
 
 
-def show_plan(data: Mapping[str, Any], as_json: bool) -> None:
-    """data: of an experiment or a selection."""
-    from tacos.pipeline.plan import hours, plan, without_hours
+def show_plan(data: Mapping[str, Any], sweeps: Mapping[str, Sequence[str]], as_json: bool) -> None:
+    """data: of an experiment, with a matrix or without, or of a selection. sweeps: as `tacos.pipeline.matrix`."""
+    from tacos.pipeline.matrix import cells
+    from tacos.pipeline.plan import grid, hours, plan, plan_cells, without_hours
     from tacos.pipeline.settings import run_settings
     from tacos.tracking import Usage
 
-    stages = plan(run_settings(data))
+    found = cells(data, sweeps) if "arms" in data or "matrix" in data else []
+    stages = plan_cells(found) if found else plan(run_settings(data))
     total = sum((s.estimate for s in stages), Usage())
     unknown = without_hours(stages)
+    grids = [(cell.name, grid(cell.settings)) for cell in found]
     if as_json:
-        print_json({"stages": stages, "total": total, "hours": hours(stages), "without_hours": unknown})
+        said = {"stages": stages, "total": total, "hours": hours(stages), "without_hours": unknown}
+        print_json(said | ({"grid": [{"cell": name, "arms": rows} for name, rows in grids]} if grids else {}))
         return
+    for name, rows in grids:
+        show_grid(name, rows)
     widest, local = max(10, *(len(s.stage) for s in stages)), any(s.passes for s in stages)
     for s in stages:
         typer.echo(_line(s, widest, local).rstrip())
@@ -35,6 +41,24 @@ def show_plan(data: Mapping[str, Any], as_json: bool) -> None:
     to_run = f"{sum(not s.cached for s in stages)} of {len(stages)} stages to run"
     here = f"{passed(total)} here, {_took(hours(stages))}{_but(unknown)}; " if total.forward_tokens else ""
     typer.echo(f"{to_run}; about {here}{spent(total)}")
+
+
+def show_grid(cell: str, rows: Sequence[GridRow]) -> None:
+    """Arms by stages: what is done, and what is to do. cell: "" without a matrix."""
+    columns = list(dict.fromkeys(stage for row in rows for stage in row.stages))
+    widest = max(len(cell), *(len(row.arm) for row in rows))
+    typer.echo(f"{cell:<{widest}}  " + "  ".join(f"{name:<16}" for name in columns).rstrip())
+    for row in rows:
+        told = (_count(*row.stages[name]) if name in row.stages else "-" for name in columns)
+        typer.echo(f"{row.arm:<{widest}}  " + "  ".join(f"{text:<16}" for text in told).rstrip())
+    typer.echo()
+
+
+def _count(done: int, total: int) -> str:
+    """ "3 to do", "3 (1 done)", "done"."""
+    if done == total:
+        return "done"
+    return f"{total} ({done} done)" if done else f"{total} to do"
 
 
 def _line(s: PlannedStage, widest: int, local: bool) -> str:

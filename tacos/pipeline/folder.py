@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -58,8 +59,8 @@ def stage_links(links: Path) -> list[Path]:
     return found
 
 
-def write_config(folder: Path, settings: Record) -> None:
-    """The resolved settings, which run the same again."""
+def write_config(folder: Path, settings: Record | Mapping[str, Any]) -> None:
+    """The settings, which run the same again: resolved, or of a matrix as they were given."""
     write_text(folder / CONFIG, yaml.safe_dump(plain(settings), sort_keys=False, allow_unicode=True))
 
 

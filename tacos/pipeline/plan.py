@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from tacos.llm.cache import ReplyCache
 from tacos.llm.estimate import batch_cost, expected_usage
 from tacos.models.speed import Expected, expected
 from tacos.pipeline.graph import Experiment, selection_stage
+from tacos.pipeline.matrix import MatrixCell
 from tacos.pipeline.pool import BUILTIN
 from tacos.pipeline.settings import ExperimentSettings, SelectSettings
 from tacos.stage import ArtifactStore, Stage
@@ -49,6 +50,37 @@ def plan(settings: ExperimentSettings | SelectSettings) -> list[PlannedStage]:
     pool = cache(lambda: _peek(settings, store, load))  # read once, and only if a stage has a price
     replies = ReplyCache(settings.replies) if settings.replies.is_file() else None
     return [_planned(stage, arms, store, pool, replies) for stage, arms in stages.items()]
+
+
+def plan_cells(cells: Sequence[MatrixCell]) -> list[PlannedStage]:
+    """The stages of all cells, each once; arms are named with their cell where there are several."""
+    found: dict[str, PlannedStage] = {}
+    for cell in cells:
+        for stage in plan(cell.settings):
+            arms = tuple(f"{cell.name}: {arm}" if cell.where else arm for arm in stage.arms)
+            known = found.get(stage.fingerprint)
+            arms = (known.arms if known else ()) + arms
+            found[stage.fingerprint] = (known or stage).model_copy(update={"arms": arms})
+    return list(found.values())
+
+
+class GridRow(Record):
+    """One arm: stage -> how many of its seeds are done, and how many there are."""
+
+    arm: str
+    stages: dict[str, tuple[int, int]]
+
+
+def grid(settings: ExperimentSettings) -> list[GridRow]:
+    """What is done of every arm, by the stages that an arm ends in one after the other."""
+    store, experiment = ArtifactStore(Path(settings.artifacts)), Experiment(settings)
+    rows = {name: GridRow(arm=name, stages={}) for name in settings.arms}
+    for arm in experiment.arms:
+        counts = rows[arm.arm].stages
+        for name, stage in arm.stages().items():
+            done, total = counts.get(name, (0, 0))
+            counts[name] = (done + store.is_done(stage), total + 1)
+    return list(rows.values())
 
 
 def stages_of(settings: ExperimentSettings | SelectSettings) -> dict[Stage, tuple[str, ...]]:
