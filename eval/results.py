@@ -150,6 +150,20 @@ class RoundsReport(Record):
     """Kind of row -> rows in each of `HARDNESS_BINS`, after the last round."""
 
 
+class Overlap(Record):
+    """Rows that the selections of two arms share, as their Jaccard index: those in both over those in either, 0-1."""
+
+    arms: list[str]
+    """Those that select, in the order of the config; rows and columns of each matrix."""
+    seeds: list[int]
+    by_seed: list[list[list[float]]]
+    """(seeds, arms, arms), symmetric, 1 on the diagonal."""
+    mean: list[list[float]]
+    """(arms, arms), over the seeds."""
+    across_seeds: list[float | None]
+    """(arms,): an arm's selections of different seeds, mean over pairs of seeds; None for one seed."""
+
+
 class Results(Record):
     """One experiment."""
 
@@ -176,6 +190,8 @@ class Results(Record):
     summary: list[ArmSummary]
     tags: list[TagReport]
     rounds: list[RoundsReport] = Field(default_factory=list)
+    overlap: Overlap | None = None
+    """None for fewer than two arms that select."""
     total_usage: Usage
     """What this invocation used; cached stages are free."""
     versions: dict[str, str]

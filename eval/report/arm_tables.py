@@ -3,7 +3,7 @@
     main       every arm by the main measures, with 95% intervals
     sets       the same by question set, where several were asked
     gains      every arm minus the baseline, paired, by every measure that compares
-    overlap    CSV alone: the rows that selections share
+    overlap    CSV alone: the rows that two selections share, by seed
 
 The baseline arm stands first, and the best value of a column is bold: the best as written, so that equal figures are
 bold together, and never one that is no better than the baseline. Bold claims nothing; the interval does.
@@ -19,9 +19,11 @@ from eval.measures import Measure
 from eval.report import format as fmt
 from eval.report.arms import Arm, arm_table, gain_cell, ordered_arms
 from eval.report.claims import compared
-from eval.report.layout import write_table
+from eval.report.layout import to_csv, write_table
+from eval.report.overlap import overlap_table
 from eval.report.table import Cell, Column, Spec, Table, mean
 from eval.results import Results
+from tacos.store.files import write_text
 
 TABLES = "tables"
 
@@ -29,7 +31,11 @@ TABLES = "tables"
 def write_tables(results: Results, folder: Path) -> list[Path]:
     """Write every table that the experiment has numbers for; files of these names are replaced, others left alone."""
     pairs = zip(arm_tables(results), arm_tables(results, units=False), strict=True)
-    return [path for table, plain in pairs for path in write_table(folder, table, _flagged(plain))]
+    written = [path for table, plain in pairs for path in write_table(folder, table, _flagged(plain))]
+    if shared := overlap_table(results):
+        write_text(folder / "overlap.csv", to_csv(shared))
+        written.append(folder / "overlap.csv")
+    return written
 
 
 def arm_tables(results: Results, units: bool = True) -> list[Table]:

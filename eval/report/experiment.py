@@ -32,6 +32,7 @@ from tacos.types import Record
 
 SECTIONS = {
     "selection": "What was selected",
+    "overlap": "Rows that selections share",
     "model": "What the models learned",
     "tags": "Tags",
     "rounds": "Rounds of judging",

@@ -22,6 +22,7 @@ from eval.summary import arm_measure, run_measure
 from tacos.models.embedder import MINILM
 from tacos.pipeline.differences import differences
 from tacos.pipeline.graph import ArmStages, Experiment
+from tacos.pipeline.overlap import overlap_of
 from tacos.pipeline.pool import questions_of, truth_of
 from tacos.pipeline.rounds import rounds_of
 from tacos.pipeline.settings import TINY, ZERO_SHOT, ExperimentSettings
@@ -75,6 +76,7 @@ class Collector:
             summary=summaries,
             tags=list(self.tags()),
             rounds=list(self.rounds()),
+            overlap=overlap_of(self.experiment.arms, self.store),
             total_usage=self.used,
             versions=package_versions(),
             commit=git_commit(),

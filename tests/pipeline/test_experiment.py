@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from typer.testing import CliRunner
 
 from eval.results import Results
 from tacos.cli.app import app
+from tacos.frames import load
 from tacos.models.embedder import Embedder
 from tacos.store.files import read_jsonl
 from tacos.types import Pool
@@ -104,7 +106,8 @@ def test_the_truth_stays_out_of_what_selectors_see(finished: Path) -> None:
 
 def test_the_run_folder_leads_to_every_file(finished: Path, results: Results) -> None:
     folder = finished / "runs" / "small"
-    assert {"config.yaml", "results.json", "report.md", "report.html"} <= {p.name for p in folder.iterdir()}
+    left = {"config.yaml", "results.json", "samples.parquet", "tables", "report.md", "report.html"}
+    assert left <= {p.name for p in folder.iterdir()}
     for r in results.runs:
         for stage, artifact in r.artifacts.items():
             link = folder / "artifacts" / f"{r.arm}-seed{r.seed}-{stage}"
@@ -129,6 +132,15 @@ def test_numbers_come_from_the_files(finished: Path, results: Results) -> None:
         rows = (finished / "artifacts" / r.artifacts["answer"] / "matches.jsonl").read_text().splitlines()
         matches = [json.loads(row)["exact_match"] for row in rows]
         assert r.measures["exact_match"].value == pytest.approx(sum(matches) / len(matches))
+
+
+def test_means_of_the_samples_are_those_of_the_runs(finished: Path) -> None:
+    run = load(finished / "runs" / "small")
+    keys = ["arm", "seed", "measure"]
+    means = run.samples.groupby(keys).value.mean()
+    told = run.runs.set_index(keys).value.loc[means.index]
+    assert len(means) >= 3 * len(run.results.runs) and np.allclose(means, told)
+    assert run.samples[run.samples.baseline].arm.unique().tolist() == ["random"]
 
 
 def test_operations_of_selecting_stand_beside_those_of_training(results: Results) -> None:
