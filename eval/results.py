@@ -125,6 +125,15 @@ class TagReport(Record):
     top_after: dict[str, int]
 
 
+class Failure(Record):
+    """A stage of an arm that could not be done."""
+
+    arm: str
+    seed: int
+    stage: str
+    reason: str
+
+
 class Round(Record):
     """One round of a selection in rounds."""
 
@@ -175,6 +184,8 @@ class Results(Record):
     created: str
     baseline: str
     """The arm that the others are compared with."""
+    focus: str | None = None
+    """The arm that the headline is about, where the experiment names one."""
     parts: dict[str, str]
     """Role -> what played it, e.g. judge -> "reference judge (embedded)"."""
     pool: dict[str, Any]
@@ -190,6 +201,8 @@ class Results(Record):
     summary: list[ArmSummary]
     tags: list[TagReport]
     rounds: list[RoundsReport] = Field(default_factory=list)
+    failures: list[Failure] = Field(default_factory=list)
+    """Arms that could not be finished, and stand in no table."""
     overlap: Overlap | None = None
     """None for fewer than two arms that select."""
     total_usage: Usage

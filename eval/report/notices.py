@@ -54,7 +54,10 @@ def unread(results: Results, arm: str, measure: Measure) -> list[ArmRun]:
 
 def row_warnings(results: Results) -> list[str]:
     """What has no result: rows that a stage failed on, and measures of which no value could be read."""
-    lines = []
+    lines = [
+        f"{f.arm} is missing from every table: {f.stage} failed for seed {f.seed} ({f.reason})."
+        for f in results.failures
+    ]
     for measure in results.measures:
         reasons = f" (the reasons are in {measure.reasons})" if measure.reasons else ""
         for arm in results.summary:

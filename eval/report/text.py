@@ -1,7 +1,7 @@
 """The headline of an experiment in plain English, over the measures that it has.
 
-It speaks about one arm, the first one configured that selects and is not the baseline. The arm is chosen by its
-place and not by its result: the best of eight arms looks good by luck alone. The verdict rests on the first
+It speaks about one arm: the experiment's `focus`, else the first one configured that selects and is not the baseline.
+The arm is not chosen by its result: the best of eight arms looks good by luck alone. The verdict rests on the first
 measure that compares the arm with the baseline. An interval that covers "no difference" is worded as such,
 whichever way its mean points.
 """
@@ -28,7 +28,9 @@ class Headline:
 
 
 def leading_arm(results: Results) -> ArmSummary | None:
-    """The first arm configured that selects, is not the baseline and is not the whole pool."""
+    """The one in focus, else the first configured that selects, is not the baseline and is not the whole pool."""
+    if focus := next((s for s in results.summary if s.arm == results.focus), None):
+        return focus
     rivals = [s for s in results.summary if s.arm != results.baseline and not is_untrained(results, s.arm)]
     whole = results.pool_audit.rows
     selecting = [s for s in rivals if any(run.audit.rows < whole for run in runs_of(results, s.arm))]

@@ -39,28 +39,25 @@ app.add_typer(llm_app, name="llm")
 
 @command(app)
 def run(
-    config: Path, overrides: Overrides = None, retry_failed: RetryFailed = False, as_json: AsJson = False
+    config: Path,
+    overrides: Overrides = None,
+    retry_failed: RetryFailed = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop at the first arm that fails; else the others go on")
+    ] = False,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(help="Refuse to start where the plan's calls cost more USD than this", min=0),
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Run a whole experiment: select, train, answer, judge, report. Finished stages are not run again."""
-    from rich.console import Console
-
-    from eval.report.experiment import console_table
-    from tacos.cli.cells import run_cells
+    from tacos.cli.cells import How, run_all
     from tacos.pipeline.matrix import cells, swept
-    from tacos.pipeline.run import run_experiment
 
     told = swept(overrides or [])
     data = read_settings(config, told.overrides)
-    found = cells(data, told.sweeps)
-    if found[0].where:
-        run_cells(data, found, retry_failed, as_json)
-        return
-    results, folder = run_experiment(found[0].settings, retry_failed)
-    if as_json:
-        print_json({"name": results.name, "run_dir": str(folder), "summary": results.summary})
-        return
-    Console().print(console_table(results))
-    typer.echo(f"report: {folder / 'report.html'}\nnumbers: {folder / 'results.json'}")
+    run_all(data, cells(data, told.sweeps), How(retry_failed, fail_fast, max_cost, as_json))
 
 
 @command(app)

@@ -1,27 +1,81 @@
-"""What `tacos run` does with a matrix: one experiment after the other, and the tables over all of them."""
+"""What `tacos run` does: one experiment, or those of a matrix one after the other with the tables over all of them."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
-from tacos.cli.console import print_json
+from tacos.cli.console import dollars, print_json
+from tacos.errors import ConfigError, TacosError
 
 if TYPE_CHECKING:
+    from eval.report.cells import Done
+    from eval.results import Results
     from tacos.pipeline.matrix import MatrixCell
 
+log = logging.getLogger(__name__)
 
-def run_cells(
-    data: Mapping[str, Any], found: Sequence[MatrixCell], retry_failed: bool, as_json: bool
-) -> None:
-    """data: the config with its matrix, kept in the run folder."""
+
+class How(NamedTuple):
+    """The options of `tacos run`. max_cost: USD."""
+
+    retry_failed: bool
+    fail_fast: bool
+    max_cost: float | None
+    as_json: bool
+
+
+def run_all(data: Mapping[str, Any], found: Sequence[MatrixCell], how: How) -> None:
+    """data: the config, whose matrix is kept in the run folder. Exits with 1 where an arm or a cell has no result."""
+    if how.max_cost is not None:
+        check_cost(found, how.max_cost)
+    whole = run_cells(data, found, how) if found[0].where else run_one(found[0], how)
+    if not whole:
+        raise typer.Exit(1)
+
+
+def check_cost(found: Sequence[MatrixCell], most: float) -> None:
+    """Raises: TacosError where the calls that are planned cost more, or nobody knows what."""
+    from tacos.pipeline.plan import plan_cells
+    from tacos.tracking import Usage
+
+    planned = sum((stage.estimate for stage in plan_cells(found)), Usage())
+    if planned.unpriced_calls:
+        raise TacosError(
+            f"the price of {planned.unpriced_calls:,} planned calls is not known, so --max-cost cannot be kept: set "
+            "price_per_million_input and price_per_million_output of the model in llms"
+        )
+    if planned.cost_usd > most:
+        raise TacosError(
+            f"the plan's calls cost about {dollars(planned.cost_usd)}, above --max-cost {dollars(most)}: "
+            "`tacos plan` says which"
+        )
+
+
+def run_one(cell: MatrixCell, how: How) -> bool:
+    """Whether every arm has a result."""
     from rich.console import Console
 
-    from eval.report.cells import Done, cell_tables, write_cells
-    from eval.report.console import rich_table
+    from eval.report.experiment import console_table
+    from tacos.pipeline.run import run_experiment
+
+    results, folder = run_experiment(cell.settings, how.retry_failed, how.fail_fast)
+    if how.as_json:
+        said = {"name": results.name, "run_dir": str(folder), "summary": results.summary}
+        print_json(said | _failures(results))
+    else:
+        Console().print(console_table(results))
+        typer.echo(f"report: {folder / 'report.html'}\nnumbers: {folder / 'results.json'}")
+    return not _told(results)
+
+
+def run_cells(data: Mapping[str, Any], found: Sequence[MatrixCell], how: How) -> bool:
+    """Whether every arm of every cell has a result."""
+    from eval.report.cells import write_cells
     from tacos.pipeline.folder import check_run_folder, write_config
     from tacos.pipeline.run import run_experiment
 
@@ -30,19 +84,62 @@ def run_cells(
     check_run_folder(folder, Path(first.artifacts))
     write_config(folder, data)
     done: list[Done] = []
+    lost: list[str] = []
     for number, cell in enumerate(found, start=1):
-        typer.echo(f"cell {number} of {len(found)}: {cell.name}", err=True)
-        results, run = run_experiment(cell.settings, retry_failed)
-        done.append((cell.name, run, results))
-    written = write_cells(done, folder)
-    if as_json:
+        log.info("cell %d of %d: %s", number, len(found), cell.name)
+        try:
+            results, run = run_experiment(cell.settings, how.retry_failed, how.fail_fast)
+            done.append((cell.name, run, results))
+        except ConfigError:
+            raise
+        except TacosError as error:
+            if how.fail_fast:
+                raise
+            log.error("cell %s has no result: %s; the other cells go on", cell.name, error)
+            lost.append(cell.name)
+    if not done:
+        raise TacosError(f"no cell of {len(found)} has a result: the log says why")
+    write_cells(done, folder)
+    _tell(data, folder, found, done, lost, how)
+    return not any([*lost, *(_told(results) for _, _, results in done)])
+
+
+def _tell(
+    data: Mapping[str, Any],
+    folder: Path,
+    found: Sequence[MatrixCell],
+    done: Sequence[Done],
+    lost: Sequence[str],
+    how: How,
+) -> None:
+    from rich.console import Console
+
+    from eval.report.cells import TABLES, cell_tables
+    from eval.report.console import rich_table
+
+    if how.as_json:
+        where = {cell.name: cell.where for cell in found}
         told = [
-            {"cell": cell.name, "where": cell.where, "run_dir": str(run), "summary": results.summary}
-            for cell, (_, run, results) in zip(found, done, strict=True)
+            {"cell": name, "where": where[name], "run_dir": str(run), "summary": results.summary}
+            | _failures(results)
+            for name, run, results in done
         ]
-        print_json({"name": data.get("name"), "run_dir": str(folder), "cells": told})
+        print_json({"name": data.get("name"), "run_dir": str(folder), "cells": told, "missing": list(lost)})
         return
     for table in cell_tables(done, brief=True):
         rows = [(row.cells, row.marked) for row in table.rows]
         Console().print(rich_table(table.title, table.columns, rows))
-    typer.echo(f"reports: {folder}/CELL/report.html\ntables: {written}")
+    typer.echo(f"reports: {folder}/CELL/report.html\ntables: {folder / TABLES}")
+
+
+def _failures(results: Results) -> dict[str, Any]:
+    return {"failures": results.failures} if results.failures else {}
+
+
+def _told(results: Results) -> bool:
+    """Whether an arm has no result, which is said."""
+    for failure in results.failures:
+        typer.echo(
+            f"{failure.arm} has no result: {failure.stage}, seed {failure.seed}: {failure.reason}", err=True
+        )
+    return bool(results.failures)

@@ -16,7 +16,7 @@ import numpy as np
 from eval.benchmarks import benchmarks
 from eval.measures import Benchmark, Finished, Measure, Measured, RunValues
 from eval.question_sets import with_sets
-from eval.results import ArmRun, ArmSummary, Audit, Results, RoundsReport, TagReport
+from eval.results import ArmRun, ArmSummary, Audit, Failure, Results, RoundsReport, TagReport
 from eval.samples import MeasuredRun
 from eval.summary import arm_measure, run_measure
 from tacos.models.embedder import MINILM
@@ -38,9 +38,14 @@ BINS = (0, 5, 10, 20, 40, 80, 160, 320, 640)
 
 
 class Collector:
-    """Reads the artifacts of one experiment."""
+    """Reads the artifacts of one experiment. failures: arms that could not be finished, and are left out."""
 
-    def __init__(self, experiment: Experiment, store: ArtifactStore, used: Usage):
+    def __init__(
+        self, experiment: Experiment, store: ArtifactStore, used: Usage, failures: Sequence[Failure] = ()
+    ):
+        lost = {failure.arm for failure in failures}
+        self.failures, self.names = list(failures), [n for n in experiment.settings.arms if n not in lost]
+        self.arms = [arm for arm in experiment.arms if arm.arm not in lost]
         self.experiment = experiment
         self.settings: ExperimentSettings = experiment.settings
         self.store = store
@@ -54,12 +59,14 @@ class Collector:
 
     def results(self) -> Results:
         outcome = self.store.record(self.experiment.load).outcome
-        summaries = [self.summary(name) for name in self.settings.arms]
+        summaries = [self.summary(name) for name in self.names]
         used = {name for found in summaries for name in found.measures}
         return Results(
             name=self.settings.name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             baseline=self.settings.baseline,
+            focus=self.settings.focus,
+            failures=self.failures,
             parts=parts_used(self.experiment),
             pool={
                 "source": self.settings.pool.source,
@@ -72,11 +79,11 @@ class Collector:
             training_budget=training_budget(self.settings),
             questions=outcome.metrics["questions"],
             measures=[m for b in self.benchmarks for m in b.measures if m.name in used],
-            runs=[self.run(arm) for arm in self.experiment.arms],
+            runs=[self.run(arm) for arm in self.arms],
             summary=summaries,
             tags=list(self.tags()),
             rounds=list(self.rounds()),
-            overlap=overlap_of(self.experiment.arms, self.store),
+            overlap=overlap_of(self.arms, self.store),
             total_usage=self.used,
             versions=package_versions(),
             commit=git_commit(),
@@ -87,14 +94,14 @@ class Collector:
         """By arm, seed and benchmark, what every run was examined by."""
         return {
             (arm.arm, arm.seed, benchmark.name): benchmark.read(self.finished(arm))
-            for arm in self.experiment.arms
+            for arm in self.arms
             for benchmark in self.benchmarks
             if benchmark.stage in arm.stages()
         }
 
     def measured_runs(self) -> Iterator[MeasuredRun]:
         """Every value per question or row, for `samples.parquet`."""
-        for arm, benchmark in product(self.experiment.arms, self.benchmarks):
+        for arm, benchmark in product(self.arms, self.benchmarks):
             reading = self.readings.get((arm.arm, arm.seed, benchmark.name))
             base = arm.arm == self.settings.baseline
             for measure in benchmark.measures if reading else ():
@@ -138,7 +145,7 @@ class Collector:
         return sum((self.store.record(s).usage.as_first_paid() for s in selecting(data)), Usage())
 
     def seeds(self, name: str) -> list[ArmStages]:
-        return [arm for arm in self.experiment.arms if arm.arm == name]
+        return [arm for arm in self.arms if arm.arm == name]
 
     def summary(self, name: str) -> ArmSummary:
         arms, base = self.seeds(name), self.seeds(self.settings.baseline)
@@ -188,7 +195,7 @@ class Collector:
                 yield report
 
     def first_seed(self) -> list[ArmStages]:
-        return [arm for arm in self.experiment.arms if arm.seed == self.settings.seeds[0]]
+        return [arm for arm in self.arms if arm.seed == self.settings.seeds[0]]
 
 
 def selecting(data: Stage | None) -> list[Stage]:

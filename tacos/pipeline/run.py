@@ -6,19 +6,20 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from eval.results import Results
+from eval.results import Failure, Results
 from eval.samples import SAMPLES, write_samples
 from tacos.allocation.base import check_budget
-from tacos.errors import ConfigError
+from tacos.errors import ConfigError, TacosError, first_line
 from tacos.llm.base import LLM
 from tacos.llm.client import build_llm
 from tacos.models.embedder import Embedder, EmbedderSettings
 from tacos.pipeline.collect import Collector
 from tacos.pipeline.folder import check_run_folder, link_artifacts, write_config
-from tacos.pipeline.graph import Experiment
+from tacos.pipeline.graph import ArmStages, Experiment
 from tacos.pipeline.pool import questions_of
 from tacos.pipeline.settings import ExperimentSettings, ModelsSettings
 from tacos.stage import ArtifactStore, Tools
@@ -51,12 +52,15 @@ def make_tools(settings: ModelsSettings, ledger: Ledger, retry_failed: bool = Fa
     return Tools(ledger=ledger, embedder=embedder, llm=llm, device=settings.embedder.device)
 
 
-def run_experiment(settings: ExperimentSettings, retry_failed: bool = False) -> tuple[Results, Path]:
+def run_experiment(
+    settings: ExperimentSettings, retry_failed: bool = False, fail_fast: bool = False
+) -> tuple[Results, Path]:
     """Run what is not done, then report; returns the results and the run folder.
 
     retry_failed: ask again for rows that earlier runs got no answer for, or none that can be read.
+    fail_fast: stop at the first arm that cannot be finished; else it is named and left out, and the others go on.
 
-    Raises: TacosError for what went wrong, with finished stages kept.
+    Raises: TacosError for what went wrong, with finished stages kept; also where that is the baseline.
     """
     from eval.report.experiment import write_report  # matplotlib, which a selection does without
     from eval.report.track import track
@@ -76,23 +80,47 @@ def run_experiment(settings: ExperimentSettings, retry_failed: bool = False) -> 
         tools = make_tools(settings, ledger, retry_failed)
         store.run(experiment.load, tools)
         check_before_paying(experiment, store)
-        for arm in arms:
-            for stage in arm.stages().values():
-                store.run(stage, tools)
-                done = store.record(stage)
-                tracker.log({f"{stage.name}/{arm.arm}/seed{arm.seed}/seconds": done.usage.seconds})
+        failures = work(arms, store, tools, tracker, {settings.baseline} if not fail_fast else None)
         used = ledger.total + Usage(seconds=time.perf_counter() - started)
-        collector = Collector(experiment, store, used)
+        collector = Collector(experiment, store, used, failures)
         results = collector.results()
         write_samples(folder / SAMPLES, collector.measured_runs(), collector.questions)
-        link_artifacts(
-            folder, store, {f"{a.arm}-seed{a.seed}-{n}": s for a in arms for n, s in a.stages().items()}
-        )
+        links = {f"{a.arm}-seed{a.seed}-{n}": s for a in collector.arms for n, s in a.stages().items()}
+        link_artifacts(folder, store, links)
         report = write_report(results, folder)
         track(tracker, results, report.plots)
     finally:
         tracker.finish()
     return results, folder
+
+
+def work(
+    arms: Sequence[ArmStages], store: ArtifactStore, tools: Tools, tracker: Tracker, needed: set[str] | None
+) -> list[Failure]:
+    """All stages of all arms; returns what failed, an arm once.
+
+    needed: arms without which there is no result; None is all.
+
+    Raises: TacosError for what went wrong in one of these; ConfigError for what is wrong with the settings.
+    """
+    failures: list[Failure] = []
+    for arm in arms:
+        if any(failure.arm == arm.arm for failure in failures):
+            continue
+        for name, stage in arm.stages().items():
+            try:
+                store.run(stage, tools)
+            except ConfigError:
+                raise
+            except TacosError as error:
+                if needed is None or arm.arm in needed:
+                    raise
+                log.error("%s, seed %d: %s failed: %s; the other arms go on", arm.arm, arm.seed, name, error)
+                failures.append(Failure(arm=arm.arm, seed=arm.seed, stage=name, reason=first_line(error)))
+                break
+            seconds = store.record(stage).usage.seconds
+            tracker.log({f"{stage.name}/{arm.arm}/seed{arm.seed}/seconds": seconds})
+    return failures
 
 
 def refuse_many_processes() -> None:

@@ -232,6 +232,8 @@ class ExperimentSettings(ModelsSettings):
     arms: dict[str, ArmSettings]
     baseline: str
     """The arm that all others are compared with."""
+    focus: str | None = None
+    """The arm that the headline is about; null is the first one that selects and is not the baseline."""
     eval: EvalSettings = EvalSettings()
 
     @field_validator("arms", mode="before")
@@ -282,8 +284,12 @@ class ExperimentSettings(ModelsSettings):
 
     @model_validator(mode="after")
     def _baseline_is_an_arm(self) -> ExperimentSettings:
-        if self.baseline not in self.arms:
-            raise ValueError(f"baseline {self.baseline!r} is not an arm: {nearest(self.baseline, self.arms)}")
+        for role in ("baseline", "focus"):
+            name = getattr(self, role)
+            if name is not None and name not in self.arms:
+                raise ValueError(f"{role} {name!r} is not an arm: {nearest(name, self.arms)}")
+        if self.focus == self.baseline:
+            raise ValueError(f"focus {self.focus!r} is the baseline: name the arm that is compared with it")
         return self
 
 
