@@ -21,6 +21,7 @@ from tacos.config import override, parse, read_yaml
 from tacos.methods import METHODS
 from tacos.pipeline.evaluate import EvaluateSettings
 from tacos.pipeline.graph import selection_stage
+from tacos.pipeline.matrix import cells
 from tacos.pipeline.settings import ArmSettings, ExperimentSettings, SelectSettings, run_settings
 from tacos.scoring.iqs.train import ScorerTrainSettings as IqsTraining
 from tacos.store.files import write_jsonl
@@ -124,7 +125,10 @@ def test_commands_have_options_and_settings_that_exist(page: Page, monkeypatch: 
 def test_yaml_that_is_shown_is_valid(page: Page) -> None:
     for text in page.blocks("yaml"):
         data = yaml.safe_load(text)
-        if "name" in data:
+        if "matrix" in data:
+            arms = {"name": "x", "baseline": "random", "arms": {"random": {"method": "random"}}}
+            assert len(cells(arms | data)) > 1
+        elif "name" in data:
             parse(ExperimentSettings, data)
         elif "arms" in data:
             for arm in data["arms"].values():
