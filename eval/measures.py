@@ -21,7 +21,7 @@ To add a benchmark, write a module with a `BENCHMARK` and add its line to `eval/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -76,6 +76,8 @@ class Measure(Record):
     items: Items = "questions"
     """What a value belongs to: questions, which are the same for every arm and seed; rows of the pool, of which
     every selection has its own; or a whole run."""
+    clustered: bool = False
+    """Whether questions are "CLUSTER/QUESTION", such as those of a group's subtasks, and intervals draw clusters."""
     neutral: float | None = None
     """The value of an arm that is as good as the baseline, for a measure that compares with it by itself."""
     difference: bool = False
@@ -98,6 +100,10 @@ class Measure(Record):
     def said(self) -> str:
         """Its name in a sentence."""
         return self.phrase or self.title
+
+    def clusters(self, questions: Iterable[str]) -> list[str] | None:
+        """What each question is drawn with; None where it is drawn by itself."""
+        return [question.partition("/")[0] for question in questions] if self.clustered else None
 
     @property
     def compared(self) -> bool:

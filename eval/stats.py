@@ -17,25 +17,28 @@ Selections of different seeds share rows, so their rows are no independent items
     Seeds A = {x: 1, y: 0} and B = {x: 1}: x weighs 2, y weighs 1, so the mean is 2 / 3 over n = 2 rows,
     and resamples xx, xy, yx, yy give 1, 2/3, 2/3, 0.
 
+Questions of a group of tasks belong to subtasks, which are a sample too: with `clusters`, a crossed bootstrap draws
+subtasks with all their questions in place of questions. Seeds A = {s/1: 1, s/2: 0, t/1: 1}: resamples ss, st, ts, tt of
+the subtasks s and t give 1/2, 2/3, 2/3, 1.
+
 Many arms against one baseline are `compare_arms`: each arm paired with the baseline by question, its
 p-value corrected for their number by Holm. Ratings over many models are in `eval.ratings.bradley_terry`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from eval.resampling import Clusters, chunks, resampled_means
 from eval.results import Interval
 from tacos.errors import TacosError
 from tacos.types import Record
 
 RESAMPLES = 2000
 LEVEL = 95.0
-CELLS = 4_000_000
-"""Numbers drawn at once; 32 MB of indices."""
 
 
 class Difference(Record):
@@ -59,18 +62,22 @@ class ArmComparison(Record):
 
 QuestionValues = Mapping[str, float | Sequence[float]]
 """Question id -> its value, or one value per seed."""
+ClusterOf = Callable[[str], str]
+"""Question id -> its cluster."""
 
 
 def bootstrap_mean(values: ArrayLike, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
     """The mean of `values` (n,) and its interval. Raises: ValueError for none, or for a NaN."""
     items = _checked(values, 1)
-    return _interval(items.mean(), _means(items[None, :], seed, resamples), items.size)
+    return _interval(items.mean(), resampled_means(items[None, :], seed, resamples), items.size)
 
 
-def crossed_mean(matrix: ArrayLike, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
+def crossed_mean(
+    matrix: ArrayLike, seed: int = 0, resamples: int = RESAMPLES, clusters: Clusters = None
+) -> Interval:
     """The mean of `matrix` (seeds, items), resampling both; `n` is the number of items."""
     cells = _checked(matrix, 2)
-    return _interval(cells.mean(), _means(cells, seed, resamples), cells.shape[1])
+    return _interval(cells.mean(), resampled_means(cells, seed, resamples, clusters), cells.shape[1])
 
 
 def crossed_difference(
@@ -78,13 +85,14 @@ def crossed_difference(
     b: ArrayLike | Sequence[ArrayLike],
     seed: int = 0,
     resamples: int = RESAMPLES,
+    clusters: Clusters = None,
 ) -> Difference:
     """The mean of a - b, both (seeds, items), paired by seed and item, resampling both."""
     first, second = _checked(a, 2), _checked(b, 2)
     if first.shape != second.shape:
         raise ValueError(f"cannot pair {first.shape} with {second.shape}: not the same seeds and items")
     gap = first - second
-    means = _means(gap, seed, resamples)
+    means = resampled_means(gap, seed, resamples, clusters)
     interval = _interval(gap.mean(), means, gap.shape[1])
     return Difference(interval=interval, p_value=_p_value(gap.mean(), means))
 
@@ -124,9 +132,13 @@ def clustered_difference(
 
 
 def compare_arms(
-    arms: Mapping[str, QuestionValues], baseline: str, seed: int = 0, resamples: int = RESAMPLES
+    arms: Mapping[str, QuestionValues],
+    baseline: str,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    cluster: ClusterOf | None = None,
 ) -> dict[str, ArmComparison]:
-    """Every other arm minus the baseline, paired by question, in the order given.
+    """Every other arm minus the baseline, paired by question, in the order given. cluster: of what is drawn together.
 
     A p-value is at least 1 / (resamples + 1), and Holm multiplies the smallest by the number of arms: with
     the usual 2,000 resamples a hundred arms can still fall to 0.05, more need more resamples.
@@ -137,7 +149,8 @@ def compare_arms(
         raise ValueError(f"no baseline {baseline!r} among the arms {', '.join(arms)}")
     others = [name for name in arms if name != baseline]
     pairs = {name: _paired(name, arms[name], arms[baseline]) for name in others}
-    found = {name: crossed_difference(a, b, seed, resamples) for name, (a, b) in pairs.items()}
+    drawn = {name: _drawn_with(arms[name], arms[baseline], cluster) for name in others}
+    found = {name: crossed_difference(a, b, seed, resamples, drawn[name]) for name, (a, b) in pairs.items()}
     corrected = holm([difference.p_value for difference in found.values()])
     return {
         name: ArmComparison(
@@ -151,7 +164,10 @@ def compare_arms(
 
 
 def compare_models(
-    values: Mapping[str, Mapping[str, float]], against: str | None, seed: int = 0
+    values: Mapping[str, Mapping[str, float]],
+    against: str | None,
+    seed: int = 0,
+    cluster: ClusterOf | None = None,
 ) -> dict[str, ArmComparison]:
     """`compare_arms` for models of files; nothing where `against` is None.
 
@@ -160,7 +176,7 @@ def compare_models(
     if against is None:
         return {}
     try:
-        return compare_arms(values, against, seed)
+        return compare_arms(values, against, seed, cluster=cluster)
     except ValueError as error:
         raise TacosError(f"no comparison with {against!r}: {error}") from error
 
@@ -201,6 +217,11 @@ def _paired(name: str, arm: QuestionValues, base: QuestionValues) -> tuple[np.nd
     return np.atleast_2d(first.T), np.atleast_2d(second.T)
 
 
+def _drawn_with(arm: QuestionValues, base: QuestionValues, cluster: ClusterOf | None) -> Clusters:
+    """The clusters of the questions that both have, in the order of `_paired`."""
+    return [cluster(id_) for id_ in sorted(arm.keys() & base.keys())] if cluster else None
+
+
 def _checked(values: ArrayLike | Sequence[ArrayLike], dimensions: int) -> np.ndarray:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != dimensions or not array.size:
@@ -233,34 +254,13 @@ def _cluster_sums(table: np.ndarray, seed: int, resamples: int) -> np.ndarray:
     """
     kinds, counts = np.unique(table, axis=0, return_counts=True)
     rng, chance = np.random.default_rng(seed), counts / counts.sum()
-    draws = (rng.multinomial(len(table), chance, size=n) @ kinds for n in _chunks(resamples, len(kinds)))
+    draws = (rng.multinomial(len(table), chance, size=n) @ kinds for n in chunks(resamples, len(kinds)))
     return np.concatenate(list(draws))
 
 
 def _ratio(sums: np.ndarray) -> np.ndarray:
     """Sum of values over number of values, the two last entries of `sums`."""
     return sums[..., 0] / sums[..., 1]
-
-
-def _means(cells: np.ndarray, seed: int, resamples: int) -> np.ndarray:
-    """(resamples,) means of `cells` (seeds, items) with rows and columns drawn anew."""
-    rng = np.random.default_rng(seed)
-    return np.concatenate([_draw(cells, rng, n) for n in _chunks(resamples, cells.shape[1])])
-
-
-def _draw(cells: np.ndarray, rng: np.random.Generator, n: int) -> np.ndarray:
-    seeds, items = cells.shape
-    columns = rng.integers(items, size=(n, items))
-    if seeds == 1:
-        return cells[0][columns].mean(axis=1)
-    share = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=n) / seeds
-    return np.take_along_axis(share @ cells, columns, axis=1).mean(axis=1)
-
-
-def _chunks(resamples: int, items: int) -> Iterator[int]:
-    step = max(1, CELLS // items)
-    for start in range(0, resamples, step):
-        yield min(step, resamples - start)
 
 
 def _interval(mean: float, means: np.ndarray, n: int) -> Interval:

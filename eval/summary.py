@@ -2,6 +2,7 @@
 
     measure over    a run                     an arm                                difference from the baseline
     questions       bootstrap over them       crossed: questions and seeds          crossed, paired by both
+      clustered     over clusters             crossed: clusters and seeds           the same, paired by both
     rows            bootstrap over them       clustered: distinct rows              clustered, paired by row
     runs            the value alone           bootstrap over seeds                  none
 
@@ -33,7 +34,7 @@ def run_measure(measure: Measure, reading: RunValues) -> RunMeasure | None:
     if not isinstance(measured, Mapping):
         return RunMeasure(value=measured)
     values = list(measured.values())
-    interval = bootstrap_mean(values) if values else None
+    interval = crossed_mean([values], clusters=measure.clusters(measured)) if values else None
     return RunMeasure(
         value=interval and interval.mean,
         interval=interval,
@@ -56,7 +57,8 @@ def arm_measure(
         values = [value for value in own if isinstance(value, int | float)]
         return ArmMeasure(interval=bootstrap_mean(values) if len(values) == len(own) else None)
     mine, theirs = _items(own), _items(base or [])
-    whole, gain = _over_rows(mine, theirs) if measure.items == "rows" else _over_questions(mine, theirs)
+    rows = measure.items == "rows"
+    whole, gain = _over_rows(mine, theirs) if rows else _over_questions(measure, mine, theirs)
     return ArmMeasure(interval=whole, gain=gain if measure.difference else None)
 
 
@@ -70,14 +72,18 @@ def _over_rows(own: Sequence[Items], base: Sequence[Items]) -> tuple[Interval | 
     return whole, clustered_difference(some, others) if some and others else None
 
 
-def _over_questions(own: Sequence[Items], base: Sequence[Items]) -> tuple[Interval | None, Interval | None]:
+def _over_questions(
+    measure: Measure, own: Sequence[Items], base: Sequence[Items]
+) -> tuple[Interval | None, Interval | None]:
     shared = _shared(own)
-    whole = crossed_mean(_matrix(own, shared)) if shared else None
+    whole = crossed_mean(_matrix(own, shared), clusters=measure.clusters(shared)) if shared else None
     if len(base) != len(own):  # no baseline, or one that some seeds lack
         return whole, None
     both = _shared([*own, *base])
-    gain = crossed_difference(_matrix(own, both), _matrix(base, both)).interval if both else None
-    return whole, gain
+    if not both:
+        return whole, None
+    gain = crossed_difference(_matrix(own, both), _matrix(base, both), clusters=measure.clusters(both))
+    return whole, gain.interval
 
 
 def _shared(values: Sequence[Items]) -> list[str]:

@@ -219,12 +219,17 @@ def evaluation(
 
     retry_failed: replies of an earlier run that cannot be read are asked for anew.
     """
+    return evaluation_of(read_settings(config, overrides), retry_failed)
+
+
+def evaluation_of(data: dict[str, Any], retry_failed: bool = False) -> Evaluation:
+    """The same of settings that are read."""
     from tacos.config import parse
     from tacos.pipeline.evaluate import EvaluateSettings, Evaluation
     from tacos.pipeline.run import make_tools
     from tacos.tracking import Ledger
 
-    settings = parse(EvaluateSettings, read_settings(config, overrides))
+    settings = parse(EvaluateSettings, data)
     return Evaluation(settings, assets(), make_tools(settings, Ledger(), retry_failed))
 
 

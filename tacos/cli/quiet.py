@@ -22,6 +22,7 @@ QUIET = {
         "faiss",
         "filelock",
         "matplotlib",
+        "lm_eval",
     ),
     # bitsandbytes misses kernels that nobody asked for; a tokenizer cannot know that long texts will be cut.
     logging.ERROR: ("bitsandbytes", "transformers.tokenization_utils_base"),

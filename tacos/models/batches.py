@@ -103,6 +103,17 @@ def token_logits(lm: LocalModel, rows: Sequence[Supervised]) -> Iterator[tuple[t
         yield logits[np.searchsorted(kept, own)].float(), wanted
 
 
+def last_logits(
+    lm: LocalModel, rows: Sequence[Sequence[int]], counts: Sequence[int]
+) -> Iterator[torch.Tensor]:
+    """For each row of a batch the logits behind its last `count` tokens, (count, vocabulary) float32. counts: from 1 to
+    the row's length."""
+    places = [np.arange(len(row) - count, len(row)) for row, count in zip(rows, counts, strict=True)]
+    kept = np.unique(np.concatenate(places))
+    for own, logits in zip(places, _logits(lm, rows, kept), strict=True):
+        yield logits[np.searchsorted(kept, own)].float()
+
+
 def next_logits(
     lm: LocalModel,
     rows: Sequence[Sequence[int]],

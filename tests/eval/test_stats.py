@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from eval import stats
+from eval import resampling, stats
 from eval.ratings.bradley_terry import Game, Ratings, bradley_terry
 from eval.stats import (
     bootstrap_mean,
@@ -47,7 +47,7 @@ def test_seeds_and_chunks(monkeypatch):
     assert bootstrap_mean(values, seed=1) == bootstrap_mean(values, seed=1)
     assert bootstrap_mean(values, seed=1) != bootstrap_mean(values, seed=2)
     whole = bootstrap_mean(values)
-    monkeypatch.setattr(stats, "CELLS", 500)
+    monkeypatch.setattr(resampling, "CELLS", 500)
     assert bootstrap_mean(values) == whole
 
 
@@ -118,7 +118,7 @@ def test_seeds_widen_the_interval():
 def test_crossed_spread_by_hand():
     """y = seed + item effects: resampled variance var(seeds)/S + var(items)/I, variances with ddof 0."""
     seeds, items = np.array([0.0, 1.0, 5.0]), np.random.default_rng(0).normal(size=30)
-    means = stats._means(seeds[:, None] + items[None, :], seed=0, resamples=40_000)
+    means = resampling.resampled_means(seeds[:, None] + items[None, :], seed=0, resamples=40_000)
     assert means.var() == pytest.approx(seeds.var() / 3 + items.var() / 30, rel=0.05)
 
 
