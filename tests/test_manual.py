@@ -9,6 +9,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from eval.lm_tasks.settings import LMTasksSettings
 from tacos.llm.settings import LLMSettings
 from tacos.methods import METHODS
 from tacos.methods.hard_space import IterSelectTuneSettings
@@ -43,6 +44,7 @@ WHOLE: list[tuple[str, str, type[BaseModel]]] = [
     ("tacos/methods", "`refine`", Refine),
     ("tacos/llm", "`llms.<name>`", LLMSettings),
     ("configs", "setting of an experiment", ExperimentSettings),
+    ("eval", "`lm_tasks`", LMTasksSettings),
 ]
 """Folder, head of the table, and the record that it shows whole."""
 SELECTED: list[tuple[str, str, type[BaseModel]]] = [

@@ -1,8 +1,8 @@
 """From names to tasks of lm-eval: found without reading all 14,000 of its YAML files, refused before they do harm.
 
-lm-eval's own index takes 17 s. Here a search of the files' text tells which of its folders name a task, and only those
-are indexed; where a group needs more, the whole index is made after all. Measured 2026-11-26, two cores, files in the
-page cache: SECONDS.
+lm-eval's own index takes seconds. Here a search of the files' text tells which of its folders name a task, and only
+those are indexed; where a group needs more, the whole index is made after all. Measured 2026-11-26, one core, files in
+the page cache: 0.6 s for gsm8k and 0.9 s for the seven of `instruct`, against 6.9 s for all.
 
 Code that is run: a task may bring Python of its own (`!function` in its YAML), which runs as any program does, so give
 only folders that you trust. Tasks that execute what the model wrote are marked `unsafe_code` and refused unless
@@ -53,7 +53,7 @@ def load_tasks(settings: LMTasksSettings) -> LoadedTasks:
             raise ConfigError(f"lm-eval has no task {name!r}: {nearest(name, index)}; see `include_path`")
         _refuse_code(leaves(name, index), index, settings)
     found = LoadedTasks()
-    with seeded(), _consent(settings.allow_code):
+    with seeded(), consent(settings.allow_code):
         for name in dict.fromkeys(names):
             _load(manager, name, found)
     marked = [name for name, task in found.tasks.items() if getattr(task, "UNSAFE_CODE", False)]
@@ -193,7 +193,7 @@ def seeded() -> Iterator[None]:
 
 
 @contextmanager
-def _consent(given: bool) -> Iterator[None]:
+def consent(given: bool) -> Iterator[None]:
     """Tells the metric of code tasks that its user agreed."""
     before = os.environ.get(CODE_EVAL)
     if given:

@@ -18,7 +18,6 @@ from eval.report.table import (
     build,
     counts,
     texts,
-    with_error,
     with_interval,
 )
 
@@ -94,11 +93,20 @@ def subtask_table(scores: TaskScores) -> list[Table]:
     return [build("lm_tasks_subtasks", title, _NOTE, "model", entries, _SPECS)] if entries else []
 
 
+def _with_error(found: MetricScore) -> Cell:
+    """The value and, where there is one, its standard error, with digits for both."""
+    if found.value is None:
+        return NOTHING
+    error = "" if found.stderr is None else f"± {_figure(found.stderr)}"
+    more = () if found.stderr is None else (("standard error", found.stderr),)
+    return Cell(_figure(found.value), error, raw=found.value, more=more)
+
+
 _NOTE = "Value and standard error are lm-eval's; examples stand in the prompt."
 _SPECS: list[Spec[_Row]] = [
     (Column("task", numeric=False), texts(lambda row: row.task)),
     (Column("metric", numeric=False), texts(lambda row: row.metric)),
-    (Column("value"), lambda row: with_error(row.found.value, row.found.stderr)),
+    (Column("value"), lambda row: _with_error(row.found)),
     (Column("questions"), counts(lambda row: row.found.n)),
     (Column("examples"), counts(lambda row: row.score.num_fewshot)),
     (Column("version", numeric=False, brief=False), texts(lambda row: row.score.version)),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.lm_tasks.kept import KeptResults
-from eval.lm_tasks.loading import LoadedTasks, load_tasks, seeded
+from eval.lm_tasks.loading import LoadedTasks, consent, load_tasks, seeded
 from eval.lm_tasks.records import REQUESTS, Figure, TaskDetails, TaskRecords, TaskRun, TaskSample, metric_name
 from eval.lm_tasks.settings import LMTasksSettings, lm_eval_version
 from tacos.errors import ConfigError
@@ -77,7 +77,7 @@ def _examined(
     from lm_eval.evaluator import evaluate
 
     _configure(loaded, settings)
-    with seeded():
+    with seeded(), consent(settings.allow_code):
         results = evaluate(
             model,
             {"tasks": loaded.tasks, "groups": loaded.groups},
