@@ -33,6 +33,8 @@ from tacos.models.local import LocalModel
 log = logging.getLogger(__name__)
 CONTEXT = 2048
 """Tokens, where neither config nor tokenizer says; lm-eval's own."""
+CHUNK = 8192
+"""Continuations that are laid out and sorted by length together."""
 
 
 class LocalTaskModel(TemplateLM):
@@ -95,7 +97,13 @@ class LocalTaskModel(TemplateLM):
         )
 
     def loglikelihood(self, requests: Any, disable_tqdm: bool = True) -> list[tuple[float, bool]]:
-        found: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=True)
+        """In chunks: the ids of MMLU's 56,000 requests at once would take 2 GB."""
+        found: list[tuple[float, bool]] = []
+        for start in range(0, len(requests), CHUNK):
+            some = requests[start : start + CHUNK]
+            if len(requests) > CHUNK:
+                log.info("continuations %d to %d of %d", start + 1, start + len(some), len(requests))
+            found += super().loglikelihood(some, disable_tqdm=True)
         return found
 
     def _loglikelihood_tokens(self, requests: Sequence[Any], **kwargs: Any) -> list[tuple[float, bool]]:

@@ -129,7 +129,8 @@ def _scores(
 ) -> tuple[dict[str, TaskScore], dict[str, dict[str, dict[str, float]]]]:
     """The scores of each task and group, and their values by question."""
     by_task = question_values(records.samples)
-    inside = {part: root for root in records.run.roots for part in records.run.task(root).subtasks}
+    holders = [root for root in map(records.run.task, records.run.roots) if root.figures]
+    inside = {part: root.name for root in holders for part in root.subtasks}
     scores, values = {}, {}
     for task in records.run.tasks:
         own = {metric: group_values(task, by_task, metric) for metric in task.figures}
@@ -140,7 +141,7 @@ def _scores(
             questions=task.questions,
             of=task.of,
             subtasks=len(task.subtasks),
-            within="" if task.name in records.run.roots else inside.get(task.name) or _holder(records, task),
+            within="" if task.name in records.run.roots else inside.get(task.name) or _holder(holders, task),
             main=main_metric(list(metrics)) if metrics else "",
             metrics=metrics,
         )
@@ -148,10 +149,10 @@ def _scores(
     return scores, values
 
 
-def _holder(records: TaskRecords, task: TaskDetails) -> str:
-    """The group asked for that a group stands in: one that has all its tasks."""
-    roots = (records.run.task(root) for root in records.run.roots)
-    return next((root.name for root in roots if set(task.subtasks) <= set(root.subtasks)), "")
+def _holder(groups: Sequence[TaskDetails], task: TaskDetails) -> str:
+    """The group, of those asked for that have a figure, in which another group stands: one that has all its tasks."""
+    own = set(task.subtasks)
+    return next((group.name for group in groups if own and own <= set(group.subtasks)), "")
 
 
 def _metric(task: TaskDetails, metric: str, values: Mapping[str, float], seed: int) -> MetricScore:

@@ -26,8 +26,9 @@ def settings(own: Path, *tasks: str, **more: Any) -> LMTasksSettings:
     return LMTasksSettings(tasks=tasks or ALL, include_path=(str(own),), **more)
 
 
+@pytest.mark.parametrize(("kind", "chat"), [("llama", False), ("llama", True), ("gpt2", False)])
 def test_figures_are_those_of_lm_evals_own_run(
-    own_tasks: Path, tiny: Mapping[str, Path], tmp_path: Path
+    own_tasks: Path, tiny: Mapping[str, Path], tmp_path: Path, kind: str, chat: bool
 ) -> None:
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
@@ -35,25 +36,29 @@ def test_figures_are_those_of_lm_evals_own_run(
 
     from tacos.models.local import load_lm
 
-    records = run_tasks(str(tiny["llama"]), settings(own_tasks), tmp_path, name="m", device="cpu")
-    lm = load_lm(str(tiny["llama"]), device="cpu")
+    how = settings(own_tasks, apply_chat_template=chat)
+    records = run_tasks(str(tiny[kind]), how, tmp_path, name="m", device="cpu")
+    lm = load_lm(str(tiny[kind]), device="cpu")
     manager = TaskManager(include_path=str(own_tasks), include_defaults=False)
     model: Any = HFLM(pretrained=lm.model, tokenizer=lm.tokenizer, batch_size=1)
-    expected = simple_evaluate(model, tasks=list(ALL), task_manager=manager, bootstrap_iters=10)
+    expected = simple_evaluate(model, tasks=list(ALL), task_manager=manager, apply_chat_template=chat)
     assert expected is not None
     compared = 0
-    for task in records.run.tasks:
-        theirs: dict[str, Any] = dict(expected["results"][task.name])
-        assert task.version == str(expected["versions"][task.name])
-        for metric, figure in task.figures.items():
+    for one in records.run.tasks:
+        theirs: dict[str, Any] = dict(expected["results"][one.name])
+        assert one.version == str(expected["versions"][one.name])
+        for metric, figure in one.figures.items():
             name, _, filtered = metric.partition(",")
             assert figure.value == pytest.approx(theirs[f"{name},{filtered or 'none'}"], rel=1e-4), metric
             stderr = theirs[f"{name}_stderr,{filtered or 'none'}"]
             assert figure.stderr == (pytest.approx(stderr) if stderr != "N/A" else None)
             compared += 1
     assert compared == 2 + 2 + 2 + 1 + 2 * len(PARTS)
-    prompts = {(s["doc_hash"], s["prompt_hash"]) for s in expected["samples"][CHOICE]}
-    assert {(s.doc_hash, s.prompt_hash) for s in records.samples if s.task == CHOICE} == prompts
+    for task in (CHOICE, REPLY):
+        told = {(s["doc_hash"], s["prompt_hash"], s["filter"]) for s in expected["samples"][task]}
+        assert {(s.doc_hash, s.prompt_hash, s.filter) for s in records.samples if s.task == task} == told
+        said = [str(s["resps"][0][0]) for s in expected["samples"][task] if task == REPLY]
+        assert [str(s.responses[0][0]) for s in records.samples if s.task == task == REPLY] == said
 
 
 def test_records_hold_what_was_asked_and_said(
