@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
 
 BLOCK = 128
-"""Rows of P that are drawn from one seed."""
+"""Rows of P that are drawn from one seed; also gradients that are projected together where P is kept."""
 KEPT = 2**28
 """Signs up to which all of P is kept, 1 GiB."""
 DRAWN = 2**30
@@ -62,6 +62,8 @@ class Projection:
 
     def __init__(self, size: int, dim: int, device: Any, seed: int = 0):
         self.size, self.dim, self.device, self.seed = size, dim, device, seed
+        self.kept = size * dim <= KEPT
+        """Whether all of P is drawn once."""
         self._kept: dict[int, torch.Tensor] = {}
 
     def __call__(self, gradients: torch.Tensor) -> torch.Tensor:
@@ -94,7 +96,7 @@ class Projection:
             return self._kept[seed]
         generator = torch.Generator(device=self.device).manual_seed(seed)
         drawn = torch.empty(weights, numbers, device=self.device).bernoulli_(0.5, generator=generator)
-        if self.size * self.dim <= KEPT:
+        if self.kept:
             self._kept[seed] = drawn
         return drawn
 
@@ -146,6 +148,8 @@ def projected(
 
     held: list[tuple[int, torch.Tensor]] = []
     most = rows_held(lm, projection.size)
+    if projection.kept:  # nothing is saved by waiting, and rows that are not given out are lost in a kill
+        most = min(most, BLOCK)
 
     def done() -> Iterator[tuple[int, np.ndarray]]:
         together = torch.stack([gradient for _, gradient in held])
