@@ -9,12 +9,14 @@ Your own vectors take the place of the embedder where both `vectors` (of the poo
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from pydantic import model_validator
 
 from tacos.cost import Cost
+from tacos.errors import ConfigError
 from tacos.models.embedder import Embedded, embedded, given_vectors, unit_rows
 from tacos.part import Setup, scorer
 from tacos.scoring.targeted import TargetedScorer, products
@@ -48,7 +50,8 @@ class EmbeddingLikeness(Embedded, TargetedScorer):
         if self.query_vectors:
             asked = given_vectors(queries, self.query_vectors, "score.query_vectors")
         else:
-            asked = embedded(queries, self.embedder or setup.embedder, self.text)
+            made = embedded(queries, self.embedder or setup.embedder, self.text)
+            asked = replace(made, passes=None)  # a plan would take the pool for the few query rows
         vectors = self.vectors_of(setup.pool, setup.embedder, "score.vectors")
         return {"queries": queries, "asked": asked, "vectors": vectors}
 
@@ -56,9 +59,14 @@ class EmbeddingLikeness(Embedded, TargetedScorer):
         return TargetedScorer.identity(self, setup)
 
     def score(self, pool: Pool, job: Job) -> Scores:
-        """(n_samples,), -1 to 1."""
+        """(n_samples,), -1 to 1. Raises: ConfigError for given vectors of two lengths."""
         queries = Pool.read(job.inputs["queries"] / tables.POOL)
         asked, rows = (
             unit_rows(np.array(tables.read_vectors(job.inputs[name]))) for name in ("asked", "vectors")
         )
+        if asked.shape[1] != rows.shape[1]:
+            raise ConfigError(
+                f"score.query_vectors are of {asked.shape[1]} numbers and score.vectors of {rows.shape[1]}: "
+                "take both from one embedder"
+            )
         return self.scores(self.targets(queries, products(asked, rows)), {})

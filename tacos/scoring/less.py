@@ -23,7 +23,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tacos.config import merged
 from tacos.cost import Cost
@@ -57,6 +57,8 @@ WARMUP: dict[str, Any] = {
     "wrap": "none",
     "keep_epochs": True,
 }
+OWN = {"epochs": "epochs", "template": "template", "max_length": "max_tokens"}
+"""Settings of a training -> those of this scorer, by which gradients are read, too."""
 
 
 @scorer(
@@ -82,11 +84,18 @@ class Less(LocalScorer, TargetedScorer):
     train: dict[str, Any] = Field(default_factory=dict)
     """More settings of the warm-up's training."""
 
+    @field_validator("train")
+    @classmethod
+    def _not_said_twice(cls, train: dict[str, Any]) -> dict[str, Any]:
+        if said := next((name for name in OWN if name in train), None):
+            raise ValueError(f"{said} is score.{OWN[said]} here, for warm-up and gradients alike: set that")
+        return train
+
     def inputs(self, setup: Setup) -> dict[str, Stage]:
         """Raises: ConfigError without query rows, a base, or where the run does not train."""
         queries, base = self.queries_stage(setup), self.read_model(setup, None)
-        lengths = {"epochs": self.epochs, "template": self.template, "max_length": self.max_tokens}
-        changed = merged({**WARMUP, **lengths}, self.train)
+        own = {name: getattr(self, field) for name, field in OWN.items()}
+        changed = merged({**WARMUP, **own}, self.train)
         warmup = setup.trained(self._drawn(setup), self._warm, f"score.by={self.by}", **changed)
         made = {"queries": queries, "warmup": warmup}
         for number in range(1, self.epochs + 1):
@@ -125,14 +134,13 @@ class Less(LocalScorer, TargetedScorer):
         queries = Pool.read(job.inputs["queries"] / tables.POOL)
         rates = [learning_rate(job.inputs["warmup"] / epoch(number)) for number in range(1, self.epochs + 1)]
         values = np.zeros((len(queries), len(pool)), dtype=np.float32)
-        errors: dict[int, str] = {}
-        lost: set[int] = set()
         for number, rate in enumerate(rates, start=1):
-            rows, refused = vectors_of(job, f"rows {number}")
-            asked, unasked = vectors_of(job, f"asked {number}")
+            rows, errors = vectors_of(job, f"rows {number}")
+            asked, lost = vectors_of(job, f"asked {number}")
+            if number == 1:  # what cannot be laid out is the same in every epoch
+                self.check_read(len(queries), lost, "query rows")
+                self.check_read(len(pool), errors, "rows")
             values += rate / sum(rates) * products(np.asarray(asked, dtype=np.float32), rows)
-            errors |= refused
-            lost |= set(unasked)
         return self.scores(self.targets(queries, values, lost), errors)
 
 
@@ -141,11 +149,12 @@ def _projected(
 ) -> Iterator[tuple[int, np.ndarray | str]]:
     """closing: whether rows are laid out with a newline after each end token. adam: as its step, or the gradient."""
     places, given = [], []
+    limit = min(limit, lm.context or limit)
     for place, laid in enumerate(laid_out(lm, pool, limit)):
         if isinstance(laid, str):
             yield place, laid
         elif not any(laid.mask[1:]):
-            yield place, "no token of the response is within max_tokens"
+            yield place, f"no token of a response that counts is within {limit} tokens"
         else:
             places.append(place)
             given.append(closed(lm, laid, limit) if closing else laid)
@@ -157,10 +166,13 @@ def _projected(
 
 
 def closed(lm: LocalModel, row: Supervised, limit: int) -> Supervised:
-    """With the newline after each turn of the assistant among the tokens that count, and one at the end."""
-    (newline,) = lm.tokenizer("\n", add_special_tokens=False)["input_ids"][-1:]
-    ids = [*row.ids, newline][:limit]
-    mask = [*row.mask, 1][:limit]
-    for i in range(1, len(row.ids)):
-        mask[i] = int(row.mask[i] or (row.mask[i - 1] and ids[i] == newline))
+    """With a newline at the end, and each that follows a turn that counts among the tokens that count.
+
+    limit: tokens of a row. A tokenizer that knows no newline leaves the row as it is.
+    """
+    newline = lm.tokenizer("\n", add_special_tokens=False)["input_ids"][-1:]
+    ids = [*row.ids, *newline][:limit]
+    mask = [*row.mask, *[0] * len(newline)][:limit]
+    for i in range(1, len(ids)):
+        mask[i] |= int(row.mask[i - 1] and ids[i : i + 1] == newline)
     return Supervised(ids, mask)

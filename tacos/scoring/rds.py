@@ -57,6 +57,8 @@ class Rds(StatesRun, LocalScorer, TargetedScorer):
         queries = Pool.read(job.inputs["queries"] / tables.POOL)
         asked, lost = vectors_of(job, "asked")
         rows, errors = vectors_of(job, "states")
+        self.check_read(len(queries), lost, "query rows")
+        self.check_read(len(pool), errors, "rows")
         values = products(unit_rows(np.array(asked)), rows) / _lengths(rows)
         return self.scores(self.targets(queries, values, lost), errors)
 

@@ -15,7 +15,9 @@ was selected by the test cannot be judged by it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -31,6 +33,7 @@ from tacos.store.files import read_jsonl
 from tacos.store.fingerprint import file_digest
 from tacos.types import Pool, Question, Sample
 
+log = logging.getLogger(__name__)
 BUILTIN = "builtin"
 ONE_TASK = "target"
 """The task of rows that name no source."""
@@ -57,34 +60,41 @@ class TargetedScorer(Scorer):
                 f"score.by={self.by} selects for a target: set score.queries to a file of samples of it, or to files "
                 "by task (score.queries={math: gsm_dev.jsonl})"
             )
+        named = not isinstance(self.queries, str)
         files = {ONE_TASK: self.queries} if isinstance(self.queries, str) else self.queries
 
         def work(job: Job) -> Outcome:
             rows = Pool.from_samples(
-                sample for task, file in files.items() for sample in _samples(task, file, job, len(files) > 1)
+                sample for task, file in files.items() for sample in _samples(task, file, job, named)
             )
             refuse_test_questions(rows, _questions(job))
             rows.write(job.out / tables.POOL)
             tasks = len({sample.source for sample in rows})
             return Outcome(rows_in=len(rows), rows_out=len(rows), metrics={"tasks": tasks})
 
-        identity = {task: BUILTIN if file == BUILTIN else _content(file) for task, file in files.items()}
-        return Stage("queries", work, {"queries": identity}, {"pool": setup.pool})
+        # a list, since tasks take turns in the order in which they are named
+        content = [[task, BUILTIN if file == BUILTIN else _content(file)] for task, file in files.items()]
+        return Stage("queries", work, {"queries": content, "by_task": named}, {"pool": setup.pool})
 
     def identity(self, setup: Setup) -> dict[str, Any]:
         """Where values come from is the identity of the stages that are read."""
         return {"within": self.within}
 
-    def targets(self, queries: Pool, values: np.ndarray, lost: Collection[int] = ()) -> Targets:
-        """values: (n_queries, n_samples). lost: query rows that could not be read, which are left out.
+    def check_read(self, n: int, errors: Mapping[int, str], what: str) -> None:
+        """n: rows that the model was given, `what` they are in words. errors: row -> why it could not be read.
 
-        Raises: PoolError where none is left.
+        Raises: PoolError where none could.
         """
-        kept = [row for row in range(len(queries)) if row not in lost]
-        if not kept:
-            raise PoolError(
-                f"score.by={self.by}: none of the {len(queries)} query rows could be read by the model"
-            )
+        if not errors:
+            return
+        where, why = f"score.by={self.by}: ", Counter(errors.values()).most_common(1)[0][0]
+        if len(errors) == n:
+            raise PoolError(f"{where}the model could read none of the {n:,} {what}: {why}")
+        log.warning("%s%d of %d %s could not be read and are left out: %s", where, len(errors), n, what, why)
+
+    def targets(self, queries: Pool, values: np.ndarray, lost: Mapping[int, str] | None = None) -> Targets:
+        """values: (n_queries, n_samples). lost: query rows that could not be read, which are left out."""
+        kept = [row for row in range(len(queries)) if row not in (lost or {})]
         tasks = tuple(sample.source for sample in queries.take(kept))
         ids = tuple(queries.ids[row] for row in kept)
         return Targets(values[kept].astype(np.float32), ids, tasks, self.within)
@@ -104,11 +114,22 @@ def _samples(task: str, file: str, job: Job, named: bool) -> Iterator[Sample]:
             raise ConfigError("score.queries=builtin is of the builtin pool: name a file of samples")
         rows = [Sample.model_validate(row) for row in read_jsonl(path)]
     else:
-        rows = list(read_pool(file).pool)
+        rows = list(_read(file))
     for row in rows:
         source = task if named else row.source or task
         id_ = f"{task}/{row.id}" if named else row.id
         yield row.model_copy(update={"source": source, "id": id_})
+
+
+def _read(file: str) -> Pool:
+    """The log says how it was read, and what was left out."""
+    read = read_pool(file)
+    for note in read.notes:
+        log.warning("%s: %s", file, note)
+    if read.dropped:
+        why = ", ".join(f"{n} {reason}" for reason, n in read.reasons.items())
+        log.warning("%s: %d of %d query rows are left out: %s", file, len(read.dropped), read.read, why)
+    return read.pool
 
 
 def _content(file: str) -> str:

@@ -22,12 +22,12 @@ from tacos.models.batches import Supervised
 from tacos.models.epochs import epoch, read_moments
 from tacos.models.gradients import Projection, projected, trained_weights
 from tacos.models.local import LocalModel, load_lm, with_adapter
-from tacos.scoring.less import WARMUP, Less, closed
+from tacos.scoring.less import WARMUP, Less, _projected, closed
 from tacos.scoring.states import laid_out
 from tacos.selection import Scores
 from tacos.stage import ArtifactStore, Job, Outcome, Stage
 from tacos.store import tables
-from tacos.types import Message, Pool, Sample
+from tacos.types import Message, Pool, Sample, make_sample
 from tests.pipeline.helpers import scripted_tools
 from tests.scoring import tiny_models
 from tests.scoring.adapters import write_epochs
@@ -117,6 +117,47 @@ def test_the_warm_up_is_a_draw_of_the_pool_trained_as_the_paper_says(folder: Pat
     settings = parse(TrainSettings, changed)
     assert (settings.lora.r, settings.lora.alpha, settings.epochs, settings.keep_epochs) == (8, 512, 2, True)
     assert settings.lora.target == tuple(WARMUP["lora"]["target"]) and settings.template == "tulu"
+
+
+def test_newlines_after_turns_that_count_by_hand(folder: Path) -> None:
+    lm = loaded(folder, 1)
+    (newline,) = lm.tokenizer("\n", add_special_tokens=False)["input_ids"]
+    two = Supervised([5, 9, newline, 6, newline, 9], [0, 1, 0, 0, 0, 1])  # one after a turn, one in a prompt
+    assert closed(lm, two, 9) == ([*two.ids, newline], [0, 1, 1, 0, 0, 1, 1])
+    assert closed(lm, two, 6) == (list(two.ids), [0, 1, 1, 0, 0, 1])
+    context = Supervised([5, 9, newline, 6, 9], [0, 1, 0, 0, 0])  # the last turn is context only
+    assert closed(lm, context, 9).mask == [0, 1, 1, 0, 0, 0]
+
+
+def test_rows_longer_than_the_model_are_cut_before_gradients(folder: Path) -> None:
+    lm = loaded(folder, 1)
+    lm.model.config.max_position_embeddings = 40
+    pool = Pool.from_samples([make_sample("Go on", "and on " * 40, id="long")])
+    seen: list[int] = []
+    lm.model.register_forward_pre_hook(
+        lambda _, args, given: seen.append(given["input_ids"].shape[1]), with_kwargs=True
+    )
+    ((_, vector),) = _projected(16, 2048, 4096, True, False, lm, pool, "")
+    assert not isinstance(vector, str) and vector.shape == (16,) and seen == [40]
+
+
+def test_a_row_without_a_turn_that_counts_is_refused(folder: Path) -> None:
+    said = (Message(role="user", content="Hi"), Message(role="assistant", content="Hello", weight=0))
+    pool = Pool.from_samples([Sample(id="context", messages=said)])
+    ((_, why),) = _projected(16, 2048, 4096, True, False, loaded(folder, 1), pool, "")
+    assert why == "no token of a response that counts is within 1024 tokens"
+
+
+@pytest.mark.parametrize(
+    ("train", "said"),
+    [
+        ({"epochs": 2}, "epochs is score.epochs here"),
+        ({"max_length": 64}, "max_length is score.max_tokens here"),
+    ],
+)
+def test_what_gradients_are_read_by_is_no_setting_of_the_warm_up(train: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Less(train=train)
 
 
 def test_a_run_that_does_not_train_has_no_warm_up(folder: Path) -> None:

@@ -185,6 +185,91 @@ def test_query_rows_that_are_test_questions_are_refused() -> None:
     refuse_test_questions(queries, [Question(id="t8", turns=("Name one.",))])
 
 
+def test_one_file_by_name_is_one_task(pool: Pool, folder: Path, tmp_path: Path) -> None:
+    rows = [{**row, "source": f"set {i % 2}"} for i, row in enumerate(RELEASED["queries"])]
+    part = Rds(model=str(folder / "gpt2"), queries={"math": write(tmp_path / "named.jsonl", rows)})
+    targets = scored(part, pool.take([0]), tmp_path).targets
+    assert targets is not None and targets.tasks == ("math",) * 5
+    assert targets.queries[0] == f"math/{RELEASED['queries'][0]['id']}"
+
+
+def test_the_names_of_tasks_and_their_order_are_what_query_rows_are(pool: Pool, folder: Path) -> None:
+    a, b = str(folder / "a.jsonl"), str(folder / "b.jsonl")
+    asked: list[Any] = [a, {"target": a}, {"a": a, "b": b}, {"b": b, "a": a}]
+    stages = [EmbeddingLikeness(queries=queries).queries_stage(setup(pool)) for queries in asked]
+    assert len({stage.fingerprint for stage in stages}) == 4
+
+
+def test_query_rows_that_are_left_out_are_told(
+    pool: Pool, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [*RELEASED["queries"], {"instruction": "Say nothing.", "output": ""}]
+    part = Rds(model=str(folder / "gpt2"), queries=write(tmp_path / "some.jsonl", rows))
+    targets = scored(part, pool.take([0]), tmp_path).targets
+    assert targets is not None and len(targets.queries) == 5
+    assert "some.jsonl: 1 of 6 query rows are left out: 1 " in caplog.text
+
+
+@pytest.fixture
+def refusing(folder: Path, tmp_path: Path) -> str:
+    """A model whose template takes no system message."""
+    lm = load_lm(str(folder / "llama"), device="cpu")
+    plain = lm.tokenizer.chat_template
+    lm.tokenizer.chat_template = (
+        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system message') }}{% endif %}"
+        f"{plain}"
+    )
+    lm.model.save_pretrained(tmp_path / "refusing")
+    lm.tokenizer.save_pretrained(tmp_path / "refusing")
+    return str(tmp_path / "refusing")
+
+
+def spoken(id_: str, *roles: str) -> Sample:
+    return Sample(id=id_, messages=tuple(Message(role=role, content=f"a {role} says") for role in roles))
+
+
+SYSTEM, PLAIN = spoken("s", "system", "user", "assistant"), spoken("p", "user", "assistant")
+
+
+def test_rows_that_the_template_refuses_are_told_and_left_out(
+    refusing: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    both = write(tmp_path / "both.jsonl", [row.model_dump(mode="json") for row in (SYSTEM, PLAIN)])
+    part = Rds(model=refusing, template="auto", queries=both)
+    scores = scored(part, Pool.from_samples([SYSTEM, PLAIN]), tmp_path)
+    assert scores.targets is not None and scores.targets.queries == ("p",)
+    assert scores.values == pytest.approx([np.nan, 1.0], nan_ok=True) and "no system" in scores.errors[0]
+    assert "score.by=rds: 1 of 2 query rows could not be read and are left out" in caplog.text
+
+
+@pytest.mark.parametrize(("asked", "given", "what"), [(SYSTEM, PLAIN, "query rows"), (PLAIN, SYSTEM, "rows")])
+def test_where_no_row_can_be_read_the_reason_is_said(
+    asked: Sample, given: Sample, what: str, refusing: str, tmp_path: Path
+) -> None:
+    part = Rds(
+        model=refusing,
+        template="auto",
+        queries=write(tmp_path / "q.jsonl", [asked.model_dump(mode="json")]),
+    )
+    with pytest.raises(PoolError, match=f"could read none of the 1 {what}: .*no system message"):
+        scored(part, Pool.from_samples([given]), tmp_path)
+
+
+def test_query_vectors_of_another_length_are_refused(pool: Pool, folder: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "v.npy", np.ones((30, 3), dtype=np.float32))
+    np.save(tmp_path / "q.npy", np.ones((5, 2), dtype=np.float32))
+    files = {"vectors": str(tmp_path / "v.npy"), "query_vectors": str(tmp_path / "q.npy")}
+    part = EmbeddingLikeness(queries=str(folder / "dev.jsonl"), **files)
+    with pytest.raises(ConfigError, match=r"query_vectors are of 2 numbers and score\.vectors of 3"):
+        scored(part, pool, tmp_path)
+
+
+def test_a_plan_counts_the_embedding_of_the_pool_alone(pool: Pool, folder: Path) -> None:
+    stage = EmbeddingLikeness(queries=str(folder / "dev.jsonl")).build(setup(pool))
+    found = [embed for embed in stage.walk() if embed.name == "embed"]
+    assert [embed.inputs["pool"].name for embed in found if embed.passes] == ["load"] and len(found) == 2
+
+
 def test_a_missing_file_of_query_rows_is_named(pool: Pool) -> None:
     with pytest.raises(PoolError, match=r"none\.jsonl"):
         EmbeddingLikeness(queries="out/none.jsonl").build(setup(pool))
