@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tacos.config import merged, parse
+from tacos.errors import ConfigError
 from tacos.part import Setup, Size, Trainer
 from tacos.pipeline.given_set import given_stage
 from tacos.pipeline.pool import load_stage
@@ -51,7 +52,12 @@ def trainer(base: Stage | None, model: str, recipe: TrainSettings, shown: Tracke
     """What fine-tunes the base on the way to a selection, by the recipe where a method changes nothing."""
 
     def train(rows: Stage, size: Size, changed: Mapping[str, Any], seed: int) -> Stage:
-        how = parse(TrainSettings, merged(recipe.model_dump(mode="json"), changed), "train")
+        try:
+            how = parse(TrainSettings, merged(recipe.model_dump(mode="json"), changed), "train")
+        except ConfigError as error:
+            raise ConfigError(
+                f"the training that a method asks for, the run's with what it changes: {error}"
+            ) from error
         return train_stage(rows, base, model, how, seed, shown, size)
 
     return train

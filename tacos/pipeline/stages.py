@@ -125,7 +125,7 @@ def train_stage(
             chosen = read_selection(done["selection"] / tables.SELECTION)
             return training_passes(read, chosen, len(chosen), settings)
         known = size(pool) if callable(size) else size
-        return training_passes(read, pool, len(pool) if known is None else known, settings)
+        return training_passes(read, pool, len(pool) if known is None else min(known, len(pool)), settings)
 
     return Stage("train", work, identity, inputs, passes=passes)
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from tacos.cli.app import app
 from tacos.config import parse
+from tacos.errors import ConfigError
 from tacos.models import speed
 from tacos.models.flops import parameters_at_work
 from tacos.pipeline.graph import selection_stage
@@ -125,6 +126,35 @@ def test_trainings_on_the_way_are_planned_by_their_own_rows(tmp_path: Path) -> N
     assert whole and warm and whole.backward_tokens == whole.forward_tokens
     # a quarter of the rows, twice; each row of the pool is as long as any other
     assert warm.forward_tokens == pytest.approx(whole.forward_tokens * 0.25 * 2, rel=0.05)
+
+
+def test_a_training_on_the_way_is_of_no_more_rows_than_the_pool_has(tmp_path: Path) -> None:
+    chosen = {
+        "pool": {"source": str(write_pool(tmp_path / "p.jsonl"))},
+        "budget": 3,
+        "method": "ifd",
+        "base": {"tiny": TINY},
+    }
+
+    def read(*options: str) -> int:
+        shown = json.loads(told(tmp_path, chosen, "--json", *options).splitlines()[-1])
+        (tokens,) = (s["passes"]["forward_tokens"] for s in shown["stages"] if s["stage"] == "train")
+        return int(tokens)
+
+    whole = read("score.experience.clusters=1", "score.experience.per_cluster=24")
+    assert read() == whole  # 24 rows are there, and 1,000 were asked for
+    assert read("score.experience.clusters=2", "score.experience.per_cluster=6") == pytest.approx(
+        whole / 2, abs=1
+    )
+
+
+def test_a_training_that_cannot_be_is_told_from_the_run_s_own(tmp_path: Path) -> None:
+    chosen = {"pool": {"source": str(write_pool(tmp_path / "p.jsonl"))}, "budget": 3, "method": "less"}
+    chosen |= {"score": {"queries": str(tmp_path / "p.jsonl"), "train": {"lr": -1}}}
+    with pytest.raises(
+        ConfigError, match=r"the training that a method asks for.*: train\.lr: .*greater than 0"
+    ):
+        selection_stage(parse(SelectSettings, chosen))
 
 
 def test_a_plan_without_a_local_model_loads_no_torch(tmp_path: Path) -> None:
