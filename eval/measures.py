@@ -28,7 +28,8 @@ from typing import Any, Literal
 
 from tacos.types import Record, Truth
 
-Unit = Literal["share", "score", "nats", "count"]
+Unit = Literal["share", "percent", "score", "nats", "count"]
+"""share: 0-1, written as per cent; percent: 0-100, as some benchmarks publish it."""
 Better = Literal["higher", "lower"]
 Items = Literal["questions", "rows", "runs"]
 
@@ -121,7 +122,8 @@ Values = Mapping[str, Measured]
 class Finished:
     """What is on disk of one arm with one seed.
 
-    folders: stage -> its folder, of the stages that this arm has ("select", "refine", "train", "answer", "judge").
+    folders: stage -> its folder, of the stages that this arm has ("select", "refine", "train", "answer", "judge", and
+        those of public benchmarks, as "mt_bench").
     metrics: stage -> the numbers in its done record.
     truth: row id -> what is known of it; None for a pool of which nothing is known.
     """

@@ -16,7 +16,8 @@ from tacos.methods.hard_space import IterSelectTuneSettings
 from tacos.methods.refining import Refine
 from tacos.part import ALLOCATORS, GROUPERS, SCORERS
 from tacos.pipeline.evaluate import EvaluateSettings
-from tacos.pipeline.settings import ExperimentSettings, PoolSettings
+from tacos.pipeline.pool_settings import PoolSettings
+from tacos.pipeline.settings import ExperimentSettings
 from tacos.scoring.learned import LearnedSettings
 from tacos.store.fingerprint import plain
 from tests.pages import page

@@ -10,7 +10,7 @@ import pytest
 from tacos.models.embedder import EmbedderSettings
 from tacos.part import Scorer, Setup
 from tacos.pipeline.pool import load_stage
-from tacos.pipeline.settings import PoolSettings
+from tacos.pipeline.pool_settings import PoolSettings
 from tacos.premises import check_premises, check_ratios
 from tacos.scoring.length import Length
 from tacos.selection import Scores

@@ -65,7 +65,9 @@ class PreferenceSettings(Record):
 
     @model_validator(mode="after")
     def _one_way(self) -> PreferenceSettings:
-        if self.annotator and (idle := self.model_fields_set - {"annotator"}):
+        own = {name: field.default for name, field in PreferenceSettings.model_fields.items()}
+        idle = [name for name, usual in own.items() if name != "annotator" and getattr(self, name) != usual]
+        if self.annotator and idle:
             raise ValueError(f"annotator brings its own {min(idle)}: leave one of the two out")
         return self
 

@@ -59,6 +59,21 @@ def points(value: float | None) -> str:
     return _written(value, "+.1f", 100)
 
 
+def out_of_100(value: float | None) -> str:
+    """A percentage that is stored as one."""
+    return _written(value, ".1f", 1, "%")
+
+
+def plain_out_of_100(value: float | None) -> str:
+    """The same without its sign, for use inside brackets."""
+    return _written(value, ".1f")
+
+
+def points_of_100(value: float | None) -> str:
+    """A difference of such percentages, in percentage points."""
+    return _written(value, "+.1f")
+
+
 def score(value: float | None) -> str:
     """A grade or a score on a scale of its own."""
     return _written(value, ".2f")
@@ -184,6 +199,9 @@ class Form:
 
 UNITS: Mapping[Unit, Form] = {
     "share": Form(percent, percent_number, points, "share", "points", 100.0, "%", "percentage points"),
+    "percent": Form(
+        out_of_100, plain_out_of_100, points_of_100, "share", "points", 1.0, "%", "percentage points"
+    ),
     "score": Form(score, score, score_difference, "score"),
     "nats": Form(loss, loss, loss_difference, "loss", "nats", 1.0, "nats", "nats"),
     "count": Form(mean_count, mean_count, count_difference, "count"),

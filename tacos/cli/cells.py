@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
-from tacos.cli.console import dollars, print_json
+from tacos.cli.console import assets, dollars, print_json
 from tacos.errors import ConfigError, TacosError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def check_cost(found: Sequence[MatrixCell], most: float) -> None:
     from tacos.pipeline.plan import plan_cells
     from tacos.tracking import Usage
 
-    planned = sum((stage.estimate for stage in plan_cells(found)), Usage())
+    planned = sum((stage.estimate for stage in plan_cells(found, assets())), Usage())
     if planned.unpriced_calls:
         raise TacosError(
             f"the price of {planned.unpriced_calls:,} planned calls is not known, so --max-cost cannot be kept: set "
@@ -63,7 +63,7 @@ def run_one(cell: MatrixCell, how: How) -> bool:
     from eval.report.experiment import console_table
     from tacos.pipeline.run import run_experiment
 
-    results, folder = run_experiment(cell.settings, how.retry_failed, how.fail_fast)
+    results, folder = run_experiment(cell.settings, how.retry_failed, how.fail_fast, assets())
     if how.as_json:
         said = {"name": results.name, "run_dir": str(folder), "summary": results.summary}
         print_json(said | _failures(results))
@@ -88,7 +88,7 @@ def run_cells(data: Mapping[str, Any], found: Sequence[MatrixCell], how: How) ->
     for number, cell in enumerate(found, start=1):
         log.info("cell %d of %d: %s", number, len(found), cell.name)
         try:
-            results, run = run_experiment(cell.settings, how.retry_failed, how.fail_fast)
+            results, run = run_experiment(cell.settings, how.retry_failed, how.fail_fast, assets())
             done.append((cell.name, run, results))
         except ConfigError:
             raise

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tacos.cli.console import AsJson, Overrides, command, dollars, money, print_json, read_settings
+from tacos.cli.console import AsJson, Overrides, assets, command, dollars, money, print_json, read_settings
 from tacos.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def export(
     """Write the calls a run would pay for next as batch files, which OpenAI answers at half price."""
     from tacos.pipeline.batch import export as write
 
-    made = write(_settings(config, overrides), out, stage)
+    made = write(_settings(config, overrides), out, stage, assets())
     if as_json:
         print_json(made)
         return

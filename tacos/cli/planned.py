@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from tacos.cli.console import dollars, money, print_json
+from tacos.cli.console import assets, dollars, money, print_json
 
 if TYPE_CHECKING:
     from tacos.models.speed import Expected
@@ -23,10 +23,10 @@ def show_plan(data: Mapping[str, Any], sweeps: Mapping[str, Sequence[str]], as_j
     from tacos.tracking import Usage
 
     found = cells(data, sweeps) if "arms" in data or "matrix" in data else []
-    stages = plan_cells(found) if found else plan(run_settings(data))
+    stages = plan_cells(found, assets()) if found else plan(run_settings(data))
     total = sum((s.estimate for s in stages), Usage())
     unknown = without_hours(stages)
-    grids = [(cell.name, grid(cell.settings)) for cell in found]
+    grids = [(cell.name, grid(cell.settings, assets())) for cell in found]
     if as_json:
         said = {"stages": stages, "total": total, "hours": hours(stages), "without_hours": unknown}
         print_json(said | ({"grid": [{"cell": name, "arms": rows} for name, rows in grids]} if grids else {}))

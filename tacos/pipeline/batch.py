@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from tacos.assets import Assets
 from tacos.errors import ConfigError, SpendCapError, TacosError, nearest
 from tacos.llm.backends.openai import OpenAIBackend
 from tacos.llm.base import LLM
@@ -30,6 +31,7 @@ from tacos.pipeline.plan import stages_of
 from tacos.pipeline.run import make_tools
 from tacos.pipeline.settings import ExperimentSettings, ModelsSettings, SelectSettings
 from tacos.stage import ArtifactStore, Stage
+from tacos.store import tables
 from tacos.store.files import read_json, write_json
 from tacos.tracking import Ledger, Usage
 from tacos.types import Pool, Record
@@ -37,7 +39,7 @@ from tacos.types import Pool, Record
 log = logging.getLogger(__name__)
 MANIFEST = "export.json"
 LONG = ("base", "train", "answer")
-"""Stages that train or run the model under test."""
+"""Stages that train or run the model under test, and those whose names begin so: "answer_mt_bench"."""
 
 
 class ExportedFile(Record):
@@ -84,17 +86,23 @@ class Imported(Record):
     is known."""
 
 
-def export(settings: ExperimentSettings | SelectSettings, out: Path, only: str | None = None) -> Export:
+def export(
+    settings: ExperimentSettings | SelectSettings,
+    out: Path,
+    only: str | None = None,
+    assets: Assets | None = None,
+) -> Export:
     """Write the calls that can be asked now and that the cache does not answer.
 
     only: the name of one kind of stage, such as "tag"; others are left to a later export.
+    assets: upstream's files, where the experiment has public benchmarks.
 
     Raises: ConfigError for a folder with an earlier export, or an LLM that takes no batch files; SpendCapError when
         the calls are expected to pass a cap.
     """
     if any(out.glob("*.jsonl")):
         raise ConfigError(f"{out} holds an earlier export: import its results, then name another folder")
-    stages = list(stages_of(settings))
+    stages = list(stages_of(settings, assets))
     paying = [stage for stage in stages if stage.estimate]
     if only is not None and only not in {stage.name for stage in paying}:
         raise ConfigError(f"no stage {only!r} asks an LLM here: {nearest(only, {s.name for s in paying})}")
@@ -131,7 +139,7 @@ class _Export:
         if self.store.is_done(stage):
             return
         ready = all(self.store.is_done(parent) for parent in stage.inputs.values())
-        if not ready or stage.name in LONG or (stage.estimate and only not in (None, stage.name)):
+        if not ready or stage.name.startswith(LONG) or (stage.estimate and only not in (None, stage.name)):
             self.waiting += [stage.name] if stage.estimate else []
         elif stage.estimate is None:
             self.store.run(stage, self.free)
@@ -152,7 +160,8 @@ class _Export:
         """Raises: SpendCapError."""
         assert stage.estimate is not None
         inputs = {name: self.store.folder(parent) for name, parent in stage.inputs.items()}
-        asked = stage.estimate(Pool.read(inputs["pool"] / "pool.parquet"), inputs)
+        pool = Pool.read(inputs["pool"] / tables.POOL) if "pool" in inputs else Pool.from_samples([])
+        asked = stage.estimate(pool, inputs)
         usage, llm = expected_usage(asked, self.replies), asked.settings
         batch_usd = batch_cost(usage, llm)
         cost = usage.cost_usd if batch_usd is None else batch_usd

@@ -55,7 +55,10 @@ class Collector:
         self.truth = truth_of(self.load)
         self.questions = {question.id: question for question in questions_of(self.load)}
         sets = {question.id: question.set for question in self.questions.values()}
-        self.benchmarks = [with_sets(benchmark, sets) for benchmark in benchmarks()]
+        self.benchmarks = [
+            with_sets(benchmark, sets)
+            for benchmark in benchmarks(self.settings.benchmarks, self.settings.baseline)
+        ]
 
     def results(self) -> Results:
         outcome = self.store.record(self.experiment.load).outcome
@@ -212,7 +215,7 @@ def training_rows(folder: Path) -> dict[str, str]:
 def failed_rows(arm: ArmStages, store: ArtifactStore) -> dict[str, int]:
     """Stage -> rows without an answer; what training drops is told by `Trained`."""
     counts: Counter[str] = Counter()
-    for stage in (*selecting(arm.data), arm.answer, arm.judge):
+    for stage in (*selecting(arm.data), arm.answer, *arm.benchmarks.values(), arm.judge):
         if stage is not None:
             counts[stage.name] += store.record(stage).outcome.rows_failed
     return {name: n for name, n in counts.items() if n}
@@ -263,14 +266,25 @@ def parts_used(experiment: Experiment) -> dict[str, str]:
         tiny = settings.base.model == TINY
         parts["base model"] = "tiny LLaMA pretrained on the spot (embedded)" if tiny else settings.base.model
         parts |= {f"base model ({n})": arm.base.model for n, arm in settings.arms.items() if arm.base}
-        judge = settings.eval.judge
-        by_llm = judge.by == "llm"
-        parts["judge"] = (
-            f"LLM {settings.llms[judge.llm].model}" if by_llm else "reference judge (embedded, no LLM)"
-        )
+        parts |= judges_of(settings)
     if settings.pool.source == "builtin":
         parts["pool"] = "generated on the spot, with known defects (embedded)"
     return parts
+
+
+def judges_of(settings: ExperimentSettings) -> dict[str, str]:
+    """Who judges: the test questions, and each public benchmark."""
+    named: dict[str, str | None] = {}
+    if settings.pool.asks or not settings.benchmarks.asked:
+        judge = settings.eval.judge
+        named["judge"] = judge.llm if judge.by == "llm" else None
+    for name, asked in settings.benchmarks.asked.items():
+        if hasattr(asked, "judge"):
+            named[f"judge ({name})"] = asked.judge if asked.judge in settings.llms else None
+    return {
+        role: f"LLM {settings.llms[llm].model}" if llm else "reference judge (embedded, no LLM)"
+        for role, llm in named.items()
+    }
 
 
 def training_budget(settings: ExperimentSettings) -> str:

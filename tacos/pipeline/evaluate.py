@@ -14,7 +14,7 @@ through the shared client: cached, counted and capped, as everywhere.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -109,6 +109,16 @@ class MTBench:
     references: dict[str, Answer]
 
 
+def mt_bench_files(path: Callable[[str], Path]) -> MTBench:
+    """path: name -> file, such as `Assets.path`."""
+    known = read_answers(path("mt_bench/reference_answer_gpt-4.jsonl")).answers
+    return MTBench(
+        questions=read_questions(path("mt_bench/question.jsonl")),
+        prompts=read_prompts(path("mt_bench/judge_prompts.jsonl")),
+        references={answer.question_id: answer for answer in known},
+    )
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """What every benchmark works with. Methods raise ConfigError for an LLM that is not configured, and LLMError
@@ -121,20 +131,11 @@ class Evaluation:
     def answer_mt_bench(self, model: str, name: str, out: Path) -> Path:
         """The model's answers to the 80 questions."""
         self.llm(self.settings.judge)  # a judge that is missing is found before a question is answered
-        return self._answer(model, name, self.mt_bench_files().questions, MT_BENCH, out)
-
-    def mt_bench_files(self) -> MTBench:
-        path = self.assets.path
-        known = read_answers(path("mt_bench/reference_answer_gpt-4.jsonl")).answers
-        return MTBench(
-            questions=read_questions(path("mt_bench/question.jsonl")),
-            prompts=read_prompts(path("mt_bench/judge_prompts.jsonl")),
-            references={answer.question_id: answer for answer in known},
-        )
+        return self._answer(model, name, mt_bench_files(self.assets.path).questions, MT_BENCH, out)
 
     def rate_mt_bench(self, answers: Sequence[Path], out: Path, against: str | None = None) -> SingleScores:
         """Have every turn of every model in `answers` rated; scores of `out/judgments.jsonl`."""
-        bench, judge, rows = self.mt_bench_files(), self.llm(self.settings.judge), []
+        bench, judge, rows = mt_bench_files(self.assets.path), self.llm(self.settings.judge), []
         given, problems = read_given(answers), list[Problem]()
         for own in given.models.values():
             judged = judge_single(
@@ -152,7 +153,7 @@ class Evaluation:
 
         Raises: TacosError unless there are two models.
         """
-        bench, judge, rows = self.mt_bench_files(), self.llm(self.settings.judge), []
+        bench, judge, rows = mt_bench_files(self.assets.path), self.llm(self.settings.judge), []
         given, problems = read_given(answers), list[Problem]()
         if len(given.models) < 2:
             raise TacosError(

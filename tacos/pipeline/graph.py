@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tacos.assets import Assets
 from tacos.config import merged, parse
 from tacos.errors import ConfigError
 from tacos.part import Setup, Size, Trainer
+from tacos.pipeline.benchmarks import BenchmarkStages
 from tacos.pipeline.given_set import given_stage
 from tacos.pipeline.pool import load_stage
 from tacos.pipeline.settings import UNTRAINED, ExperimentSettings, SelectSettings
@@ -31,6 +33,8 @@ class ArmStages:
     train: Stage | None = None
     answer: Stage | None = None
     judge: Stage | None = None
+    benchmarks: Mapping[str, Stage] = field(default_factory=dict)
+    """Name -> answering or judging stage of a public benchmark (`tacos.pipeline.benchmarks`)."""
 
     @property
     def data(self) -> Stage | None:
@@ -43,6 +47,7 @@ class ArmStages:
             "refine": self.refine,
             "train": self.train,
             "answer": self.answer,
+            **self.benchmarks,
             "judge": self.judge,
         }
         return {name: stage for name, stage in named.items() if stage is not None}
@@ -66,13 +71,16 @@ def trainer(base: Stage | None, model: str, recipe: TrainSettings, shown: Tracke
 class Experiment:
     """The graph of an experiment; building it does no work beyond hashing the inputs.
 
+    assets: upstream's files, which public benchmarks read.
+
     Raises: ConfigError for settings a method does not know, before anything runs.
     """
 
-    def __init__(self, settings: ExperimentSettings):
+    def __init__(self, settings: ExperimentSettings, assets: Assets | None = None):
         self.settings = settings
         self.llms = settings.models()
         self.load = load_stage(settings.pool)
+        self.public = _public(settings, assets)
 
     @cached_property
     def arms(self) -> list[ArmStages]:
@@ -82,7 +90,10 @@ class Experiment:
     def _seed(self, seed: int) -> Iterator[ArmStages]:
         made = {name: self._arm(name, seed) for name in self.settings.arms}
         opponent = made[self.settings.baseline].answer
+        answers = {name: arm.benchmarks for name, arm in made.items()}
         for name, arm in made.items():
+            if self.public and arm.benchmarks:
+                arm = replace(arm, benchmarks={**arm.benchmarks, **self.public.judged(name, answers)})
             if arm.answer and opponent and name != self.settings.baseline:
                 arm = replace(
                     arm, judge=judge_stage(arm.answer, opponent, self.load, self.settings, self.llms)
@@ -100,6 +111,10 @@ class Experiment:
             shown, rows = self._shown(name, seed), settings.budget_of(name) if chosen.budgeted else None
             trained = train_stage(arm.data, base, model_name, recipe, seed, shown, rows)
         model: Stage | str = trained or chosen.model or base or model_name
+        if self.public:
+            arm = replace(arm, benchmarks=self.public.answers(model, recipe, seed))
+            if not settings.pool.asks:
+                return replace(arm, train=trained)
         # Greedy answers do not depend on the seed, so the base model as it is answers once for all seeds.
         answer_seed = seed if settings.eval.generate.draws else 0
         answer = answer_stage(model, self.load, settings.eval, recipe, answer_seed)
@@ -147,6 +162,15 @@ class Experiment:
             for name in rests_on:
                 found.setdefault(name, []).append(f"{arm.arm}/seed{arm.seed}")
         return found
+
+
+def _public(settings: ExperimentSettings, assets: Assets | None) -> BenchmarkStages | None:
+    """What makes the stages of public benchmarks; None where there are none."""
+    if not settings.benchmarks.asked:
+        return None
+    if assets is None:
+        raise ConfigError("`benchmarks` need upstream's files: hand `assets` to the experiment")
+    return BenchmarkStages(settings.benchmarks, settings.models(), assets, settings.baseline)
 
 
 def selection_stage(settings: SelectSettings) -> Stage:

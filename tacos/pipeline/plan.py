@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
+from tacos.assets import Assets
 from tacos.data.builtin.build import build
 from tacos.data.read import read_pool
 from tacos.llm.cache import ReplyCache
@@ -38,13 +39,13 @@ class PlannedStage(Record):
     """What the calls cost as batch files (`tacos llm export`); None where that is not known."""
 
 
-def plan(settings: ExperimentSettings | SelectSettings) -> list[PlannedStage]:
+def plan(settings: ExperimentSettings | SelectSettings, assets: Assets | None = None) -> list[PlannedStage]:
     """Every stage a run would take, which are done, and what the rest would cost; no work is done.
 
     LLM stages are estimated from the pool, which is read for it if it was not loaded before, and from what earlier
     replies used; stages of local models from the pool's bytes and a short measurement (`tacos.models.speed`).
     """
-    stages = stages_of(settings)
+    stages = stages_of(settings, assets)
     store = ArtifactStore(Path(settings.artifacts))
     load = next(iter(stages))
     pool = cache(lambda: _peek(settings, store, load))  # read once, and only if a stage has a price
@@ -52,11 +53,11 @@ def plan(settings: ExperimentSettings | SelectSettings) -> list[PlannedStage]:
     return [_planned(stage, arms, store, pool, replies) for stage, arms in stages.items()]
 
 
-def plan_cells(cells: Sequence[MatrixCell]) -> list[PlannedStage]:
+def plan_cells(cells: Sequence[MatrixCell], assets: Assets | None = None) -> list[PlannedStage]:
     """The stages of all cells, each once; arms are named with their cell where there are several."""
     found: dict[str, PlannedStage] = {}
     for cell in cells:
-        for stage in plan(cell.settings):
+        for stage in plan(cell.settings, assets):
             arms = tuple(f"{cell.name}: {arm}" if cell.where else arm for arm in stage.arms)
             known = found.get(stage.fingerprint)
             arms = (known.arms if known else ()) + arms
@@ -71,9 +72,9 @@ class GridRow(Record):
     stages: dict[str, tuple[int, int]]
 
 
-def grid(settings: ExperimentSettings) -> list[GridRow]:
+def grid(settings: ExperimentSettings, assets: Assets | None = None) -> list[GridRow]:
     """What is done of every arm, by the stages that an arm ends in one after the other."""
-    store, experiment = ArtifactStore(Path(settings.artifacts)), Experiment(settings)
+    store, experiment = ArtifactStore(Path(settings.artifacts)), Experiment(settings, assets)
     rows = {name: GridRow(arm=name, stages={}) for name in settings.arms}
     for arm in experiment.arms:
         counts = rows[arm.arm].stages
@@ -83,11 +84,16 @@ def grid(settings: ExperimentSettings) -> list[GridRow]:
     return list(rows.values())
 
 
-def stages_of(settings: ExperimentSettings | SelectSettings) -> dict[Stage, tuple[str, ...]]:
-    """Every stage of a run once, inputs before what rests on them -> the arms that rest on it (`PlannedStage.arms`)."""
+def stages_of(
+    settings: ExperimentSettings | SelectSettings, assets: Assets | None = None
+) -> dict[Stage, tuple[str, ...]]:
+    """Every stage of a run once, inputs before what rests on them -> the arms that rest on it (`PlannedStage.arms`).
+
+    assets: upstream's files, where the experiment has public benchmarks.
+    """
     if isinstance(settings, SelectSettings):
         return dict.fromkeys(selection_stage(settings).walk(), ())
-    experiment = Experiment(settings)
+    experiment = Experiment(settings, assets)
     users = experiment.users()
     return {stage: tuple(users[stage.fingerprint]) for stage in experiment.walk()}
 

@@ -13,7 +13,7 @@ from eval.questions import existing, read_question_sets
 from tacos.data.builtin.build import build
 from tacos.data.prepare import Prepared, prepare
 from tacos.data.read import ReadResult, local_file, read_pool
-from tacos.pipeline.settings import PoolSettings
+from tacos.pipeline.pool_settings import PoolSettings
 from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
 from tacos.store.files import read_jsonl, write_jsonl

@@ -13,6 +13,7 @@ from pathlib import Path
 from eval.results import Failure, Results
 from eval.samples import SAMPLES, write_samples
 from tacos.allocation.base import check_budget
+from tacos.assets import Assets
 from tacos.errors import ConfigError, TacosError, first_line
 from tacos.llm.base import LLM
 from tacos.llm.client import build_llm
@@ -53,12 +54,16 @@ def make_tools(settings: ModelsSettings, ledger: Ledger, retry_failed: bool = Fa
 
 
 def run_experiment(
-    settings: ExperimentSettings, retry_failed: bool = False, fail_fast: bool = False
+    settings: ExperimentSettings,
+    retry_failed: bool = False,
+    fail_fast: bool = False,
+    assets: Assets | None = None,
 ) -> tuple[Results, Path]:
     """Run what is not done, then report; returns the results and the run folder.
 
     retry_failed: ask again for rows that earlier runs got no answer for, or none that can be read.
     fail_fast: stop at the first arm that cannot be finished; else it is named and left out, and the others go on.
+    assets: upstream's files, where the experiment has public benchmarks.
 
     Raises: TacosError for what went wrong, with finished stages kept; also where that is the baseline.
     """
@@ -66,7 +71,7 @@ def run_experiment(
     from eval.report.track import track
 
     started, ledger = time.perf_counter(), Ledger()
-    experiment = Experiment(settings)
+    experiment = Experiment(settings, assets)
     arms = experiment.arms  # every setting of every arm is checked here, before the first stage works
     refuse_many_processes()
     folder = Path(settings.runs) / settings.name
@@ -140,7 +145,8 @@ def check_before_paying(experiment: Experiment, store: ArtifactStore) -> None:
     if any(arm.budgeted for arm in settings.arms.values()):
         largest = max(settings.budget_of(name) for name, arm in settings.arms.items() if arm.budgeted)
         check_budget(largest, loaded.rows_out, "samples in the pool")
-    if settings.train is None or len(settings.arms) < 2:
+    idle = settings.benchmarks.asked and not settings.pool.asks
+    if settings.train is None or len(settings.arms) < 2 or idle:
         return
     questions = questions_of(store.folder(experiment.load))
     if not questions:

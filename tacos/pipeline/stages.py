@@ -10,7 +10,7 @@ from typing import Any
 
 from eval.questions import read_question_sets
 from tacos.answering.asking import generate
-from tacos.answering.candidate import in_process
+from tacos.answering.candidate import GenerateSettings, in_process
 from tacos.answering.heldout import heldout_loss
 from tacos.answering.judge import (
     EXPECTED_VERDICT,
@@ -32,7 +32,8 @@ from tacos.models.flops import passes as counted
 from tacos.models.wrapping import wrap_pool
 from tacos.part import Size
 from tacos.pipeline.pool import BUILTIN, questions_of, reference_pool
-from tacos.pipeline.settings import TINY, BaseModelSettings, EvalSettings, ExperimentSettings, PoolSettings
+from tacos.pipeline.pool_settings import PoolSettings
+from tacos.pipeline.settings import TINY, BaseModelSettings, EvalSettings, ExperimentSettings
 from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
 from tacos.store.files import read_jsonl, write_jsonl
@@ -152,11 +153,8 @@ def answer_stage(
 ) -> Stage:
     """Answers to the test questions, exact matches where an answer can be checked, and held-out loss."""
     inputs = {"pool": pool} | ({"model": model} if isinstance(model, Stage) else {})
-    asked = settings.generate
-    # The base as it is, which brings no template, is asked as the others were taught.
-    template = train.template if asked.template == "auto" else asked.template
+    asked = as_taught(settings.generate, train)
     wrap = train.wrap if asked.wrap == "auto" else asked.wrap
-    asked = asked.model_copy(update={"template": template, "wrap": wrap})
     identity: dict[str, Any] = {
         "generate": asked.model_dump(exclude={"batch_size"}),
         "max_length": train.max_length,
@@ -186,6 +184,13 @@ def answer_stage(
         return Outcome(rows_in=len(questions), rows_out=len(answers), metrics=metrics)
 
     return Stage("answer", work, identity, inputs)
+
+
+def as_taught(asked: GenerateSettings, train: TrainSettings) -> GenerateSettings:
+    """The base as it is, which brings no template, is asked as the others were taught."""
+    template = train.template if asked.template == "auto" else asked.template
+    wrap = train.wrap if asked.wrap == "auto" else asked.wrap
+    return asked.model_copy(update={"template": template, "wrap": wrap})
 
 
 def match_answers(questions: list[Question], answers: list[Answer]) -> dict[str, bool]:

@@ -20,7 +20,7 @@ from eval.results import Results
 from tacos.config import parse, read_yaml, with_assets
 from tacos.errors import ConfigError
 from tacos.pipeline.pool import load_stage
-from tacos.pipeline.settings import PoolSettings
+from tacos.pipeline.pool_settings import PoolSettings
 from tacos.store.files import read_jsonl
 from tests.eval.test_collect import run_trained
 from tests.pipeline.helpers import write_pool

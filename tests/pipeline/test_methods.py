@@ -26,6 +26,7 @@ TAGS = {key: value for key, value in LLM_TACOS["group"].items() if key != "clust
 TINY_BASE: dict[str, Any] = {
     "base": {"tiny": {"vocab_size": 300, "hidden": 16, "layers": 1, "heads": 2, "steps": 5, "block": 16}}
 }
+TRAIN: dict[str, Any] = {"train": {"epochs": 1, "max_length": 64, "device": "cpu"}}
 SMALL: dict[str, dict[str, Any]] = {
     "tacos": LLM_TACOS | {"group": LLM_TACOS["group"] | {"clustering": {"k": 3}}},
     "tacos-refined": LLM_TACOS | {"refine": {"llm": "scorer"}},
@@ -39,8 +40,14 @@ SMALL: dict[str, dict[str, Any]] = {
     "dpp": {"score": {"fit": {"fit_rows": 20}}},
     "recipe": {"group": "none", "score": "length", "allocate": "top"},
     "alpagasus": {"score": {"high": 100}},
-    "ifd": TINY_BASE | {"score": {"ceiling": None}},
+    "ifd": TINY_BASE | TRAIN | {"score": {"ceiling": None, "experience": {"clusters": 2, "per_cluster": 3}}},
+    "diverse-evol": TINY_BASE | TRAIN | {"settings": {"initial": 4, "per_round": 4}},
+    "less": TINY_BASE
+    | TRAIN
+    | {"score": {"epochs": 1, "dim": 16, "template": "auto", "train": {"lora": {"r": 2}}}},
+    "rds": TINY_BASE | {"score": {"template": "auto"}},
     "superfiltering": TINY_BASE | {"score": {"model": None, "ceiling": None}},
+    "superfiltering-d": TINY_BASE | {"score": {"model": None, "ceiling": None}, "allocate": {"best": 1.0}},
     "selectit": TINY_BASE,
     "iterselecttune": {
         **TINY_BASE,
@@ -60,6 +67,9 @@ def settings(pool: Path, method: str, **changes: Any) -> SelectSettings:
         "llms": LLMS,
         **SMALL.get(method, {}),
     }
+    if method in ("embedding", "rds", "less"):
+        queries = write_pool(pool.with_name("queries.jsonl"), 3)
+        data["score"] = {**data.get("score", {}), "queries": str(queries)}
     if method == "deita":  # which reads two models of its own
         lm = str(tiny_models.build(pool.parent / "lm", "gpt2"))
         data |= {"score": {"complexity": lm, "quality": lm, "prompts": tiny_models.TEMPLATES}}
