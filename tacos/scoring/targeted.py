@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import field_validator
 
 from tacos.data.decontaminate import contaminated
 from tacos.data.read import local_file, read_pool
@@ -49,6 +50,14 @@ class TargetedScorer(Scorer):
 
     queries: str | dict[str, str] | None = None
     """A file of samples, several by task, or `builtin`; in any form that a pool may have."""
+
+    @field_validator("queries", mode="before")
+    @classmethod
+    def _files(cls, said: Any) -> Any:
+        files = said.values() if isinstance(said, Mapping) else [said]
+        if said is not None and not all(isinstance(file, str) and file for file in files):
+            raise ValueError("give a file of samples, or files by task, as in {math: FILE, qa: FILE}")
+        return said
 
     def queries_stage(self, setup: Setup) -> Stage:
         """The query rows, `pool.parquet`, each with its task as source.

@@ -175,6 +175,12 @@ def test_without_query_rows_a_targeted_scorer_is_refused(name: str, pool: Pool) 
         SCORERS.get(name)().build(setup(pool, "base"))
 
 
+@pytest.mark.parametrize("said", [["a.jsonl"], {"math": None}, "", 3])
+def test_query_rows_are_files(said: Any) -> None:
+    with pytest.raises(ValueError, match="give a file of samples, or files by task"):
+        Rds(queries=said)
+
+
 def test_query_rows_that_are_test_questions_are_refused() -> None:
     asked = "Name three causes of the First World War."
     queries = Pool.from_samples([make_sample("Hi", "Hello", id="a"), make_sample(asked.lower(), "x", id="b")])
