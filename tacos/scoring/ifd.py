@@ -19,11 +19,13 @@ order of the pool, and its "5%" is `sample_rate 0.06` of the rows that are left;
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field, model_validator
 
 from tacos.cost import Cost
+from tacos.llm.settings import LLMSettings
 from tacos.part import Setup, scorer
 from tacos.scoring.answer_loss import AnswerScorer, Overflow, Template, ratio_scores
 from tacos.scoring.experience import Experience
@@ -58,6 +60,9 @@ class Ifd(AnswerScorer):
                 "experience trains the base of the run: leave model out, or set experience to null"
             )
         return self
+
+    def describe(self, llms: Mapping[str, LLMSettings]) -> str:
+        return f"{self.name} after experience" if self.experience else self.name
 
     def read_model(self, setup: Setup, model: str | None) -> Stage | str:
         base = super().read_model(setup, model)

@@ -98,6 +98,11 @@ def test_middling_rows_by_hand() -> None:
     assert spread(numbers, perplexities, 5).tolist() == [3, 4, 5, 6, 10, 11]  # all there are
 
 
+def test_a_report_tells_whether_there_was_experience() -> None:
+    assert Ifd(experience=Experience()).describe({}) == "ifd after experience"
+    assert Ifd().describe({}) == "ifd"
+
+
 def test_experience_is_of_the_base() -> None:
     with pytest.raises(ValueError, match="leave model out"):
         Ifd(model="gpt2", experience=Experience())
