@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,14 +12,14 @@ from typing import Any
 
 from tacos.assets import Assets
 from tacos.config import merged, parse
-from tacos.errors import ConfigError
+from tacos.errors import TacosError
 from tacos.part import Setup, Size, Trainer
 from tacos.pipeline.benchmarks import BenchmarkStages
 from tacos.pipeline.given_set import given_stage
 from tacos.pipeline.pool import load_stage
 from tacos.pipeline.settings import UNTRAINED, ExperimentSettings, SelectSettings
 from tacos.pipeline.stages import TrackedAs, answer_stage, base_stage, judge_stage, train_stage
-from tacos.stage import Stage
+from tacos.stage import Job, Outcome, Stage
 from train.settings import TrainSettings
 
 
@@ -57,15 +59,31 @@ def trainer(base: Stage | None, model: str, recipe: TrainSettings, shown: Tracke
     """What fine-tunes the base on the way to a selection, by the recipe where a method changes nothing."""
 
     def train(rows: Stage, size: Size, changed: Mapping[str, Any], seed: int) -> Stage:
-        try:
+        with on_the_way(changed):
             how = parse(TrainSettings, merged(recipe.model_dump(mode="json"), changed), "train")
-        except ConfigError as error:
-            raise ConfigError(
-                f"the training that a method asks for, the run's with what it changes: {error}"
-            ) from error
-        return train_stage(rows, base, model, how, seed, shown, size)
+        stage = train_stage(rows, base, model, how, seed, shown, size)
+
+        def work(job: Job) -> Outcome:
+            with on_the_way(changed):
+                return stage.work(job)
+
+        return replace(stage, work=work)
 
     return train
+
+
+@contextmanager
+def on_the_way(changed: Iterable[str]) -> Iterator[None]:
+    """changed: settings that a method has of its own, so that those of the run's recipe have no effect.
+
+    Raises: what is raised inside, with those of them that it speaks of.
+    """
+    try:
+        yield
+    except TacosError as error:
+        named = [name for name in changed if re.search(rf"\b{name}\b", str(error))]
+        own = f", whose {', '.join(named)} the method sets" if named else ""
+        raise type(error)(f"a training on the way to a selection{own}: {error}") from error
 
 
 class Experiment:
@@ -139,11 +157,14 @@ class Experiment:
         train = trainer(base, model, recipe, self._shown(name, seed)) if recipe else None
         budget = settings.budget_of(name)
         setup = Setup(self.load, budget, seed, settings.embedder, self.llms, base or model, train)
-        if chosen.data is not None:
-            select = given_stage(self.load, chosen.data, settings.pool.decontaminate)
-        else:
-            select = chosen.build(setup)
-        return select, chosen.refine.build(setup, select) if chosen.refine else None
+        try:
+            if chosen.data is not None:
+                select = given_stage(self.load, chosen.data, settings.pool.decontaminate)
+            else:
+                select = chosen.build(setup)
+            return select, chosen.refine.build(setup, select) if chosen.refine else None
+        except TacosError as error:
+            raise type(error)(f"arms.{name}: {error}") from error
 
     def walk(self) -> list[Stage]:
         """Every stage once, inputs before what rests on them."""

@@ -14,13 +14,13 @@ from typer.testing import CliRunner
 
 from tacos.cli.app import app
 from tacos.config import parse
-from tacos.errors import ConfigError
+from tacos.errors import ConfigError, PoolError, TacosError
 from tacos.models import speed
 from tacos.models.flops import parameters_at_work
-from tacos.pipeline.graph import selection_stage
+from tacos.pipeline.graph import Experiment, on_the_way, selection_stage
 from tacos.pipeline.plan import PlannedStage, plan
 from tacos.pipeline.run import make_tools
-from tacos.pipeline.settings import SelectSettings
+from tacos.pipeline.settings import ExperimentSettings, SelectSettings
 from tacos.stage import ArtifactStore
 from tacos.tracking import Ledger
 from tests.pipeline.helpers import write_pool
@@ -152,9 +152,35 @@ def test_a_training_that_cannot_be_is_told_from_the_run_s_own(tmp_path: Path) ->
     chosen = {"pool": {"source": str(write_pool(tmp_path / "p.jsonl"))}, "budget": 3, "method": "less"}
     chosen |= {"score": {"queries": str(tmp_path / "p.jsonl"), "train": {"lr": -1}}}
     with pytest.raises(
-        ConfigError, match=r"the training that a method asks for.*: train\.lr: .*greater than 0"
+        ConfigError,
+        match=r"a training on the way to a selection, whose .*lr.* the method sets: train\.lr: .*greater than 0",
     ):
         selection_stage(parse(SelectSettings, chosen))
+
+
+def test_what_fails_in_a_training_on_the_way_says_so() -> None:
+    with (
+        pytest.raises(
+            PoolError, match="a training on the way to a selection, whose lr the method sets: train"
+        ),
+        on_the_way({"lr": 1, "mode": "lora"}),
+    ):
+        raise PoolError("train.lr is too high for this model")
+    with pytest.raises(TacosError, match="a training on the way to a selection: nothing"), on_the_way({}):
+        raise TacosError("nothing was selected")
+
+
+def test_an_arm_that_cannot_be_is_named(tmp_path: Path) -> None:
+    settings = {
+        "name": "x",
+        "baseline": "random",
+        "budget": 6,
+        "pool": {"source": str(write_pool(tmp_path / "p.jsonl"))},
+        "arms": {"random": {"method": "random"}, "cherry": {"method": "ifd"}},
+        "train": None,
+    }
+    with pytest.raises(ConfigError, match=r"arms\.cherry: score\.by=ifd trains a model on the way"):
+        _ = Experiment(parse(ExperimentSettings, settings)).arms
 
 
 def test_a_plan_without_a_local_model_loads_no_torch(tmp_path: Path) -> None:
