@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
 
 BLOCK = 128
-"""Rows of P that are drawn from one seed; also gradients that are projected together where P is kept."""
+"""Rows of P that are drawn from one seed."""
 KEPT = 2**28
 """Signs up to which all of P is kept, 1 GiB."""
 DRAWN = 2**30
@@ -39,6 +39,9 @@ HELD = 2**28
 """Numbers of gradients that a CPU holds before they are projected together, 1 GiB."""
 SHARE = 0.2
 """Of a GPU's free memory, for the same."""
+TOGETHER = 512
+"""Gradients that are projected together at most: those not given out are lost in a kill. So many take a core as long as
+drawing P does (2026-11-26, 65,536 weights), so that more would save less than half."""
 
 
 class Moments(NamedTuple):
@@ -62,8 +65,6 @@ class Projection:
 
     def __init__(self, size: int, dim: int, device: Any, seed: int = 0):
         self.size, self.dim, self.device, self.seed = size, dim, device, seed
-        self.kept = size * dim <= KEPT
-        """Whether all of P is drawn once."""
         self._kept: dict[int, torch.Tensor] = {}
 
     def __call__(self, gradients: torch.Tensor) -> torch.Tensor:
@@ -96,7 +97,7 @@ class Projection:
             return self._kept[seed]
         generator = torch.Generator(device=self.device).manual_seed(seed)
         drawn = torch.empty(weights, numbers, device=self.device).bernoulli_(0.5, generator=generator)
-        if self.kept:
+        if self.size * self.dim <= KEPT:
             self._kept[seed] = drawn
         return drawn
 
@@ -147,9 +148,7 @@ def projected(
     import torch
 
     held: list[tuple[int, torch.Tensor]] = []
-    most = rows_held(lm, projection.size)
-    if projection.kept:  # nothing is saved by waiting, and rows that are not given out are lost in a kill
-        most = min(most, BLOCK)
+    most = min(rows_held(lm, projection.size), TOGETHER)
 
     def done() -> Iterator[tuple[int, np.ndarray]]:
         together = torch.stack([gradient for _, gradient in held])
