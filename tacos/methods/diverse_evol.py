@@ -10,8 +10,8 @@ A budget of 1,000 takes nine trainings on the way; the model of the whole select
 
 Distances are Euclidean between vectors as they are, and S_t is trained on in the order of the pool, as in the released
 code (OFA-Sys/DiverseEvol). It trains and reads in the Alpaca template with a newline after "### Response:", cut at 512
-tokens; here rows are read in the template that M_t was trained in. What its distances make of near-copies stands in
-`tacos/allocation/k_center.py`.
+tokens; here rows are read in the template that M_t was trained in, without `train.wrap`. What its distances make of
+near-copies stands in `tacos/allocation/k_center.py`.
 """
 
 from __future__ import annotations
