@@ -12,7 +12,7 @@ from typing import Any
 
 from tacos.assets import Assets
 from tacos.config import merged, parse
-from tacos.errors import TacosError
+from tacos.errors import ConfigError, TacosError
 from tacos.part import Setup, Size, Trainer
 from tacos.pipeline.benchmarks import BenchmarkStages
 from tacos.pipeline.given_set import given_stage
