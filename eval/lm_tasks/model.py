@@ -3,11 +3,17 @@
 Prompts become token ids exactly as `HFLM` makes them, by lm-eval's own code where it has some: the begin token where
 the tokenizer adds one and the text has none, spaces at the end of a context said by the continuation, long texts
 foretold in windows. So figures can be compared with published ones. Random LLaMA and GPT-2 models in float32 give the
-same to 1e-4 (tests/eval/lm_tasks).
+same to 1e-4 (tests/eval/lm_tasks); of texts of 30,000 nats, which `HFLM` adds up in float32, to 1e-7 of it.
 
 Where we differ from `HFLM`: log-probabilities are float32 also where the model computes in 16 bits; in a conversation
-the token that closes the template's turn ends a reply; a batch may mix prompts with and without a begin token; drawn
-replies have seeds of their own. Results are kept as they come (`kept.py`).
+the token that closes the template's turn ends a reply; a reply ends at its end token, where `HFLM` lets a row go on
+while others of its batch do, and shows what follows (3 of 32 replies of a random model); a batch may mix prompts with
+and without a begin token; drawn replies have seeds of their own. Results are kept as they come (`kept.py`).
+
+Measured 2026-11-26, one CPU thread, a random LLaMA of 8 layers, 256 wide, with 32,000 tokens, against `HFLM` in batches
+of 8: 240 letters of 60 questions 8.8 s, 18.2 by `HFLM`; 240 endings 15.1 and 26.4 s; 12 texts 27.0 and 33.6 s; 32
+replies 2.8 and 3.4 s. With 281 tokens, where logits cost nothing: 11.4 and 10.2, 18.2 and 14.1, 21.5 and 19.4, 2.2 and
+2.9 s.
 
 This module imports lm-eval, so import it where it is used.
 """

@@ -90,7 +90,7 @@ def _run(model: str, label: str, settings: LMTasksSettings, run: Evaluation, out
         return run_tasks_served(run.llm(model), settings, out, label)
     if how.by == "vllm":
         raise ConfigError(
-            "answering.by=vllm has no log-probabilities of given texts here: take transformers, or serve the model and "
-            "take llm for tasks that generate"
+            "answering.by=vllm has no log-probabilities of given texts here: take transformers, or for tasks that "
+            "generate answering.by=llm with the model under `llms` (backend: vllm, or a server)"
         )
     return run_tasks(model, settings, out, label, how.device, run.tools.ledger)

@@ -20,6 +20,7 @@ from tacos.models.batches import (
     Supervised,
     buckets,
     hidden_states,
+    last_logits,
     mean_pool,
     next_logits,
     out_of_memory,
@@ -110,6 +111,9 @@ def test_a_batch_gives_what_each_row_gives_alone(name: str) -> None:
         dict(hidden_states(lm, given, pooling, budget=100)) for pooling in ("mean", "last", "none")
     )
     assert sorted(losses) == sorted(logits) == sorted(mean) == list(range(8))
+    counts = [1 + i % 2 for i in range(len(ids))]
+    with torch.inference_mode():
+        ends = list(last_logits(lm, ids, counts))
     for i, row in enumerate(given):
         with torch.inference_mode():
             alone = lm.model(input_ids=torch.tensor([ids[i]]), output_hidden_states=True)
@@ -117,6 +121,7 @@ def test_a_batch_gives_what_each_row_gives_alone(name: str) -> None:
         wanted = [-float(own[k - 1, ids[i][k]]) for k in range(1, len(ids[i])) if row.mask[k]]
         assert losses[i] == pytest.approx(wanted, abs=1e-4)
         assert logits[i] == pytest.approx(alone.logits[0, -1, [7, 3]].tolist(), abs=1e-4)
+        assert ends[i].numpy() == pytest.approx(alone.logits[0, -counts[i] :].numpy(), abs=1e-4)
         states = alone.hidden_states[-1][0].numpy()[np.flatnonzero(row.mask)]
         assert each[i] == pytest.approx(states, abs=1e-4)
         assert mean[i] == pytest.approx(states.mean(axis=0), abs=1e-4)
