@@ -12,10 +12,15 @@ from typing import Any
 import pytest
 
 from eval.lm_tasks import local
+from eval.lm_tasks.measures import task_benchmark
 from eval.lm_tasks.records import question_values, read_records
 from eval.lm_tasks.run import run_tasks
 from eval.lm_tasks.settings import LMTasksSettings
+from eval.measures import Finished
+from eval.summary import run_measure
 from tacos.errors import ConfigError, TacosError
+from tacos.stage import ArtifactStore, Job, Outcome, Stage, Tools
+from tacos.tracking import Ledger
 from tests.eval.lm_tasks.own_tasks import CHOICE, GROUP, PARTS, REPLY, TEXT, write_code_task, write_tasks
 
 pytest.importorskip("lm_eval")
@@ -111,6 +116,28 @@ def test_a_killed_run_goes_on(
     more = settings(own_tasks, CHOICE, num_fewshot=2, limit=7)  # all of it is known
     again = run_tasks(str(tiny["gpt2"]), more, tmp_path / "killed", name="m", device="cpu")
     assert (again.run.task(CHOICE).questions, again.run.task(CHOICE).of) == (7, 12)
+
+
+def test_a_stage_runs_tasks_and_its_folder_gives_measures(
+    own_tasks: Path, tiny: Mapping[str, Path], tmp_path: Path
+) -> None:
+    how = settings(own_tasks, CHOICE, GROUP)
+
+    def work(job: Job) -> Outcome:
+        made = run_tasks(
+            str(tiny["gpt2"]), how, job.out, "arm", device=job.tools.device, ledger=job.tools.ledger
+        )
+        return Outcome(rows_in=len(made.samples), rows_out=len(made.samples))
+
+    stage, store = Stage("lm_tasks", work, settings=how.identity()), ArtifactStore(tmp_path)
+    tools = Tools(Ledger(), embedder=lambda settings=None: None, llm=lambda name: None, device="cpu")  # type: ignore[arg-type, return-value]
+    folder = store.run(stage, tools)
+    assert store.record(stage).usage.forward_tokens > 0 and store.record(stage).usage.flops > 0
+    benchmark = task_benchmark([folder])
+    found = benchmark.read(Finished({benchmark.stage: folder}, {}))
+    assert {measure.name for measure in benchmark.measures} == set(found.values)
+    summaries = [run_measure(measure, found) for measure in benchmark.measures]
+    assert all(one is not None and one.interval is not None and one.interval.n == 12 for one in summaries)
 
 
 def test_settings_reach_the_prompt(own_tasks: Path, tiny: Mapping[str, Path], tmp_path: Path) -> None:
