@@ -9,13 +9,14 @@ left out is not judged and is listed, and an empty answer is judged as it is. Th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from eval.pairwise.five_sets import Matched, OutputFile, match
 from eval.pairwise.reviews import Review, ReviewFile
 from eval.pairwise.score import PairwiseScores
 from tacos.answering.judge import Comparison, PairJudge
-from tacos.answering.orders import compare
+from tacos.answering.orders import Judged, compare
 from tacos.errors import TacosError
 from tacos.types import Question, Record
 
@@ -59,6 +60,24 @@ class ReviewRun(Record):
         return sorted({*self.matched_a.missing, *self.matched_b.missing})
 
 
+class SetAnswers(NamedTuple):
+    """A question set and two models' answers to it."""
+
+    set_name: str
+    questions: Sequence[Question]
+    a: OutputFile
+    b: OutputFile
+
+
+class _Joined(NamedTuple):
+    """The questions that both have answered, and what the judge sees of each."""
+
+    questions: list[Question]
+    items: list[Comparison]
+    matched_a: Matched
+    matched_b: Matched
+
+
 def review(
     judge: PairJudge, set_name: str, questions: Sequence[Question], a: OutputFile, b: OutputFile
 ) -> ReviewRun:
@@ -66,34 +85,52 @@ def review(
 
     A question that either has not answered is not judged. Raises: TacosError when that is all of them.
     """
-    joined_a, joined_b = match(questions, a), match(questions, b)
-    asked = [q for q in questions if q.id in joined_a.outputs and q.id in joined_b.outputs]
+    return review_sets(judge, [SetAnswers(set_name, questions, a, b)])[0]
+
+
+def review_sets(judge: PairJudge, sets: Sequence[SetAnswers]) -> list[ReviewRun]:
+    """As `review`, of several sets with one call of the judge for all of them."""
+    joined = [_join(answers) for answers in sets]
+    judged = iter(compare(judge, [item for one in joined for item in one.items]))
+    return [_run(judge.name, answers, one, judged) for answers, one in zip(sets, joined, strict=True)]
+
+
+def _join(answers: SetAnswers) -> _Joined:
+    """Raises: TacosError where no question is answered by both."""
+    a, b = answers.a, answers.b
+    joined_a, joined_b = match(answers.questions, a), match(answers.questions, b)
+    asked = [q for q in answers.questions if q.id in joined_a.outputs and q.id in joined_b.outputs]
     if not asked:
         raise TacosError(
-            f"no question of {set_name!r} is answered in both {a.source} ({len(joined_a.outputs)}) "
+            f"no question of {answers.set_name!r} is answered in both {a.source} ({len(joined_a.outputs)}) "
             f"and {b.source} ({len(joined_b.outputs)}); check that the set is the right one"
         )
     items = [_comparison(q, joined_a.outputs[q.id], joined_b.outputs[q.id]) for q in asked]
+    return _Joined(asked, items, joined_a, joined_b)
+
+
+def _run(judge: str, answers: SetAnswers, joined: _Joined, judged: Iterator[Judged]) -> ReviewRun:
+    """judged: of this set's questions, and then of the next one's."""
     reviews = [
         Review(
             question=q.turns[0],
             question_id=q.id,
             answer_a=item.answer_1,
             answer_b=item.answer_2,
-            order_1=judged.order_1,
-            order_2=judged.order_2,
+            order_1=both.order_1,
+            order_2=both.order_2,
         )
-        for q, item, judged in zip(asked, items, compare(judge, items), strict=True)
+        for q, item, both in zip(joined.questions, joined.items, judged, strict=False)
     ]
     file = ReviewFile(
-        source=judge.name,
-        set_name=set_name,
-        model_a=a.model,
-        model_b=b.model,
-        judge=judge.name,
+        source=judge,
+        set_name=answers.set_name,
+        model_a=answers.a.model,
+        model_b=answers.b.model,
+        judge=judge,
         reviews=reviews,
     )
-    return ReviewRun(file=file, matched_a=joined_a, matched_b=joined_b)
+    return ReviewRun(file=file, matched_a=joined.matched_a, matched_b=joined.matched_b)
 
 
 def _comparison(question: Question, answer_a: str, answer_b: str) -> Comparison:

@@ -27,6 +27,8 @@ from eval.benchmarks import BenchmarksSettings
 from eval.mt_bench.benchmark import RATINGS, MTBenchSettings, rating_rows
 from eval.mt_bench.judging import MTBenchJudgeSettings
 from eval.pairwise.five_sets import SETS
+from eval.pairwise.five_sets import read_outputs as read_set_outputs
+from eval.pairwise.judging import SetAnswers, review_sets
 from eval.pairwise.reviews import write_reviews
 from eval.pairwise.sets_benchmark import FiveSetsSettings, reviews_file, stage_of
 from eval.questions import read_questions
@@ -205,20 +207,18 @@ class BenchmarkStages:
         asked.check(FIELDS, "benchmarks.five_sets")
 
         def work(job: Job) -> Outcome:
-            run, counts = self._evaluation(job.tools, asked.judge), dict[str, int]()
-            unread = judged = 0
-            for name in asked.sets:
-                sides = [job.inputs[f"{side}_{name}"] / "answers.jsonl" for side in ("answers", "opponent")]
-                made = run.review(sides, name, None)
-                write_reviews(job.out / reviews_file(name), made.file)
-                judged += len(made.file.reviews)
-                unread += sum(review.judged().result == "unparsed" for review in made.file.reviews)
-                counts[name] = len(made.file.reviews) + len(made.missing)
+            judge = self._evaluation(job.tools, asked.judge).pair_judge()
+            made = review_sets(judge, [self._set_answers(name, job.inputs) for name in asked.sets])
+            for run in made:
+                write_reviews(job.out / reviews_file(run.file.set_name), run.file)
+            reviews = [review for run in made for review in run.file.reviews]
+            unread = sum(review.judged().result == "unparsed" for review in reviews)
+            counts = {run.file.set_name: len(run.file.reviews) + len(run.missing) for run in made}
             return Outcome(
                 rows_in=sum(counts.values()),
-                rows_out=judged - unread,
+                rows_out=len(reviews) - unread,
                 rows_failed=unread,
-                metrics={"asked": counts, "judge": run.pair_judge().name},
+                metrics={"asked": counts, "judge": judge.name},
             )
 
         def estimate(pool: Pool, done: Mapping[str, Path]) -> Asked:
@@ -231,6 +231,12 @@ class BenchmarkStages:
         inputs = {f"answers_{name}": own[f"answer_{name}"] for name in asked.sets}
         inputs |= {f"opponent_{name}": other[f"answer_{name}"] for name in asked.sets}
         return Stage("five_sets", work, identity, inputs, estimate=estimate if llm else None)
+
+    def _set_answers(self, name: str, inputs: Mapping[str, Path]) -> SetAnswers:
+        own, other = (
+            read_set_outputs(inputs[f"{side}_{name}"] / "answers.jsonl") for side in ("answers", "opponent")
+        )
+        return SetAnswers(name, read_questions(self.assets.path(SETS[name].file)), own, other)
 
     def _digests(self, *files: str) -> list[str]:
         return [file_digest(self.assets.path(file)) for file in files]

@@ -24,6 +24,7 @@ from eval.results import ArmRun, Results
 from tacos.assets import Assets
 from tacos.config import parse
 from tacos.errors import ConfigError
+from tacos.pipeline.batch import export
 from tacos.pipeline.graph import Experiment
 from tacos.pipeline.plan import PlannedStage, plan
 from tacos.pipeline.run import run_experiment
@@ -131,6 +132,18 @@ def test_the_plan_foresees_the_calls_and_nothing_is_paid_twice(whole: Whole) -> 
     # zero-shot against random is random against zero-shot in the other order; unread ratings are asked for again
     assert whole.asked.total() == 18 + 18 + 30 + 3 and set(whole.asked.values()) == {1}
     assert all(stage.cached for stage in whole.left)
+
+
+def test_the_judges_calls_can_be_paid_as_batch_files(whole: Whole, tmp_path: Path) -> None:
+    """Of answers that are there; those to the same questions twice stand in the files once."""
+    write_pool(tmp_path / "pool.jsonl", 40)
+    for done in (whole.folder / "artifacts").iterdir():
+        if done.name not in ("mt_bench", "alpaca_eval", "five_sets") and done.is_dir():
+            shutil.copytree(done, tmp_path / "artifacts" / done.name)
+    settings = parse(ExperimentSettings, tiny_experiment(tmp_path, "http://127.0.0.1:9/v1"))
+    made = export(settings, tmp_path / "batch", assets=whole.assets)
+    assert set(made.stages) == {"mt_bench", "alpaca_eval", "five_sets"} and not made.waiting
+    assert made.requests == 18 + 18 + 30
 
 
 def test_a_killed_run_goes_on_and_ends_alike(whole: Whole, tmp_path: Path) -> None:
