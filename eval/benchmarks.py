@@ -16,6 +16,7 @@ from typing import Any
 
 from eval.alpaca_eval.annotator import with_judge
 from eval.alpaca_eval.benchmark import AlpacaEvalSettings
+from eval.lm_tasks.settings import LMTasksSettings
 from eval.measures import Benchmark
 from eval.mt_bench.benchmark import MTBenchSettings
 from eval.pairwise.sets_benchmark import FiveSetsSettings
@@ -41,6 +42,8 @@ class BenchmarksSettings(Record):
     mt_bench: MTBenchSettings | None = None
     alpaca_eval: AlpacaEvalSettings | None = None
     five_sets: FiveSetsSettings | None = None
+    lm_eval: LMTasksSettings | None = None
+    """Tasks of lm-eval, which need no judge."""
 
     @property
     def asked(self) -> dict[str, Any]:

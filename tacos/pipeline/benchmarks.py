@@ -3,6 +3,7 @@
     train -> answer_mt_bench -> mt_bench                           ratings, 1-10
              answer_alpaca_eval -> alpaca_eval                     preferences over GPT-4's answers
              answer_vicuna, answer_koala, ... -> five_sets-ARM     reviews against another arm's answers, in both orders
+             lm_tasks                                              tasks of lm-eval, which nobody judges
 
 The work is that of `tacos eval` (`Evaluation`), and so are the files in the stages' folders, which its commands score.
 An answering stage rests on the model alone, so arms and experiments share it; a killed one goes on at the row where it
@@ -14,7 +15,7 @@ To add a benchmark: its settings (`eval.benchmarks`), and a method here that mak
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,11 @@ from eval.alpaca_eval.benchmark import AlpacaEvalSettings
 from eval.alpaca_eval.files import BASELINE, DIFFICULTY, GAMED, read_outputs
 from eval.alpaca_eval.judging import PreferenceSettings
 from eval.benchmarks import BenchmarksSettings
+from eval.lm_tasks.measures import STAGE as LM_TASKS
+from eval.lm_tasks.measures import task_benchmark
+from eval.lm_tasks.run import run_tasks
+from eval.lm_tasks.settings import LMTasksSettings
+from eval.measures import Benchmark
 from eval.mt_bench.benchmark import RATINGS, MTBenchSettings, rating_rows
 from eval.mt_bench.judging import MTBenchJudgeSettings
 from eval.pairwise.five_sets import SETS
@@ -49,7 +55,7 @@ from tacos.pipeline.evaluate import (
 )
 from tacos.pipeline.stages import as_taught
 from tacos.prompts import load
-from tacos.stage import Job, Outcome, Stage, Tools
+from tacos.stage import ArtifactStore, Job, Outcome, Stage, Tools
 from tacos.store.files import write_jsonl
 from tacos.store.fingerprint import file_digest, named_by_content
 from tacos.types import Pool
@@ -61,6 +67,26 @@ FIVE_SETS = GenerateSettings.model_validate({"preset": "tacos", "wrap": "auto"})
 """How the sets are answered where the settings do not say."""
 Answering = Callable[[Evaluation, str, str, Path], object]
 """Works with the model's folder or hub id, and its label, into a folder."""
+
+
+def tasks_stage(asked: LMTasksSettings, model: Stage | str) -> Stage:
+    """Tasks of lm-eval on a model: the files of `tacos eval lm-eval`."""
+    identity = asked.identity() | ({} if isinstance(model, Stage) else {"model": named_by_content(model)})
+
+    def work(job: Job) -> Outcome:
+        folder = str(job.inputs["model"] / "model") if isinstance(model, Stage) else model
+        name = Path(folder).parent.name if isinstance(model, Stage) else Path(model).name
+        records = run_tasks(folder, asked, job.out, name, job.tools.device, job.tools.ledger)
+        questions = len({(row.task, row.doc_id) for row in records.samples})
+        return Outcome(rows_in=questions, rows_out=questions)
+
+    return Stage(LM_TASKS, work, identity, {"model": model} if isinstance(model, Stage) else {})
+
+
+def tasks_benchmarks(stages: Iterable[Mapping[str, Stage]], store: ArtifactStore) -> list[Benchmark]:
+    """Of finished arms' stages: what lm-eval's tasks measured, which depends on the tasks."""
+    folders = [store.folder(named[LM_TASKS]) for named in stages if LM_TASKS in named]
+    return [task_benchmark(folders)] if folders else []
 
 
 @dataclass(frozen=True)
@@ -93,6 +119,8 @@ class BenchmarkStages:
             for name in sets.sets:
                 how = sets.generate or FIVE_SETS
                 add(name, SETS[name].file, sets.judge, how, self._answer_set(name, how))
+        if asked.lm_eval:
+            made[LM_TASKS] = tasks_stage(asked.lm_eval, model)
         return made
 
     def judged(self, arm: str, answers: Mapping[str, Mapping[str, Stage]]) -> dict[str, Stage]:

@@ -20,6 +20,7 @@ from eval.results import ArmRun, ArmSummary, Audit, Failure, Results, RoundsRepo
 from eval.samples import MeasuredRun
 from eval.summary import arm_measure, run_measure
 from tacos.models.embedder import MINILM
+from tacos.pipeline.benchmarks import tasks_benchmarks
 from tacos.pipeline.differences import differences
 from tacos.pipeline.graph import ArmStages, Experiment
 from tacos.pipeline.overlap import overlap_of
@@ -59,6 +60,7 @@ class Collector:
             with_sets(benchmark, sets)
             for benchmark in benchmarks(self.settings.benchmarks, self.settings.baseline)
         ]
+        self.benchmarks += tasks_benchmarks([arm.stages() for arm in self.arms], store)
 
     def results(self) -> Results:
         outcome = self.store.record(self.experiment.load).outcome
