@@ -51,10 +51,12 @@ def prepare(
     holdout: int = 0,
     holdout_seed: int = 0,
     decontaminate: bool = True,
+    tested: Sequence[Question] = (),
 ) -> Prepared:
     """Drop duplicates, set `holdout` rows aside as further questions, drop rows that hold a question.
 
-    Order is kept. decontaminate: False leaves rows that hold a question in the pool.
+    Order is kept. decontaminate: False leaves rows that hold a question in the pool. tested: questions of public
+    benchmarks, which no row may hold either.
 
     Raises: PoolError when no row is left.
     """
@@ -65,7 +67,7 @@ def prepare(
         asked += [question(read.pool[row]) for row in held]
         gone |= {row: _dropped(read, row, "held_out", "set aside as a test question") for row in held}
     if decontaminate:
-        gone |= _contaminated(read, _others(read, gone), asked)
+        gone |= _contaminated(read, _others(read, gone), [*asked, *tested])
     dropped = sorted([*read.dropped, *gone.values()], key=lambda d: d.line)
     prepared = Prepared(read.pool.take(_others(read, gone)), dropped, read.read, asked, read.notes)
     if not len(prepared.pool):

@@ -102,6 +102,14 @@ class BenchmarkStages:
     assets: Assets
     baseline: str
 
+    def question_files(self) -> dict[str, Path]:
+        """Benchmark -> the file of its questions; those of lm-eval's tasks are not known before they are loaded."""
+        found = {"mt_bench": QUESTIONS} if self.asked.mt_bench else {}
+        found |= {"alpaca_eval": BASELINE} if self.asked.alpaca_eval else {}
+        if self.asked.five_sets:
+            found |= {name: SETS[name].file for name in self.asked.five_sets.sets}
+        return {name: self.assets.path(file) for name, file in found.items()}
+
     def answers(self, model: Stage | str, train: TrainSettings, seed: int) -> dict[str, Stage]:
         """What a model answers, for every benchmark. train: how the experiment's models are taught."""
         asked, made = self.asked, dict[str, Stage]()

@@ -97,8 +97,8 @@ class Experiment:
     def __init__(self, settings: ExperimentSettings, assets: Assets | None = None):
         self.settings = settings
         self.llms = settings.models()
-        self.load = load_stage(settings.pool)
         self.public = _public(settings, assets)
+        self.load = load_stage(settings.pool, self.public.question_files() if self.public else {})
 
     @cached_property
     def arms(self) -> list[ArmStages]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from eval.questions import existing, read_question_sets
+from eval.questions import existing, read_question_sets, read_questions
 from tacos.data.builtin.build import build
 from tacos.data.prepare import Prepared, prepare
 from tacos.data.read import ReadResult, local_file, read_pool
@@ -26,13 +26,18 @@ VERSION = 3
 """Of the stage; what it writes changed with it."""
 
 
-def load_stage(settings: PoolSettings) -> Stage:
-    """Raises: PoolError when a named file is missing and could not be a hub id either."""
+def load_stage(settings: PoolSettings, tested: Mapping[str, Path] | None = None) -> Stage:
+    """tested: question files of public benchmarks, which no row of a pool, nor a query row, may hold.
+
+    Raises: PoolError when a named file is missing and could not be a hub id either.
+    """
+    files = dict(tested or {})
+    known: dict[str, Any] = {"tested": {name: file_digest(f) for name, f in files.items()}} if files else {}
     if settings.source == BUILTIN:
-        identity: dict[str, Any] = {"builtin": settings.builtin, "dedup": settings.dedup}
-        return Stage("load", lambda job: _load_builtin(job, settings), identity, version=VERSION)
-    identity = settings.model_dump(exclude={"source", "builtin", "questions"}) | _content(settings)
-    return Stage("load", lambda job: _load_file(job, settings), identity, version=VERSION)
+        identity: dict[str, Any] = {"builtin": settings.builtin, "dedup": settings.dedup, **known}
+        return Stage("load", lambda job: _load_builtin(job, settings, files), identity, version=VERSION)
+    identity = settings.model_dump(exclude={"source", "builtin", "questions"}) | _content(settings) | known
+    return Stage("load", lambda job: _load_file(job, settings, files), identity, version=VERSION)
 
 
 def named_source(source: str) -> dict[str, str]:
@@ -50,7 +55,8 @@ def _content(settings: PoolSettings) -> dict[str, Any]:
     return content
 
 
-def _load_builtin(job: Job, settings: PoolSettings) -> Outcome:
+def _load_builtin(job: Job, settings: PoolSettings, tested: Mapping[str, Path]) -> Outcome:
+    _tested(job, tested)
     made = build(settings.builtin)
     write_jsonl(job.out / "corpus.jsonl", ({"text": text} for text in made.corpus))
     write_jsonl(job.out / tables.BUILTIN_QUERIES, (sample.model_dump() for sample in made.queries))
@@ -62,7 +68,7 @@ def _load_builtin(job: Job, settings: PoolSettings) -> Outcome:
     return _write(job, prepared)
 
 
-def _load_file(job: Job, settings: PoolSettings) -> Outcome:
+def _load_file(job: Job, settings: PoolSettings, tested: Mapping[str, Path]) -> Outcome:
     questions = read_question_sets(settings.question_files)
     read = read_pool(settings.source, settings.read)
     tell(settings.source, read.notes)
@@ -73,8 +79,21 @@ def _load_file(job: Job, settings: PoolSettings) -> Outcome:
         settings.holdout,
         settings.holdout_seed,
         settings.decontaminate,
+        _tested(job, tested),
     )
     return _write(job, prepared)
+
+
+def _tested(job: Job, files: Mapping[str, Path]) -> list[Question]:
+    """The questions of public benchmarks, kept for those who select for query rows."""
+    found = [
+        question.model_copy(update={"id": f"{name}/{question.id}"})
+        for name, path in files.items()
+        for question in read_questions(path)
+    ]
+    if found:
+        write_jsonl(job.out / tables.TESTED, (question.model_dump() for question in found))
+    return found
 
 
 def tell(source: str, notes: Iterable[str]) -> None:

@@ -148,8 +148,9 @@ def _content(file: str) -> str:
 
 
 def _questions(job: Job) -> list[Question]:
-    path = job.inputs["pool"] / tables.QUESTIONS
-    return [Question.model_validate(row) for row in read_jsonl(path)] if path.exists() else []
+    """All that the run tests with: its own questions, and those of public benchmarks."""
+    paths = [job.inputs["pool"] / name for name in (tables.QUESTIONS, tables.TESTED)]
+    return [Question.model_validate(row) for path in paths if path.exists() for row in read_jsonl(path)]
 
 
 def refuse_test_questions(queries: Pool, questions: list[Question]) -> None:

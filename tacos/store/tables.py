@@ -1,6 +1,7 @@
 """The tables of selection's stages: their names, who writes them, who reads them.
 
-    pool.parquet      load       the clean pool; beside it `questions.jsonl`, and `queries.jsonl` for the builtin pool
+    pool.parquet      load       the clean pool; beside it `questions.jsonl`, `tested.jsonl` of public benchmarks, and
+                                 `queries.jsonl` for the builtin pool
                       queries    query rows, each with its task as source
     vectors.npy       embed, states    (n_samples, dim) float32; normalize: of the tags left, in alphabetical order
     tags.parquet      tag, normalize    id, tags, error
@@ -31,6 +32,7 @@ from tacos.types import Message, Pool, Sample
 
 POOL = "pool.parquet"
 QUESTIONS = "questions.jsonl"
+TESTED = "tested.jsonl"
 BUILTIN_QUERIES = "queries.jsonl"
 VECTORS = "vectors.npy"
 TAGS = "tags.parquet"
