@@ -54,7 +54,11 @@ LENGTH_CONTROLLED = Measure(
 def read(finished: Finished) -> RunValues:
     """Per instruction, by its place in the set, the preference from 0 to 100; one length-controlled win rate."""
     rows = read_annotations(finished.folders["alpaca_eval"] / "annotations.json").rows
-    rates = {str(i): 100 * (row.preference - 1) for i, row in enumerate(rows) if row.preference is not None}
+    rates = {
+        f"alpaca_eval/{i}": 100 * (row.preference - 1)
+        for i, row in enumerate(rows)
+        if row.preference is not None
+    }
     figures = finished.metrics["alpaca_eval"]
     controlled = figures.get("length_controlled_winrate")
     values: Values = {WIN_RATE.name: rates}

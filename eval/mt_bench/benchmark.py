@@ -85,7 +85,9 @@ def read(finished: Finished) -> RunValues:
     values: dict[str, dict[str, float]] = {}
     unread: dict[str, int] = {}
     for name, turns in TURNS.items():
-        asked = {row["question_id"]: [row[turn] for turn in turns if turn in row] for row in rows}
+        asked = {
+            f"mt_bench/{row['question_id']}": [row[turn] for turn in turns if turn in row] for row in rows
+        }
         asked = {id_: scores for id_, scores in asked.items() if scores}
         values[name] = {id_: fmean(scores) for id_, scores in asked.items() if None not in scores}
         unread[name] = len(asked) - len(values[name])

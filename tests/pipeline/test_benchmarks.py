@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -106,6 +107,14 @@ def test_an_unread_judgment_is_counted_and_in_no_figure(whole: Whole) -> None:
         average, second = run.measures["mt_bench"], run.measures["mt_bench_turn_2"]
         assert (average.unread, second.unread, run.measures["mt_bench_turn_1"].unread) == (1, 1, 0)
         assert average.interval and average.interval.n == 2 and run.failed == {"mt_bench": 1}
+
+
+def test_ids_of_values_name_the_benchmark(whole: Whole) -> None:
+    """Own test questions may have the same numbers."""
+    rows = pq.read_table(whole.folder / "runs" / "small" / "samples.parquet").to_pylist()
+    ids = {row["measure"]: row["id"] for row in rows if row["arm"] == "longest"}
+    assert (ids["mt_bench"], ids["alpaca_eval_win_rate"]) == ("mt_bench/82", "alpaca_eval/5")
+    assert ids["five_sets_random"].split("/")[0] in SETS
 
 
 def test_differences_from_the_baseline_are_paired(whole: Whole) -> None:
