@@ -196,15 +196,26 @@ def stages(settings: ExperimentSettings, assets: Assets | None) -> dict[str, dic
     }
 
 
-def test_benchmarks_change_no_other_stage(tmp_path: Path) -> None:
+def test_how_a_benchmark_is_asked_and_judged_changes_no_other_stage(tmp_path: Path) -> None:
+    assets, benchmarks = write_assets(tmp_path / "assets"), tiny_experiment(tmp_path, "")["benchmarks"]
+    other = {"mt_bench": {**benchmarks["mt_bench"], "generate": {"max_new_tokens": 3}}}
+    before = stages(settings_of(tmp_path), assets)
+    after = stages(settings_of(tmp_path, benchmarks=benchmarks | other), assets)
+    for arm, own in before.items():
+        assert list(own) == list(after[arm])
+        changed = {name for name in own if own[name] != after[arm][name]}
+        assert changed == {"answer_mt_bench", "mt_bench"}
+    longest = list(before["longest-0"])
+    assert longest.index("select") < longest.index("answer_mt_bench") < longest.index("five_sets-random")
+
+
+def test_the_pool_is_held_apart_from_the_questions_of_the_benchmarks_asked(tmp_path: Path) -> None:
+    assets = write_assets(tmp_path / "assets")
     pool = {"source": str(tmp_path / "pool.jsonl"), "holdout": 3}
-    with_them = stages(settings_of(tmp_path, pool=pool), write_assets(tmp_path / "assets"))
-    without = stages(settings_of(tmp_path, pool=pool, benchmarks={}), None)
-    for arm, own in without.items():
-        assert own.items() <= with_them[arm].items()
-        assert list(own) == [name for name in with_them[arm] if name in own]
-    longest = list(with_them["longest-0"])
-    assert longest.index("answer") < longest.index("answer_mt_bench") < longest.index("five_sets-random")
+    with_them = stages(settings_of(tmp_path, pool=pool), assets)["longest-0"]
+    without = stages(settings_of(tmp_path, pool=pool, benchmarks={}), None)["longest-0"]
+    assert list(without) == [name for name in with_them if name in without]
+    assert not without.items() & with_them.items()
 
 
 def test_the_base_answers_once_for_all_seeds_where_nothing_is_drawn(tmp_path: Path) -> None:
@@ -224,7 +235,8 @@ def test_the_base_answers_once_for_all_seeds_where_nothing_is_drawn(tmp_path: Pa
         ("mt_bench/judge_prompts.jsonl", "answer_mt_bench", False),
         ("mt_bench/judge_prompts.jsonl", "mt_bench", True),
         ("alpaca_eval/df_gamed.csv", "alpaca_eval", True),
-        ("test_sets/koala.jsonl", "answer_vicuna", False),
+        ("alpaca_eval/df_gamed.csv", "answer_alpaca_eval", False),
+        ("test_sets/koala.jsonl", "select", True),
         ("test_sets/koala.jsonl", "five_sets-random", True),
     ],
 )
