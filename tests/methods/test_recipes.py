@@ -76,7 +76,8 @@ def settings_of(slot: str, name: str, root: Path) -> dict[str, Any]:
             "share": 0.2,
             "epochs": 1,
             "dim": 16,
-            "train": {"lora": {"r": 2, "target": "all-linear"}, "max_length": 128, "device": "cpu"},
+            "train": {"lora": {"r": 2, "target": "all-linear"}, "device": "cpu"},
+            "max_tokens": 128,
         },
     }
     return {"by": name, **small.get((slot, name), {})}
