@@ -30,7 +30,7 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from eval.lm_tasks.kept import KeptResults
 from eval.lm_tasks.local import Foretold, TokenPair, Writing, foretold, replies
-from eval.lm_tasks.requests import Wanted, repeats, together
+from eval.lm_tasks.requests import Wanted, answered, repeats
 from eval.lm_tasks.settings import LMTasksSettings
 from tacos.errors import ConfigError, TacosError, first_line
 from tacos.llm.backends.prompts import closing_token
@@ -142,10 +142,7 @@ class LocalTaskModel(TemplateLM):
         return [Foretold(*found) for found in self.kept.answer(keys, work)]
 
     def generate_until(self, requests: Any, disable_tqdm: bool = True) -> list[str]:
-        found: dict[int, str] = {}
-        for how, places in together(requests, self.settings.max_gen_toks):
-            found |= zip(places, self._replies([requests[i].args[0] for i in places], how), strict=True)
-        return [found[place] for place in range(len(requests))]
+        return answered(requests, self.settings.max_gen_toks, self._replies)
 
     def _replies(self, contexts: Sequence[str], asked: Wanted) -> list[str]:
         room = self.max_length - asked.limit

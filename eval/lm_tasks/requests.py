@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tacos.errors import ConfigError
@@ -49,6 +49,16 @@ def wanted(kwargs: Mapping[str, Any], limit: int) -> Wanted:
     sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=most)
     stops = tuple(stop for stop in until if stop)
     return Wanted(most, stops, sampling if drawn and temperature > 0 else None, given)
+
+
+def answered(
+    requests: Sequence[Any], limit: int, replies: Callable[[Sequence[str], Wanted], Sequence[str]]
+) -> list[str]:
+    """A reply to each of lm-eval's requests. replies: to contexts that want to be answered in one way."""
+    found: dict[int, str] = {}
+    for how, places in together(requests, limit):
+        found |= zip(places, replies([requests[i].args[0] for i in places], how), strict=True)
+    return [found[place] for place in range(len(requests))]
 
 
 def together(requests: Sequence[Any], limit: int) -> list[tuple[Wanted, list[int]]]:

@@ -16,7 +16,7 @@ from typing import Any
 from lm_eval.api.model import LM
 from lm_eval.models.utils import postprocess_generated_text
 
-from eval.lm_tasks.requests import Wanted, repeats, together
+from eval.lm_tasks.requests import Wanted, answered, repeats
 from eval.lm_tasks.settings import LMTasksSettings
 from tacos.errors import ConfigError, LLMError
 from tacos.llm.base import LLM, Request, Sampling
@@ -58,10 +58,7 @@ class ServedTaskModel(LM):
 
     def generate_until(self, requests: Any, disable_tqdm: bool = True) -> list[str]:
         """Raises: LLMError where a reply is missing; those that are there are in the client's cache."""
-        found: dict[int, str] = {}
-        for how, places in together(requests, self.settings.max_gen_toks):
-            found |= zip(places, self._replies([requests[i].args[0] for i in places], how), strict=True)
-        return [found[place] for place in range(len(requests))]
+        return answered(requests, self.settings.max_gen_toks, self._replies)
 
     def _replies(self, contexts: Sequence[str], asked: Wanted) -> list[str]:
         sampling = asked.sampling or Sampling(temperature=GREEDY, max_tokens=asked.limit)
