@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -39,29 +39,40 @@ class PlannedStage(Record):
     """What the calls cost as batch files (`tacos llm export`); None where that is not known."""
 
 
-def plan(settings: ExperimentSettings | SelectSettings, assets: Assets | None = None) -> list[PlannedStage]:
+def plan(
+    settings: ExperimentSettings | SelectSettings,
+    assets: Assets | None = None,
+    known: Mapping[str, PlannedStage] | None = None,
+) -> list[PlannedStage]:
     """Every stage a run would take, which are done, and what the rest would cost; no work is done.
 
     LLM stages are estimated from the pool, which is read for it if it was not loaded before, and from what earlier
     replies used; stages of local models from the pool's bytes and a short measurement (`tacos.models.speed`).
+
+    known: fingerprint -> a stage that is planned already, as of another cell, and is not estimated again.
     """
     stages = stages_of(settings, assets)
     store = ArtifactStore(Path(settings.artifacts))
     load = next(iter(stages))
     pool = cache(lambda: _peek(settings, store, load))  # read once, and only if a stage has a price
     replies = ReplyCache(settings.replies) if settings.replies.is_file() else None
-    return [_planned(stage, arms, store, pool, replies) for stage, arms in stages.items()]
+    planned = known or {}
+    return [
+        planned[stage.fingerprint].model_copy(update={"arms": arms})
+        if stage.fingerprint in planned
+        else _planned(stage, arms, store, pool, replies)
+        for stage, arms in stages.items()
+    ]
 
 
 def plan_cells(cells: Sequence[MatrixCell], assets: Assets | None = None) -> list[PlannedStage]:
     """The stages of all cells, each once; arms are named with their cell where there are several."""
     found: dict[str, PlannedStage] = {}
     for cell in cells:
-        for stage in plan(cell.settings, assets):
+        for stage in plan(cell.settings, assets, found):
             arms = tuple(f"{cell.name}: {arm}" if cell.where else arm for arm in stage.arms)
-            known = found.get(stage.fingerprint)
-            arms = (known.arms if known else ()) + arms
-            found[stage.fingerprint] = (known or stage).model_copy(update={"arms": arms})
+            earlier = found[stage.fingerprint].arms if stage.fingerprint in found else ()
+            found[stage.fingerprint] = stage.model_copy(update={"arms": earlier + arms})
     return list(found.values())
 
 
