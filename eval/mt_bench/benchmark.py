@@ -36,7 +36,7 @@ class MTBenchSettings(MTBenchJudgeSettings):
     """How questions are answered; None is FastChat's way, a temperature for each category."""
 
 
-def _rating(name: str, title: str, said: str) -> Measure:
+def _rating(name: str, title: str, said: str, brief: bool = True) -> Measure:
     return Measure(
         name=name,
         title=title,
@@ -47,6 +47,7 @@ def _rating(name: str, title: str, said: str) -> Measure:
         unit="score",
         scale=(1.0, 10.0),
         difference=True,
+        brief=brief,
         reasons="judgments.jsonl of its mt_bench folder",
         wording=Wording(
             better="the judge rates {arm}'s model higher than {baseline}'s",
@@ -56,12 +57,8 @@ def _rating(name: str, title: str, said: str) -> Measure:
 
 
 AVERAGE = _rating("mt_bench", "MT-Bench", "the MT-Bench average")
-TURN_1 = _rating("mt_bench_turn_1", "MT-Bench turn 1", "the MT-Bench rating of first turns").model_copy(
-    update={"brief": False}
-)
-TURN_2 = _rating("mt_bench_turn_2", "MT-Bench turn 2", "the MT-Bench rating of second turns").model_copy(
-    update={"brief": False}
-)
+TURN_1 = _rating("mt_bench_turn_1", "MT-Bench turn 1", "the MT-Bench rating of first turns", brief=False)
+TURN_2 = _rating("mt_bench_turn_2", "MT-Bench turn 2", "the MT-Bench rating of second turns", brief=False)
 TURNS = {AVERAGE.name: ("turn_1", "turn_2"), TURN_1.name: ("turn_1",), TURN_2.name: ("turn_2",)}
 """Measure -> the turns whose mean it is."""
 
