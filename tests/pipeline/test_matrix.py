@@ -10,9 +10,11 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+import tacos.pipeline.plan as plans
 from tacos.cli.app import app
 from tacos.errors import ConfigError
 from tacos.pipeline.matrix import cells, folder_name, swept
+from tacos.stage import Stage
 from tests.pipeline.helpers import write_pool
 
 BASE: dict[str, Any] = {
@@ -154,3 +156,19 @@ def test_a_sweep_on_the_command_line_runs_a_cell_for_each_value(tmp_path: Path) 
     shown = CliRunner().invoke(app, ["plan", str(path), "train.lr=1.0e-3,2.0e-3"])
     assert shown.exit_code == 0, shown.output
     assert "4, 1.0e-3  select" in shown.stdout and "longest    1 to do" in shown.stdout
+
+
+def test_a_stage_that_cells_share_is_planned_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def counted(stage: Stage, *rest: Any) -> plans.PlannedStage:
+        asked.append(stage.fingerprint)
+        return planned(stage, *rest)
+
+    planned = plans._planned
+    monkeypatch.setattr(plans, "_planned", counted)
+    found = cells(yaml.safe_load(config(tmp_path, {"budgets": [4, 6]}).read_text()))
+    stages = plans.plan_cells(found)
+    assert sorted(asked) == sorted(stage.fingerprint for stage in stages)
+    (load,) = [stage for stage in stages if stage.stage == "load"]
+    assert {arm.split(":")[0] for arm in load.arms} == {"4", "6"}
