@@ -40,6 +40,8 @@ Size = int | Callable[[Pool], int]
 """How many rows a stage will give, as far as that is known of a pool."""
 Trainer = Callable[[Stage, Size, Mapping[str, Any], int], Stage]
 """(rows, how many, changed settings, seed) -> the run's base fine-tuned on these rows: `model/` in its folder."""
+Arms = Callable[[str], Stage | None]
+"""The rows that another arm of the experiment trains on, `selection.jsonl`; None where no arm has that name."""
 P = TypeVar("P", bound="Part")
 
 
@@ -50,6 +52,7 @@ class Setup:
     budget: rows to select; None for methods that take everything.
     base: the model that is to be fine-tuned, by name, or the stage that makes it (`model/` in its folder).
     train: fine-tunes it, for what needs a trained model; None where the run does not train.
+    arm: what the experiment's other arms train on, by name; None outside an experiment.
     """
 
     pool: Stage
@@ -59,6 +62,7 @@ class Setup:
     llms: Mapping[str, LLMSettings]
     base: Stage | str = ""
     train: Trainer | None = None
+    arm: Arms | None = None
 
     def trained(self, rows: Stage, size: Size, where: str, **changed: Any) -> Stage:
         """The base fine-tuned on some rows. rows: a stage with `selection.jsonl`. size: about how many, for plans.

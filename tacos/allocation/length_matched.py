@@ -6,7 +6,8 @@
 Worked example, wanted 3, 3 and 9, a pool of lengths 3, 5, 8, 20: the row of 3, the row of 5 in place of the second 3,
 and the row of 8. `moved` in the done record is the mean distance, here (0 + 2 + 1) / 3 = 1.
 
-Lengths are those of responses, in words and marks or in tokens.
+Lengths are those of responses, in words and marks or in tokens. In an experiment `like` may name another of its arms
+(allocate: {like: tacos}): each seed is matched with what that arm trains on with the same seed.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ from tacos.given import named
 from tacos.models.lengths import response_lengths
 from tacos.part import Allocator, Setup, allocator
 from tacos.selection import Groups, Pick, Scores
-from tacos.stage import Job
+from tacos.stage import Job, Stage
+from tacos.store import tables
 from tacos.store.fingerprint import named_by_content
+from tacos.types import Pool
 
 
 @allocator(
     "length_matched",
     summary="a uniform draw with the lengths of another selection",
-    needs="a file of samples",
+    needs="an arm or a file of samples",
 )
 class LengthMatched(Allocator):
     """Whose lengths, and what they are measured in."""
@@ -39,29 +42,41 @@ class LengthMatched(Allocator):
     seeded = True
 
     like: str | None = None
-    """A file of samples in any form that a pool may have, such as the selection of another method."""
+    """Another arm of the experiment, or a file of samples in any form that a pool may have."""
     tokenizer: str | None = None
     """Count tokens of this tokenizer (hub id or folder); null counts words and punctuation marks."""
 
-    def identity(self, setup: Setup) -> dict[str, Any]:
-        """Raises: ConfigError when `like` names no file."""
+    def inputs(self, setup: Setup) -> dict[str, Stage]:
+        """The selection of the arm that `like` names. Raises: ConfigError when it names nothing."""
         if self.like is None:
             raise ConfigError(
-                "allocate.by=length_matched draws rows with the lengths of another selection: name its file in "
-                "allocate.like, such as the --out of `tacos select`"
+                "allocate.by=length_matched draws rows with the lengths of another selection: name an arm of the "
+                "experiment in allocate.like, or a file, such as the --out of `tacos select`"
             )
+        arm = setup.arm(self.like) if setup.arm else None
+        return {"like": arm} if arm else {}
+
+    def identity(self, setup: Setup) -> dict[str, Any]:
+        """Raises: ConfigError when `like` names neither an arm nor a file."""
         unit = named_by_content(self.tokenizer) if self.tokenizer else "words"
-        return {"like": named(self.like, "allocate.like"), "unit": unit}
+        if self.inputs(setup):
+            return {"unit": unit}
+        return {"like": named(self.like or "", "allocate.like"), "unit": unit}
 
     def allocate(self, groups: Groups, scores: Scores, budget: int, job: Job) -> list[Pick]:
         """Raises: BudgetError when there are fewer rows."""
         rows = candidates(groups, scores, budget)
         lengths = self._lengths(job.pool().take(rows).responses)
-        wanted = self._lengths(read_pool(str(Path(self.like or ""))).pool.responses)
+        wanted = self._lengths(self._like(job).responses)
         rng = np.random.default_rng(job.seed)
         taken = matched(lengths, quantiles(wanted, budget), rng)
         job.metrics["moved"] = moved(lengths[taken], quantiles(wanted, budget))
         return picked(rows[rng.permutation(taken)], groups, scores, "draw of a wanted length")
+
+    def _like(self, job: Job) -> Pool:
+        if "like" in job.inputs:
+            return Pool.from_samples(tables.read_selection(job.inputs["like"]))
+        return read_pool(str(Path(self.like or ""))).pool
 
     def _lengths(self, responses: list[str]) -> np.ndarray:
         return response_lengths(responses, self.tokenizer, "allocate.tokenizer")

@@ -210,7 +210,7 @@ def _row(step: Rewriting, row: dict[str, Any], sample: Sample, reply: Read[str] 
 def _chosen(pool: Pool, budget: int | None, selection: Path | None) -> Sequence[Sample]:
     """The selection; before there is one, rows spread evenly over the pool, as many as the budget."""
     if selection is not None:
-        return [tables.selected_sample(row) for row in read_jsonl(selection / tables.SELECTION)]
+        return tables.read_selection(selection)
     size = min(len(pool), budget or len(pool))
     return list(pool.take([i * len(pool) // size for i in range(size)])) if size else []
 

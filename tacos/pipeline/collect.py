@@ -29,7 +29,6 @@ from tacos.pipeline.rounds import rounds_of
 from tacos.pipeline.settings import TINY, ZERO_SHOT, ExperimentSettings
 from tacos.stage import ArtifactStore, Stage, git_commit, package_versions
 from tacos.store import tables
-from tacos.store.files import read_jsonl
 from tacos.tracking import Usage
 from tacos.types import Pool, Truth
 from train.sft import read_trained
@@ -210,8 +209,7 @@ def selecting(data: Stage | None) -> list[Stage]:
 
 def training_rows(folder: Path) -> dict[str, str]:
     """id -> response, of a selection."""
-    samples = map(tables.selected_sample, read_jsonl(folder / tables.SELECTION))
-    return {sample.id: sample.response for sample in samples}
+    return {sample.id: sample.response for sample in tables.read_selection(folder)}
 
 
 def failed_rows(arm: ArmStages, store: ArtifactStore) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 What others have selected, refined or written (`asset:tacos_data/filtered_alpaca_1k_opencs.json`, LIMA, a set of one's
 own) trains beside the arms that select here. All its rows are taken, whatever the budget, less those that hold a test
-question of this experiment, as in its pool; the log says how many.
+question of this experiment or of its benchmarks, as in its pool; the log says how many.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from tacos.data.decontaminate import contaminated
 from tacos.data.read import read_pool
 from tacos.errors import PoolError
-from tacos.pipeline.pool import named_source, questions_of, tell
+from tacos.pipeline.pool import named_source, tell
 from tacos.selection import Pick
 from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
@@ -38,12 +38,12 @@ def given_stage(load: Stage, path: str, decontaminate: bool) -> Stage:
         tables.write_selection(job.out, asked, picks)
         return Outcome(rows_in=read.read, rows_out=len(asked), rows_failed=read.read - len(asked))
 
-    return Stage("given", work, identity, {"pool": load})
+    return Stage("given", work, identity, {"pool": load}, version=2)
 
 
 def _clean(rows: Pool, job: Job, path: str) -> Pool:
     """Raises: PoolError when every row holds a test question."""
-    turns = [turn for question in questions_of(job.inputs["pool"]) for turn in question.turns]
+    turns = [turn for question in tables.read_tested(job.inputs["pool"]) for turn in question.turns]
     held = {found.row for found in contaminated(rows, turns)} if turns else set()
     if held:
         log.warning("%s: %d of %d rows hold a test question and are left out", path, len(held), len(rows))

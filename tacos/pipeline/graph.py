@@ -99,6 +99,7 @@ class Experiment:
         self.llms = settings.models()
         self.public = _public(settings, assets)
         self.load = load_stage(settings.pool, self.public.question_files() if self.public else {})
+        self._made: dict[tuple[str, int], ArmStages | None] = {}
 
     @cached_property
     def arms(self) -> list[ArmStages]:
@@ -120,7 +121,7 @@ class Experiment:
 
     def _arm(self, name: str, seed: int) -> ArmStages:
         chosen, settings = self.settings.arms[name], self.settings
-        arm, recipe = ArmStages(name, chosen.method, seed, *self._data(name, seed)), settings.train_of(name)
+        arm, recipe = self._data(name, seed), settings.train_of(name)
         if recipe is None:
             return arm
         base, model_name = self._base(name)
@@ -148,23 +149,53 @@ class Experiment:
         folder = str(Path(self.settings.runs) / experiment)
         return TrackedAs(self.settings.tracking, f"{experiment}/{arm}-seed{seed}", experiment, folder)
 
-    def _data(self, name: str, seed: int) -> tuple[Stage | None, Stage | None]:
-        """The selection of an arm, and what refinement makes of it."""
+    def _data(self, name: str, seed: int) -> ArmStages:
+        """An arm up to the rows that it trains on; made once, since other arms may look at them.
+
+        Raises: ConfigError, which names the arm.
+        """
+        if (name, seed) not in self._made:
+            self._made[name, seed] = None
+            try:
+                self._made[name, seed] = self._selected(name, seed)
+            except TacosError as error:
+                raise type(error)(f"arms.{name}: {error}") from error
+        made = self._made[name, seed]
+        if made is None:
+            raise ConfigError(f"what arms.{name} selects depends on itself: name another arm")
+        return made
+
+    def _selected(self, name: str, seed: int) -> ArmStages:
         chosen, settings = self.settings.arms[name], self.settings
         if chosen.method in UNTRAINED:
-            return None, None
+            return ArmStages(name, chosen.method, seed, None)
         (base, model), recipe = self._base(name), settings.train_of(name)
         train = trainer(base, model, recipe, self._shown(name, seed)) if recipe else None
-        budget = settings.budget_of(name)
-        setup = Setup(self.load, budget, seed, settings.embedder, self.llms, base or model, train)
-        try:
-            if chosen.data is not None:
-                select = given_stage(self.load, chosen.data, settings.pool.decontaminate)
-            else:
-                select = chosen.build(setup)
-            return select, chosen.refine.build(setup, select) if chosen.refine else None
-        except TacosError as error:
-            raise type(error)(f"arms.{name}: {error}") from error
+        setup = Setup(
+            self.load,
+            settings.budget_of(name),
+            seed,
+            settings.embedder,
+            self.llms,
+            base or model,
+            train,
+            lambda other: self._rows_of(other, seed),
+        )
+        if chosen.data is not None:
+            select = given_stage(self.load, chosen.data, settings.pool.decontaminate)
+        else:
+            select = chosen.build(setup)
+        refine = chosen.refine.build(setup, select) if chosen.refine else None
+        return ArmStages(name, chosen.method, seed, select, refine)
+
+    def _rows_of(self, arm: str, seed: int) -> Stage | None:
+        """What another arm trains on; None where there is no such arm. Raises: ConfigError where that is nothing."""
+        if arm not in self.settings.arms:
+            return None
+        rows = self._data(arm, seed).data
+        if rows is None:
+            raise ConfigError(f"the arm {arm!r} trains on no rows: name one that does")
+        return rows
 
     def walk(self) -> list[Stage]:
         """Every stage once, inputs before what rests on them."""

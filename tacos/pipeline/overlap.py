@@ -10,7 +10,6 @@ from eval.results import Overlap
 from tacos.pipeline.graph import ArmStages
 from tacos.stage import ArtifactStore
 from tacos.store import tables
-from tacos.store.files import read_jsonl
 from tacos.types import content_id
 
 
@@ -32,5 +31,4 @@ def overlap_of(arms: Sequence[ArmStages], store: ArtifactStore) -> Overlap | Non
 
 def selected_rows(folder: Path) -> Rows:
     """Named by their conversations: ids of a given set are of another file."""
-    samples = map(tables.selected_sample, read_jsonl(folder / tables.SELECTION))
-    return row_names([content_id(sample.messages) for sample in samples])
+    return row_names([content_id(sample.messages) for sample in tables.read_selection(folder)])

@@ -76,7 +76,7 @@ class TargetedScorer(Scorer):
             rows = Pool.from_samples(
                 sample for task, file in files.items() for sample in _samples(task, file, job, named)
             )
-            refuse_test_questions(rows, _questions(job))
+            refuse_test_questions(rows, tables.read_tested(job.inputs["pool"]))
             rows.write(job.out / tables.POOL)
             tasks = len({sample.source for sample in rows})
             return Outcome(rows_in=len(rows), rows_out=len(rows), metrics={"tasks": tasks})
@@ -145,12 +145,6 @@ def _content(file: str) -> str:
     """A file by its content, a hub id by its name. Raises: PoolError where it can be neither."""
     path = local_file(file)
     return file_digest(path) if path else file
-
-
-def _questions(job: Job) -> list[Question]:
-    """All that the run tests with: its own questions, and those of public benchmarks."""
-    paths = [job.inputs["pool"] / name for name in (tables.QUESTIONS, tables.TESTED)]
-    return [Question.model_validate(row) for path in paths if path.exists() for row in read_jsonl(path)]
 
 
 def refuse_test_questions(queries: Pool, questions: list[Question]) -> None:

@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 
 from tacos.selection import Groups, Pick, Scores, Selected, Tags, Targets
 from tacos.store.files import read_jsonl, write_jsonl
-from tacos.types import Message, Pool, Sample
+from tacos.types import Message, Pool, Question, Sample
 
 POOL = "pool.parquet"
 QUESTIONS = "questions.jsonl"
@@ -42,6 +42,12 @@ WITHIN = "within.json"
 TARGETS = "targets.npy"
 TARGETED = "targets.json"
 SELECTION = "selection.jsonl"
+
+
+def read_tested(pool: Path) -> list[Question]:
+    """All questions that a run tests with: its own, and those of public benchmarks. pool: the folder of `load`."""
+    paths = [pool / name for name in (QUESTIONS, TESTED)]
+    return [Question.model_validate(row) for path in paths if path.exists() for row in read_jsonl(path)]
 
 
 def write_vectors(folder: Path, vectors: np.ndarray) -> None:
@@ -124,6 +130,11 @@ def _targets(folder: Path) -> Targets | None:
 
 def write_selection(folder: Path, pool: Pool, picks: Sequence[Pick]) -> None:
     write_jsonl(folder / SELECTION, selection_rows(pool, picks))
+
+
+def read_selection(folder: Path) -> list[Sample]:
+    """Best first."""
+    return [selected_sample(row) for row in read_jsonl(folder / SELECTION)]
 
 
 def selected_sample(row: Mapping[str, Any]) -> Sample:

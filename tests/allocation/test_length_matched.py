@@ -15,6 +15,7 @@ from tacos.errors import BudgetError, ConfigError
 from tacos.selection import Groups, Scores
 from tacos.types import Pool, make_sample
 from tests.allocation import inputs
+from tests.scoring import scored
 
 
 def test_a_wanted_length_that_is_gone_is_the_nearest() -> None:
@@ -64,7 +65,8 @@ def test_a_selection_is_matched_from_its_file(tmp_path: Path) -> None:
 
 
 def test_no_file_is_said_before_any_work() -> None:
-    with pytest.raises(ConfigError, match=r"name its file in allocate\.like"):
-        LengthMatched().identity(None)  # type: ignore[arg-type]
+    setup = scored.setup(Pool.from_samples([]))
+    with pytest.raises(ConfigError, match=r"in allocate\.like, or a file"):
+        LengthMatched().inputs(setup)
     with pytest.raises(ConfigError, match=r"allocate\.like: there is no file none\.jsonl"):
-        LengthMatched(like="none.jsonl").identity(None)  # type: ignore[arg-type]
+        LengthMatched(like="none.jsonl").identity(setup)

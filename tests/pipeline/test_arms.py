@@ -62,6 +62,39 @@ def test_an_arm_may_have_a_budget_and_a_training_of_its_own(tmp_path: Path) -> N
     assert "few (budget 3 for 6)" in line and "long (train.epochs 3.0 for 2.0)" in line
 
 
+def test_an_arm_may_be_matched_in_length_with_another(tmp_path: Path) -> None:
+    matched = {"method": "length-matched", "allocate": {"like": "longest"}}
+    arms = {"matched": matched, "longest": {"method": "longest"}}
+    chosen = settings(tmp_path, arms, train=None, seeds=[0, 1])
+    results, _ = run_experiment(chosen)
+    words = {(run.arm, run.seed): run.audit.mean_words for run in results.runs}
+    assert words["matched", 0] == words["longest", 0] == words["matched", 1] != words["random", 0]
+    (one, two) = (arm for arm in Experiment(chosen).arms if arm.arm == "matched")
+    assert one.select and two.select and one.select.fingerprint != two.select.fingerprint
+    other = settings(tmp_path, arms | {"longest": {"method": "longest", "budget": 3}}, train=None)
+    (changed, *_) = (arm for arm in Experiment(other).arms if arm.arm == "matched")
+    assert changed.select and changed.select.fingerprint != one.select.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("arms", "message"),
+    [
+        ({"a": "longest"}, r"arms\.a: allocate\.like: there is no file longest"),
+        ({"a": "a"}, r"what arms\.a selects depends on itself"),
+        ({"a": "b", "b": "a"}, r"arms\.a: arms\.b: what arms\.a selects depends on itself"),
+        ({"a": "zero"}, r"the arm 'zero' trains on no rows"),
+        ({"a": None}, r"name an arm of the experiment in allocate\.like, or a file"),
+    ],
+)
+def test_what_a_draw_is_matched_with_is_there(
+    tmp_path: Path, arms: dict[str, str | None], message: str
+) -> None:
+    matched = {name: {"method": "length-matched", "allocate": {"like": like}} for name, like in arms.items()}
+    chosen = settings(tmp_path, {**matched, "zero": {"method": "zero-shot"}})
+    with pytest.raises(ConfigError, match=message):
+        stages(chosen)
+
+
 def test_an_arm_may_start_from_another_base_or_be_a_finished_model(tmp_path: Path) -> None:
     other = {"tiny": TINY | {"seed": 1}}
     first = settings(tmp_path, {"other": {"method": "random", "base": other}})

@@ -15,8 +15,9 @@ from tacos.pipeline.graph import Experiment
 from tacos.pipeline.run import make_tools, run_experiment
 from tacos.pipeline.settings import ExperimentSettings
 from tacos.stage import ArtifactStore
-from tacos.store.files import read_jsonl
+from tacos.store.files import read_jsonl, write_jsonl
 from tacos.tracking import Ledger
+from tests.pipeline.benchmark_files import write_assets
 from tests.pipeline.helpers import write_pool
 
 ASSETS = Path(os.environ.get("TACOS_ASSETS", "../shared/assets"))
@@ -66,6 +67,23 @@ def test_rows_that_hold_a_test_question_are_left_out_of_a_given_set(
     run_experiment(chosen)
     assert len(rows_of(chosen, "authors")) == 24 - 3
     assert "3 of 24 rows hold a test question and are left out" in caplog.text
+
+
+def test_rows_that_hold_a_benchmarks_question_are_left_out_too(tmp_path: Path) -> None:
+    assets = write_assets(tmp_path / "assets")
+    asked = [row["turns"][0] for row in read_jsonl(tmp_path / "assets/mt_bench/question.jsonl")]
+    theirs = tmp_path / "theirs.jsonl"
+    write_jsonl(
+        theirs, ({"instruction": text, "output": "an answer"} for text in [*asked, "Nobody asks this"])
+    )
+    chosen = settings(tmp_path, authors={"data": str(theirs)}).model_dump()
+    judge = {"judge": {"model": "m", "endpoint": "http://127.0.0.1:9"}}
+    with_it = parse(ExperimentSettings, chosen | {"llms": judge, "benchmarks": {"mt_bench": {}}})
+    (given,) = [arm.select for arm in Experiment(with_it, assets).arms if arm.arm == "authors"]
+    assert given is not None
+    folder = ArtifactStore(tmp_path / "artifacts").run(given, make_tools(with_it, Ledger()))
+    (left,) = read_jsonl(folder / "selection.jsonl")
+    assert left["messages"][0]["content"] == "Nobody asks this"
 
 
 @pytest.mark.parametrize(
