@@ -173,6 +173,18 @@ class Overlap(Record):
     """(arms,): an arm's selections of different seeds, mean over pairs of seeds; None for one seed."""
 
 
+class Effect(Record):
+    """What a factor of the design brings by one measure (`eval.factors`)."""
+
+    factor: str
+    """ "tagging", or "tagging x comparison"."""
+    how: str
+    """ "on over off", or "interaction"."""
+    measure: str
+    interval: Interval | None
+    """None where an arm of it, or a value for every seed, is missing."""
+
+
 class Results(Record):
     """One experiment."""
 
@@ -186,6 +198,8 @@ class Results(Record):
     """The arm that the others are compared with."""
     focus: str | None = None
     """The arm that the headline is about, where the experiment names one."""
+    left_out: list[str] = Field(default_factory=list)
+    """Controls that no arm is, such as "full"."""
     parts: dict[str, str]
     """Role -> what played it, e.g. judge -> "reference judge (embedded)"."""
     pool: dict[str, Any]
@@ -203,6 +217,10 @@ class Results(Record):
     rounds: list[RoundsReport] = Field(default_factory=list)
     failures: list[Failure] = Field(default_factory=list)
     """Arms that could not be finished, and stand in no table."""
+    factors: dict[str, dict[str, list[str]]] = Field(default_factory=dict)
+    """Factor -> level -> arms, where the experiment is an ablation by design."""
+    effects: list[Effect] = Field(default_factory=list)
+    """Of every factor, and of pairs, by every measure over questions or runs."""
     overlap: Overlap | None = None
     """None for fewer than two arms that select."""
     total_usage: Usage

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import typer
 import yaml
+from pydantic import TypeAdapter
 from typer.core import TyperGroup
 
+from eval.factors import Factors
 from eval.measures import Finished
 from tacos.cli.app import app
 from tacos.config import override, parse, read_yaml
@@ -94,6 +96,8 @@ def parsed(words: list[str]) -> tuple[str, dict[str, Any]]:
 
 def settings_of(command: str, data: dict[str, Any]) -> Any:
     """Raises: ConfigError for a setting that there is not."""
+    if command in ("run", "plan") and "arms" in data:
+        return cells({key: value for key, value in data.items() if key != "smoke"})
     if command in ("run", "plan", "llm export", "llm import"):
         return run_settings(data)
     schemas = {
@@ -130,6 +134,8 @@ def test_yaml_that_is_shown_is_valid(page: Page) -> None:
             assert len(cells(arms | data)) > 1
         elif "name" in data:
             parse(ExperimentSettings, data)
+        elif "factors" in data:
+            assert TypeAdapter(Factors).validate_python(data["factors"])
         elif "arms" in data:
             for arm in data["arms"].values():
                 parse(ArmSettings, arm)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from tacos.config import merged, read_yaml
+from tacos.errors import ConfigError
 from tacos.models.wrapping import Wrap
 from tacos.store.files import read_json
 from tacos.tracking import TrackingSettings
@@ -81,10 +84,33 @@ class LaunchSettings(Record):
         return self
 
 
+def with_recipe(said: Any) -> Any:
+    """Settings with those of the recipe that they name filled in: `{recipe: configs/train/llama2_7b_lora.yaml, ...}`.
+
+    Raises: ValueError for a file that is no recipe.
+    """
+    if not isinstance(said, Mapping) or "recipe" not in said:
+        return said
+    changed = {key: value for key, value in said.items() if key != "recipe"}
+    if said["recipe"] is None:
+        return changed
+    try:
+        recipe = read_yaml(Path(str(said["recipe"]))).get("train")
+    except ConfigError as error:
+        raise ValueError(f"recipe: {error}") from error
+    if not isinstance(recipe, dict):
+        raise ValueError(
+            f"recipe: {said['recipe']} has no `train`: configs/train/ of the repository has recipes"
+        )
+    return merged(recipe, changed)
+
+
 class TrainSettings(Record):
-    """How to fine-tune; every field changes the result, save those marked as execution."""
+    """How to fine-tune; every field changes the result, save those marked as execution. `recipe` stands for the `train`
+    of another file."""
 
     _switches = model_validator(mode="before")(switches)
+    _recipe = model_validator(mode="before")(with_recipe)
 
     mode: Literal["full", "lora", "qlora"] = "full"
     """qlora is lora on a base in 4 bits (arXiv:2305.14314); needs bitsandbytes."""

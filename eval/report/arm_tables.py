@@ -3,6 +3,8 @@
     main       every arm by the main measures, with 95% intervals
     sets       the same by question set, where several were asked
     gains      every arm minus the baseline, paired, by every measure that compares
+    design     where the arms are an ablation by design: every combination of levels
+    effects    what each of its factors brings
     overlap    CSV alone: the rows that two selections share, by seed
 
 The baseline arm stands first, and the best value of a column is bold: the best as written, so that equal figures are
@@ -19,6 +21,7 @@ from eval.measures import Measure
 from eval.report import format as fmt
 from eval.report.arms import Arm, arm_table, gain_cell, ordered_arms
 from eval.report.claims import compared
+from eval.report.effects import factorial_tables
 from eval.report.layout import to_csv, write_table
 from eval.report.overlap import overlap_table
 from eval.report.table import Cell, Column, Spec, Table, mean
@@ -32,6 +35,7 @@ def write_tables(results: Results, folder: Path) -> list[Path]:
     """Write every table that the experiment has numbers for; files of these names are replaced, others left alone."""
     pairs = zip(arm_tables(results), arm_tables(results, units=False), strict=True)
     written = [path for table, plain in pairs for path in write_table(folder, table, _flagged(plain))]
+    written += [path for table in factorial_tables(results) for path in write_table(folder, table)]
     if shared := overlap_table(results):
         write_text(folder / "overlap.csv", to_csv(shared))
         written.append(folder / "overlap.csv")

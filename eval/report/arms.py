@@ -239,10 +239,17 @@ def budget_table(results: Results) -> Table:
         (Column("final loss"), _trained("final_loss", fmt.loss)),
         (Column("dropped"), _trained("dropped", fmt.count)),
         (Column("truncated"), _trained("truncated", fmt.count)),
+        (Column("template", numeric=False), _template),
         (Column("seconds"), _trained("seconds", fmt.seconds)),
     ]
     arms = [arm for arm in ordered_arms(results) if arm.trained]
     return arm_table(results, "budget", "Equal-budget check", "", specs, arms)
+
+
+def _template(arm: Arm) -> Cell:
+    """The first digits of its hash: the same words around every sample."""
+    hashes = dict.fromkeys(run.trained.template_hash[:8] for run in arm.runs if run.trained)
+    return Cell(fmt.listing(hashes), raw=fmt.listing(hashes)) if hashes else NOTHING
 
 
 def rounds_table(results: Results) -> Table:

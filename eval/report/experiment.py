@@ -22,6 +22,7 @@ from eval.report import notices as notices
 from eval.report import plots as plots
 from eval.report.arm_tables import TABLES, write_tables
 from eval.report.console import rich_table
+from eval.report.effects import factorial_tables
 from eval.report.page import drawn_parts, environment
 from eval.report.style import Plot, arm_colours, save_png
 from eval.report.table import pairs_table
@@ -91,7 +92,9 @@ def _words(results: Results, drawn: Sequence[Plot]) -> dict[str, Any]:
         "facts": _facts(results),
         "main": arms.main_table(results),
         "row_warnings": notices.row_warnings(results),
+        "protocol": notices.protocol_notes(results),
         "gains": arms.gains_table(results),
+        "factorial": factorial_tables(results),
         "plots": drawn,
         "sections": [(group, heading) for group, heading in SECTIONS.items() if group in groups],
         "rounds": arms.rounds_table(results),

@@ -8,6 +8,8 @@ from eval.measures import Measure
 from eval.report import format as fmt
 from eval.results import ArmRun, Results
 
+DRAWS = 3
+"""Seeds from which on something follows for a method."""
 TOLERANCE = 0.02
 """Arms may differ by this share in loss tokens or steps and still count as equally trained."""
 
@@ -72,6 +74,29 @@ def row_warnings(results: Results) -> list[str]:
             "There are rows that a stage could give no answer for (pairs for compare, questions for judge, texts that"
             f" stayed as they were for refine, rows left out for given): {fmt.listing(arms)}; nothing is invented for"
             " them."
+        )
+    return lines
+
+
+def protocol_notes(results: Results) -> list[str]:
+    """What a table of selections should have and this one has not."""
+    lines = []
+    if results.left_out:
+        verb = "is" if len(results.left_out) == 1 else "are"
+        lines.append(
+            f"Not in this table: {fmt.listing(results.left_out)}, which {verb} left out by `controls`."
+        )
+    seeds = max((len(arm.seeds) for arm in results.summary), default=0)
+    if 0 < seeds < DRAWS:
+        draws = "one draw" if seeds == 1 else f"{seeds} draws"
+        lines.append(
+            f"Every arm is {draws} of a selection: a method, and random too, takes at least {DRAWS} seeds to judge."
+        )
+    sources = results.pool.get("sources") or 0
+    if sources > 1 and not any(arm.method == "random-balanced" for arm in results.summary):
+        lines.append(
+            f"The pool names {sources:,} sources, and no arm draws them alike (method random-balanced): what their mix"
+            " explains is not known."
         )
     return lines
 

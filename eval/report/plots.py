@@ -18,6 +18,7 @@ from eval.report import plots_pool as plots_pool
 from eval.report import rounds as rounds
 from eval.report import style as look
 from eval.report.arms import Arm, ordered_arms
+from eval.report.effects import effects_plot
 from eval.report.overlap import overlap_plot
 from eval.report.stacked import Bar, stacked_bars
 from eval.report.style import Plot, arm_colours, name_rows, new_figure, styled
@@ -32,7 +33,14 @@ def draw(results: Results) -> Iterator[Plot]:
         for measure in results.measures:
             if plot := measured(results, measure):
                 yield plot
-        for make in (defects, plots_pool.skills, plots_pool.lengths, overlap_plot, plots_pool.cost):
+        for make in (
+            effects_plot,
+            defects,
+            plots_pool.skills,
+            plots_pool.lengths,
+            overlap_plot,
+            plots_pool.cost,
+        ):
             if plot := make(results):
                 yield plot
         yield from plots_pool.tags(results)

@@ -7,6 +7,7 @@ go on). Heavy imports happen inside the command that needs them.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from tacos.cli.console import (
     AsJson,
     Overrides,
     RetryFailed,
+    Smoke,
     command,
     one_of,
     print_json,
@@ -51,25 +53,40 @@ def run(
         float | None,
         typer.Option(help="Refuse to start where the plan's calls cost more USD than this", min=0),
     ] = None,
+    smoke: Smoke = False,
+    replay: Annotated[
+        bool,
+        typer.Option(
+            "--replay", help="A finished run again from recorded replies: asks nobody, trains nothing"
+        ),
+    ] = False,
+    executor: Annotated[
+        str,
+        typer.Option(
+            help="here, or ray: stages go to the machines of the Ray cluster at RAY_ADDRESS, or of this one"
+        ),
+    ] = "here",
     as_json: AsJson = False,
 ) -> None:
     """Run a whole experiment: select, train, answer, judge, report. Finished stages are not run again."""
     from tacos.cli.cells import How, run_all
     from tacos.pipeline.matrix import cells, swept
 
+    one_of("--executor", executor, ("here", "ray"))
     told = swept(overrides or [])
-    data = read_settings(config, told.overrides)
-    run_all(data, cells(data, told.sweeps), How(retry_failed, fail_fast, max_cost, as_json))
+    data = read_settings(config, told.overrides, smoke)
+    ray = os.environ.get("RAY_ADDRESS", "auto") if executor == "ray" else None
+    run_all(data, cells(data, told.sweeps), How(retry_failed, fail_fast, max_cost, as_json, replay, ray))
 
 
 @command(app)
-def plan(config: Path, overrides: Overrides = None, as_json: AsJson = False) -> None:
+def plan(config: Path, overrides: Overrides = None, smoke: Smoke = False, as_json: AsJson = False) -> None:
     """List the stages of an experiment or a selection, which are done, and what the rest would cost."""
     from tacos.cli.planned import show_plan
     from tacos.pipeline.matrix import swept
 
     told = swept(overrides or [])
-    show_plan(read_settings(config, told.overrides), told.sweeps, as_json)
+    show_plan(read_settings(config, told.overrides, smoke), told.sweeps, as_json)
 
 
 @command(app)

@@ -13,7 +13,7 @@ from tacos.cli.console import assets, dollars, print_json
 from tacos.errors import ConfigError, TacosError
 
 if TYPE_CHECKING:
-    from eval.report.cells import Done
+    from eval.report.cells.cell import DoneCell
     from eval.results import Results
     from tacos.pipeline.matrix import MatrixCell
 
@@ -21,12 +21,14 @@ log = logging.getLogger(__name__)
 
 
 class How(NamedTuple):
-    """The options of `tacos run`. max_cost: USD."""
+    """The options of `tacos run`. max_cost: USD; ray: the address of a cluster that does the stages."""
 
     retry_failed: bool
     fail_fast: bool
     max_cost: float | None
     as_json: bool
+    replay: bool = False
+    ray: str | None = None
 
 
 def run_all(data: Mapping[str, Any], found: Sequence[MatrixCell], how: How) -> None:
@@ -61,9 +63,8 @@ def run_one(cell: MatrixCell, how: How) -> bool:
     from rich.console import Console
 
     from eval.report.experiment import console_table
-    from tacos.pipeline.run import run_experiment
 
-    results, folder = run_experiment(cell.settings, how.retry_failed, how.fail_fast, assets())
+    results, folder = _run(cell, how)
     if how.as_json:
         said = {"name": results.name, "run_dir": str(folder), "summary": results.summary}
         print_json(said | _failures(results))
@@ -73,23 +74,29 @@ def run_one(cell: MatrixCell, how: How) -> bool:
     return not _told(results)
 
 
+def _run(cell: MatrixCell, how: How) -> tuple[Results, Path]:
+    from tacos.pipeline.run import run_experiment
+
+    return run_experiment(cell.settings, how.retry_failed, how.fail_fast, assets(), how.replay, how.ray)
+
+
 def run_cells(data: Mapping[str, Any], found: Sequence[MatrixCell], how: How) -> bool:
     """Whether every arm of every cell has a result."""
-    from eval.report.cells import write_cells
+    from eval.report.cells.cell import DoneCell
+    from eval.report.cells.page import write_cells
     from tacos.pipeline.folder import check_run_folder, write_config
-    from tacos.pipeline.run import run_experiment
 
     first = found[0].settings
     folder = Path(first.runs)
     check_run_folder(folder, Path(first.artifacts))
     write_config(folder, data)
-    done: list[Done] = []
+    done: list[DoneCell] = []
     lost: list[str] = []
     for number, cell in enumerate(found, start=1):
         log.info("cell %d of %d: %s", number, len(found), cell.name)
         try:
-            results, run = run_experiment(cell.settings, how.retry_failed, how.fail_fast, assets())
-            done.append((cell.name, run, results))
+            results, run = _run(cell, how)
+            done.append(DoneCell(cell.name, cell.where, run, results))
         except ConfigError:
             raise
         except TacosError as error:
@@ -99,37 +106,41 @@ def run_cells(data: Mapping[str, Any], found: Sequence[MatrixCell], how: How) ->
             lost.append(cell.name)
     if not done:
         raise TacosError(f"no cell of {len(found)} has a result: the log says why")
-    write_cells(done, folder)
+    write_cells(str(data.get("name")), done, folder)
     _tell(data, folder, found, done, lost, how)
-    return not any([*lost, *(_told(results) for _, _, results in done)])
+    return not any([*lost, *(_told(cell.results) for cell in done)])
 
 
 def _tell(
     data: Mapping[str, Any],
     folder: Path,
     found: Sequence[MatrixCell],
-    done: Sequence[Done],
+    done: Sequence[DoneCell],
     lost: Sequence[str],
     how: How,
 ) -> None:
     from rich.console import Console
 
-    from eval.report.cells import TABLES, cell_tables
+    from eval.report.arm_tables import TABLES
+    from eval.report.cells.page import cell_tables
+    from eval.report.cells.scope import scope
     from eval.report.console import rich_table
 
     if how.as_json:
-        where = {cell.name: cell.where for cell in found}
         told = [
-            {"cell": name, "where": where[name], "run_dir": str(run), "summary": results.summary}
-            | _failures(results)
-            for name, run, results in done
+            {"cell": c.name, "where": c.where, "run_dir": str(c.run), "summary": c.results.summary}
+            | _failures(c.results)
+            for c in done
         ]
         print_json({"name": data.get("name"), "run_dir": str(folder), "cells": told, "missing": list(lost)})
         return
     for table in cell_tables(done, brief=True):
         rows = [(row.cells, row.marked) for row in table.rows]
         Console().print(rich_table(table.title, table.columns, rows))
-    typer.echo(f"reports: {folder}/CELL/report.html\ntables: {folder / TABLES}")
+    typer.echo(scope(done))
+    typer.echo(
+        f"report: {folder}/report.html, of each cell {folder}/CELL/report.html\ntables: {folder / TABLES}"
+    )
 
 
 def _failures(results: Results) -> dict[str, Any]:

@@ -28,6 +28,9 @@ RetryFailed = Annotated[
     bool,
     typer.Option("--retry-failed", help="Ask again where an earlier run got no answer that can be read."),
 ]
+Smoke = Annotated[
+    bool, typer.Option("--smoke", help="A rehearsal: pool, budgets, bases and trainings made small")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, last.")]
 
 Command = Callable[..., None]
@@ -138,11 +141,21 @@ def number(option: str, value: str) -> float:
         raise ConfigError(f'{option} {value!r} is neither a number nor "cv" nor "published"') from error
 
 
-def read_settings(config: Path | None, overrides: Sequence[str] | None) -> dict[str, Any]:
-    """A config file with overrides, and the files of the assets that it names. Raises: ConfigError."""
-    from tacos.config import override, read_yaml, with_assets
+def read_settings(
+    config: Path | None, overrides: Sequence[str] | None, smoke: bool = False
+) -> dict[str, Any]:
+    """A config file with overrides, and the files of the assets that it names.
 
-    data = override(read_yaml(config) if config else {}, overrides or [])
+    smoke: the rehearsal of the experiment in it, before the overrides.
+
+    Raises: ConfigError.
+    """
+    from tacos.config import override, read_yaml, with_assets
+    from tacos.pipeline.smoke import KEY, rehearsal
+
+    data = read_yaml(config) if config else {}
+    data = rehearsal(data) if smoke else {key: value for key, value in data.items() if key != KEY}
+    data = override(data, overrides or [])
     return dict(with_assets(data, lambda name: assets().path(name)))
 
 

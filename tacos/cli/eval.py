@@ -226,7 +226,7 @@ def evaluation_of(data: dict[str, Any], retry_failed: bool = False) -> Evaluatio
     """The same of settings that are read."""
     from tacos.config import parse
     from tacos.pipeline.evaluate import EvaluateSettings, Evaluation
-    from tacos.pipeline.run import make_tools
+    from tacos.pipeline.tools import make_tools
     from tacos.tracking import Ledger
 
     settings = parse(EvaluateSettings, data)

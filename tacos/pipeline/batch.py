@@ -28,8 +28,8 @@ from tacos.llm.client import CachedLLM
 from tacos.llm.estimate import batch_cost, expected_usage
 from tacos.llm.settings import LLMSettings
 from tacos.pipeline.plan import stages_of
-from tacos.pipeline.run import make_tools
 from tacos.pipeline.settings import ExperimentSettings, ModelsSettings, SelectSettings
+from tacos.pipeline.tools import make_tools
 from tacos.stage import ArtifactStore, Stage
 from tacos.store import tables
 from tacos.store.files import read_json, write_json

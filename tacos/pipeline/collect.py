@@ -14,19 +14,20 @@ from typing import Any
 import numpy as np
 
 from eval.benchmarks import benchmarks
+from eval.factors import arms_of, effects
 from eval.measures import Benchmark, Finished, Measure, Measured, RunValues
 from eval.question_sets import with_sets
-from eval.results import ArmRun, ArmSummary, Audit, Failure, Results, RoundsReport, TagReport
+from eval.results import ArmRun, ArmSummary, Audit, Effect, Failure, Results, RoundsReport, TagReport
 from eval.samples import MeasuredRun
 from eval.summary import arm_measure, run_measure
-from tacos.models.embedder import MINILM
 from tacos.pipeline.benchmarks import tasks_benchmarks
 from tacos.pipeline.differences import differences
 from tacos.pipeline.graph import ArmStages, Experiment
 from tacos.pipeline.overlap import overlap_of
+from tacos.pipeline.parts import left_out, parts_used, training_budget
 from tacos.pipeline.pool import questions_of, truth_of
 from tacos.pipeline.rounds import rounds_of
-from tacos.pipeline.settings import TINY, ZERO_SHOT, ExperimentSettings
+from tacos.pipeline.settings import ExperimentSettings
 from tacos.stage import ArtifactStore, Stage, git_commit, package_versions
 from tacos.store import tables
 from tacos.tracking import Usage
@@ -71,11 +72,13 @@ class Collector:
             baseline=self.settings.baseline,
             focus=self.settings.focus,
             failures=self.failures,
+            left_out=left_out(self.settings),
             parts=parts_used(self.experiment),
             pool={
                 "source": self.settings.pool.source,
                 "read": outcome.rows_in,
                 "rows": outcome.rows_out,
+                "sources": len({source for source in self.pool.table.column("source").to_pylist() if source}),
                 "dropped": outcome.metrics["dropped"],
             },
             pool_audit=audit(dict(zip(self.pool.ids, self.pool.responses, strict=True)), self.truth),
@@ -87,6 +90,11 @@ class Collector:
             summary=summaries,
             tags=list(self.tags()),
             rounds=list(self.rounds()),
+            factors={
+                factor: {level: list(arms) for level, arms in levels.items()}
+                for factor, levels in self.settings.factors.items()
+            },
+            effects=self.effects(),
             overlap=overlap_of(self.arms, self.store),
             total_usage=self.used,
             versions=package_versions(),
@@ -183,6 +191,16 @@ class Collector:
             found[key] = reading.values.get(measure.name) if reading else None
         return list(found.values())
 
+    def effects(self) -> list[Effect]:
+        """What the factors of the design bring, by every measure of which an arm of it has values."""
+        found: list[Effect] = []
+        arms = arms_of(self.settings.factors)
+        for benchmark, measure in ((b, m) for b in self.benchmarks for m in b.measures if not m.of_set):
+            values = {arm: self.measured(self.seeds(arm), benchmark, measure) for arm in arms}
+            if measure.items != "rows" and any(v is not None for own in values.values() for v in own):
+                found += effects(self.settings.factors, measure, values)
+        return found
+
     def tags(self) -> list[TagReport]:
         """Of the first seed of every arm that tags."""
         found = []
@@ -252,46 +270,3 @@ def audit(rows: Mapping[str, str], truth: dict[str, Truth] | None) -> Audit:
         word_histogram=dict(zip(labels, counts.tolist(), strict=True)),
         **known,
     )
-
-
-def parts_used(experiment: Experiment) -> dict[str, str]:
-    """Role -> what plays it, said so that nobody takes an embedded part for an LLM."""
-    settings = experiment.settings
-    model = settings.embedder.model
-    parts = {"embedder": f"{model} (embedded)" if model == MINILM else model}
-    for name, arm in settings.arms.items():
-        if arm.method != ZERO_SHOT:
-            parts[f"selection ({name})"] = arm.describe(settings.llms)
-    if settings.train is not None:
-        tiny = settings.base.model == TINY
-        parts["base model"] = "tiny LLaMA pretrained on the spot (embedded)" if tiny else settings.base.model
-        parts |= {f"base model ({n})": arm.base.model for n, arm in settings.arms.items() if arm.base}
-        parts |= judges_of(settings)
-    if settings.pool.source == "builtin":
-        parts["pool"] = "generated on the spot, with known defects (embedded)"
-    return parts
-
-
-def judges_of(settings: ExperimentSettings) -> dict[str, str]:
-    """Who judges: the test questions, and each public benchmark."""
-    named: dict[str, str | None] = {}
-    if settings.pool.asks or not settings.benchmarks.asked:
-        judge = settings.eval.judge
-        named["judge"] = judge.llm if judge.by == "llm" else None
-    for name, asked in settings.benchmarks.asked.items():
-        if hasattr(asked, "judge"):
-            named[f"judge ({name})"] = asked.judge if asked.judge in settings.llms else None
-    return {
-        role: f"LLM {settings.llms[llm].model}" if llm else "reference judge (embedded, no LLM)"
-        for role, llm in named.items()
-    }
-
-
-def training_budget(settings: ExperimentSettings) -> str:
-    """In words."""
-    t = settings.train
-    if t is None:
-        return "no training"
-    if t.budget == "loss_tokens":
-        return f"{t.steps:,} steps of {t.loss_tokens_per_step:,} loss tokens per arm, whatever its size"
-    return f"{t.epochs:g} epochs over each arm's samples, {t.batch_size} samples per step"

@@ -95,7 +95,7 @@ class Experiment:
     """
 
     def __init__(self, settings: ExperimentSettings, assets: Assets | None = None):
-        self.settings = settings
+        self.settings, self.assets = settings, assets
         self.llms = settings.models()
         self.public = _public(settings, assets)
         self.load = load_stage(settings.pool, self.public.question_files() if self.public else {})

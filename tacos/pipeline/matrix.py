@@ -1,4 +1,4 @@
-"""One experiment over several pools, bases and budgets: a cell for each combination, each an experiment of its own.
+"""One experiment over several pools, bases, budgets and recipes: each combination is a cell, an experiment of its own.
 
     matrix:
       pools:   {alpaca: {source: alpaca.json, holdout: 200}, evol: {source: evol.json, holdout: 200}}
@@ -7,8 +7,10 @@
       exclude: [{pools: evol, budgets: 500}]
 
 2 x 2 x 2 cells less two (evol at 500, on either base): 6, named "alpaca, llama2-7b, 500". An entry is laid over the
-section of its name in the file (`pool`, `base`, `budget`). `arms` and `seeds` may stand in the matrix too, as in the
-file, since every cell has all of them. A sweep on the command line, `train.lr=1e-5,2e-5`, is one more dimension.
+section of its name in the file (`pool`, `base`, `budget`; `trains` over `train`), one of `variants` over the whole
+file, as for a model with a recipe of its own. `arms` and `seeds` may stand in the matrix too, as in the file, since
+every cell has all of them. A sweep on the command line, `train.lr=1e-5,2e-5`, is one more dimension, and so is each
+setting of `robustness: {lr: [1.0e-5, 2.0e-5]}`, after which the report says whether the order of arms survives.
 
 Cells share finished stages, so tags of a pool are paid once, and adding an entry pays for its own cells alone. They lie
 in `runs/NAME/CELL/`, each with its report, and `runs/NAME/` has the tables over all of them.
@@ -26,8 +28,8 @@ from tacos.config import merged, override, parse
 from tacos.errors import ConfigError, nearest
 from tacos.pipeline.settings import ExperimentSettings
 
-SECTIONS = {"pools": "pool", "bases": "base", "budgets": "budget"}
-"""A dimension of the matrix -> what its entries are laid over."""
+SECTIONS = {"pools": "pool", "bases": "base", "budgets": "budget", "trains": "train", "variants": None}
+"""A dimension of the matrix -> what its entries are laid over; None is the whole file."""
 EVERYWHERE = ("arms", "seeds")
 SWEEP = re.compile(r"^[^\[\]{}\"'#,]+(,[^\[\]{}\"'#,]+)+$")
 """Values of a sweep: plain words and numbers with commas between them."""
@@ -73,6 +75,7 @@ def cells(data: Mapping[str, Any], sweeps: Mapping[str, Sequence[str]] | None = 
     """
     rest, given = dict(data), data.get("matrix") or {}
     rest.pop("matrix", None)
+    sweeps = recipes(rest.pop("robustness", None)) | dict(sweeps or {})
     if not isinstance(given, Mapping):
         raise ConfigError("matrix: name dimensions, as in matrix: {budgets: [500, 1000]}")
     known = [*SECTIONS, *EVERYWHERE, "exclude"]
@@ -81,7 +84,7 @@ def cells(data: Mapping[str, Any], sweeps: Mapping[str, Sequence[str]] | None = 
             raise ConfigError(f"matrix.{key}: {nearest(str(key), known)}")
     rest |= {key: given[key] for key in EVERYWHERE if key in given}
     dimensions = {name: entries(name, given[name]) for name in SECTIONS if name in given}
-    dimensions |= {path: {value: value for value in values} for path, values in (sweeps or {}).items()}
+    dimensions |= {path: {value: value for value in values} for path, values in sweeps.items()}
     left_out = exclusions(given.get("exclude") or [], dimensions)
     found = []
     for combination in product(*dimensions.values()):
@@ -93,12 +96,28 @@ def cells(data: Mapping[str, Any], sweeps: Mapping[str, Sequence[str]] | None = 
     return _apart(found)
 
 
+def recipes(said: Any) -> dict[str, Sequence[str]]:
+    """A sweep of `train` for each setting of `robustness`. Raises: ConfigError."""
+    if said is None:
+        return {}
+    if not isinstance(said, Mapping) or not all(isinstance(v, list) and len(v) > 1 for v in said.values()):
+        raise ConfigError(
+            "robustness: give settings of train with at least two values each, as in robustness: {epochs: [3, 15]}"
+        )
+    return {f"train.{name}": [str(value) for value in values] for name, values in said.items()}
+
+
 def entries(dimension: str, given: Any) -> dict[str, Any]:
     """Name -> what is laid over the section. Budgets may be a list, whose numbers are their names."""
     if dimension == "budgets" and isinstance(given, Sequence) and not isinstance(given, str):
         given = {str(number): number for number in given}
-    if not isinstance(given, Mapping) or not given:
-        example = "{small: 500, large: 1000}" if dimension == "budgets" else "{NAME: {...}, NAME: {...}}"
+    plain = dimension == "budgets"
+    if (
+        not isinstance(given, Mapping)
+        or not given
+        or not (plain or all(isinstance(entry, Mapping) for entry in given.values()))
+    ):
+        example = "{small: 500, large: 1000}" if plain else "{NAME: {...}, NAME: {...}}"
         raise ConfigError(f"matrix.{dimension}: give entries by name, as in {dimension}: {example}")
     return {str(name): value for name, value in given.items()}
 
@@ -129,7 +148,8 @@ def _settings(
     made = dict(data)
     for dimension, name in where.items():
         if dimension in SECTIONS:
-            made = merged(made, {SECTIONS[dimension]: dimensions[dimension][name]})
+            entry, section = dimensions[dimension][name], SECTIONS[dimension]
+            made = merged(made, {section: entry} if section else entry)
         else:
             made = override(made, [f"{dimension}={name}"])
     if where:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import time
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 
 from eval.results import Failure, Results
@@ -15,14 +13,14 @@ from eval.samples import SAMPLES, write_samples
 from tacos.allocation.base import check_budget
 from tacos.assets import Assets
 from tacos.errors import ConfigError, TacosError, first_line
-from tacos.llm.base import LLM
-from tacos.llm.client import build_llm
-from tacos.models.embedder import Embedder, EmbedderSettings
+from tacos.pipeline.cluster import work_on_ray
 from tacos.pipeline.collect import Collector
 from tacos.pipeline.folder import check_run_folder, link_artifacts, write_config
 from tacos.pipeline.graph import ArmStages, Experiment
 from tacos.pipeline.pool import questions_of
-from tacos.pipeline.settings import ExperimentSettings, ModelsSettings
+from tacos.pipeline.replay import ReplayStore, replay_tools
+from tacos.pipeline.settings import ExperimentSettings
+from tacos.pipeline.tools import make_tools
 from tacos.stage import ArtifactStore, Tools
 from tacos.store.fingerprint import plain
 from tacos.tracking import Ledger, Tracker, Usage
@@ -30,40 +28,21 @@ from tacos.tracking import Ledger, Tracker, Usage
 log = logging.getLogger(__name__)
 
 
-def make_tools(settings: ModelsSettings, ledger: Ledger, retry_failed: bool = False) -> Tools:
-    """Collaborators, each made once and when first asked for; replies are cached beside the artifacts.
-
-    retry_failed: replies of an earlier run that cannot be read are asked for anew.
-    """
-    models = cache(settings.models)  # the price table is read when a model is first asked for
-
-    @cache
-    def made(chosen: EmbedderSettings) -> Embedder:
-        return Embedder(chosen, progress=sys.stderr.isatty(), ledger=ledger)
-
-    def embedder(chosen: EmbedderSettings | None = None) -> Embedder:
-        return made(chosen or settings.embedder)
-
-    @cache
-    def llm(name: str) -> LLM:
-        client = build_llm(models()[name], ledger, settings.replies, settings.embedder.device)
-        client.retry_unread = retry_failed
-        return client
-
-    return Tools(ledger=ledger, embedder=embedder, llm=llm, device=settings.embedder.device)
-
-
 def run_experiment(
     settings: ExperimentSettings,
     retry_failed: bool = False,
     fail_fast: bool = False,
     assets: Assets | None = None,
+    replay: bool = False,
+    ray: str | None = None,
 ) -> tuple[Results, Path]:
     """Run what is not done, then report; returns the results and the run folder.
 
     retry_failed: ask again for rows that earlier runs got no answer for, or none that can be read.
     fail_fast: stop at the first arm that cannot be finished; else it is named and left out, and the others go on.
     assets: upstream's files, where the experiment has public benchmarks.
+    replay: ask nobody and train nothing (`tacos.pipeline.replay`); the run folder is `NAME-replay`.
+    ray: the address of a Ray cluster whose machines do the stages (`tacos.pipeline.cluster`); None does them here.
 
     Raises: TacosError for what went wrong, with finished stages kept; also where that is the baseline.
     """
@@ -74,18 +53,25 @@ def run_experiment(
     experiment = Experiment(settings, assets)
     arms = experiment.arms  # every setting of every arm is checked here, before the first stage works
     refuse_many_processes()
-    folder = Path(settings.runs) / settings.name
-    check_run_folder(folder, Path(settings.artifacts))
-    store = ArtifactStore(Path(settings.artifacts), retry_failed)
+    root = Path(settings.artifacts)
+    folder = Path(settings.runs) / (f"{settings.name}-replay" if replay else settings.name)
+    check_run_folder(folder, root)
+    store = ReplayStore(root, settings.name) if replay else ArtifactStore(root, retry_failed)
     write_config(folder, settings)
     tracker = Tracker(
         settings.tracking.project, settings.name, folder, plain(settings), settings.tracking.mode
     )
     try:
-        tools = make_tools(settings, ledger, retry_failed)
+        tools = replay_tools(settings, ledger) if replay else make_tools(settings, ledger, retry_failed)
         store.run(experiment.load, tools)
         check_before_paying(experiment, store)
-        failures = work(arms, store, tools, tracker, {settings.baseline} if not fail_fast else None)
+        needed = None if fail_fast or replay else {settings.baseline}
+        if ray is None:
+            failures = work(arms, store, tools, tracker, needed)
+        else:
+            failures = work_on_ray(experiment, store, tools, needed, ray)
+        if isinstance(store, ReplayStore):
+            store.tell(experiment.walk())
         used = ledger.total + Usage(seconds=time.perf_counter() - started)
         collector = Collector(experiment, store, used, failures)
         results = collector.results()

@@ -15,8 +15,8 @@ from tacos.pipeline.folder import check_run_folder, link_artifacts, write_config
 from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.pool import tell
 from tacos.pipeline.rounds import draw_rounds
-from tacos.pipeline.run import make_tools
 from tacos.pipeline.settings import SelectSettings
+from tacos.pipeline.tools import make_tools
 from tacos.stage import ArtifactStore, Stage, Tools
 from tacos.store import tables
 from tacos.store.files import read_jsonl, refuse_input_as_output, write_json

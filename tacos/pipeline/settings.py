@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from eval.benchmarks import BenchmarksSettings, with_annotators_judge
+from eval.factors import Factors, arms_of
 from tacos.answering.candidate import GenerateSettings
 from tacos.answering.judge import LLMJudgeSettings
 from tacos.config import merged, parse
@@ -18,6 +19,7 @@ from tacos.llm.prices import price_tables, priced
 from tacos.llm.settings import LLMSettings
 from tacos.methods import METHODS, Choice, resolved
 from tacos.models.embedder import EmbedderSettings
+from tacos.pipeline.controls import CONTROLS, Control, with_controls
 from tacos.pipeline.pool_settings import PoolSettings
 from tacos.tracking import TrackingSettings
 from tacos.types import Record
@@ -55,7 +57,7 @@ class ArmSettings(Choice):
     budget: int | None = Field(None, ge=1)
     """Samples that it takes; null is the experiment's."""
     train: dict[str, Any] = Field(default_factory=dict)
-    """What is changed of the experiment's `train`, such as {epochs: 15}."""
+    """What is changed of the experiment's `train`, such as {epochs: 15}; or {recipe: FILE}, another one."""
     base: BaseModelSettings | None = None
     """Another base model; null is the experiment's."""
 
@@ -185,10 +187,15 @@ class ExperimentSettings(ModelsSettings):
     """The arm that all others are compared with."""
     focus: str | None = None
     """The arm that the headline is about; null is the first one that selects and is not the baseline."""
+    controls: tuple[Control, ...] = CONTROLS
+    """Rows that are added where no arm has their method; the report says which are left out."""
+    factors: Factors = Field(default_factory=dict)
+    """What the arms vary, where they are an ablation by design: factor -> level -> arms."""
     eval: EvalSettings = EvalSettings()
     benchmarks: BenchmarksSettings = BenchmarksSettings()
 
     _annotators_judge = model_validator(mode="before")(with_annotators_judge)
+    _controls = model_validator(mode="before")(with_controls)
 
     @field_validator("arms", mode="before")
     @classmethod
@@ -233,15 +240,20 @@ class ExperimentSettings(ModelsSettings):
         """How an arm is trained. Raises: ConfigError for a setting that training does not have."""
         if self.train is None:
             return None
-        changed = merged(self.train.model_dump(mode="json"), self.arms[arm].train)
+        changed = self.arms[arm].train
+        if "recipe" not in changed:
+            changed = merged(self.train.model_dump(mode="json"), changed)
         return parse(TrainSettings, changed, f"arms.{arm}.train")
 
     @model_validator(mode="after")
-    def _baseline_is_an_arm(self) -> ExperimentSettings:
+    def _named_arms_are_arms(self) -> ExperimentSettings:
         for role in ("baseline", "focus"):
             name = getattr(self, role)
             if name is not None and name not in self.arms:
                 raise ValueError(f"{role} {name!r} is not an arm: {nearest(name, self.arms)}")
+        for arm in arms_of(self.factors):
+            if arm not in self.arms:
+                raise ValueError(f"factors: {arm!r} is not an arm: {nearest(arm, self.arms)}")
         if self.focus == self.baseline:
             raise ValueError(f"focus {self.focus!r} is the baseline: name the arm that is compared with it")
         return self

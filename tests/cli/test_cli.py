@@ -118,6 +118,7 @@ EXPERIMENT = {
     "name": "x",
     "budget": 5,
     "baseline": "random",
+    "controls": [],
     "pool": {"source": "pool.jsonl"},
     "arms": {"random": {"method": "random"}, "longest": {"method": "longest"}},
 }

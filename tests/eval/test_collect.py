@@ -26,6 +26,7 @@ def run(folder: Path, **changed: Any) -> Results:
     data = {
         "name": "small",
         "baseline": "random",
+        "controls": [],
         "tracking": {"mode": "disabled"},
         "artifacts": str(folder / "artifacts"),
         "runs": str(folder / "runs"),

@@ -13,11 +13,12 @@ from eval.benchmarks import benchmarks
 from eval.exact_match import BENCHMARK as EXACT_MATCH
 from eval.measures import Finished, Measured, RunValues
 from eval.pairwise.benchmark import BENCHMARK
+from eval.pairwise.five_sets import SETS as FACTS
 from eval.question_sets import with_sets
 from eval.questions import read_question_sets
 from eval.report.text import headline
 from eval.results import Results
-from tacos.config import parse, read_yaml, with_assets
+from tacos.config import parse, read_yaml
 from tacos.errors import ConfigError
 from tacos.pipeline.pool import load_stage
 from tacos.pipeline.pool_settings import PoolSettings
@@ -137,10 +138,9 @@ def test_an_experiment_has_the_score_of_each_set_beside_the_pooled_one(
 
 
 def test_cars_experiment_asks_the_papers_four_sets(shared: Path) -> None:
-    data = with_assets(
-        read_yaml(Path("configs/experiments/car_alpaca.yaml")), lambda name: shared / "assets" / name
-    )
-    asked = read_question_sets(parse(PoolSettings, data["pool"]).question_files)
+    data = read_yaml(Path("configs/experiments/car_table.yaml"))
+    files = {name: shared / "assets" / FACTS[name].file for name in data["benchmarks"]["five_sets"]["sets"]}
+    asked = read_question_sets(files)
     sizes = {name: sum(q.set == name for q in asked) for name in dict.fromkeys(q.set for q in asked)}
     assert sizes == {"pandalm": 170, "vicuna": 80, "coachlm": 150, "sinstruct": 252}
     assert len({q.id for q in asked}) == 652

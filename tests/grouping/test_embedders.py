@@ -14,8 +14,8 @@ from tacos.config import parse
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.models.embedder import EmbedderSettings
 from tacos.pipeline.graph import selection_stage
-from tacos.pipeline.run import make_tools
 from tacos.pipeline.settings import SelectSettings
+from tacos.pipeline.tools import make_tools
 from tacos.stage import ArtifactStore, Stage, Tools
 from tacos.store.tables import read_vectors
 from tacos.tracking import Ledger

@@ -291,6 +291,7 @@ def test_of_an_experiment_nothing_is_trained_for_an_export(chosen: SelectSetting
             "name": "x",
             "budget": 5,
             "baseline": "random",
+            "controls": [],
             "llms": {"tagger": llm, "scorer": llm, "judge": llm},
             "pool": {"source": "pool.jsonl", "holdout": 4},
             "arms": {"random": {"method": "random"}, "tacos": {"method": "tacos", **LLM_TACOS}},

@@ -15,7 +15,8 @@ from tacos.config import parse
 from tacos.grouping.embedding import number_of_clusters
 from tacos.methods.refining import Refine
 from tacos.models.wrapping import TASK
-from tacos.pipeline.settings import ExperimentSettings, SelectSettings
+from tacos.pipeline.matrix import cells
+from tacos.pipeline.settings import SelectSettings
 from tacos.scoring.iqs.encoder import EncoderSettings
 
 ROOT = Path(__file__).parents[2]
@@ -54,9 +55,9 @@ def test_tacos_as_published() -> None:
     assert {"association", "semantic"} <= set(chosen["group"]["normalization"]["order"])
 
 
-@pytest.mark.parametrize("name", ["tacos_llama2_7b", "tacos_ablation"])
+@pytest.mark.parametrize("name", ["tacos_table_1", "tacos_figure_4", "tacos_alpaca_eval", "tacos_ablation"])
 def test_tacos_trains_and_answers_as_released(name: str) -> None:
-    train = parse(ExperimentSettings, config(f"experiments/{name}.yaml")).train
+    train = cells(config(f"experiments/{name}.yaml"))[0].settings.train
     assert train is not None
     assert (train.mode, train.epochs, train.batch_size, train.lr) == ("full", 15, 2 * 16 * 8, 1e-5)
     assert (train.scheduler, train.warmup, train.weight_decay, train.betas) == (
@@ -122,8 +123,8 @@ def test_car_as_released() -> None:
     assert (encoder.encoder_lr, encoder.layer_decay, encoder.head_lr) == (1e-6, 0.95, 1.5e-5)
     assert (encoder.dropout, encoder.layer_dropout, encoder.gradient_clip) == (0.1, 0.1, 1.0)
     assert (encoder.batch_size, encoder.epochs, encoder.patience, encoder.frozen_epochs) == (16, 4, 2, 0.3)
-    sets = parse(ExperimentSettings, config("experiments/car_alpaca.yaml")).pool.question_files
-    assert list(sets) == ["pandalm", "vicuna", "coachlm", "sinstruct"]
+    asked = config("experiments/car_table.yaml")["benchmarks"]["five_sets"]["sets"]
+    assert asked == ["pandalm", "vicuna", "coachlm", "sinstruct"]
 
 
 def rows(name: str) -> list[tuple[str, str]]:

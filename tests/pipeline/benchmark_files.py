@@ -18,6 +18,15 @@ SINGLE = {
         "Rate 2 by {ref_answer_1}, {ref_answer_2}. Q: {question_1} A: {answer_1} Q: {question_2} A: {answer_2}"
     ),
 }
+RELEASED = (
+    "alpaca_1k_opencs_wo_contrastive_score",
+    "alpaca_1k_opencs_wo_open_tag_cluster",
+    "fastchat_lima_1k",
+    "filtered_alpaca_1k_opencs",
+    "filtered_evol_instruct_1k_opencs",
+    "refined_alpaca_1k_opencs",
+)
+SKILLS = ("poem", "code", "law", "tax", "chess", "bread", "war", "moon", "tree", "dance", "river", "coin")
 CATEGORIES = ("writing", "math", "stem")
 UNREAD = "topic 2"
 """Second turns about this are not rated."""
@@ -48,6 +57,28 @@ def write_assets(folder: Path) -> Assets:
     return Assets(folder, folder / "cache")
 
 
+def write_every_asset(folder: Path) -> Assets:
+    """`write_assets`, with every question set and the released training sets that the paper configs name."""
+    assets = write_assets(folder)
+    for name, key in (("wizardlm", "Instruction"), ("sinstruct", "instruction"), ("lima", "conversations")):
+        asked = [f"{name} asks about topic {i}" for i in range(2)]
+        rows = [{key: [text] if key == "conversations" else text} for text in asked]
+        write_jsonl(folder / f"test_sets/{name}.jsonl", rows)
+    for name in ("pandalm170", "coachlm150"):
+        rows = [
+            {"instruction": f"{name} asks about topic {i}", "input": "", "output": "So."} for i in range(2)
+        ]
+        write_json(folder / f"test_sets/{name}.json", rows)
+    for name in RELEASED:
+        talks = [
+            [{"from": "human", "value": f"{name} {i}"}, {"from": "gpt", "value": "word " * (i + 2)}]
+            for i in range(6)
+        ]
+        rows = [{"id": f"{name}-{i}", "conversations": talk} for i, talk in enumerate(talks)]
+        write_json(folder / f"tacos_data/{name}.json", rows)
+    return assets
+
+
 def _write_alpaca_eval(folder: Path) -> None:
     outputs = [
         {"dataset": "d", "instruction": f"Say {i}", "output": "word " * (i + 2), "generator": "gpt4"}
@@ -58,6 +89,24 @@ def _write_alpaca_eval(folder: Path) -> None:
     write_text(folder / "instruction_difficulty.csv", "index,instruction_difficulty\n" + difficulty)
     gamed = "".join(f"{0.3 + 0.05 * (i % 8)},{(i - 10) / 7},{(i % 6) / 3 - 1}\n" for i in range(20))
     write_text(folder / "df_gamed.csv", "preference,std_delta_len,instruction_difficulty\n" + gamed)
+
+
+def any_reply(content: str) -> str:
+    """What each prompt of a whole run asks for: tags, scores, a rating, a better text, a verdict; the same for the same
+    words."""
+    number, *others = hashlib.sha256(content.encode()).digest()
+    if '"explanation"' in content:
+        skills = {n % 12 for n in others[:3]}
+        return json.dumps(
+            [{"tag": f"{SKILLS[n]} writing", "explanation": "asks for it"} for n in sorted(skills)]
+        )
+    if "<refined>" in content:
+        return "Too short.\n<refined>\nA better text.\n</refined>"
+    if '"score": <' in content:
+        return json.dumps({"feedback": "so", "score": 1 + number % 5})
+    if "0 for both" in content:
+        return json.dumps({"feedback": "so", "score_1": number % 2, "score_2": 1 - number % 2})
+    return verdict(content)
 
 
 def verdict(content: str) -> str:
@@ -85,6 +134,7 @@ def tiny_experiment(folder: Path, endpoint: str, **changed: Any) -> dict[str, An
         "pool": {"source": str(folder / "pool.jsonl")},
         "budget": 10,
         "baseline": "random",
+        "controls": [],
         "arms": {name: {"method": name} for name in ("longest", "random", "zero-shot")},
         "llms": {"judge": {"model": "m", "endpoint": endpoint, "concurrency": 2}},
         "base": {"tiny": tiny},

@@ -24,6 +24,7 @@ def settings(folder: Path, arms: dict[str, Any], **changed: Any) -> ExperimentSe
         "name": "arms",
         "budget": 6,
         "baseline": "random",
+        "controls": [],
         "pool": {"source": str(write_pool(folder / "pool.jsonl")), "holdout": 3},
         "arms": {"random": {"method": "random"}, **arms},
         "base": {"tiny": TINY},

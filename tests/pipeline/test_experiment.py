@@ -25,6 +25,7 @@ SETTINGS: dict[str, Any] = {
     "budget": 30,
     "seeds": [0, 1],
     "baseline": "random",
+    "controls": [],
     "pool": {"source": "builtin", "builtin": {"size": 260, "test_size": 40, "corpus_size": 300}},
     "arms": {
         "tacos": {

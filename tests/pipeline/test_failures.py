@@ -23,6 +23,7 @@ def config(folder: Path, **changed: Any) -> Path:
     data = {
         "name": "partly",
         "baseline": "random",
+        "controls": [],
         "budget": 4,
         "seeds": [0, 1],
         "pool": {"source": str(write_pool(folder / "pool.jsonl")), "holdout": 3},

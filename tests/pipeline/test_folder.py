@@ -30,6 +30,7 @@ def experiment(pool: Path, **changes: object) -> ExperimentSettings:
         "budget": 4,
         "train": None,
         "baseline": "random",
+        "controls": [],
         "arms": {"random": {"method": "random"}},
         "artifacts": str(root / "artifacts"),
         "runs": str(root / "runs"),

@@ -12,8 +12,9 @@ import pytest
 from tacos.config import parse
 from tacos.errors import TacosError
 from tacos.pipeline.graph import Experiment
-from tacos.pipeline.run import make_tools, run_experiment
+from tacos.pipeline.run import run_experiment
 from tacos.pipeline.settings import ExperimentSettings
+from tacos.pipeline.tools import make_tools
 from tacos.stage import ArtifactStore
 from tacos.store.files import read_jsonl, write_jsonl
 from tacos.tracking import Ledger
@@ -29,6 +30,7 @@ def settings(folder: Path, **arms: dict[str, Any]) -> ExperimentSettings:
         "name": "given",
         "budget": 6,
         "baseline": "random",
+        "controls": [],
         "train": None,
         "pool": {"source": str(write_pool(folder / "pool.jsonl")), "holdout": 3},
         "arms": {"random": {"method": "random"}, **arms},

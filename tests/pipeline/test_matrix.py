@@ -20,6 +20,7 @@ from tests.pipeline.helpers import write_pool
 BASE: dict[str, Any] = {
     "name": "grid",
     "baseline": "random",
+    "controls": [],
     "pool": {"holdout": 5, "source": "a.jsonl"},
     "arms": {"random": {"method": "random"}, "longest": {"method": "longest"}},
 }
@@ -61,7 +62,7 @@ def test_cells_are_left_out() -> None:
 
 def test_arms_and_seeds_may_stand_in_the_matrix() -> None:
     matrix = {"budgets": {"few": 5}, "arms": BASE["arms"], "seeds": [0, 1, 2]}
-    (cell,) = cells({"name": "x", "baseline": "random", "matrix": matrix})
+    (cell,) = cells({"name": "x", "baseline": "random", "controls": [], "matrix": matrix})
     assert cell.settings.seeds == (0, 1, 2) and list(cell.settings.arms) == ["random", "longest"]
     assert (cell.name, cell.settings.budget) == ("few", 5)
 
@@ -105,6 +106,7 @@ def config(folder: Path, matrix: dict[str, Any]) -> Path:
     data = {
         "name": "grid",
         "baseline": "random",
+        "controls": [],
         "pool": {"source": str(write_pool(folder / "pool.jsonl")), "holdout": 3},
         "arms": {"random": {"method": "random"}, "longest": {"method": "longest"}},
         "base": {"tiny": tiny},

@@ -19,8 +19,8 @@ from tacos.models import speed
 from tacos.models.flops import parameters_at_work
 from tacos.pipeline.graph import Experiment, on_the_way, selection_stage
 from tacos.pipeline.plan import PlannedStage, plan
-from tacos.pipeline.run import make_tools
 from tacos.pipeline.settings import ExperimentSettings, SelectSettings
+from tacos.pipeline.tools import make_tools
 from tacos.stage import ArtifactStore
 from tacos.tracking import Ledger
 from tests.pipeline.helpers import write_pool
@@ -85,6 +85,7 @@ def test_an_experiment_plans_its_base_and_its_trainings(tmp_path: Path) -> None:
     settings = {
         "name": "x",
         "baseline": "random",
+        "controls": [],
         "budget": 6,
         "pool": {"source": str(write_pool(tmp_path / "p.jsonl")), "holdout": 4},
         "arms": {
@@ -174,6 +175,7 @@ def test_an_arm_that_cannot_be_is_named(tmp_path: Path) -> None:
     settings = {
         "name": "x",
         "baseline": "random",
+        "controls": [],
         "budget": 6,
         "pool": {"source": str(write_pool(tmp_path / "p.jsonl"))},
         "arms": {"random": {"method": "random"}, "cherry": {"method": "ifd"}},

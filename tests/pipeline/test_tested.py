@@ -11,8 +11,8 @@ import pytest
 from tacos.config import parse
 from tacos.errors import PoolError
 from tacos.pipeline.graph import Experiment
-from tacos.pipeline.run import make_tools
 from tacos.pipeline.settings import ExperimentSettings
+from tacos.pipeline.tools import make_tools
 from tacos.stage import ArtifactStore
 from tacos.store.files import read_jsonl
 from tacos.tracking import Ledger

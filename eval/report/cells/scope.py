@@ -1,0 +1,56 @@
+"""For which cells an arm is better than the baseline: a claim for a method names the pools, budgets and recipes that it
+holds for, and one cell alone is no claim for a method."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from eval.report import format as fmt
+from eval.report.cells.cell import DoneCell, measures_of
+from eval.report.claims import compared
+from eval.results import ArmSummary, Results
+
+
+def scope(done: Sequence[DoneCell]) -> str:
+    """Of the arm that the experiment is about, by the most important measure that compares."""
+    arm = _focus(done)
+    measure = next((m for m in measures_of(done) if m.about == "model" and m.compared), None)
+    if arm is None or measure is None:
+        return f"{len(done)} cells; no arm is compared with the baseline."
+    claims: dict[str, list[str]] = {}
+    for cell in done:
+        found = compared(measure, summary) if (summary := cell.arm(arm)) else None
+        claims.setdefault(found.claim if found else "missing", []).append(cell.name)
+    baseline = done[0].results.baseline
+    told = [
+        f"{word} {baseline} in {_cells(claims[claim], len(done))}"
+        for claim, word in (("better", "better than"), ("worse", "worse than"))
+        if claim in claims
+    ]
+    said = (
+        f"By {measure.said}, {arm} is {fmt.listing(told)}"
+        if told
+        else f"No difference of {arm} from {baseline} by {measure.said} can be claimed"
+    )
+    if not told:
+        return f"{said} in {_cells(claims.get('unclear', []), len(done))}."
+    rest = (
+        f"; no difference can be claimed in {_cells(claims['unclear'], len(done))}"
+        if "unclear" in claims
+        else ""
+    )
+    lonely = " One cell is no claim for the method." if len(claims.get("better", [])) == 1 else ""
+    return f"{said}{rest}.{lonely}"
+
+
+def _focus(done: Sequence[DoneCell]) -> str | None:
+    results = done[0].results
+    return results.focus or next((arm.arm for arm in results.summary if _rival(arm, results)), None)
+
+
+def _rival(arm: ArmSummary, results: Results) -> bool:
+    return arm.arm != results.baseline and arm.method != "zero-shot"
+
+
+def _cells(names: Sequence[str], of: int) -> str:
+    return f"all {of} cells" if len(names) == of > 1 else fmt.listing(names) or "any cell"

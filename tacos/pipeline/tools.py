@@ -1,0 +1,36 @@
+"""The collaborators of a run's stages: its embedders and its LLMs, each made once and when first asked for."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+
+from tacos.llm.base import LLM
+from tacos.llm.client import build_llm
+from tacos.models.embedder import Embedder, EmbedderSettings
+from tacos.pipeline.settings import ModelsSettings
+from tacos.stage import Tools
+from tacos.tracking import Ledger
+
+
+def make_tools(settings: ModelsSettings, ledger: Ledger, retry_failed: bool = False) -> Tools:
+    """Collaborators, each made once and when first asked for; replies are cached beside the artifacts.
+
+    retry_failed: replies of an earlier run that cannot be read are asked for anew.
+    """
+    models = cache(settings.models)  # the price table is read when a model is first asked for
+
+    @cache
+    def made(chosen: EmbedderSettings) -> Embedder:
+        return Embedder(chosen, progress=sys.stderr.isatty(), ledger=ledger)
+
+    def embedder(chosen: EmbedderSettings | None = None) -> Embedder:
+        return made(chosen or settings.embedder)
+
+    @cache
+    def llm(name: str) -> LLM:
+        client = build_llm(models()[name], ledger, settings.replies, settings.embedder.device)
+        client.retry_unread = retry_failed
+        return client
+
+    return Tools(ledger=ledger, embedder=embedder, llm=llm, device=settings.embedder.device)
