@@ -139,11 +139,13 @@ class RunValues:
 
     unread: measure -> questions whose value could not be read.
     beside: measure -> figures that help to judge it, such as {"longer_wins": 0.56}.
+    categories: question id -> its category, where the benchmark has some.
     """
 
     values: Values
     unread: Mapping[str, int] = field(default_factory=dict)
     beside: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    categories: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,8 @@ class ArmMeasure(Record):
     """None where no question could be read for every seed."""
     gain: Interval | None = None
     """Minus the baseline arm's, paired; None for the baseline and for measures without a difference."""
+    categories: dict[str, float] = Field(default_factory=dict)
+    """Category -> mean over its questions and over seeds, where the benchmark has categories."""
 
 
 class ArmRun(Record):

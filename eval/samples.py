@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,8 @@ ROW_GROUP = 64_000
 
 @dataclass(frozen=True)
 class MeasuredRun:
-    """What one arm with one seed got by one measure. values: question or row id -> value, read ones only."""
+    """What one arm with one seed got by one measure. values: question or row id -> value, read ones only;
+    categories: question id -> category, of a benchmark's own questions."""
 
     arm: str
     method: str
@@ -54,6 +55,7 @@ class MeasuredRun:
     seed: int
     measure: Measure
     values: Mapping[str, float]
+    categories: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def place(self) -> tuple[str, int, str]:
@@ -99,7 +101,10 @@ def _table(run: MeasuredRun, questions: Mapping[str, Question]) -> pa.Table:
     columns = {name: [value] * len(ids) for name, value in same.items()}
     columns["id"] = list(ids)
     columns["set"] = [question.set or None if question else None for question in found]
-    columns["category"] = [question.category or None if question else None for question in found]
+    columns["category"] = [
+        question.category or None if question else run.categories.get(id_)
+        for id_, question in zip(ids, found, strict=True)
+    ]
     columns["value"] = [run.values[id_] for id_ in ids]
     return pa.table(columns, schema=SAMPLES_SCHEMA)
 

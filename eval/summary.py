@@ -12,6 +12,7 @@ An arm's questions are those with a value for every seed. How each interval is m
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from eval.measures import Measure, Measured, RunValues
 from eval.results import ArmMeasure, Interval, RunMeasure
@@ -60,6 +61,16 @@ def arm_measure(
     rows = measure.items == "rows"
     whole, gain = _over_rows(mine, theirs) if rows else _over_questions(measure, mine, theirs)
     return ArmMeasure(interval=whole, gain=gain if measure.difference else None)
+
+
+def by_category(own: Sequence[Measured | None], categories: Mapping[str, str]) -> dict[str, float]:
+    """Category -> the mean over its questions and over seeds, in order of appearance."""
+    found: dict[str, list[float]] = {}
+    for values in _items(own):
+        for id_, value in values.items():
+            if category := categories.get(id_):
+                found.setdefault(category, []).append(value)
+    return {category: fmean(values) for category, values in found.items()}
 
 
 def _items(measured: Sequence[Measured | None]) -> list[Items]:

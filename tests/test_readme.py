@@ -129,8 +129,8 @@ def test_commands_have_options_and_settings_that_exist(page: Page, monkeypatch: 
 def test_yaml_that_is_shown_is_valid(page: Page) -> None:
     for text in page.blocks("yaml"):
         data = yaml.safe_load(text)
-        if "matrix" in data:
-            arms = {"name": "x", "baseline": "random", "arms": {"random": {"method": "random"}}}
+        if "matrix" in data or "robustness" in data:
+            arms = {"name": "x", "baseline": "random", "budget": 5, "arms": {"random": {"method": "random"}}}
             assert len(cells(arms | data)) > 1
         elif "name" in data:
             parse(ExperimentSettings, data)

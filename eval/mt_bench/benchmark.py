@@ -71,7 +71,8 @@ def rating_rows(judgments: Path, questions: Sequence[Question]) -> list[dict[str
         return filed.rows[slot].score if slot in filed.rows else None
 
     return [
-        {"question_id": q.id, **{f"turn_{turn}": score((q.id, turn)) for turn in range(1, len(q.turns) + 1)}}
+        {"question_id": q.id, "category": q.category}
+        | {f"turn_{turn}": score((q.id, turn)) for turn in range(1, len(q.turns) + 1)}
         for q in questions
     ]
 
@@ -89,7 +90,8 @@ def read(finished: Finished) -> RunValues:
         values[name] = {id_: fmean(scores) for id_, scores in asked.items() if None not in scores}
         unread[name] = len(asked) - len(values[name])
     beside = {AVERAGE.name: {"all_ratings": finished.metrics["mt_bench"].get("average")}}
-    return RunValues(values, unread, beside)
+    categories = {f"mt_bench/{row['question_id']}": row["category"] for row in rows if row["category"]}
+    return RunValues(values, unread, beside, categories)
 
 
 BENCHMARK = Benchmark("mt_bench", stage="mt_bench", measures=(AVERAGE, TURN_1, TURN_2), read=read)

@@ -19,9 +19,12 @@ from eval.report import rounds as rounds
 from eval.report import style as look
 from eval.report.arms import Arm, ordered_arms
 from eval.report.effects import effects_plot
+from eval.report.frontier import frontier_plot
 from eval.report.overlap import overlap_plot
+from eval.report.radar import category_radar
 from eval.report.stacked import Bar, stacked_bars
 from eval.report.style import Plot, arm_colours, name_rows, new_figure, styled
+from eval.report.text import leading_arm
 from eval.results import Audit, Interval, Results
 
 MAX_KINDS = 8
@@ -31,14 +34,16 @@ def draw(results: Results) -> Iterator[Plot]:
     """Every plot this run has data for, in the order of the report."""
     with styled():
         for measure in results.measures:
-            if plot := measured(results, measure):
-                yield plot
+            for draw_one in (measured, category_radar, sets_plot):
+                if plot := draw_one(results, measure):
+                    yield plot
         for make in (
             effects_plot,
             defects,
             plots_pool.skills,
             plots_pool.lengths,
             overlap_plot,
+            frontier_plot,
             plots_pool.cost,
         ):
             if plot := make(results):
@@ -51,7 +56,7 @@ def draw(results: Results) -> Iterator[Plot]:
 def measured(results: Results, measure: Measure) -> Plot | None:
     """None for a measure that no arm has a value of, and for one that has no drawing of its own."""
     if measure.levels:
-        return levels(results, measure)
+        return None if measure.of_set else levels(results, measure)
     return dots(results, measure) if measure.about == "model" and measure.difference else None
 
 
@@ -132,12 +137,33 @@ def levels(results: Results, measure: Measure) -> Plot | None:
     if not bars:
         return None
     against = f" against {results.baseline}" if measure.neutral is not None else ""
-    where = f" on {measure.of_set}" if measure.of_set else ""
-    title = f"{fmt.listing(names).capitalize()}{where}{against}"
+    title = f"{fmt.listing(names).capitalize()}{against}"
     versus = f",{look.literal(against)}" if against else ""
-    caption = f"Questions of all seeds{where}{versus}. {measure.note}".strip()
+    caption = f"Questions of all seeds{versus}. {measure.note}".strip()
     figure = stacked_bars(bars, measure.title, "questions that could be read")
     return Plot(measure.name, "model", title, caption, figure)
+
+
+def sets_plot(results: Results, measure: Measure) -> Plot | None:
+    """A measure's question sets, and all of their questions, for the arm that the experiment is about."""
+    arm = leading_arm(results)
+    sets = [m for m in results.measures if m.of_set and m.name == f"{measure.name}_{m.of_set}"]
+    if arm is None or not sets or not measure.levels or measure.of_set:
+        return None
+    runs = [run for run in results.runs if run.arm == arm.arm]
+    bars = []
+    for each in (*sets, measure):
+        found = [run.measures[each.name].counts for run in runs if each.name in run.measures]
+        sums = {level.name: sum(counts[level.name] for counts in found) for level in measure.levels}
+        if any(sums.values()):
+            name = each.of_set or "all questions"
+            bars.append(Bar(name, sums, _written(each, arm.interval(each.name)), pooled=each is measure))
+    if len(bars) < 2:
+        return None
+    title = f"{arm.arm} by question set, {measure.title}"
+    caption = f"Questions of all seeds. {measure.note}".strip()
+    figure = stacked_bars(bars, measure.title, "questions that could be read")
+    return Plot(f"{measure.name}_sets", "model", title, caption, figure)
 
 
 def _written(measure: Measure, interval: Interval | None) -> str:

@@ -6,7 +6,7 @@ could not be counted, the first 50 lines of it and how many more there are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from typing import Any
@@ -27,10 +27,14 @@ class Section:
     tables: Sequence[Table]
     plots: Sequence[Plot]
     problems: Sequence[str]
+    given: Mapping[str, str] | None = None
+    """Colours of models or arms; None gives one to each, in the order of the main table."""
 
     @property
-    def colours(self) -> dict[str, str]:
-        """Of the models that a plot shows, in the order of the main table."""
+    def colours(self) -> Mapping[str, str]:
+        """Of the models that a plot shows."""
+        if self.given is not None:
+            return self.given
         rows = chain.from_iterable(table.rows for table in self.tables)
         return model_colours(list(dict.fromkeys(row.arm for row in rows if row.arm)))
 

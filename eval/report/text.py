@@ -16,6 +16,9 @@ from eval.report.claims import WORDS, Claim, Compared, compared
 from eval.report.notices import budget_warnings, is_untrained, runs_of, unread
 from eval.results import ArmSummary, Results
 
+MOST_DOUBTS = 3
+"""Arms that the verdict names whose figures are in doubt; the rest are counted."""
+
 
 @dataclass(frozen=True)
 class Headline:
@@ -58,6 +61,9 @@ def doubts(results: Results) -> list[str]:
         high = {arm: mean for arm, mean in means.items() if limit is not None and mean > limit}
         which = [f"{fmt.UNITS[measure.unit].plain(mean)} of {arm}'s" for arm, mean in high.items()]
         if which:
+            if len(which) > MOST_DOUBTS + 1:
+                least = fmt.UNITS[measure.unit].plain(limit)
+                which[MOST_DOUBTS:] = [f"over {least} of {len(which) - MOST_DOUBTS} other arms'"]
             said.append(f"Read with care: {measure.wording.doubt.format(which=fmt.listing(which))}.")
     return said
 

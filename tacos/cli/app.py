@@ -74,9 +74,9 @@ def run(
 
     one_of("--executor", executor, ("here", "ray"))
     told = swept(overrides or [])
-    data = read_settings(config, told.overrides, smoke)
+    data = told.within(read_settings(config, told.overrides, smoke))
     ray = os.environ.get("RAY_ADDRESS", "auto") if executor == "ray" else None
-    run_all(data, cells(data, told.sweeps), How(retry_failed, fail_fast, max_cost, as_json, replay, ray))
+    run_all(data, cells(data), How(retry_failed, fail_fast, max_cost, as_json, replay, ray))
 
 
 @command(app)
@@ -86,7 +86,7 @@ def plan(config: Path, overrides: Overrides = None, smoke: Smoke = False, as_jso
     from tacos.pipeline.matrix import swept
 
     told = swept(overrides or [])
-    show_plan(read_settings(config, told.overrides, smoke), told.sweeps, as_json)
+    show_plan(told.within(read_settings(config, told.overrides, smoke)), as_json)
 
 
 @command(app)

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from tacos.tracking import Usage
 
 
-def show_plan(data: Mapping[str, Any], sweeps: Mapping[str, Sequence[str]], as_json: bool) -> None:
-    """data: of an experiment, with a matrix or without, or of a selection. sweeps: as `tacos.pipeline.matrix`."""
+def show_plan(data: Mapping[str, Any], as_json: bool) -> None:
+    """data: of an experiment, with a matrix or without, or of a selection."""
     from tacos.pipeline.matrix import cells
     from tacos.pipeline.plan import grid, hours, plan, plan_cells, without_hours
     from tacos.pipeline.settings import run_settings
     from tacos.tracking import Usage
 
-    found = cells(data, sweeps) if "arms" in data or "matrix" in data else []
+    found = cells(data) if "arms" in data or "matrix" in data else []
     stages = plan_cells(found, assets()) if found else plan(run_settings(data))
     total = sum((s.estimate for s in stages), Usage())
     unknown = without_hours(stages)

@@ -205,7 +205,7 @@ class BenchmarkStages:
 
         identity = asked.model_dump(exclude={"judge", "generate"})
         identity |= {"files": self._digests(*MT_BENCH_FILES), "llm": llm.identity()}
-        return Stage("mt_bench", work, identity, {"answers": answers}, estimate=estimate)
+        return Stage("mt_bench", work, identity, {"answers": answers}, version=2, estimate=estimate)
 
     def _alpaca_eval(self, asked: AlpacaEvalSettings, answers: Stage) -> Stage:
         llm = self.llms[asked.judge]

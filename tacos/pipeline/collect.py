@@ -17,9 +17,19 @@ from eval.benchmarks import benchmarks
 from eval.factors import arms_of, effects
 from eval.measures import Benchmark, Finished, Measure, Measured, RunValues
 from eval.question_sets import with_sets
-from eval.results import ArmRun, ArmSummary, Audit, Effect, Failure, Results, RoundsReport, TagReport
+from eval.results import (
+    ArmMeasure,
+    ArmRun,
+    ArmSummary,
+    Audit,
+    Effect,
+    Failure,
+    Results,
+    RoundsReport,
+    TagReport,
+)
 from eval.samples import MeasuredRun
-from eval.summary import arm_measure, run_measure
+from eval.summary import arm_measure, by_category, run_measure
 from tacos.pipeline.benchmarks import tasks_benchmarks
 from tacos.pipeline.differences import differences
 from tacos.pipeline.graph import ArmStages, Experiment
@@ -119,7 +129,8 @@ class Collector:
             for measure in benchmark.measures if reading else ():
                 values = reading.values.get(measure.name) if reading else None
                 if isinstance(values, Mapping):
-                    yield MeasuredRun(arm.arm, arm.method, base, arm.seed, measure, values)
+                    told = reading.categories if reading else {}
+                    yield MeasuredRun(arm.arm, arm.method, base, arm.seed, measure, values, told)
 
     def finished(self, arm: ArmStages) -> Finished:
         stages = arm.stages()
@@ -162,10 +173,8 @@ class Collector:
     def summary(self, name: str) -> ArmSummary:
         arms, base = self.seeds(name), self.seeds(self.settings.baseline)
         examined = {
-            measure.name: arm_measure(
-                measure,
-                self.measured(arms, benchmark, measure),
-                self.measured(base, benchmark, measure) if name != self.settings.baseline else None,
+            measure.name: self.examined(
+                arms, None if name == self.settings.baseline else base, benchmark, measure
             )
             for benchmark in self.benchmarks
             for measure in benchmark.measures
@@ -177,6 +186,21 @@ class Collector:
             differs=differences(self.settings, name),
             measures={name: found for name, found in examined.items() if found},
         )
+
+    def examined(
+        self,
+        arms: Sequence[ArmStages],
+        base: Sequence[ArmStages] | None,
+        benchmark: Benchmark,
+        measure: Measure,
+    ) -> ArmMeasure | None:
+        """Over the seeds of an arm. base: the baseline arm's seeds; None for that arm itself."""
+        own = self.measured(arms, benchmark, measure)
+        other = self.measured(base, benchmark, measure) if base is not None else None
+        readings = [self.readings.get((arm.arm, arm.seed, benchmark.name)) for arm in arms]
+        categories = next((dict(reading.categories) for reading in readings if reading), {})
+        found = arm_measure(measure, own, other)
+        return found and found.model_copy(update={"categories": by_category(own, categories)})
 
     def measured(
         self, arms: Sequence[ArmStages], benchmark: Benchmark, measure: Measure

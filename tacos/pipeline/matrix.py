@@ -9,8 +9,9 @@
 2 x 2 x 2 cells less two (evol at 500, on either base): 6, named "alpaca, llama2-7b, 500". An entry is laid over the
 section of its name in the file (`pool`, `base`, `budget`; `trains` over `train`), one of `variants` over the whole
 file, as for a model with a recipe of its own. `arms` and `seeds` may stand in the matrix too, as in the file, since
-every cell has all of them. A sweep on the command line, `train.lr=1e-5,2e-5`, is one more dimension, and so is each
-setting of `robustness: {lr: [1.0e-5, 2.0e-5]}`, after which the report says whether the order of arms survives.
+every cell has all of them. A sweep, `train.lr: [1.0e-5, 2.0e-5]` in the matrix or `train.lr=1.0e-5,2.0e-5` on the
+command line, is one more dimension, and so is each setting of `robustness: {lr: [1.0e-5, 2.0e-5]}`, after which the
+report says whether the order of arms survives.
 
 Cells share finished stages, so tags of a pool are paid once, and adding an entry pays for its own cells alone. They lie
 in `runs/NAME/CELL/`, each with its report, and `runs/NAME/` has the tables over all of them.
@@ -52,6 +53,10 @@ class Swept(NamedTuple):
     overrides: list[str]
     sweeps: dict[str, list[str]]
 
+    def within(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """A config with the sweeps as dimensions of its matrix, so that it makes the same cells by itself."""
+        return merged(data, {"matrix": self.sweeps}) if self.sweeps else dict(data)
+
 
 def swept(assignments: Sequence[str]) -> Swept:
     """Tell sweeps from overrides, for `tacos run` and `tacos plan`."""
@@ -65,22 +70,28 @@ def swept(assignments: Sequence[str]) -> Swept:
     return found
 
 
-def cells(data: Mapping[str, Any], sweeps: Mapping[str, Sequence[str]] | None = None) -> list[MatrixCell]:
+def cells(data: Mapping[str, Any]) -> list[MatrixCell]:
     """Every cell of an experiment, in the order of its dimensions; one without a name where it has no matrix.
 
-    data: a config file with its overrides.
+    data: a config file with its overrides, and with its sweeps as dimensions.
 
     Raises: ConfigError naming the path, for a dimension that is not known, an entry that is not what its section takes,
         or a cell that cannot be.
     """
     rest, given = dict(data), data.get("matrix") or {}
     rest.pop("matrix", None)
-    sweeps = recipes(rest.pop("robustness", None)) | dict(sweeps or {})
+    sweeps = recipes(rest.pop("robustness", None))
     if not isinstance(given, Mapping):
         raise ConfigError("matrix: name dimensions, as in matrix: {budgets: [500, 1000]}")
     known = [*SECTIONS, *EVERYWHERE, "exclude"]
-    for key in given:
-        if key not in known:
+    for key, values in given.items():
+        if (
+            key not in known
+            and isinstance(values, list)
+            and not any(isinstance(v, Mapping | list) for v in values)
+        ):
+            sweeps[str(key)] = [str(value) for value in values]
+        elif key not in known:
             raise ConfigError(f"matrix.{key}: {nearest(str(key), known)}")
     rest |= {key: given[key] for key in EVERYWHERE if key in given}
     dimensions = {name: entries(name, given[name]) for name in SECTIONS if name in given}

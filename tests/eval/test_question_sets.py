@@ -125,7 +125,7 @@ def test_an_experiment_has_the_score_of_each_set_beside_the_pooled_one(
     assert pooled == pytest.approx((3 * one + 2 * two) / 5)
     page = (folder / "runs" / "small" / "report.md").read_text()
     assert "one, judged against random" in page and "winning score on two" in page
-    assert "Win, tie and lose on two against random" in page
+    assert "longest by question set, winning score" in page
     assert "on two" not in headline(results).paragraph and results.questions == 5
     (reviews,) = (folder / "artifacts" / "judge").glob("*/reviews.jsonl")
     assert [row["question_id"] for row in read_jsonl(reviews)] == [

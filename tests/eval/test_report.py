@@ -117,7 +117,17 @@ def test_html_has_every_section(written: ReportPaths) -> None:
 
 
 def test_plots_are_pictures_and_the_markdown_shows_each(written: ReportPaths) -> None:
-    names = {"exact_match", "winning_score", "defects", "skills", "lengths", "cost", "tags_1", "tags_2"}
+    names = {
+        "exact_match",
+        "winning_score",
+        "defects",
+        "skills",
+        "lengths",
+        "frontier",
+        "cost",
+        "tags_1",
+        "tags_2",
+    }
     assert set(written.plots) == names
     markdown = written.markdown.read_text()
     for name, path in written.plots.items():

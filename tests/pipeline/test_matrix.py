@@ -71,9 +71,37 @@ def test_a_sweep_is_a_dimension() -> None:
     told = swept(["train.lr=1e-5,2e-5", "seeds=[0,1]", "budget=5", "pool.source=a,b.jsonl"])
     assert told.overrides == ["seeds=[0,1]", "budget=5"]
     assert told.sweeps == {"train.lr": ["1e-5", "2e-5"], "pool.source": ["a", "b.jsonl"]}
-    found = cells(BASE | {"budget": 5}, {"train.lr": ["1.0e-5", "2.0e-5"], "seeds": ["[0]"]})
+    sweeps = swept(["train.lr=1.0e-5,2.0e-5"])
+    found = cells(sweeps.within(BASE | {"budget": 5, "matrix": {"budgets": [5], "seeds": [0]}}))
     assert [cell.settings.train.lr for cell in found if cell.settings.train] == [1e-5, 2e-5]
-    assert found[0].settings.name == "1.0e-5-_0_"
+    assert [cell.name for cell in found] == ["5, 1.0e-5", "5, 2.0e-5"]
+    written = cells(BASE | {"budget": 5, "matrix": {"train.lr": [1e-5, 2e-5], "budget": [5, 6]}})
+    assert [cell.name for cell in written] == ["1e-05, 5", "1e-05, 6", "2e-05, 5", "2e-05, 6"]
+
+
+def test_the_config_of_a_sweep_makes_the_same_cells() -> None:
+    told = swept(["train.epochs=1,2", "budget=5"])
+    data = told.within(BASE | {"budget": 5})
+    again = yaml.safe_load(yaml.safe_dump(data))
+    assert cells(again) == cells(data) and len(cells(data)) == 2
+
+
+def test_a_recipe_is_varied_for_a_check() -> None:
+    found = cells(BASE | {"budget": 5, "robustness": {"epochs": [3, 15], "lr": [1e-5, 2e-5]}})
+    assert found[0].where == {"train.epochs": "3", "train.lr": "1e-05"} and len(found) == 4
+    assert {cell.settings.train.epochs for cell in found if cell.settings.train} == {3, 15}
+    with pytest.raises(ConfigError, match="at least two values each"):
+        cells(BASE | {"budget": 5, "robustness": {"epochs": [3]}})
+
+
+def test_a_variant_lies_over_the_whole_file() -> None:
+    other = {"train": {"lr": 1e-3}, "arms": {"longest": {"budget": 3}}, "base": {"model": "org/other"}}
+    one, two = cells(BASE | {"budget": 5, "matrix": {"variants": {"as-is": {}, "other": other}}})
+    assert one.settings.base.model == "tiny" and two.settings.base.model == "org/other"
+    assert two.settings.budget_of("longest") == 3 and two.settings.budget_of("random") == 5
+    assert two.settings.train and two.settings.train.lr == 1e-3
+    with pytest.raises(ConfigError, match=r"matrix\.variants: give entries by name"):
+        cells(BASE | {"budget": 5, "matrix": {"variants": {"odd": 5}}})
 
 
 @pytest.mark.parametrize(

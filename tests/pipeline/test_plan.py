@@ -191,7 +191,7 @@ def test_a_plan_without_a_local_model_loads_no_torch(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(chosen))
     code = (
         "import sys; from tacos.cli.planned import show_plan; from tacos.cli.console import read_settings; "
-        "from pathlib import Path; show_plan(read_settings(Path(sys.argv[1]), []), {}, False); "
+        "from pathlib import Path; show_plan(read_settings(Path(sys.argv[1]), []), False); "
         "print('torch' in sys.modules)"
     )
     result = subprocess.run(

@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from eval.measures import Measure
+from eval.report.style import ARM_COLOURS, BASELINE_COLOUR
 from eval.results import ArmSummary, Results
+
+BUDGETS = ("budgets", "budget")
+"""The dimension of sizes: of a matrix, or swept."""
 
 
 class DoneCell(NamedTuple):
@@ -28,7 +32,7 @@ class DoneCell(NamedTuple):
 
     def place(self, dimension: str) -> float | None:
         """Its entry as a number: rows of a budget, or a setting that was swept."""
-        if dimension == "budgets":
+        if dimension in BUDGETS:
             return float(self.results.budget)
         try:
             return float(self.where[dimension])
@@ -44,6 +48,15 @@ def measures_of(done: Sequence[DoneCell], brief: bool = False) -> list[Measure]:
             if not measure.of_set and (measure.brief or not brief):
                 found.setdefault(measure.name, measure)
     return list(found.values())
+
+
+def colours_of(done: Sequence[DoneCell]) -> dict[str, str]:
+    """Grey for the baseline, then one colour per arm in configured order, as in the reports of the cells."""
+    baseline = done[0].results.baseline
+    rivals = [arm for arm in arms_of(done) if arm != baseline]
+    return {baseline: BASELINE_COLOUR} | {
+        arm: ARM_COLOURS[i % len(ARM_COLOURS)] for i, arm in enumerate(rivals)
+    }
 
 
 def main_measure(done: Sequence[DoneCell]) -> Measure | None:

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 
 from eval.measures import Measure
 from eval.report import format as fmt
-from eval.report.cells.cell import DoneCell, apart, arms_of, measures_of
-from eval.report.style import ARM_COLOURS, BASELINE_COLOUR, Plot, literal, new_figure, styled
+from eval.report.cells.cell import BUDGETS, DoneCell, apart, arms_of, colours_of, measures_of
+from eval.report.style import Plot, literal, new_figure, styled
 
 WIDE = 4.0
 """Largest over smallest place from which on the axis is logarithmic."""
@@ -46,7 +46,7 @@ def _curve(done: Sequence[DoneCell], dimension: str, measure: Measure) -> Plot |
         axis.set_title(literal(name))
     axes[0].set_ylabel(_unit(measure))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    what = "rows selected" if dimension == "budgets" else dimension
+    what = "rows selected" if dimension in BUDGETS else dimension
     title = f"{measure.title[0].upper()}{measure.title[1:]} by {what}"
     caption = "Points are means, bands 95% intervals of each arm by itself; the grey arm is the baseline."
     name = f"{measure.name}_by_{dimension.replace('.', '_')}"
@@ -56,11 +56,10 @@ def _curve(done: Sequence[DoneCell], dimension: str, measure: Measure) -> Plot |
 def _panel(
     axis: Axes, cells: Sequence[DoneCell], dimension: str, measure: Measure, arms: Sequence[str]
 ) -> None:
-    factor, baseline = fmt.UNITS[measure.unit].factor, cells[0].results.baseline
-    rivals = [arm for arm in arms if arm != baseline]
+    factor, colours = fmt.UNITS[measure.unit].factor, colours_of(cells)
     ordered = sorted(cells, key=lambda cell: cell.place(dimension) or 0.0)
     for arm in arms:
-        colour = BASELINE_COLOUR if arm == baseline else ARM_COLOURS[rivals.index(arm) % len(ARM_COLOURS)]
+        colour = colours[arm]
         found = [
             (cell.place(dimension), summary.interval(measure.name))
             for cell in ordered
@@ -78,7 +77,7 @@ def _panel(
         axis.set_xscale("log")
         axis.minorticks_off()
     axis.set_xticks(all_places, [f"{place:g}" for place in all_places])
-    axis.set_xlabel("rows" if dimension == "budgets" else literal(dimension))
+    axis.set_xlabel("rows" if dimension in BUDGETS else literal(dimension))
     axis.grid(axis="y")
 
 

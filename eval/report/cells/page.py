@@ -16,7 +16,7 @@ from pathlib import Path
 from eval.measures import Measure
 from eval.report import format as fmt
 from eval.report.arm_tables import TABLES, best_text
-from eval.report.cells.cell import DoneCell, arms_of, measures_of
+from eval.report.cells.cell import DoneCell, arms_of, colours_of, measures_of
 from eval.report.cells.curves import curves
 from eval.report.cells.recipes import recipe_tables
 from eval.report.cells.scope import scope
@@ -43,7 +43,7 @@ def write_cells(name: str, done: Sequence[DoneCell], folder: Path) -> Path:
     for plot in drawn:
         save_png(plot, folder / "plots")
     brief = [*cell_tables(done, brief=True), *recipe_tables(done), *worth_tables(done)]
-    section = Section(scope(done), brief, drawn, [])
+    section = Section(scope(done), brief, drawn, [], colours_of(done))
     links = [f"* [{cell.name}]({cell.run.relative_to(folder)}/report.html)" for cell in done]
     write_text(
         folder / "cells.md", f"{page(name, [section], html=False)}\n## Reports\n\n" + "\n".join(links) + "\n"

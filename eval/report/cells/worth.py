@@ -18,7 +18,7 @@ import numpy as np
 
 from eval.measures import Measure
 from eval.report import format as fmt
-from eval.report.cells.cell import DoneCell, apart, arms_of, main_measure
+from eval.report.cells.cell import BUDGETS, DoneCell, apart, arms_of, main_measure
 from eval.report.table import NOTHING, Cell, Column, Table, TableRow
 from eval.results import ArmRun
 from tacos.tracking import Usage
@@ -56,7 +56,7 @@ def worth_tables(done: Sequence[DoneCell]) -> list[Table]:
     measure = main_measure(done)
     if measure is None or not all(_baseline_is_random(cell) for cell in done):
         return []
-    groups = [(name, cells) for name, cells in apart(done, ["budgets"]) if len(cells) > 1]
+    groups = [(name, cells) for name, cells in apart(done, BUDGETS) if len(cells) > 1]
     return [_table(name, cells, measure, number) for number, (name, cells) in enumerate(groups, start=1)]
 
 
