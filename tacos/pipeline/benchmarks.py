@@ -103,12 +103,13 @@ class BenchmarkStages:
     baseline: str
 
     def question_files(self) -> dict[str, Path]:
-        """Benchmark -> the file of its questions; those of lm-eval's tasks are not known before they are loaded."""
-        found = {"mt_bench": QUESTIONS} if self.asked.mt_bench else {}
-        found |= {"alpaca_eval": BASELINE} if self.asked.alpaca_eval else {}
-        if self.asked.five_sets:
-            found |= {name: SETS[name].file for name in self.asked.five_sets.sets}
-        return {name: self.assets.path(file) for name, file in found.items()}
+        """Benchmark -> the file of its questions: of all, whichever are asked, so that a benchmark that is added later
+        finds the pool, and all that rests on it, as they are. Those of lm-eval's tasks are not known before they are
+        loaded."""
+        files = {"mt_bench": QUESTIONS, "alpaca_eval": BASELINE}
+        files |= {name: facts.file for name, facts in SETS.items()}
+        asked = self.asked.mt_bench or self.asked.alpaca_eval or self.asked.five_sets
+        return {name: self.assets.path(file) for name, file in files.items()} if asked else {}
 
     def answers(self, model: Stage | str, train: TrainSettings, seed: int) -> dict[str, Stage]:
         """What a model answers, for every benchmark. train: how the experiment's models are taught."""

@@ -33,7 +33,7 @@ UNREAD = "topic 2"
 
 
 def write_assets(folder: Path) -> Assets:
-    """Three questions of MT-Bench, six of AlpacaEval, three and two of the sets vicuna and koala."""
+    """Three questions of MT-Bench, six of AlpacaEval, three of the set vicuna and two of every other one."""
     questions = [
         {
             "question_id": 81 + i,
@@ -53,13 +53,6 @@ def write_assets(folder: Path) -> Assets:
     for name, key, count in (("vicuna", "text", 3), ("koala", "prompt", 2)):
         rows = [{"question_id": i, key: f"{name} asks about topic {i}"} for i in range(count)]
         write_jsonl(folder / f"test_sets/{name}.jsonl", rows)
-    _write_alpaca_eval(folder / "alpaca_eval")
-    return Assets(folder, folder / "cache")
-
-
-def write_every_asset(folder: Path) -> Assets:
-    """`write_assets`, with every question set and the released training sets that the paper configs name."""
-    assets = write_assets(folder)
     for name, key in (("wizardlm", "Instruction"), ("sinstruct", "instruction"), ("lima", "conversations")):
         asked = [f"{name} asks about topic {i}" for i in range(2)]
         rows = [{key: [text] if key == "conversations" else text} for text in asked]
@@ -69,6 +62,13 @@ def write_every_asset(folder: Path) -> Assets:
             {"instruction": f"{name} asks about topic {i}", "input": "", "output": "So."} for i in range(2)
         ]
         write_json(folder / f"test_sets/{name}.json", rows)
+    _write_alpaca_eval(folder / "alpaca_eval")
+    return Assets(folder, folder / "cache")
+
+
+def write_every_asset(folder: Path) -> Assets:
+    """`write_assets`, with the released training sets that the paper configs name."""
+    assets = write_assets(folder)
     for name in RELEASED:
         talks = [
             [{"from": "human", "value": f"{name} {i}"}, {"from": "gpt", "value": "word " * (i + 2)}]

@@ -218,6 +218,15 @@ def test_the_pool_is_held_apart_from_the_questions_of_the_benchmarks_asked(tmp_p
     assert not without.items() & with_them.items()
 
 
+def test_a_benchmark_that_is_added_leaves_everything_else_as_it_is(tmp_path: Path) -> None:
+    assets, pool = write_assets(tmp_path / "assets"), {"source": str(tmp_path / "pool.jsonl"), "holdout": 3}
+    both = settings_of(tmp_path, pool=pool).benchmarks
+    one = {"mt_bench": both.mt_bench.model_dump() if both.mt_bench else {}}
+    before = stages(settings_of(tmp_path, pool=pool, benchmarks=one), assets)["longest-0"]
+    after = stages(settings_of(tmp_path, pool=pool), assets)["longest-0"]
+    assert before.items() < after.items() and {"train", "mt_bench", "judge"} <= before.keys()
+
+
 def test_the_base_answers_once_for_all_seeds_where_nothing_is_drawn(tmp_path: Path) -> None:
     greedy = {"generate": {"max_new_tokens": 4}}
     both = {"mt_bench": greedy, "alpaca_eval": {"generate": {"max_new_tokens": 4, "temperature": 0.7}}}
