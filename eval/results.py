@@ -210,6 +210,8 @@ class Results(Record):
     budget: int
     training_budget: str
     """In words, e.g. "60 steps of 600 loss tokens per arm"."""
+    answering: str = ""
+    """How every model answered the test questions, in words."""
     questions: int
     measures: list[Measure]
     """Those that any arm was examined by, the most important first."""

@@ -116,6 +116,7 @@ def _facts(results: Results) -> list[tuple[str, str]]:
         ("budget", f"{results.budget:,} of {results.pool_audit.rows:,} rows"),
         ("training", results.training_budget),
         ("questions", fmt.count(results.questions) if results.questions else ""),
+        ("answers", results.answering),
         ("seeds", seeds),
         ("created", results.created),
     ]

@@ -34,7 +34,7 @@ from tacos.pipeline.benchmarks import tasks_benchmarks
 from tacos.pipeline.differences import differences
 from tacos.pipeline.graph import ArmStages, Experiment
 from tacos.pipeline.overlap import overlap_of
-from tacos.pipeline.parts import left_out, parts_used, training_budget
+from tacos.pipeline.parts import answering, left_out, parts_used, training_budget
 from tacos.pipeline.pool import questions_of, truth_of
 from tacos.pipeline.rounds import rounds_of
 from tacos.pipeline.settings import ExperimentSettings
@@ -94,6 +94,7 @@ class Collector:
             pool_audit=audit(dict(zip(self.pool.ids, self.pool.responses, strict=True)), self.truth),
             budget=self.settings.budget,
             training_budget=training_budget(self.settings),
+            answering=answering(self.settings),
             questions=outcome.metrics["questions"],
             measures=[m for b in self.benchmarks for m in b.measures if m.name in used],
             runs=[self.run(arm) for arm in self.arms],

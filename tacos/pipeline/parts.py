@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tacos.answering.candidate import GenerateSettings
 from tacos.models.embedder import MINILM
 from tacos.pipeline.controls import CONTROLS
 from tacos.pipeline.graph import Experiment
@@ -22,8 +21,6 @@ def parts_used(experiment: Experiment) -> dict[str, str]:
         tiny = settings.base.model == TINY
         parts["base model"] = "tiny LLaMA pretrained on the spot (embedded)" if tiny else settings.base.model
         parts |= {f"base model ({n})": arm.base.model for n, arm in settings.arms.items() if arm.base}
-        if settings.pool.asks or not settings.benchmarks.asked:
-            parts["answers"] = answering(settings.eval.generate)
         parts |= judges_of(settings)
     if settings.pool.source == BUILTIN:
         parts["pool"] = "generated on the spot, with known defects (embedded)"
@@ -37,8 +34,11 @@ def left_out(settings: ExperimentSettings) -> list[str]:
     return [name for name in needed if name not in there]
 
 
-def answering(how: GenerateSettings) -> str:
-    """How models answer, in words."""
+def answering(settings: ExperimentSettings) -> str:
+    """How models answer the test questions, in words; "" where they are asked none."""
+    if settings.train is None or not (settings.pool.asks or not settings.benchmarks.asked):
+        return ""
+    how = settings.eval.generate
     drawn = f"temperature {how.temperature:g}" if how.draws else "greedy"
     wrap = "" if how.wrap in ("auto", "none") else f", in the {how.wrap} preamble"
     return f"{drawn}, at most {how.max_new_tokens:,} tokens{wrap}"

@@ -14,6 +14,7 @@ from eval.report.cells.recipes import agreement, recipe_tables, tuned
 from eval.report.cells.scope import scope
 from eval.report.cells.worth import Worth, worth, worth_tables
 from eval.report.table import Table
+from eval.results import ArmRun
 from tests.eval.fixtures import ARMS, BUDGET, make_results
 
 NAMED = {arm.name: arm for arm in ARMS}
@@ -62,17 +63,17 @@ def test_a_selection_is_worth_so_many_random_rows() -> None:
     assert "no more training" in table.note and "training FLOPs saved" not in [c.label for c in table.columns]
 
 
+def grown(run: ArmRun) -> ArmRun:
+    """Trained on so many tokens a row."""
+    rows = run.audit.rows
+    trained = run.trained and run.trained.model_copy(update={"flops": 1e9 * rows, "loss_tokens": 90 * rows})
+    return run.model_copy(update={"trained": trained})
+
+
 def test_where_training_grows_with_the_rows_the_saved_flops_are_told() -> None:
     done = []
     for each in sizes():
-        runs = [
-            run.model_copy(
-                update={
-                    "trained": run.trained and run.trained.model_copy(update={"flops": 1e9 * run.audit.rows})
-                }
-            )
-            for run in each.results.runs
-        ]
+        runs = [grown(run) for run in each.results.runs]
         done.append(each._replace(results=each.results.model_copy(update={"runs": runs})))
     (table,) = worth_tables(done)
     assert column(table, "training FLOPs saved")[:2] == ["2.1e11", "-1.3e11"]

@@ -24,7 +24,7 @@ from eval.results import ArmRun
 from tacos.tracking import Usage
 
 ALIKE = 0.02
-"""Trainings whose FLOPs differ by less than this share cost the same."""
+"""Trainings whose supervised tokens differ by less than this share cost the same."""
 
 
 class Worth(NamedTuple):
@@ -141,7 +141,6 @@ def _selects(runs: Sequence[ArmRun], cell: DoneCell) -> bool:
 
 
 def _trains_alike(cells: Sequence[DoneCell], arm: str) -> bool:
-    flops = [
-        run.trained.flops for cell in cells for run in _runs(cell, arm) if run.trained and run.trained.flops
-    ]
-    return bool(flops) and max(flops) - min(flops) <= ALIKE * max(flops)
+    """Whether another size trains on as many supervised tokens."""
+    tokens = [run.trained.loss_tokens for cell in cells for run in _runs(cell, arm) if run.trained]
+    return bool(tokens) and max(tokens) - min(tokens) <= ALIKE * max(tokens)
