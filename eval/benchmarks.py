@@ -19,6 +19,7 @@ from eval.alpaca_eval.benchmark import AlpacaEvalSettings
 from eval.lm_tasks.settings import LMTasksSettings
 from eval.measures import Benchmark
 from eval.mt_bench.benchmark import MTBenchSettings
+from eval.mt_bench.pair_benchmark import MTBenchPairsSettings
 from eval.pairwise.sets_benchmark import FiveSetsSettings
 from tacos.errors import nearest
 from tacos.types import Record
@@ -28,6 +29,7 @@ BENCHMARKS: dict[str, str] = {
     "heldout_loss": "eval.heldout_loss",
     "pairwise": "eval.pairwise.benchmark",
     "mt_bench": "eval.mt_bench.benchmark",
+    "mt_bench_pairs": "eval.mt_bench.pair_benchmark",
     "alpaca_eval": "eval.alpaca_eval.benchmark",
     "five_sets": "eval.pairwise.sets_benchmark",
     "faulty_answers": "eval.faulty_answers",
@@ -40,6 +42,8 @@ class BenchmarksSettings(Record):
     """`benchmarks` of an experiment: the public benchmarks that its models are examined by; None leaves one out."""
 
     mt_bench: MTBenchSettings | None = None
+    mt_bench_pairs: MTBenchPairsSettings | None = None
+    """MT-Bench's answers of two arms side by side."""
     alpaca_eval: AlpacaEvalSettings | None = None
     five_sets: FiveSetsSettings | None = None
     lm_eval: LMTasksSettings | None = None
@@ -60,9 +64,12 @@ class BenchmarksSettings(Record):
                 raise ValueError(
                     f"benchmarks.{name}.judge: {judge!r} is none of llms: {known}add llms.{judge} with its model"
                 )
-        for arm in self.five_sets.against if self.five_sets else ():
-            if arm not in arms:
-                raise ValueError(f"benchmarks.five_sets.against: {arm!r} is not an arm: {nearest(arm, arms)}")
+        for name, settings in self.asked.items():
+            for arm in getattr(settings, "against", ()):
+                if arm not in arms:
+                    raise ValueError(
+                        f"benchmarks.{name}.against: {arm!r} is not an arm: {nearest(arm, arms)}"
+                    )
 
 
 def benchmarks(settings: BenchmarksSettings | None = None, baseline: str = "") -> list[Benchmark]:

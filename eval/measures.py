@@ -21,7 +21,8 @@ To add a benchmark, write a module with a `BENCHMARK` and add its line to `eval/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -156,3 +157,12 @@ class Benchmark:
     stage: str
     measures: tuple[Measure, ...]
     read: Callable[[Finished], RunValues]
+
+
+def slugs(names: Sequence[str]) -> list[str]:
+    """Names of arms in letters, digits and underscores, told apart by a number where that makes two equal."""
+    found: list[str] = []
+    for name in names:
+        slug = re.sub(r"\W", "_", name, flags=re.ASCII)
+        found.append(f"{slug}_{len(found) + 1}" if slug in found else slug)
+    return found

@@ -10,14 +10,12 @@ the baseline arm's own score says it.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import field_validator
 
-from eval.measures import Benchmark, Finished, Measure, NamedValue, RunValues, Wording
+from eval.measures import Benchmark, Finished, Measure, NamedValue, RunValues, Wording, slugs
 from eval.pairwise.five_sets import SETS
 from eval.pairwise.reviews import read_reviews
 from eval.pairwise.rules import longer_wins
@@ -91,17 +89,8 @@ def benchmarks_of(settings: FiveSetsSettings, baseline: str) -> list[Benchmark]:
     opponents = settings.opponents(baseline)
     return [
         _against(settings, opponent, slug, baseline)
-        for opponent, slug in zip(opponents, _slugs(opponents), strict=True)
+        for opponent, slug in zip(opponents, slugs(opponents), strict=True)
     ]
-
-
-def _slugs(names: Sequence[str]) -> list[str]:
-    """Names of arms in letters, digits and underscores, told apart by a number where that makes two equal."""
-    slugs: list[str] = []
-    for name in names:
-        slug = re.sub(r"\W", "_", name, flags=re.ASCII)
-        slugs.append(f"{slug}_{len(slugs) + 1}" if slug in slugs else slug)
-    return slugs
 
 
 def _against(settings: FiveSetsSettings, opponent: str, slug: str, baseline: str) -> Benchmark:

@@ -2,6 +2,7 @@
 nothing.
 
     MT-Bench      80 questions x 2 turns              160 calls for each arm
+    in pairs      the same x 2 orders                 320 for each arm and each that it is compared with
     AlpacaEval    805 instructions                    805
     five sets     1,030 questions x 2 orders        2,060 for each arm and each that it is compared with
 
@@ -17,7 +18,7 @@ from pathlib import Path
 from eval.alpaca_eval.annotator import Preferring
 from eval.alpaca_eval.files import read_outputs
 from eval.alpaca_eval.judging import annotate
-from eval.mt_bench.judging import MTBenchJudgeSettings, judge_single
+from eval.mt_bench.judging import MTBenchJudgeSettings, judge_pairs, judge_single
 from eval.pairwise.five_sets import OutputFile, OutputRow
 from eval.pairwise.five_sets import read_outputs as read_set_outputs
 from eval.pairwise.judging import review
@@ -51,11 +52,26 @@ def mt_bench_calls(
     bench: MTBench, asked: MTBenchJudgeSettings, how: GenerateSettings, answers: Path | None
 ) -> list[Request]:
     """answers: the folder of the answers, None where they are not there yet."""
-    text = expected_answer(how)
-    own = {q.id: Answer(question_id=q.id, model="", turns=(text,) * len(q.turns)) for q in bench.questions}
+    own = mt_bench_answers(bench, how, answers)
+    return heard(lambda llm: judge_single(llm, own, bench.questions, bench.references, bench.prompts, asked))
+
+
+def mt_bench_pair_calls(
+    bench: MTBench, asked: MTBenchJudgeSettings, how: GenerateSettings, done: Mapping[str, Path]
+) -> list[Request]:
+    """done: the folders of "answers" and "opponent", as far as they are there."""
+    one, two = (mt_bench_answers(bench, how, done.get(side)) for side in ("answers", "opponent"))
+    files = (bench.questions, bench.references, bench.prompts)
+    return heard(lambda llm: judge_pairs(llm, one, two, *files, asked))
+
+
+def mt_bench_answers(bench: MTBench, how: GenerateSettings, answers: Path | None) -> dict[str, Answer]:
+    """Those in a folder, or such as will probably be there."""
     if answers is not None:
         (own,) = read_given([answers / "answers.jsonl"]).models.values()
-    return heard(lambda llm: judge_single(llm, own, bench.questions, bench.references, bench.prompts, asked))
+        return own
+    text = expected_answer(how)
+    return {q.id: Answer(question_id=q.id, model="", turns=(text,) * len(q.turns)) for q in bench.questions}
 
 
 def alpaca_eval_calls(

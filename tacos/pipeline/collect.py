@@ -30,7 +30,6 @@ from eval.results import (
 )
 from eval.samples import MeasuredRun
 from eval.summary import arm_measure, by_category, run_measure
-from tacos.pipeline.benchmarks import tasks_benchmarks
 from tacos.pipeline.differences import differences
 from tacos.pipeline.graph import ArmStages, Experiment
 from tacos.pipeline.overlap import overlap_of
@@ -38,6 +37,7 @@ from tacos.pipeline.parts import answering, left_out, parts_used, training_budge
 from tacos.pipeline.pool import questions_of, truth_of
 from tacos.pipeline.rounds import rounds_of
 from tacos.pipeline.settings import ExperimentSettings
+from tacos.pipeline.task_stages import tasks_benchmarks
 from tacos.stage import ArtifactStore, Stage, git_commit, package_versions
 from tacos.store import tables
 from tacos.tracking import Usage

@@ -28,6 +28,17 @@ RELEASED = (
 )
 SKILLS = ("poem", "code", "law", "tax", "chess", "bread", "war", "moon", "tree", "dance", "river", "coin")
 CATEGORIES = ("writing", "math", "stem")
+PAIR = {
+    "pair-v2": "Pair 1. Q: {question} Assistant A's: {answer_a} B: {answer_b}",
+    "pair-math-v1": "Pair 1 by {ref_answer_1}. Q: {question} Assistant A's: {answer_a} B: {answer_b}",
+    "pair-v2-multi-turn": (
+        "Pair 2. Q: {question_1} {question_2} Assistant A's: {answer_a_1} {answer_a_2} B: {answer_b_1} {answer_b_2}"
+    ),
+    "pair-math-v1-multi-turn": (
+        "Pair 2 by {ref_answer_1}, {ref_answer_2}. Q: {question_1} {question_2} "
+        "Assistant A's: {answer_a_1} {answer_a_2} B: {answer_b_1} {answer_b_2}"
+    ),
+}
 UNREAD = "topic 2"
 """Second turns about this are not rated."""
 
@@ -43,8 +54,9 @@ def write_assets(folder: Path) -> Assets:
         for i, name in enumerate(CATEGORIES)
     ]
     prompts = [
-        {"name": name, "system_prompt": "Judge.", "prompt_template": body, "output_format": "[[rating]]"}
-        for name, body in SINGLE.items()
+        {"name": name, "system_prompt": "Judge.", "prompt_template": body, "output_format": form}
+        for form, kind in (("[[rating]]", SINGLE), ("[[A]]", PAIR))
+        for name, body in kind.items()
     ]
     reference = {"question_id": 82, "model_id": "gpt-4", "choices": [{"index": 0, "turns": ["4", "5"]}]}
     for name, rows in {"question": questions, "judge_prompts": prompts}.items():
@@ -104,6 +116,10 @@ def any_reply(content: str) -> str:
         return "Too short.\n<refined>\nA better text.\n</refined>"
     if '"score": <' in content:
         return json.dumps({"feedback": "so", "score": 1 + number % 5})
+    if "Assistant A's" in content:  # MT-Bench's own prompts: pairs, then ratings
+        return f"Well. [[{'ABC'[number % 3]}]]"
+    if "[[rating]]" in content or "<|The Start of Assistant" in content:
+        return f"Well. [[{1 + number % 10}]]"
     if "0 for both" in content:
         return json.dumps({"feedback": "so", "score_1": number % 2, "score_2": 1 - number % 2})
     return verdict(content)
