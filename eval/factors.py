@@ -10,7 +10,7 @@
 
 The last level of a factor is what the others are compared with. A design is a full factorial: one arm for every
 combination of levels, so that each effect is a contrast of arm means with the other factors balanced (Montgomery,
-"Design and Analysis of Experiments", chapter 6). Values are paired by question and seed before they are resampled, as
+"Design and Analysis of Experiments", chapter 6). Values are paired by question and seed, as
 differences between arms are. Measures over rows have none: selections share no rows to pair by.
 
 Worked example, the four arms answer 8, 6, 5 and 4 of 10 questions: tagging +1.5, comparison +2.5, interaction +1.
@@ -26,7 +26,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from eval.measures import Measure, Measured
 from eval.results import Effect, Interval
-from eval.stats import bootstrap_mean, crossed_mean
+from eval.stats import against, mean_interval
 
 Levels = Mapping[str, Sequence[str]]
 """Level -> the arms at it."""
@@ -131,7 +131,7 @@ def _contrast(
             sum(w * float(v) for w, v in zip(weights.values(), row, strict=True))
             for row in zip(*arms, strict=True)
         ]
-        return bootstrap_mean(per_seed)
+        return mean_interval(per_seed)
     tables = [[v for v in own if isinstance(v, Mapping)] for own in arms]
     ids = [i for i in tables[0][0] if all(i in v for own in tables for v in own)]
     if not ids:
@@ -140,4 +140,4 @@ def _contrast(
         [sum(w * v[i] for w, v in zip(weights.values(), row, strict=True)) for i in ids]
         for row in zip(*tables, strict=True)
     ]
-    return crossed_mean(matrix, clusters=measure.clusters(ids))
+    return against(matrix, 0.0, measure.clusters(ids)).interval

@@ -108,6 +108,17 @@ class Measure(Record):
         return [question.partition("/")[0] for question in questions] if self.clustered else None
 
     @property
+    def ends(self) -> tuple[float | None, float | None]:
+        """Of what a value can be."""
+        return {"share": (0.0, 1.0), "percent": (0.0, 100.0)}.get(self.unit, self.scale)
+
+    @property
+    def difference_ends(self) -> tuple[float | None, float | None]:
+        """Of what a difference of two values can be."""
+        low, high = self.ends
+        return (low - high, high - low) if low is not None and high is not None else (None, None)
+
+    @property
     def compared(self) -> bool:
         """Whether it says anything of an arm against the baseline."""
         return self.difference or self.neutral is not None

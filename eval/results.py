@@ -19,7 +19,7 @@ SCHEMA = 1
 
 
 class Interval(Record):
-    """A mean with its 95% bootstrap interval over `n` items."""
+    """A mean with its 95% interval over `n` items (`eval.stats`)."""
 
     mean: float
     low: float
@@ -64,6 +64,14 @@ class ArmMeasure(Record):
     """None where no question could be read for every seed."""
     gain: Interval | None = None
     """Minus the baseline arm's, paired; None for the baseline and for measures without a difference."""
+    question_sd: float | None = None
+    """Of the means of questions over seeds; None for fewer than two."""
+    seed_sd: float | None = None
+    """Of the means of seeds, or of the one value of each; None for one seed."""
+    p_value: float | None = None
+    """Two-sided, of no difference from the baseline, or of the neutral value; None where nothing is compared."""
+    p_holm: float | None = None
+    """Corrected for all comparisons of the experiment but the one chosen beforehand, which keeps its own."""
     categories: dict[str, float] = Field(default_factory=dict)
     """Category -> mean over its questions and over seeds, where the benchmark has categories."""
 
@@ -90,8 +98,8 @@ class ArmRun(Record):
 class ArmSummary(Record):
     """An arm over all its seeds.
 
-    Intervals of questions resample questions and seeds together, those of runs seeds alone. Intervals of rows
-    resample distinct rows: a row that several seeds selected is one row, with the weight of as many, and `n`
+    Intervals of questions are over questions and seeds, those of runs over seeds alone. Intervals of rows are over
+    distinct rows: a row that several seeds selected is one row, with the weight of as many, and `n`
     is the number of distinct rows (of a gain: in either arm). They read the pool as a sample of rows, so an
     arm that takes all of it has an interval too.
     """

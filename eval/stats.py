@@ -1,28 +1,32 @@
-"""Bootstrap intervals and tests, seeded and vectorised.
+"""Intervals and tests in closed form: a 95% interval and the p-value of "no difference" come from one formula.
 
-All intervals are 95% percentile intervals (Efron & Tibshirani 1993, chapter 13). Values are resampled
-over questions, or over seeds and questions together:
+Means over questions, of one seed or several:
 
-    crossed bootstrap (Owen, "The pigeonhole bootstrap", 2007): draw seeds with replacement, draw
-    questions with replacement, and average the cells where they cross.
+    V = var(question means) / I + var(seed means) / S,  t with Satterthwaite's df = V^2 / (sum of part^2 / (its df))
 
-With the usual three seeds its interval sees about two thirds of the variance between seeds, so
-read it as a floor; with one seed it is the bootstrap over questions.
+    two crossed samples, questions and seeds of training, each with its own variance (Satterthwaite 1946; Owen's
+    "pigeonhole" variance, 2007). With one seed the second part is not known, so the interval is that of these models
+    and not of a method. Worked example, seeds (1, 2, 3) and (3, 4, 5): question means 2, 3, 4 vary by 1, seed means 2
+    and 4 by 2, so V = 1 / 3 + 2 / 2 = 4 / 3 and df = (16 / 9) / (1 / 9 / 2 + 1 / 1) = 1.68.
 
-Selections of different seeds share rows, so their rows are no independent items:
+Questions of a group of tasks belong to subtasks: `clusters` are the items then, with the sums of their residuals (a
+cluster-robust variance, Cameron & Miller 2015, with K / (K - 1) and K - 1 degrees of freedom).
 
-    clustered bootstrap (Davison & Hinkley, "Bootstrap Methods", 1997, section 3.8): draw distinct rows
-    with replacement, each with all its copies, and divide the sum of their values by their number.
+Where that formula has no say:
 
-    Seeds A = {x: 1, y: 0} and B = {x: 1}: x weighs 2, y weighs 1, so the mean is 2 / 3 over n = 2 rows,
-    and resamples xx, xy, yx, yy give 1, 2/3, 2/3, 0.
+    0 and 1, one seed       Wilson's interval (1927): right for few questions and for shares near the ends
+    nothing varied          Clopper and Pearson's (1934): of n equal values, the share of that value is above
+                            0.025 ** (1 / n); the rest could lie at the other end of the scale
+    at most 15 items        a difference is claimed only where the exact sign-flip test says so, too: 6 questions that
+      that differ           all go one way are the fewest that can (p = 2 / 64)
 
-Questions of a group of tasks belong to subtasks, which are a sample too: with `clusters`, a crossed bootstrap draws
-subtasks with all their questions in place of questions. Seeds A = {s/1: 1, s/2: 0, t/1: 1}: resamples ss, st, ts, tt of
-the subtasks s and t give 1/2, 2/3, 2/3, 1.
+Selections of different seeds share rows: a row is one item with the weight of its copies, and a mean over rows is a
+ratio of sums, with the linearised variance of a ratio (Cochran 1977, chapter 6). Seeds A = {x: 1, y: 0} and B = {x: 1}:
+x weighs 2, y weighs 1, so the mean is 2 / 3 over n = 2 rows. Such intervals are of the rows of these selections.
 
-Many arms against one baseline are `compare_arms`: each arm paired with the baseline by question, its
-p-value corrected for their number by Holm. Ratings over many models are in `eval.ratings.bradley_terry`.
+Many arms against one baseline are `compare_arms`: each arm paired with the baseline by question, its p-value corrected
+for their number by Holm. Ratings over many models are in `eval.ratings.bradley_terry`. What each interval covers was
+simulated: `tests/eval/test_coverage.py`.
 """
 
 from __future__ import annotations
@@ -32,21 +36,32 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from eval.resampling import Clusters, chunks, resampled_means
 from eval.results import Interval
+from eval.spread import (
+    ALPHA,
+    EXACT,
+    OPEN,
+    SAME,
+    Clusters,
+    Scale,
+    groups_of,
+    interval_of,
+    p_value_of,
+    sign_flip,
+    spread_of,
+    spread_over,
+    sums_of,
+    wilson,
+)
 from tacos.errors import TacosError
 from tacos.types import Record
 
-RESAMPLES = 2000
-LEVEL = 95.0
-
 
 class Difference(Record):
-    """A mean difference with its interval, and the two-sided p-value of "no difference"."""
+    """A mean, or a mean difference, with its interval, and the two-sided p-value of the null value."""
 
     interval: Interval
     p_value: float
-    """From the resampled means shifted to 0; at least 1 / (resamples + 1)."""
 
 
 class ArmComparison(Record):
@@ -66,82 +81,87 @@ ClusterOf = Callable[[str], str]
 """Question id -> its cluster."""
 
 
-def bootstrap_mean(values: ArrayLike, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
-    """The mean of `values` (n,) and its interval. Raises: ValueError for none, or for a NaN."""
-    items = _checked(values, 1)
-    return _interval(items.mean(), resampled_means(items[None, :], seed, resamples), items.size)
+def mean_interval(values: ArrayLike, scale: Scale = OPEN) -> Interval:
+    """The mean of independent `values` (n,) and its interval. Raises: ValueError for none, or for a NaN."""
+    return crossed_mean(_checked(values, 1)[None, :], scale=scale)
 
 
-def crossed_mean(
-    matrix: ArrayLike, seed: int = 0, resamples: int = RESAMPLES, clusters: Clusters = None
-) -> Interval:
-    """The mean of `matrix` (seeds, items), resampling both; `n` is the number of items."""
+def crossed_mean(matrix: ArrayLike, clusters: Clusters = None, scale: Scale = OPEN) -> Interval:
+    """The mean of `matrix` (seeds, items) with the interval of both; `n` is the number of items."""
     cells = _checked(matrix, 2)
-    return _interval(cells.mean(), resampled_means(cells, seed, resamples, clusters), cells.shape[1])
+    if len(cells) == 1 and groups_of(clusters, cells.shape[1]) is None and np.isin(cells, (0.0, 1.0)).all():
+        return wilson(float(cells.sum()), cells.size)
+    return interval_of(spread_over(cells, clusters), scale)
 
 
 def crossed_difference(
     a: ArrayLike | Sequence[ArrayLike],
     b: ArrayLike | Sequence[ArrayLike],
-    seed: int = 0,
-    resamples: int = RESAMPLES,
     clusters: Clusters = None,
+    scale: Scale = OPEN,
 ) -> Difference:
-    """The mean of a - b, both (seeds, items), paired by seed and item, resampling both."""
+    """The mean of a - b, both (seeds, items), paired by seed and item. scale: of a difference."""
     first, second = _checked(a, 2), _checked(b, 2)
     if first.shape != second.shape:
         raise ValueError(f"cannot pair {first.shape} with {second.shape}: not the same seeds and items")
-    gap = first - second
-    means = resampled_means(gap, seed, resamples, clusters)
-    interval = _interval(gap.mean(), means, gap.shape[1])
-    return Difference(interval=interval, p_value=_p_value(gap.mean(), means))
+    return against(first - second, 0.0, clusters, scale)
 
 
-def clustered_mean(
-    values_by_seed: Sequence[Mapping[str, float]], seed: int = 0, resamples: int = RESAMPLES
-) -> Interval:
-    """The mean of all values, resampling distinct ids: those that seeds share are drawn together.
+def against(matrix: ArrayLike, null: float, clusters: Clusters = None, scale: Scale = OPEN) -> Difference:
+    """The mean of `matrix` (seeds, items) with the p-value of its being `null`."""
+    cells = _checked(matrix, 2)
+    spread = spread_over(cells, clusters)
+    interval, p_value = interval_of(spread, scale), p_value_of(spread, null)
+    sums = sums_of(cells.mean(axis=0) - null, groups_of(clusters, cells.shape[1]))
+    differ = sums[np.abs(sums) > SAME]
+    if len(differ) <= EXACT:
+        exact = sign_flip(differ)
+        # with several seeds the sign test has no seeds in it: it may forbid a claim, and never makes one
+        p_value = exact if len(cells) == 1 else max(exact, p_value)
+    if p_value > ALPHA and not interval.low <= null <= interval.high:
+        ends = {"low": min(interval.low, null), "high": max(interval.high, null)}
+        interval = interval.model_copy(update=ends)
+    return Difference(interval=interval, p_value=p_value)
+
+
+def clustered_mean(values_by_seed: Sequence[Mapping[str, float]], scale: Scale = OPEN) -> Interval:
+    """The mean of all values, distinct ids being the items: those that seeds share are one.
 
     values_by_seed: per seed, id -> value. `n` is the number of distinct ids.
     Raises: ValueError for none, or for a NaN.
     """
-    table = _clusters(values_by_seed, _distinct(values_by_seed))
-    sums = _cluster_sums(table, seed, resamples)
-    return _interval(float(_ratio(table.sum(axis=0))), _ratio(sums), len(table))
+    table = _table(values_by_seed, _distinct(values_by_seed))
+    if (table[:, 1] == table[0, 1]).all() and np.isin(table[:, 0] / table[:, 1], (0.0, 1.0)).all():
+        return wilson(float(table[:, 0].sum() / table[0, 1]), len(table))
+    return interval_of(spread_of(_influence(table), _ratio(table)), scale)
 
 
 def clustered_difference(
-    a: Sequence[Mapping[str, float]],
-    b: Sequence[Mapping[str, float]],
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-) -> Interval:
-    """The mean of `a` minus the mean of `b`, resampling the distinct ids of both together.
+    a: Sequence[Mapping[str, float]], b: Sequence[Mapping[str, float]], scale: Scale = OPEN
+) -> Difference:
+    """The mean of `a` minus the mean of `b`, the distinct ids of both together being the items.
 
-    An id that stands in both is drawn for both, so what they share cancels. A resample without an id of
-    `a`, or of `b`, has no difference and is left out. `n` is the number of distinct ids in either.
+    An id that stands in both counts for both, so what they share cancels. `n` is the number of distinct ids in either.
     Raises: ValueError where one side is empty, or for a NaN.
     """
     ids = _distinct([*a, *b])
-    table = np.hstack([_clusters(a, ids), _clusters(b, ids)])
-    sums = _cluster_sums(table, seed, resamples)
-    sums = sums[(sums[:, 1] > 0) & (sums[:, 3] > 0)]
-    total = table.sum(axis=0)
-    mean = float(_ratio(total[:2]) - _ratio(total[2:]))
-    return _interval(mean, _ratio(sums[:, :2]) - _ratio(sums[:, 2:]), len(ids))
+    tables = [_table(side, ids) for side in (a, b)]
+    if not all(table[:, 1].any() for table in tables):
+        raise ValueError("at least one value is needed on each side")
+    gap = _ratio(tables[0]) - _ratio(tables[1])
+    spread = spread_of(_influence(tables[0]) - _influence(tables[1]), gap)
+    return Difference(interval=interval_of(spread, scale), p_value=p_value_of(spread, 0.0))
 
 
 def compare_arms(
     arms: Mapping[str, QuestionValues],
     baseline: str,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
     cluster: ClusterOf | None = None,
+    scale: Scale = OPEN,
 ) -> dict[str, ArmComparison]:
-    """Every other arm minus the baseline, paired by question, in the order given. cluster: of what is drawn together.
+    """Every other arm minus the baseline, paired by question, in the order given. cluster: of what belongs together;
+    scale: of a difference.
 
-    A p-value is at least 1 / (resamples + 1), and Holm multiplies the smallest by the number of arms: with
-    the usual 2,000 resamples a hundred arms can still fall to 0.05, more need more resamples.
     Raises: ValueError for an unknown baseline, an arm that shares no question with it, unlike numbers of
     seeds, or a NaN.
     """
@@ -150,7 +170,7 @@ def compare_arms(
     others = [name for name in arms if name != baseline]
     pairs = {name: _paired(name, arms[name], arms[baseline]) for name in others}
     drawn = {name: _drawn_with(arms[name], arms[baseline], cluster) for name in others}
-    found = {name: crossed_difference(a, b, seed, resamples, drawn[name]) for name, (a, b) in pairs.items()}
+    found = {name: crossed_difference(a, b, drawn[name], scale) for name, (a, b) in pairs.items()}
     corrected = holm([difference.p_value for difference in found.values()])
     return {
         name: ArmComparison(
@@ -166,7 +186,6 @@ def compare_arms(
 def compare_models(
     values: Mapping[str, Mapping[str, float]],
     against: str | None,
-    seed: int = 0,
     cluster: ClusterOf | None = None,
 ) -> dict[str, ArmComparison]:
     """`compare_arms` for models of files; nothing where `against` is None.
@@ -176,9 +195,29 @@ def compare_models(
     if against is None:
         return {}
     try:
-        return compare_arms(values, against, seed, cluster=cluster)
+        return compare_arms(values, against, cluster)
     except ValueError as error:
         raise TacosError(f"no comparison with {against!r}: {error}") from error
+
+
+class Lead(Record):
+    """The two models with the highest means, and what lies between them."""
+
+    first: str
+    second: str
+    gap: Interval
+
+
+def lead(values: Mapping[str, Mapping[str, float]]) -> Lead | None:
+    """values: model -> question id -> value. None for fewer than two models that share questions."""
+    means = {name: sum(own.values()) / len(own) for name, own in values.items() if own}
+    if len(means) < 2:
+        return None
+    first, second = sorted(means, key=lambda name: -means[name])[:2]
+    if not values[first].keys() & values[second].keys():
+        return None
+    gap = compare_arms({first: values[first], second: values[second]}, second)[first].difference
+    return Lead(first=first, second=second, gap=gap)
 
 
 def share(values: Sequence[bool]) -> float | None:
@@ -237,7 +276,7 @@ def _distinct(values_by_seed: Sequence[Mapping[str, float]]) -> dict[str, int]:
     return {id_: place for place, id_ in enumerate(seen)}
 
 
-def _clusters(values_by_seed: Sequence[Mapping[str, float]], ids: Mapping[str, int]) -> np.ndarray:
+def _table(values_by_seed: Sequence[Mapping[str, float]], ids: Mapping[str, int]) -> np.ndarray:
     """(ids, 2): the sum of an id's values over the seeds, and how many seeds hold it."""
     table = np.zeros((len(ids), 2))
     places = [ids[id_] for values in values_by_seed for id_ in values]
@@ -246,30 +285,10 @@ def _clusters(values_by_seed: Sequence[Mapping[str, float]], ids: Mapping[str, i
     return table
 
 
-def _cluster_sums(table: np.ndarray, seed: int, resamples: int) -> np.ndarray:
-    """(resamples, columns) sums of as many rows of `table` as it has, drawn with replacement.
-
-    Equal rows are drawn as one kind: of 0/1 values over three seeds there are at most nine, whatever
-    the size of the pool.
-    """
-    kinds, counts = np.unique(table, axis=0, return_counts=True)
-    rng, chance = np.random.default_rng(seed), counts / counts.sum()
-    draws = (rng.multinomial(len(table), chance, size=n) @ kinds for n in chunks(resamples, len(kinds)))
-    return np.concatenate(list(draws))
+def _ratio(table: np.ndarray) -> float:
+    return float(table[:, 0].sum() / table[:, 1].sum())
 
 
-def _ratio(sums: np.ndarray) -> np.ndarray:
-    """Sum of values over number of values, the two last entries of `sums`."""
-    return sums[..., 0] / sums[..., 1]
-
-
-def _interval(mean: float, means: np.ndarray, n: int) -> Interval:
-    tail = (100 - LEVEL) / 2
-    low, high = np.percentile(means, [tail, 100 - tail])
-    return Interval(mean=float(mean), low=float(low), high=float(high), n=n)
-
-
-def _p_value(mean: float, means: np.ndarray) -> float:
-    """How often the resampled mean strays from `mean` at least as far as `mean` stands from 0."""
-    extreme = np.abs(means - mean) >= abs(mean) * (1 - 1e-12)
-    return float((1 + extreme.sum()) / (1 + len(means)))
+def _influence(table: np.ndarray) -> np.ndarray:
+    """(ids,): what each adds to the error of the ratio of sums."""
+    return np.asarray((table[:, 0] - _ratio(table) * table[:, 1]) / table[:, 1].sum())

@@ -2,8 +2,9 @@
 
     preferences 1.25, 2, 1.5, unread  ->  win rates 25, 100, 50, one unread
 
-The length-controlled win rate is a prediction for the whole set (`length_control.py`), so it is one value for a run.
-Both are the figures of `tacos eval alpaca-eval` on the run's `annotations.json`.
+The length-controlled win rate is a prediction for the whole set (`length_control.py`); each question's value is its
+part in that rate and its error, so that arms are paired by question. Both rates are the figures of `tacos eval
+alpaca-eval` on the run's `annotations.json`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from eval.alpaca_eval.files import read_annotations
 from eval.alpaca_eval.judging import PreferenceSettings
 from eval.measures import Benchmark, Finished, Measure, RunValues, Values, Wording
 from tacos.answering.candidate import GenerateSettings
+from tacos.store.files import read_json
 
 
 class AlpacaEvalSettings(PreferenceSettings):
@@ -47,12 +49,19 @@ LENGTH_CONTROLLED = Measure(
     heading="AlpacaEval 2",
     unit="percent",
     scale=(0.0, 100.0),
-    items="runs",
+    difference=True,
+    wording=Wording(
+        better="at equal length the judge prefers {arm}'s answers to GPT-4's more often than {baseline}'s",
+        worse="at equal length the judge prefers {arm}'s answers to GPT-4's less often than {baseline}'s",
+    ),
 )
+CONTROLLED = "controlled.json"
+"""In the stage's folder: question's index -> value, 0-100, whose mean is the length-controlled win rate."""
 
 
 def read(finished: Finished) -> RunValues:
-    """Per instruction, by its place in the set, the preference from 0 to 100; one length-controlled win rate."""
+    """Per instruction, by its place in the set, the preference from 0 to 100, and its part in the length-controlled
+    win rate (`length_control.controlled_values`)."""
     rows = read_annotations(finished.folders["alpaca_eval"] / "annotations.json").rows
     rates = {
         f"alpaca_eval/{i}": 100 * (row.preference - 1)
@@ -60,10 +69,11 @@ def read(finished: Finished) -> RunValues:
         if row.preference is not None
     }
     figures = finished.metrics["alpaca_eval"]
-    controlled = figures.get("length_controlled_winrate")
+    controlled = read_json(finished.folders["alpaca_eval"] / CONTROLLED)
     values: Values = {WIN_RATE.name: rates}
-    if controlled is not None:
-        values = {**values, LENGTH_CONTROLLED.name: controlled}
+    if controlled:
+        by_question = {f"alpaca_eval/{index}": value for index, value in controlled.items()}
+        values = {**values, LENGTH_CONTROLLED.name: by_question}
     beside = {key: figures.get(key) for key in ("discrete_win_rate", "longer_wins")}
     return RunValues(values, {WIN_RATE.name: len(rows) - len(rates)}, {WIN_RATE.name: beside})
 

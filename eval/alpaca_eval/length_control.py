@@ -86,6 +86,28 @@ def length_term(baseline: Floats, model: Floats) -> Floats:
     return np.tanh(delta / spread) if spread > 0 else np.zeros_like(delta)
 
 
+def controlled_values(fitted: Fit, own: Rows, gamed: Rows, difficulty: Floats) -> Floats:
+    """(n,) a value per question whose mean is the length-controlled win rate and whose spread is its error, 0-1 scale.
+
+    rate + influence_i, influence_i = (pred_i - rate) + n (y_i - p_i) x_i' H^-1 g, g the gradient of the rate by the
+    coefficients and H the information of all weighted rows: the sandwich, or infinitesimal jackknife (Huber 1967; van
+    der Vaart 1998, chapter 5). The published standard error is the first term alone, as if the fit were known.
+
+    own: the model's rows, y NaN where there is no preference; difficulty: of the same questions.
+    """
+    n, predicted = len(own.y), fitted.predict(difficulty)
+    rows = [gamed, own.take(~np.isnan(own.y))]
+    information = np.zeros((3, 3))
+    for part in rows:
+        p = _sigmoid(part.features @ fitted.coef)
+        information += (part.features * (part.weight * p * (1 - p))[:, None]).T @ part.features
+    at_equal_length = own.features * np.array([0.0, 1.0, 1.0])
+    gradient = (at_equal_length * (predicted * (1 - predicted))[:, None]).mean(axis=0)
+    residual = np.nan_to_num(own.weight * (own.y - _sigmoid(own.features @ fitted.coef)))
+    pull = n * residual * (own.features @ (np.linalg.pinv(information) @ gradient))
+    return np.asarray(predicted + pull - pull.mean())
+
+
 def fit(rows: Rows, c: float | None = None, grid: Sequence[float] = GRID) -> Fit:
     """The model at `c`, or at the value of `grid` with the best cross-validated likelihood."""
     if c is not None:

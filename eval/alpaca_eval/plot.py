@@ -70,7 +70,7 @@ def _rates(axis: Axes, row: int, score: AlpacaEvalScore) -> None:
     axis.plot([raw, controlled], [row, row], color=COLOUR, lw=1.4, alpha=0.45)
     for value, error, face, shift in (
         (raw, score.standard_error, look.SURFACE, APART),
-        (controlled, score.lc_standard_error, COLOUR, -APART),
+        (controlled, score.lc_error, COLOUR, -APART),
     ):
         if fmt.known(error) and error:
             ends = [value - error, value + error]

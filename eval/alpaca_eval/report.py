@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from eval.report import format as fmt
-from eval.report.comparisons import comparison_tables
+from eval.report.comparisons import comparison_tables, led
 from eval.report.coverage import Coverage, with_faults
 from eval.report.score_report import ScoreReport, best_first
 from eval.report.table import Column, Entry, Spec, Table, build, counts, numbers, texts, with_error
@@ -39,7 +39,7 @@ def model_table(result: AlpacaEvalResult) -> Table:
     specs: list[Spec[AlpacaEvalScore]] = [
         (
             Column("length controlled", rate),
-            lambda s: with_error(s.length_controlled_winrate, s.lc_standard_error),
+            lambda s: with_error(s.length_controlled_winrate, s.lc_error),
         ),
         (Column("raw", rate), lambda s: with_error(s.win_rate, s.standard_error)),
         (Column("discrete", rate, brief=False), numbers(fmt.score, lambda s: s.discrete_win_rate)),
@@ -60,17 +60,21 @@ def _short(value: float | None) -> str:
 def _note(result: AlpacaEvalResult) -> str:
     bases = fmt.listing(sorted({s.baseline for s in result.models.values() if s.baseline}))
     return (
-        f"Win rate against {bases or 'the baseline'}, ± one standard error. Longer wins: share of decided"
+        f"Win rate against {bases or 'the baseline'}, ± one standard error, that of the length-controlled fit in it."
+        " Longer wins: share of decided"
         " questions that went to the longer answer; mean length in characters; C: regularisation of the"
         " length-controlled fit."
     )
 
 
 def tables(result: AlpacaEvalResult) -> list[Table]:
-    measure = "Mean preference, in percentage points"
+    measure, controlled = "Mean preference, in percentage points", "Length-controlled win rate, in points"
     return [
         model_table(result),
         *comparison_tables("alpaca_eval", measure, "{:+.1f}".format, result.against, result.comparisons),
+        *comparison_tables(
+            "alpaca_eval_lc", controlled, "{:+.1f}".format, result.against, result.lc_comparisons
+        ),
     ]
 
 
@@ -108,13 +112,16 @@ def _verdict(result: AlpacaEvalResult) -> str:
     said = f"{'length-controlled' if controlled else 'raw'} win rate of {_main_rate(best):.1f}%"
     if len(rated) == 1:
         return f"{first} has a {said} against {best.baseline or 'the baseline'} on AlpacaEval 2."
-    return f"{first} leads {len(rated)} models on AlpacaEval 2 with a {said}."
+    highest = f"{first} has the highest {said} of {len(rated)} models on AlpacaEval 2."
+    known = result.lead is not None and result.lead.first == first
+    return highest + (led(result.lead, "{:+.1f}".format, "points") if known else "")
 
 
 def figures(result: AlpacaEvalResult) -> Mapping[str, float | None]:
     keys = (
         "length_controlled_winrate",
         "lc_standard_error",
+        "lc_error",
         "win_rate",
         "standard_error",
         "n",

@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -33,9 +33,9 @@ from pydantic import Field
 from eval.alpaca_eval.files import DRAW, Annotation, Reference, read_annotations
 from eval.alpaca_eval.join import Join, Placed, place, with_lengths
 from eval.alpaca_eval.judging import Annotated
-from eval.alpaca_eval.l1_logistic import Floats
-from eval.alpaca_eval.length_control import GRID, Rows, fit, length_term
-from eval.stats import ArmComparison, compare_models, longer_wins
+from eval.alpaca_eval.length_control import GRID
+from eval.alpaca_eval.rates import length_controlled, win_rates
+from eval.stats import ArmComparison, Lead, compare_models, lead, longer_wins
 from tacos.answering.faults import AnswerFaults
 from tacos.errors import ConfigError, nearest
 from tacos.types import Record
@@ -81,7 +81,11 @@ class AlpacaEvalScore(Record):
     draws: int = 0
     length_controlled_winrate: float | None = None
     lc_standard_error: float | None = None
-    """100 std / sqrt(n) of the predictions; it does not hold the uncertainty of the fit."""
+    """As published: 100 std / sqrt(n) of the predictions, as if the fit were known; about half of the error."""
+    lc_error: float | None = None
+    """The error with that of the fit (`length_control.controlled_values`), in percentage points."""
+    controlled: dict[int, float] = Field(default_factory=dict, exclude=True, repr=False)
+    """Question's index -> value, 0-100, of which the length-controlled win rate is the mean; in no file."""
     regularisation: float | None = None
     """C of the length-controlled fit; None where there is none."""
     longer_wins: float | None = None
@@ -108,6 +112,10 @@ class AlpacaEvalResult(Record):
     """The model that the others are compared with, where one is named."""
     comparisons: dict[str, ArmComparison] = Field(default_factory=dict)
     """Each other model's preferences minus its, in percentage points, on questions where both have one."""
+    lead: Lead | None = None
+    """Of the two best, by length-controlled win rates where they have one, else by preferences; None for one model."""
+    lc_comparisons: dict[str, ArmComparison] = Field(default_factory=dict)
+    """The same of length-controlled win rates."""
     problems: tuple[str, ...] = ()
 
 
@@ -134,10 +142,15 @@ def score_files(
         for row in found.rows:
             models[row.model].append(row)
     placed = {name: place(rows, reference, join) for name, rows in models.items()}
+    scores = {name: score(name, one, reference, c) for name, one in placed.items()}
+    preferences = {name: _points(one) for name, one in placed.items()}
+    rated = _controlled(scores)
     return AlpacaEvalResult(
-        models={name: score(name, one, reference, c) for name, one in placed.items()},
+        models=scores,
         against=against,
-        comparisons=compare_models({name: _points(one) for name, one in placed.items()}, against),
+        comparisons=compare_models(preferences, against),
+        lc_comparisons=compare_models(rated, against) if against in rated else {},
+        lead=lead(rated or preferences),
         problems=tuple(problems),
     )
 
@@ -162,6 +175,15 @@ def with_counts(result: AlpacaEvalResult, judged: Annotated) -> AlpacaEvalResult
 def _whole(count: int) -> tuple[str, ...]:
     said = f"{count:,} preferences are 1 or 2 and none between: the judge gave no log-probabilities of its verdict"
     return (said,) if count else ()
+
+
+def _controlled(scores: Mapping[str, AlpacaEvalScore]) -> dict[str, dict[str, float]]:
+    """Model -> question's index -> value, of those that have a length-controlled win rate."""
+    return {
+        name: {str(index): value for index, value in one.controlled.items()}
+        for name, one in scores.items()
+        if one.controlled
+    }
 
 
 def _points(placed: Placed) -> dict[str, float]:
@@ -195,8 +217,8 @@ def score(
         baseline=_only(row.baseline for row in kept),
         annotator=_only(row.annotator for row in kept),
         notes=tuple(_notes(kept, reference)),
-        **_win_rates(y),
-        **_length_controlled(name, placed, reference, strength),
+        **win_rates(y),
+        **length_controlled(name, placed, reference, strength),
     )
 
 
@@ -214,62 +236,6 @@ def _regularisation(name: str, c: float | str) -> float | None:
     if isinstance(c, str) or not 0 < c < np.inf:
         raise ConfigError(f"regularisation {c!r} is neither 'cv', 'published' nor a number above 0")
     return float(c)
-
-
-def _win_rates(y: Floats) -> dict[str, Any]:
-    """y: (n,) in [0, 1]."""
-    if not len(y):
-        return {}
-    wins, draws = int((y > DRAW - 1).sum()), int((y == DRAW - 1).sum())
-    return {
-        "win_rate": float(100 * y.mean()),
-        "standard_error": _standard_error(y),
-        "discrete_win_rate": 100 * (wins + draws / 2) / len(y),
-        "wins": wins,
-        "draws": draws,
-    }
-
-
-def _standard_error(values: Floats) -> float | None:
-    """In per cent; None for a single value."""
-    return float(100 * values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
-
-
-def _length_controlled(
-    name: str, placed: Placed, reference: Reference, strength: float | None
-) -> dict[str, Any]:
-    rows, index = with_lengths(placed, reference)
-    judged = np.array([row.preference is not None for row, _, _ in rows], dtype=bool)
-    if not judged.any():
-        return {}
-    if name in {row.baseline for row, _, _ in rows}:  # against itself: one half by construction
-        return {"length_controlled_winrate": 50.0, "lc_standard_error": 0.0}
-    if len(rows) < 2:
-        return {}
-    own = _own_rows(rows, reference.difficulty[index])
-    fitted = fit(_join(reference.gamed, own.take(judged)), strength)
-    predicted = fitted.predict(reference.difficulty[index])
-    return {
-        "length_controlled_winrate": float(100 * predicted.mean()),
-        "lc_standard_error": _standard_error(predicted),
-        "regularisation": fitted.c,
-    }
-
-
-def _own_rows(rows: Sequence[tuple[Annotation, float, float]], difficulty: Floats) -> Rows:
-    """The model's rows; y is NaN where there is no preference."""
-    first, second = np.array([(a, b) for _, a, b in rows]).T
-    y = np.array([np.nan if row.preference is None else row.preference - 1 for row, _, _ in rows])
-    ones = np.ones(len(rows))
-    return Rows(np.column_stack([length_term(first, second), difficulty, ones]), y, ones)
-
-
-def _join(first: Rows, second: Rows) -> Rows:
-    return Rows(
-        np.concatenate([first.features, second.features]),
-        np.concatenate([first.y, second.y]),
-        np.concatenate([first.weight, second.weight]),
-    )
 
 
 def _longer_wins(placed: Placed, reference: Reference) -> float | None:

@@ -27,7 +27,7 @@ from typing import Any, ClassVar
 from eval.judge_check.labelled_pairs import LabelledPair, LabelledPairs
 from eval.pairwise.rules import first_position_rate, longer_wins, swap_consistency
 from eval.results import Interval
-from eval.stats import bootstrap_mean
+from eval.stats import crossed_mean
 from tacos.answering.judge import Comparison, PairJudge, Verdict
 from tacos.answering.orders import Judged, Rule, compare
 from tacos.errors import TacosError
@@ -118,9 +118,7 @@ class LongerJudge(ScoreJudge):
         super().__init__("longer wins", lambda pairs: [float(len(output)) for _, output in pairs])
 
 
-def judge_check(
-    judge: PairJudge, labelled: LabelledPairs, rule: Rule = "lenient", seed: int = 0
-) -> JudgeReport:
+def judge_check(judge: PairJudge, labelled: LabelledPairs, rule: Rule = "lenient") -> JudgeReport:
     """Judge every pair in both orders, one call of the judge for all, and hold it against the labels.
 
     Raises: TacosError when no pair has a label.
@@ -135,7 +133,7 @@ def judge_check(
     matched = [number for number, pair in enumerate(pairs) if pair.matched]
 
     def rates(rows: Sequence[Judged], numbers: Sequence[int]) -> Rates:
-        return _rates([pairs[n] for n in numbers], [rows[n] for n in numbers], seed)
+        return _rates([pairs[n] for n in numbers], [rows[n] for n in numbers])
 
     whole = range(len(pairs))
     return JudgeReport(
@@ -160,13 +158,13 @@ def _errors(judged: Sequence[Judged]) -> dict[str, int]:
     return dict(Counter(v.error for j in judged for v in (j.order_1, j.order_2) if v.error).most_common())
 
 
-def _rates(pairs: Sequence[LabelledPair], judged: Sequence[Judged], seed: int) -> Rates:
+def _rates(pairs: Sequence[LabelledPair], judged: Sequence[Judged]) -> Rates:
     labelled = [(pair, row) for pair, row in zip(pairs, judged, strict=True) if pair.label is not None]
     parsed = [(pair, row) for pair, row in labelled if row.result != "unparsed"]
     points = [POINTS.get((row.result, pair.label or 0), 0.5) for pair, row in parsed]
     return Rates(
         n=len(parsed),
-        accuracy=bootstrap_mean(points, seed) if points else None,
+        accuracy=_accuracy(parsed, points),
         ties=sum(row.result == "tie" for _, row in parsed),
         unparsed=len(labelled) - len(parsed),
         swap_consistency=swap_consistency(judged),
@@ -179,3 +177,10 @@ def _label_longer(pairs: Sequence[LabelledPair]) -> float | None:
     gaps = [(len(p.output_1) - len(p.output_2), p.label) for p in pairs if p.label is not None]
     named = [(gap > 0) == (label == 1) for gap, label in gaps if gap]
     return sum(named) / len(named) if named else None
+
+
+def _accuracy(parsed: Sequence[tuple[LabelledPair, Judged]], points: Sequence[float]) -> Interval | None:
+    """Pairs of one instruction are one item: who knows one of them knows more than nothing of the others."""
+    if not points:
+        return None
+    return crossed_mean([points], [pair.instruction for pair, _ in parsed], (0.0, 1.0))

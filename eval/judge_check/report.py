@@ -48,7 +48,7 @@ def judge_table(report: JudgeReport) -> Table:
         *bias(_bias),
     ]
     note = (
-        "Accuracy: the labelled output wins over both orders, a tie is one half; 95% bootstrap interval over"
+        "Accuracy: the labelled output wins over both orders, a tie is one half; 95% interval over"
         f" pairs. {BIAS_NOTE} {_labels(report)}"
     )
     return build("judge_check", "Judge on labelled pairs", note, "judge", entries, specs)

@@ -47,7 +47,7 @@ def overview(scores: TaskScores) -> Table:
 
     entries = [Entry(name, model, arm=name) for name, model in scores.models.items()]
     note = (
-        "lm-eval's figure of each task's main metric, with the 95% bootstrap interval over questions, or over the "
+        "lm-eval's figure of each task's main metric, with the 95% interval over questions, or over the "
         "subtasks of a group."
     )
     return build("lm_tasks", "Tasks of lm-eval", note, "model", entries, [column(task) for task in heads])

@@ -2,7 +2,7 @@
 
     value, stderr   as lm-eval computed them; a group's is over all questions of its subtasks, or over subtasks, as the
                     group says
-    interval        95% bootstrap over questions; of a group, over its subtasks with all their questions: MMLU's 57
+    interval        95% over questions; of a group, over its subtasks with all their questions: MMLU's 57
                     subjects are a sample, too
     against         paired by question (`doc_hash`), the same way
 
@@ -28,6 +28,7 @@ from eval.lm_tasks.records import (
     subtask_of,
 )
 from eval.results import Interval
+from eval.spread import OPEN, Scale
 from eval.stats import ArmComparison, compare_models, crossed_mean
 from tacos.errors import TacosError
 from tacos.types import Record
@@ -94,22 +95,22 @@ class TaskScores(Record):
         return {"models": models, **rest}
 
 
-def score_files(files: Sequence[Path], against: str | None = None, seed: int = 0) -> TaskScores:
+def score_files(files: Sequence[Path], against: str | None = None) -> TaskScores:
     """Scores of stored runs. files: as `read_records`.
 
     Raises: TacosError for a file that cannot be read, one model with one task twice, or no model `against`.
     """
-    return score_records([read_records(path) for path in files], against, seed)
+    return score_records([read_records(path) for path in files], against)
 
 
-def score_records(records: Sequence[TaskRecords], against: str | None = None, seed: int = 0) -> TaskScores:
+def score_records(records: Sequence[TaskRecords], against: str | None = None) -> TaskScores:
     """As `score_files`, of runs at hand."""
     models: dict[str, ModelTasks] = {}
     values: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
     problems: list[str] = []
     for one in records:
         name, known = one.run.model, models.get(one.run.model)
-        tasks, by_task = _scores(one, seed)
+        tasks, by_task = _scores(one)
         if known and (twice := known.tasks.keys() & tasks.keys()):
             raise TacosError(
                 f"{name} has {sorted(twice)[0]} twice: give each run a name of its own by --name"
@@ -120,13 +121,11 @@ def score_records(records: Sequence[TaskRecords], against: str | None = None, se
         problems += _problems(one)
     if against is not None and against not in models:
         raise TacosError(f"no model {against!r} to compare with: there are {', '.join(models)}")
-    compared, unlike = _compared(models, values, against, seed)
+    compared, unlike = _compared(models, values, against)
     return TaskScores(models=models, against=against, comparisons=compared, problems=(*problems, *unlike))
 
 
-def _scores(
-    records: TaskRecords, seed: int
-) -> tuple[dict[str, TaskScore], dict[str, dict[str, dict[str, float]]]]:
+def _scores(records: TaskRecords) -> tuple[dict[str, TaskScore], dict[str, dict[str, dict[str, float]]]]:
     """The scores of each task and group, and their values by question."""
     by_task = question_values(records.samples)
     holders = [root for root in map(records.run.task, records.run.roots) if root.figures]
@@ -134,7 +133,7 @@ def _scores(
     scores, values = {}, {}
     for task in records.run.tasks:
         own = {metric: group_values(task, by_task, metric) for metric in task.figures}
-        metrics = {metric: _metric(task, metric, own[metric], seed) for metric in task.figures}
+        metrics = {metric: _metric(task, metric, own[metric]) for metric in task.figures}
         scores[task.name] = TaskScore(
             version=task.version,
             num_fewshot=task.num_fewshot,
@@ -155,7 +154,7 @@ def _holder(groups: Sequence[TaskDetails], task: TaskDetails) -> str:
     return next((group.name for group in groups if own and own <= set(group.subtasks)), "")
 
 
-def _metric(task: TaskDetails, metric: str, values: Mapping[str, float], seed: int) -> MetricScore:
+def _metric(task: TaskDetails, metric: str, values: Mapping[str, float]) -> MetricScore:
     figure = task.figures[metric]
     numbers = list(values.values())
     clusters = [subtask_of(question) for question in values] if task.subtasks else None
@@ -165,8 +164,13 @@ def _metric(task: TaskDetails, metric: str, values: Mapping[str, float], seed: i
         stderr=figure.stderr,
         n=len(numbers) or task.questions,
         higher_is_better=task.better(metric),
-        ci=crossed_mean([numbers], seed, clusters=clusters) if plain else None,
+        ci=crossed_mean([numbers], clusters, _ends(numbers)) if plain else None,
     )
+
+
+def _ends(values: Sequence[float]) -> Scale:
+    """A metric of shares stays between 0 and 1."""
+    return (0.0, 1.0) if min(values) >= 0 and max(values) <= 1 else OPEN
 
 
 def _problems(records: TaskRecords) -> list[str]:
@@ -180,7 +184,7 @@ def _problems(records: TaskRecords) -> list[str]:
 
 
 def _compared(
-    models: Mapping[str, ModelTasks], values: Mapping[str, QuestionsBy], against: str | None, seed: int
+    models: Mapping[str, ModelTasks], values: Mapping[str, QuestionsBy], against: str | None
 ) -> tuple[dict[str, dict[str, ArmComparison]], list[str]]:
     """Each task that was asked for and that `against` and another model have, less where less is better, so that a
     positive difference is one for the better; and what is not comparable, and why."""
@@ -199,5 +203,5 @@ def _compared(
             if (other.version, other.num_fewshot) != (own.version, own.num_fewshot):
                 unlike.append(f"{name} and {against} had {task} with other versions or numbers of examples")
         if len(sides) > 1:
-            found[task] = compare_models(sides, against, seed, subtask_of if own.subtasks else None)
+            found[task] = compare_models(sides, against, subtask_of if own.subtasks else None)
     return found, unlike

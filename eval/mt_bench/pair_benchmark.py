@@ -111,5 +111,5 @@ def _turns(row: Mapping[str, Any]) -> list[Any]:
 _WORDING = Wording(
     better="the judge prefers {arm}",
     worse="the judge prefers {baseline}",
-    unclear="the judge shows no preference",
+    unclear="no preference of the judge can be claimed",
 )

@@ -104,7 +104,6 @@ def score_pairs(
     questions: Sequence[Question] | None = None,
     read_by: ReadBy = "stored",
     lengths: Lengths | None = None,
-    seed: int = 0,
 ) -> ModelPairScores:
     """Scores of every pair of models in `files`, which are read as one.
 
@@ -119,19 +118,17 @@ def score_pairs(
     slots = slots_of(questions)
     filed = [file_rows(group, slots, _error, problems) for group in groups.values()]
     measure = lengths or (lambda row: None)
-    pairs = [
-        _score(group, one, slots, measure, seed) for group, one in zip(groups.values(), filed, strict=True)
-    ]
+    pairs = [_score(group, one, slots, measure) for group, one in zip(groups.values(), filed, strict=True)]
     return ModelPairScores(
         pairs=tuple(pairs),
-        ratings=_ratings([row for one in filed for row in one.rows.values()], seed, problems),
+        ratings=_ratings([row for one in filed for row in one.rows.values()], problems),
         read=len(rows),
         bad_lines=bad_lines,
         problems=tuple(problems),
     )
 
 
-def _ratings(rows: Sequence[PairJudgment], seed: int, problems: list[Problem]) -> Ratings | None:
+def _ratings(rows: Sequence[PairJudgment], problems: list[Problem]) -> Ratings | None:
     games = [
         Game(question_id=row.question_id, model_1=row.model_1, model_2=row.model_2, result=result)
         for row in rows
@@ -141,7 +138,7 @@ def _ratings(rows: Sequence[PairJudgment], seed: int, problems: list[Problem]) -
     if len(models) < 3 or len({row.judge for row in rows}) > 1:
         return None
     try:
-        return bradley_terry(games, seed=seed)
+        return bradley_terry(games)
     except TacosError as error:
         problems.append(Problem(where="ratings over all pairs", reason=str(error)))
         return None
@@ -162,7 +159,6 @@ def _score(
     filed: Filed[PairJudgment],
     slots: Mapping[Slot, str],
     lengths: Lengths,
-    seed: int,
 ) -> ModelPairScore:
     results = {slot: result for slot, row in filed.rows.items() if (result := result_of(row))}
     read = [filed.rows[slot] for slot in results]
@@ -179,7 +175,7 @@ def _score(
         n=n,
         win_rate=counts["win"] / n if n else None,
         win_rate_adjusted=sum(points.values()) / n if n else None,
-        ci=question_interval(points, seed),
+        ci=question_interval(points),
         expected=len(slots),
         missing=len(slots) - len(filed.rows),
         duplicate=filed.duplicate,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from eval.mt_bench.files import told
 from eval.report import format as fmt
-from eval.report.comparisons import comparison_tables
+from eval.report.comparisons import comparison_tables, led
 from eval.report.coverage import Coverage, faults_told, with_faults
 from eval.report.score_report import ScoreReport, best_first
 from eval.report.table import (
@@ -24,6 +24,7 @@ from eval.report.table import (
     texts,
     with_interval,
 )
+from eval.stats import Lead
 
 if TYPE_CHECKING:  # a table is laid out without the modules that compute its scores
     from eval.mt_bench.score import CategoryScore, ModelScore, SingleScores
@@ -53,7 +54,7 @@ def model_table(scores: SingleScores) -> Table:
         (Column("off scale", brief=False), counts(lambda s: s.off_scale or None)),
     ]
     note = (
-        "Mean rating over all judged turns, with its 95% bootstrap interval over questions. A turn without a"
+        "Mean rating over all judged turns, with its 95% interval over questions. A turn without a"
         " rating is in no mean."
     )
     return build("mt_bench", "MT-Bench", note, "model", ranked(scores), specs)
@@ -111,7 +112,15 @@ def _verdict(scores: SingleScores) -> str:
     said = f"{fmt.score(first.item.average)} {fmt.bracket(first.item.ci, fmt.score)}".strip()
     if len(rated) == 1:
         return f"{first.name} scores {said} of 10 on MT-Bench."
-    return f"{first.name} has the best MT-Bench average of {len(rated)} models, {said}."
+    best = f"{first.name} has the highest MT-Bench average of {len(rated)} models, {said}."
+    return best + (
+        led(scores.lead, fmt.score_difference, "a question") if _same(first.name, scores.lead) else ""
+    )
+
+
+def _same(name: str, lead: Lead | None) -> bool:
+    """Whether the model that is named is the first by the questions of which every turn is rated, too."""
+    return lead is not None and lead.first == name
 
 
 def figures(scores: SingleScores) -> Mapping[str, float | None]:

@@ -56,7 +56,7 @@ def pair_table(scores: ModelPairScores) -> Table:
     ]
     note = (
         "From the first model's side; each turn is judged in both orders, and a win needs both. Win rate: ties"
-        " one half; 95% bootstrap interval over questions. " + BIAS_NOTE
+        " one half; 95% interval over questions. " + BIAS_NOTE
     )
     return build("mt_bench_pairs", "MT-Bench, pairs of models", note, "pair", _entries(scores), specs)
 

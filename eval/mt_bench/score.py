@@ -15,7 +15,7 @@ a row counts once: of several for one model, question and turn the first that ca
 are duplicates. Rows of another question set are unknown. Where a file holds ratings of several judges, each
 is scored by itself, under "model [judge]".
 
-The interval is the bootstrap over questions, with both turns of a question drawn together.
+The interval is over questions: both turns of one are one item.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pydantic import Field
 
 from eval.mt_bench.files import Problem, ReadBy, SingleJudgment, read_single
 from eval.results import Interval
-from eval.stats import ArmComparison, clustered_mean, compare_models
+from eval.stats import ArmComparison, Lead, clustered_mean, compare_models, lead
 from eval.verdicts import HIGH, LOW
 from tacos.answering.faults import AnswerFaults
 from tacos.errors import TacosError
@@ -97,6 +97,8 @@ class SingleScores(Record):
     """The model that the others are compared with, where one is named."""
     comparisons: dict[str, ArmComparison] = Field(default_factory=dict)
     """Each other model's rating of a question minus its rating, on questions of which both have every turn."""
+    lead: Lead | None = None
+    """Of the two best, by the ratings of questions; None for one model."""
     read: int
     """Rows that could be used, duplicates and unknown ones among them."""
     bad_lines: int
@@ -143,7 +145,6 @@ def score_single(
     files: Sequence[Path],
     questions: Sequence[Question] | None = None,
     read_by: ReadBy = "stored",
-    seed: int = 0,
     against: str | None = None,
 ) -> SingleScores:
     """Scores of every model in `files`, which are read as one.
@@ -163,13 +164,13 @@ def score_single(
     by_name = group_rows(rows, lambda row: row.model)
     slots = slots_of(questions)
     filed = {name: file_rows(own, slots, lambda row: row.error, problems) for name, own in by_name.items()}
-    models = {name: _score(own, filed[name], slots, seed) for name, own in by_name.items()}
+    models = {name: _score(own, filed[name], slots) for name, own in by_name.items()}
+    by_question = {name: _by_question(one, slots) for name, one in filed.items()}
     return SingleScores(
         models=models,
         against=against,
-        comparisons=compare_models(
-            {name: _by_question(one, slots) for name, one in filed.items()}, against, seed
-        ),
+        comparisons=compare_models(by_question, against),
+        lead=lead(by_question),
         read=len(rows),
         bad_lines=bad_lines,
         problems=tuple(problems),
@@ -242,7 +243,7 @@ def file_rows(
 
 
 def _score(
-    rows: Sequence[SingleJudgment], filed: Filed[SingleJudgment], slots: Mapping[Slot, str], seed: int
+    rows: Sequence[SingleJudgment], filed: Filed[SingleJudgment], slots: Mapping[Slot, str]
 ) -> ModelScore:
     scores = {slot: row.score for slot, row in filed.rows.items() if row.score is not None}
     whole = category_score(scores, slots)
@@ -256,7 +257,7 @@ def _score(
         coverage=len(scores) / len(slots) if slots else 0.0,
         complete=len(scores) == len(slots),
         judge=rows[0].judge,
-        ci=question_interval(scores, seed),
+        ci=question_interval(scores),
         categories={
             name: category_score(scores, {slot: own for slot, own in slots.items() if own == name})
             for name in dict.fromkeys(slots.values())
@@ -277,12 +278,12 @@ def category_score(scores: Mapping[Slot, float], slots: Mapping[Slot, str]) -> C
     )
 
 
-def question_interval(values: Mapping[Slot, float], seed: int = 0) -> Interval | None:
+def question_interval(values: Mapping[Slot, float]) -> Interval | None:
     """The mean of `values` and its interval over questions, turns of a question drawn together."""
     by_turn: dict[int, dict[str, float]] = defaultdict(dict)
     for (question, turn), value in values.items():
         by_turn[turn][question] = value
-    return clustered_mean(list(by_turn.values()), seed) if values else None
+    return clustered_mean(list(by_turn.values())) if values else None
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -31,7 +31,7 @@ WINNING_SCORE = Measure(
     wording=Wording(
         better="the judge prefers {arm}",
         worse="the judge prefers {baseline}",
-        unclear="the judge shows no preference",
+        unclear="no preference of the judge can be claimed",
     ),
 )
 

@@ -54,7 +54,7 @@ def set_table(scores: PairwiseScores) -> Table:
     ]
     note = (
         f"From answer 1's side, both orders combined by the {scores.rule} rule; {UNREAD[scores.unparsed_as]}."
-        " Winning score: (win - lose) / n + 1, 1 is a draw, with its 95% bootstrap interval over questions. "
+        " Winning score: (win - lose) / n + 1, 1 is a draw, with its 95% interval over questions. "
         + BIAS_NOTE
     )
     return build("reviews", f"Two-order reviews, {scores.rule} rule", note, "set", entries, specs)

@@ -43,10 +43,10 @@ def points(judged: Sequence[Judged]) -> list[float]:
     return [1.0 + SIGN[j.result] for j in judged if j.result != "unparsed"]
 
 
-def winning_score(judged: Sequence[Judged], seed: int = 0) -> Interval | None:
+def winning_score(judged: Sequence[Judged]) -> Interval | None:
     """(win - lose) / n + 1, in [0, 2], with its interval over questions; None where all are unparsed."""
     values = points(judged)
-    return stats.bootstrap_mean(values, seed) if values else None
+    return stats.against([values], 1.0, scale=(0.0, 2.0)).interval if values else None
 
 
 def longer_wins(judged: Sequence[Judged]) -> float | None:

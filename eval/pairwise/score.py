@@ -45,7 +45,7 @@ class PairwiseScore(Record):
     n: int
     """win + tie + lose."""
     winning_score: Interval | None
-    """(win - lose) / n + 1, in [0, 2], with its 95% bootstrap interval; None where nothing was parsed."""
+    """(win - lose) / n + 1, in [0, 2], with its 95% interval; None where nothing was parsed."""
     swap_consistency: float | None
     """Share of questions where both orders say the same."""
     first_position: float | None
@@ -140,7 +140,6 @@ def score_reviews(
     questions: Mapping[str, Sequence[Question]] | None = None,
     rule: Rule = "lenient",
     unparsed: Unparsed = "count",
-    seed: int = 0,
 ) -> PairwiseScores:
     """Score review files, at most one comparison per set.
 
@@ -159,8 +158,8 @@ def score_reviews(
         _refuse_two_comparisons(name, parts)
         asked = (questions or {}).get(name)
         kept[name] = _join(name, parts, asked, rule, unparsed)
-        sets[name] = _set_score(name, parts, kept[name], len(asked) if asked else _size(name), seed)
-    return PairwiseScores(rule=rule, unparsed_as=unparsed, sets=sets, pooled=_pool(kept, sets, seed))
+        sets[name] = _set_score(name, parts, kept[name], len(asked) if asked else _size(name))
+    return PairwiseScores(rule=rule, unparsed_as=unparsed, sets=sets, pooled=_pool(kept, sets))
 
 
 def _refuse_two_comparisons(name: str, parts: Sequence[ReviewFile]) -> None:
@@ -230,12 +229,10 @@ def _fates(name: str, reviews: Sequence[Review], asked: Sequence[Question] | Non
         before.append(review)
 
 
-def _set_score(
-    name: str, parts: Sequence[ReviewFile], kept: _Kept, expected: int | None, seed: int
-) -> SetScore:
+def _set_score(name: str, parts: Sequence[ReviewFile], kept: _Kept, expected: int | None) -> SetScore:
     first = parts[0]
     return SetScore(
-        **_figures(kept.judged, seed),
+        **_figures(kept.judged),
         duplicate=kept.duplicate,
         unknown=kept.unknown,
         bad=sum(len(part.bad) for part in parts),
@@ -253,23 +250,23 @@ def _set_score(
     )
 
 
-def _figures(judged: Sequence[Judged], seed: int) -> dict[str, Any]:
+def _figures(judged: Sequence[Judged]) -> dict[str, Any]:
     return tally(judged).model_dump() | {
-        "winning_score": winning_score(judged, seed),
+        "winning_score": winning_score(judged),
         "swap_consistency": swap_consistency(judged),
         "first_position": first_position_rate(judged),
         "longer_wins": longer_wins(judged),
     }
 
 
-def _pool(kept: Mapping[str, _Kept], sets: Mapping[str, SetScore], seed: int) -> PairwiseScore:
+def _pool(kept: Mapping[str, _Kept], sets: Mapping[str, SetScore]) -> PairwiseScore:
     """Every question of every set weighs the same. By name, so that the order of files decides nothing."""
     scores = list(sets.values())
     expected = [score.expected for score in scores if score.expected is not None]
     missing = [score.missing for score in scores if score.missing is not None]
     known = len(expected) == len(scores)
     return PairwiseScore(
-        **_figures([row for _, part in sorted(kept.items()) for row in part.judged], seed),
+        **_figures([row for _, part in sorted(kept.items()) for row in part.judged]),
         duplicate=sum(score.duplicate for score in scores),
         unknown=sum(score.unknown for score in scores),
         bad=sum(score.bad for score in scores),

@@ -147,7 +147,7 @@ def _measure(opponent: str, slug: str, is_baseline: bool, name: str = "") -> Mea
 _WORDING = Wording(
     better="the judge prefers {arm}",
     worse="the judge prefers {baseline}",
-    unclear="the judge shows no preference",
+    unclear="no preference of the judge can be claimed",
 )
 
 

@@ -26,7 +26,7 @@ import numpy as np
 from pydantic import Field
 
 from eval.results import Interval
-from eval.stats import LEVEL, RESAMPLES
+from eval.spread import LEVEL
 from tacos.errors import TacosError, nearest
 from tacos.types import Record
 
@@ -36,6 +36,7 @@ RIDGE = 0.01
 """Half of this times the sum of squared ratings is added to the loss: at 7 of 10 won it takes 0.2% off the
 rating, at 70 of 100 0.02%."""
 TOLERANCE = 1e-8
+RESAMPLES = 2000
 
 
 class Game(Record):
@@ -67,6 +68,8 @@ class Ratings(Record):
     questions: int
     games: int
     ridge: float
+    lead: Interval | None = None
+    """The strongest's rating minus the second's."""
     unbounded: list[str] = Field(default_factory=list)
     """Models that only the ridge keeps finite: nobody beat them, or they beat nobody, along any chain."""
     left_out: int = 0
@@ -218,8 +221,15 @@ def _ratings(
         )
         elo = ELO_ANCHOR + ELO * interval.mean
         rated.append(Strength(model=model, rating=interval, elo=elo, games=len(own)))
+    first, second = np.argsort(-fitted)[:2]
+    ends = np.percentile(draws[:, first] - draws[:, second], [tail, 100 - tail])
+    questions = len({game.question_id for game in games})
+    gap = Interval(
+        mean=float(fitted[first] - fitted[second]), low=float(ends[0]), high=float(ends[1]), n=questions
+    )
     return Ratings(
         anchor=anchor,
+        lead=gap,
         ratings=sorted(rated, key=lambda rating: -rating.rating.mean),
         questions=len({game.question_id for game in games}),
         games=len(games),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from eval.report import format as fmt
+from eval.report.claims import claim
 from eval.report.score_report import ScoreReport
 from eval.report.table import Column, Entry, Spec, Table, build, counts, mean, texts
 
@@ -49,7 +50,14 @@ def problems(ratings: Ratings) -> list[str]:
 def headline(ratings: Ratings) -> str:
     first = ratings.ratings[0]
     elo, models = fmt.count(first.elo), fmt.plural(len(ratings.ratings), "model")
-    return f"{first.model} is rated highest of {models}, Elo {elo} with {ratings.anchor} at 1,000."
+    said = f"{first.model} is rated highest of {models}, Elo {elo} with {ratings.anchor} at 1,000."
+    if ratings.lead is None:
+        return said
+    second = ratings.ratings[1].model
+    gap = f"{fmt.score_difference(ratings.lead.mean)} {fmt.bracket(ratings.lead, fmt.score_difference)} log-odds"
+    if claim(ratings.lead) == "better":
+        return f"{said} It stands {gap} above the second, {second}."
+    return f"{said} No leader can be named: the second, {second}, is {gap} behind."
 
 
 def figures(ratings: Ratings) -> Mapping[str, float | None]:

@@ -19,9 +19,10 @@ from pathlib import Path
 
 from eval.measures import Measure
 from eval.report import format as fmt
-from eval.report.arms import Arm, arm_table, gain_cell, ordered_arms
+from eval.report.arms import Arm, arm_table, ordered_arms
 from eval.report.claims import compared
 from eval.report.effects import factorial_tables
+from eval.report.gains import gain_cell
 from eval.report.layout import to_csv, write_table
 from eval.report.overlap import overlap_table
 from eval.report.table import Cell, Column, Spec, Table, mean

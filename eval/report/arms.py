@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from eval.measures import Measure
 from eval.report import format as fmt
-from eval.report.claims import WORDS, Compared, compared
 from eval.report.notices import runs_of
 from eval.report.table import (
     NOTHING,
@@ -22,7 +21,6 @@ from eval.report.table import (
     over_seeds,
     pairs_table,
 )
-from eval.report.text import leading_arm
 from eval.results import ArmRun, ArmSummary, Results
 from tacos.types import Trained
 
@@ -146,7 +144,7 @@ def _main_note(results: Results) -> str:
     other += [f"{fmt.listing(runs)}: over seeds only"] if runs else []
     over += f" ({', '.join(other)})" if other else ""
     ranges = " Where seeds differ, the smallest and largest are given." if seeds > 1 else ""
-    intervals = f"In brackets: 95% bootstrap intervals over {over}."
+    intervals = f"In brackets: 95% intervals over {over}."
     unpriced = any(run.selection_usage.unpriced_calls for run in results.runs)
     price = " Price unknown, or + unpriced: calls to an LLM without prices in the config." if unpriced else ""
     return f"Best first. {intervals}{ranges} A dash means not known or not done.{price}{_flops_note(results)}"
@@ -159,73 +157,6 @@ def _flops_note(results: Results) -> str:
         " FLOPs are those of models of this machine, embedders too: 2 a parameter and token read, 6 where it is"
         " trained on, without embeddings and output head; an LLM behind an API is in calls and money."
     )
-
-
-def gains_table(results: Results) -> Table:
-    """What each arm is against the baseline, by every measure that compares, with what may be claimed."""
-    specs: list[Spec[Arm]] = []
-    for measure in results.measures:
-        specs += _claimed(measure) if measure.compared else []
-    rivals = [arm for arm in ordered_arms(results) if arm.summary.arm != results.baseline]
-    title = f"Compared with {results.baseline}"
-    return arm_table(results, "gains", title, _gains_note(results), specs, rivals)
-
-
-def _claimed(measure: Measure) -> list[Spec[Arm]]:
-    form, neutral = fmt.UNITS[measure.unit], measure.neutral
-    unit = form.difference_in if measure.difference else f"{form.plain(neutral)} is a draw"
-    group = f"{measure.title}, {unit}" if unit else measure.title
-
-    def value(arm: Arm) -> Cell:
-        return gain_cell(compared(measure, arm.summary))
-
-    def said(arm: Arm) -> Cell:
-        found = compared(measure, arm.summary)
-        return Cell(WORDS[found.claim], tone=found.claim) if found else NOTHING
-
-    noun = "difference" if measure.difference else form.noun
-    return [(Column(noun, group), value), (Column("verdict", group, numeric=False), said)]
-
-
-def gain_cell(found: Compared | None) -> Cell:
-    return mean(found.interval, found.form, tone=found.claim) if found else NOTHING
-
-
-def _gains_note(results: Results) -> str:
-    paired = {"questions": "question and seed", "rows": "row"}
-    ways = [
-        f"{fmt.listing(titles)} paired by {how}"
-        for items, how in paired.items()
-        if (titles := [m.title for m in results.measures if m.difference and m.items == items])
-    ]
-    neutral = [
-        f"for the {m.title}: {fmt.UNITS[m.unit].plain(m.neutral)}"
-        for m in results.measures
-        if m.neutral is not None and not m.of_set
-    ]
-    own = f" ({', '.join(neutral)})" if neutral else ""
-    pairs = f", {', '.join(ways)}" if ways else ""
-    return (
-        f"Differences from {results.baseline} with 95% intervals{pairs}."
-        f" An interval that covers zero{own} supports no claim either way."
-    )
-
-
-def lead_cells(results: Results) -> list[tuple[str, Cell]]:
-    """The leading arm's few numbers that decide: what was measured, and by how much it differs."""
-    lead = leading_arm(results)
-    if lead is None:
-        return []
-    found = [(measure, compared(measure, lead)) for measure in results.measures if not measure.of_set]
-    return [(_tile(measure, results.baseline), gain_cell(how)) for measure, how in found if how]
-
-
-def _tile(measure: Measure, baseline: str) -> str:
-    form = fmt.UNITS[measure.unit]
-    if measure.difference:
-        unit = f", {form.difference_in} over {baseline}" if form.difference_in else f" over {baseline}"
-        return f"{measure.title}{unit}"
-    return f"{measure.title} against {baseline}, {form.plain(measure.neutral)} is a draw"
 
 
 def budget_table(results: Results) -> Table:

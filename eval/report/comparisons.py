@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from eval.report import format as fmt
-from eval.report.claims import WORDS, Claim
+from eval.report.claims import WORDS, Claim, claim
 from eval.report.table import Cell, Column, Entry, Spec, Table, build, counts, mean, numbers
 
 if TYPE_CHECKING:
-    from eval.stats import ArmComparison
+    from eval.stats import ArmComparison, Lead
 
 LEVEL = 0.05
 
@@ -41,11 +41,24 @@ def comparison_tables(
     ]
     entries = [Entry(arm, comparison) for arm, comparison in arms.items()]
     note = (
-        f"{measure}, each model minus {baseline} on the questions both have, with 95% bootstrap intervals;"
+        f"{measure}, each model minus {baseline} on the questions both have, with 95% intervals;"
         f" p-values also corrected for {fmt.plural(len(arms), 'comparison')} by Holm. Unpaired: questions that"
         " only one has."
     )
     return [build(f"{name}_against", f"Compared with {baseline}", note, "model", entries, specs)]
+
+
+def led(lead: Lead | None, form: fmt.Format, of: str) -> str:
+    """ " It leads the second, m_2, by +0.61 [+0.23, +0.98]", or that no leader can be named; "" without a second.
+
+    of: the unit.
+    """
+    if lead is None:
+        return ""
+    gap = f"{form(lead.gap.mean)} {fmt.bracket(lead.gap, form)}".strip()
+    if claim(lead.gap) == "better":
+        return f" It leads the second, {lead.second}, by {gap} {of}."
+    return f" No leader can be named: the second, {lead.second}, is {gap} {of} behind."
 
 
 def _p_cell(value: float) -> Cell:

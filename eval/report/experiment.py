@@ -18,6 +18,7 @@ from rich.table import Table as RichTable
 
 from eval.report import arms as arms
 from eval.report import format as fmt
+from eval.report import gains as gains
 from eval.report import notices as notices
 from eval.report import plots as plots
 from eval.report.arm_tables import TABLES, write_tables
@@ -87,13 +88,13 @@ def _words(results: Results, drawn: Sequence[Plot]) -> dict[str, Any]:
     return {
         "results": results,
         "headline": headline(results),
-        "tiles": arms.lead_cells(results),
+        "tiles": gains.lead_cells(results),
         "parts_sentence": notices.parts_sentence(results),
         "facts": _facts(results),
         "main": arms.main_table(results),
         "row_warnings": notices.row_warnings(results),
         "protocol": notices.protocol_notes(results),
-        "gains": arms.gains_table(results),
+        "gains": gains.gains_table(results),
         "factorial": factorial_tables(results),
         "plots": drawn,
         "sections": [(group, heading) for group, heading in SECTIONS.items() if group in groups],

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from eval.measures import Measure
 from eval.report import format as fmt
 from eval.report.claims import WORDS, Claim, Compared, compared
-from eval.report.notices import budget_warnings, is_untrained, runs_of, unread
+from eval.report.notices import DRAWS, budget_warnings, is_untrained, runs_of, unread
 from eval.results import ArmSummary, Results
 
 MOST_DOUBTS = 3
@@ -73,8 +73,20 @@ def _verdict(results: Results, lead: ArmSummary) -> tuple[str, Claim]:
     name, base = lead.arm, results.baseline
     for measure in results.measures:
         if found := compared(measure, lead):
+            if found.few:
+                n = fmt.plural(found.interval.n, "question")
+                return (
+                    f"{n} are too few to say whether {name} is better than {base} on {measure.said}.",
+                    "unclear",
+                )
             if found.claim == "unclear":
                 return f"No difference between {name} and {base} can be claimed on {measure.said}.", "unclear"
+            if measure.about == "model" and len(lead.seeds) < DRAWS:
+                seeds = fmt.plural(len(lead.seeds), "seed")
+                return (
+                    f"The model trained on {name}'s rows is {found.claim} than {base}'s on {measure.said}; from {seeds}"
+                    " nothing follows for the method."
+                ), found.claim
             return f"{name} is {found.claim} than {base} on {measure.said}.", found.claim
     return _rows(results, lead), "unclear"
 
@@ -166,7 +178,8 @@ def _caveats(results: Results, lead: ArmSummary) -> str:
     if any(run.trained for run in results.runs):
         if len(lead.seeds) == 1:
             said.append(
-                "There is one seed, so the intervals cover questions only and not chance in training."
+                "There is one seed, so the intervals cover questions only and not chance in training: three are the"
+                " least for a claim about a method."
             )
         if budget_warnings(results):
             said.append(
@@ -188,6 +201,13 @@ def _others(results: Results, lead: ArmSummary) -> str:
     return " ".join(s for s in said if s)
 
 
+def _corrected(results: Results) -> str:
+    compared = [m for arm in results.summary for m in arm.measures.values() if m.p_holm is not None]
+    if len(compared) < 2:
+        return ""
+    return f" Verdicts are corrected for {len(compared)} comparisons (Holm), all but the first one of this report."
+
+
 def _sorted_out(results: Results, rest: list[ArmSummary]) -> str:
     """The other arms by how they compare with the baseline, on the first measure that any of them has."""
     for measure in results.measures:
@@ -198,6 +218,6 @@ def _sorted_out(results: Results, rest: list[ArmSummary]) -> str:
         if any(groups.values()):
             words = WORDS | {"unclear": f"{WORDS['unclear']} for"}
             said = [f"{words[claim]}: {fmt.listing(names)}" for claim, names in groups.items() if names]
-            luck = " No interval is corrected for the number of arms compared." if len(rest) > 1 else ""
+            luck = _corrected(results)
             return f"The other arms against {results.baseline} on {measure.said}: {'; '.join(said)}.{luck}"
     return ""

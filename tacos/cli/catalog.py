@@ -63,7 +63,7 @@ def _cost(cost: Cost) -> dict[str, Any]:
 
 def _methods() -> list[dict[str, Any]]:
     from tacos.methods import METHODS
-    from tacos.slots import SLOTS
+    from tacos.methods.slots import SLOTS
 
     found = []
     for name in METHODS:
@@ -81,7 +81,7 @@ def _methods() -> list[dict[str, Any]]:
 
 def _parts() -> list[dict[str, Any]]:
     import tacos.methods  # noqa: F401  # registers every part
-    from tacos.slots import SLOTS
+    from tacos.methods.slots import SLOTS
 
     found = []
     for slot, registry in SLOTS.items():

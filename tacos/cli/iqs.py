@@ -58,7 +58,6 @@ def train(
 def eval_(
     model: Annotated[Path, typer.Option(help="Folder of `tacos iqs train`")],
     pairs: Annotated[Path, typer.Option(help="Pairs: CSV (src, score or src, pos, neg) or JSONL")],
-    seed: Annotated[int, typer.Option(help="Of the bootstrap intervals")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Measure a trained scorer on pairs: overall, length-matched, and beside "the longer wins"."""
@@ -68,7 +67,7 @@ def eval_(
 
     scorer, card = load(model)
     given = read_pairs(pairs)
-    report = measure_scorer(scorer, given, frozenset(card.pairs), seed)
+    report = measure_scorer(scorer, given, frozenset(card.pairs))
     if as_json:
         print_json(report.model_dump() | {"scorer": card.kind, "fingerprint": card.fingerprint})
     else:
@@ -97,7 +96,10 @@ def _figures(report: PairReport) -> str:
 def _crossed(crossed: dict[str, Any]) -> str:
     def spread(key: str) -> str:
         value = crossed[key]
-        return "-" if value is None else f"{_share(value['mean'])} (sd {100 * value['sd']:.1f})"
+        if value is None:
+            return "-"
+        error, sd = (f"{100 * value[name]:.1f}" for name in ("error", "sd"))
+        return f"{_share(value['mean'])} ± {error} (sd over divisions {sd})"
 
     return (
         f"{crossed['folds']}-fold cross-validation of all {crossed['n']:,} pairs, {crossed['divisions']} divisions: "

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def show_plan(data: Mapping[str, Any], as_json: bool) -> None:
     """data: of an experiment, with a matrix or without, or of a selection."""
     from tacos.pipeline.matrix import cells
-    from tacos.pipeline.plan import grid, hours, plan, plan_cells, without_hours
+    from tacos.pipeline.plan import detectable, grid, hours, plan, plan_cells, without_hours
     from tacos.pipeline.settings import run_settings
     from tacos.tracking import Usage
 
@@ -41,6 +41,12 @@ def show_plan(data: Mapping[str, Any], as_json: bool) -> None:
     to_run = f"{sum(not s.cached for s in stages)} of {len(stages)} stages to run"
     here = f"{passed(total)} here, {_took(hours(stages))}{_but(unknown)}; " if total.forward_tokens else ""
     typer.echo(f"{to_run}; about {here}{spent(total)}")
+    if found and (least := detectable(found[0].settings)) and found[0].settings.train:
+        seeds = len(found[0].settings.seeds)
+        few = "; fewer than 3 seeds say nothing of a method" if seeds < 3 else ""
+        typer.echo(
+            f"what 80% of repeats would find, at the least: {', '.join(least)}, more where seeds differ{few}"
+        )
 
 
 def show_grid(cell: str, rows: Sequence[GridRow]) -> None:

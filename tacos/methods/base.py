@@ -20,9 +20,9 @@ from tacos.errors import ConfigError
 from tacos.llm.settings import LLMSettings
 from tacos.methods.recipe import Recipe
 from tacos.methods.refining import Refine, read_refine
+from tacos.methods.slots import SLOTS, read_part
 from tacos.part import AnyAllocator, AnyGrouper, AnyScorer, Setup
 from tacos.registry import Registry
-from tacos.slots import SLOTS, read_part
 from tacos.stage import Stage
 from tacos.types import Record
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from tacos.errors import ConfigError
 from tacos.llm.settings import LLMSettings
+from tacos.methods.slots import SLOTS, read_part
 from tacos.part import SCORERS, Allocator, AnyAllocator, AnyGrouper, AnyScorer, Setup
 from tacos.selection import Scores
-from tacos.slots import SLOTS, read_part
 from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
 from tacos.types import Record

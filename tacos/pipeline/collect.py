@@ -7,11 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from itertools import pairwise, product
+from itertools import product
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from eval.benchmarks import benchmarks
 from eval.factors import arms_of, effects
@@ -21,7 +18,6 @@ from eval.results import (
     ArmMeasure,
     ArmRun,
     ArmSummary,
-    Audit,
     Effect,
     Failure,
     Results,
@@ -29,23 +25,20 @@ from eval.results import (
     TagReport,
 )
 from eval.samples import MeasuredRun
-from eval.summary import arm_measure, by_category, run_measure
+from eval.summary import arm_measure, by_category, corrected, run_measure
+from tacos.pipeline.audit import audit, training_rows
 from tacos.pipeline.differences import differences
 from tacos.pipeline.graph import ArmStages, Experiment
 from tacos.pipeline.overlap import overlap_of
-from tacos.pipeline.parts import answering, left_out, parts_used, training_budget
+from tacos.pipeline.parts import answering, first_rival, left_out, parts_used, training_budget
 from tacos.pipeline.pool import questions_of, truth_of
 from tacos.pipeline.rounds import rounds_of
 from tacos.pipeline.settings import ExperimentSettings
 from tacos.pipeline.task_stages import tasks_benchmarks
 from tacos.stage import ArtifactStore, Stage, git_commit, package_versions
-from tacos.store import tables
 from tacos.tracking import Usage
-from tacos.types import Pool, Truth
+from tacos.types import Pool
 from train.sft import read_trained
-
-BINS = (0, 5, 10, 20, 40, 80, 160, 320, 640)
-"""Lower edges of the response length histogram, in words."""
 
 
 class Collector:
@@ -76,6 +69,8 @@ class Collector:
         outcome = self.store.record(self.experiment.load).outcome
         summaries = [self.summary(name) for name in self.names]
         used = {name for found in summaries for name in found.measures}
+        measures = [m for b in self.benchmarks for m in b.measures if m.name in used]
+        summaries = corrected(summaries, measures, self.chosen(summaries, measures))
         return Results(
             name=self.settings.name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -96,7 +91,7 @@ class Collector:
             training_budget=training_budget(self.settings),
             answering=answering(self.settings),
             questions=outcome.metrics["questions"],
-            measures=[m for b in self.benchmarks for m in b.measures if m.name in used],
+            measures=measures,
             runs=[self.run(arm) for arm in self.arms],
             summary=summaries,
             tags=list(self.tags()),
@@ -111,6 +106,19 @@ class Collector:
             versions=package_versions(),
             commit=git_commit(),
         )
+
+    def chosen(self, summaries: Sequence[ArmSummary], measures: Sequence[Measure]) -> tuple[str, str] | None:
+        """The one comparison that is named beforehand: of the arm in focus, by the first measure that compares it."""
+        arm = next(
+            (s for s in summaries if s.arm == (self.settings.focus or first_rival(self.settings))), None
+        )
+        found = (
+            m.name
+            for m in measures
+            if arm and m.name in arm.measures and arm.measures[m.name].p_value is not None
+        )
+        name = next(found, None)
+        return (arm.arm, name) if arm and name else None
 
     @cached_property
     def readings(self) -> dict[tuple[str, int, str], RunValues]:
@@ -250,11 +258,6 @@ def selecting(data: Stage | None) -> list[Stage]:
     return [stage for stage in data.walk() if stage.name != "load"] if data else []
 
 
-def training_rows(folder: Path) -> dict[str, str]:
-    """id -> response, of a selection."""
-    return {sample.id: sample.response for sample in tables.read_selection(folder)}
-
-
 def failed_rows(arm: ArmStages, store: ArtifactStore) -> dict[str, int]:
     """Stage -> rows without an answer; what training drops is told by `Trained`."""
     counts: Counter[str] = Counter()
@@ -272,26 +275,4 @@ def tag_report(arm: str, folder: Path) -> TagReport:
         samples=data["tagged_samples"],
         top_before=data["top_before"],
         top_after=data["top_after"],
-    )
-
-
-def audit(rows: Mapping[str, str], truth: dict[str, Truth] | None) -> Audit:
-    """Length of responses by id, and the defects and skills of these rows where they are known."""
-    words = np.array([len(response.split()) for response in rows.values()])
-    edges = [*BINS, np.inf]
-    counts, _ = np.histogram(words, bins=edges)
-    labels = [f"{low}-{high - 1}" for low, high in pairwise(BINS)] + [f"{BINS[-1]}+"]
-    known: dict[str, Any] = {}
-    if truth is not None and rows and rows.keys() <= truth.keys():
-        found = [truth[i] for i in rows]
-        known = {
-            "defects": dict(Counter(r.defect for r in found if r.defect).most_common()),
-            "skills": dict(Counter(r.skill for r in found).most_common()),
-            "skills_total": len({t.skill for t in truth.values()}),
-        }
-    return Audit(
-        rows=len(rows),
-        mean_words=float(words.mean()) if len(words) else 0.0,
-        word_histogram=dict(zip(labels, counts.tolist(), strict=True)),
-        **known,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.alpaca_eval.annotator import read_annotator
-from eval.alpaca_eval.benchmark import AlpacaEvalSettings
+from eval.alpaca_eval.benchmark import CONTROLLED, AlpacaEvalSettings
 from eval.alpaca_eval.files import BASELINE, DIFFICULTY, GAMED, read_outputs
 from eval.alpaca_eval.judging import PreferenceSettings
 from eval.benchmarks import BenchmarksSettings
@@ -45,7 +45,7 @@ from tacos.pipeline.evaluate import (
 )
 from tacos.prompts import load
 from tacos.stage import Job, Outcome, Stage, Tools
-from tacos.store.files import write_jsonl
+from tacos.store.files import write_json, write_jsonl
 from tacos.store.fingerprint import file_digest
 from tacos.types import Answer, Pool
 
@@ -124,6 +124,7 @@ class JudgingStages:
             run = self.evaluation(job.tools, asked.judge)
             outputs = [job.inputs["answers"] / "outputs.json"]
             (score,) = run.annotate_alpaca_eval(outputs, job.out, "instruction", "cv").models.values()
+            write_json(job.out / CONTROLLED, score.controlled)
             figures = score.model_dump(exclude={"faults", "notes", "reasons"})
             failed = score.unparsed - score.no_output
             return Outcome(rows_in=score.expected, rows_out=score.n, rows_failed=failed, metrics=figures)
@@ -142,7 +143,7 @@ class JudgingStages:
         else:
             words = {"template": load(asked.prompt).template}
             identity |= asked.model_dump(exclude={"judge", "generate", "annotator", "prompt"}) | words
-        return Stage("alpaca_eval", work, identity, {"answers": answers}, estimate=estimate)
+        return Stage("alpaca_eval", work, identity, {"answers": answers}, version=2, estimate=estimate)
 
     def five_sets(
         self, asked: FiveSetsSettings, own: Mapping[str, Stage], other: Mapping[str, Stage]

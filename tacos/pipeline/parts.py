@@ -6,7 +6,7 @@ from tacos.models.embedder import MINILM
 from tacos.pipeline.controls import CONTROLS
 from tacos.pipeline.graph import Experiment
 from tacos.pipeline.pool import BUILTIN
-from tacos.pipeline.settings import TINY, ZERO_SHOT, ExperimentSettings
+from tacos.pipeline.settings import TINY, UNTRAINED, ZERO_SHOT, ExperimentSettings
 
 
 def parts_used(experiment: Experiment) -> dict[str, str]:
@@ -25,6 +25,12 @@ def parts_used(experiment: Experiment) -> dict[str, str]:
     if settings.pool.source == BUILTIN:
         parts["pool"] = "generated on the spot, with known defects (embedded)"
     return parts
+
+
+def first_rival(settings: ExperimentSettings) -> str | None:
+    """The arm that an experiment is about where it names none: the first that selects some of the rows."""
+    rivals = [name for name in settings.arms if name != settings.baseline]
+    return next((name for name in rivals if settings.arms[name].method not in (*UNTRAINED, "full")), None)
 
 
 def left_out(settings: ExperimentSettings) -> list[str]:

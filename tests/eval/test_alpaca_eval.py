@@ -14,13 +14,18 @@ from hypothesis import strategies as st
 
 from eval.alpaca_eval.files import (
     Reference,
+    known_reference,
     load_reference,
     read_annotations,
     read_outputs,
     read_preference,
 )
 from eval.alpaca_eval.length_control import GRID, Rows, fit, length_term, nearest_regularisation
+from eval.alpaca_eval.report import headline
 from eval.alpaca_eval.score import PUBLISHED_C, AlpacaEvalScore, score_files
+from eval.report.comparisons import led
+from eval.stats import lead
+from tacos.assets import Assets
 from tacos.errors import ConfigError, TacosError
 
 PUBLISHED = {
@@ -414,3 +419,40 @@ def test_outputs_may_lack_an_answer_where_it_is_allowed(tmp_path: Path) -> None:
 
 def test_the_grid_is_the_references() -> None:
     assert len(GRID) == 10 and GRID[0] == 1e-4 and GRID[-1] == 1e4
+
+
+@pytest.mark.parametrize(
+    ("name", "published", "error"),
+    [("FuseChat-Gemma-2-9B-Instruct", 0.594, 1.39), ("claude-2", 0.878, 1.75), ("alpaca-7b", 0.375, 0.96)],
+)
+def test_the_length_controlled_error_holds_that_of_the_fit(
+    shared: Path, name: str, published: float, error: float
+) -> None:
+    """About twice the published one, as a bootstrap with a fit for each draw gives it (1.43, 1.73, 0.98)."""
+    assets = shared / "assets"
+    (path,) = [p for p in (assets / "alpaca_eval/annotations").iterdir() if name in p.name]
+    reference = known_reference(Assets(assets, shared))
+    found = score_files([path], reference, "position", "published").models[name]
+    assert found.lc_standard_error == pytest.approx(published, abs=0.001)
+    assert found.lc_error == pytest.approx(error, abs=0.01)
+    assert np.mean(list(found.controlled.values())) == pytest.approx(found.length_controlled_winrate)
+
+
+def test_two_models_are_compared_at_equal_length_and_no_leader_is_named_without_a_gap(shared: Path) -> None:
+    assets = shared / "assets"
+    reference = known_reference(Assets(assets, shared))
+    files = sorted((assets / "alpaca_eval/annotations").iterdir())
+    found = score_files(files, reference, "position", "published", against="claude-2")
+    gap = found.lc_comparisons["FuseChat-Gemma-2-9B-Instruct"].difference
+    assert gap.mean == pytest.approx(70.181 - 28.155, abs=0.01) and 0 < gap.low < gap.mean
+    assert found.lead is not None and (found.lead.first, found.lead.second) == (
+        "FuseChat-Gemma-2-9B-Instruct",
+        "claude-2",
+    )
+    assert "It leads the second, claude-2, by +42.0 [" in headline(found)
+    alike = {
+        "a": {str(i): float(i % 2) for i in range(40)},
+        "b": {str(i): float(i % 3 == 0) for i in range(40)},
+    }
+    told = lead(alike)
+    assert told is not None and "No leader can be named" in led(told, "{:+.2f}".format, "points")

@@ -23,7 +23,7 @@ NAMED = {arm.name: arm for arm in ARMS}
 def cell(where: dict[str, str], half_width: float = 0.04, rows: int = BUDGET, **exact: float) -> DoneCell:
     """Arms with these shares of exact answers; rows: of its budget."""
     arms = tuple(replace(NAMED[name], exact_match=value) for name, value in exact.items())
-    results = make_results(arms=arms, seeds=1, half_width=half_width)
+    results = make_results(arms=arms, seeds=3, half_width=half_width)
     runs = [
         run.model_copy(update={"audit": run.audit.model_copy(update={"rows": rows})}) for run in results.runs
     ]

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from eval.factors import Factors, contrasts, effects
 from eval.measures import Measure
 from eval.results import Effect
+from eval.stats import mean_interval
 
 FOUR = {
     "tagging": {"on": ("tacos", "no-comparison"), "off": ("no-tags", "neither")},
@@ -87,7 +88,7 @@ def test_a_measure_of_runs_varies_over_seeds_and_one_of_rows_has_no_effect() -> 
         "neither": [2.0, 4.0],
     }
     interval = found(loss, values)["tagging", "on over off"].interval
-    assert interval and (interval.mean, interval.low, interval.high) == (-1.5, -2.0, -1.0)
+    assert interval and interval == mean_interval([-1.0, -2.0])
     rows = EXACT.model_copy(update={"items": "rows"})
     assert not any(e.interval for e in effects(FOUR, rows, {arm: [answered(5)] for arm in values}))
 

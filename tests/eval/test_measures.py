@@ -11,13 +11,14 @@ from rich.console import Console
 from eval import faulty_answers
 from eval.benchmarks import BENCHMARKS, benchmarks
 from eval.measures import Finished, Measure, Measured, NamedValue, RunValues
-from eval.report.arms import gains_table, main_table, ordered_arms
-from eval.report.claims import compared
+from eval.report.arms import main_table, ordered_arms
+from eval.report.claims import claim, compared
 from eval.report.experiment import console_table, write_report
+from eval.report.gains import gains_table
 from eval.report.text import headline
 from eval.results import ArmMeasure, ArmSummary, Interval, Results, load_results
-from eval.stats import bootstrap_mean, clustered_difference, crossed_difference, crossed_mean
-from eval.summary import arm_measure, run_measure
+from eval.stats import clustered_difference, crossed_difference, crossed_mean, mean_interval
+from eval.summary import arm_measure, corrected, run_measure
 from tacos.store.files import write_jsonl
 from tacos.types import Answer
 from tests.eval.fixtures import ARMS, interval, make_results
@@ -40,7 +41,7 @@ def test_a_run_has_its_mean_its_levels_and_what_was_not_read() -> None:
     )
     found = run_measure(measure(levels=levels), reading)
     assert found is not None and (found.value, found.unread) == (1.25, 3)
-    assert found.interval == bootstrap_mean([2, 2, 1, 0])
+    assert found.interval == mean_interval([2, 2, 1, 0], (0.0, 1.0))
     assert found.counts == {"win": 2, "tie": 1, "lose": 1} and found.beside == {"longer_wins": 0.5}
 
 
@@ -53,10 +54,11 @@ def test_nothing_read_is_no_value_and_not_examined_is_no_measure() -> None:
 
 
 def test_questions_are_those_that_every_seed_has() -> None:
-    """b is unread for the second seed; the order is the first seed's, since resampling draws by place."""
+    """b is unread for the second seed; the order is the first seed's."""
     own: list[Measured | None] = [{"a": 1.0, "b": 1.0, "c": 0.0}, {"c": 1.0, "a": 1.0}]
     found = arm_measure(measure(), own)
-    assert found is not None and found.interval == crossed_mean([[1, 0], [1, 1]]) and found.gain is None
+    assert found is not None and found.gain is None
+    assert found.interval == crossed_mean([[1, 0], [1, 1]], scale=(0.0, 1.0))
 
 
 def test_a_difference_is_paired_by_question_and_seed() -> None:
@@ -64,7 +66,8 @@ def test_a_difference_is_paired_by_question_and_seed() -> None:
     base: list[Measured | None] = [{"b": 0.0, "a": 1.0}, {"a": 0.0, "b": 1.0, "c": 1.0}]
     found = arm_measure(measure(difference=True), own, base)
     assert found is not None and found.gain is not None
-    assert found.gain == crossed_difference([[1, 1], [0, 1]], [[1, 0], [0, 1]]).interval
+    pairs = crossed_difference([[1, 1], [0, 1]], [[1, 0], [0, 1]], scale=(-1.0, 1.0))
+    assert (found.gain, found.p_value) == (pairs.interval, pairs.p_value)
     assert found.gain.mean == 0.25
     assert (arm_measure(measure(), own, base) or found).gain is None  # where none is to be shown
 
@@ -73,9 +76,10 @@ def test_rows_are_clustered_and_runs_have_one_value() -> None:
     own: list[Measured | None] = [{"x": 1.0, "y": 0.0}, {"x": 1.0}]
     rows = arm_measure(measure(items="rows", difference=True), own, [{"z": 0.0}])
     assert rows is not None and rows.interval is not None and rows.interval.mean == pytest.approx(2 / 3)
-    assert rows.gain == clustered_difference([{"x": 1.0, "y": 0.0}, {"x": 1.0}], [{"z": 0.0}])
+    sides = ([{"x": 1.0, "y": 0.0}, {"x": 1.0}], [{"z": 0.0}])
+    assert rows.gain == clustered_difference(*sides, (-1.0, 1.0)).interval
     runs = measure(items="runs")
-    assert arm_measure(runs, [1.0, 2.0]) == ArmMeasure(interval=bootstrap_mean([1.0, 2.0]))
+    assert arm_measure(runs, [1.0, 2.0]) == ArmMeasure(interval=mean_interval([1.0, 2.0]), seed_sd=0.5**0.5)
     assert arm_measure(runs, [1.0, None]) == ArmMeasure(interval=None)
     assert run_measure(runs, RunValues({"m": 1.5})).value == 1.5  # type: ignore[union-attr]
 
@@ -157,7 +161,9 @@ def test_adding_a_benchmark_is_a_module_and_a_line(tmp_path: Path, monkeypatch: 
 def test_measures_have_names_of_their_own() -> None:
     names = [measure.name for benchmark in benchmarks() for measure in benchmark.measures]
     assert len(names) == len(set(names))
-    assert [benchmark.name for benchmark in benchmarks()] == [n for n in BENCHMARKS if n != "five_sets"]
+    assert [benchmark.name for benchmark in benchmarks()] == [
+        n for n in BENCHMARKS if n not in ("five_sets", "mt_bench_pairs")
+    ]
 
 
 def test_faulty_answers_are_a_measure_of_every_arm(tmp_path: Path) -> None:
@@ -187,3 +193,33 @@ def test_a_broken_arm_stands_in_the_verdict(share: float, said: bool) -> None:
     Console(file=stream, width=80).print(console_table(changed))
     text = stream.getvalue()
     assert all(arm.arm in text for arm in summary) and "faulty" not in text  # names have the room
+
+
+def test_verdicts_are_corrected_for_all_comparisons_but_the_one_chosen() -> None:
+    told = measure(difference=True)
+    p_values = {"focus": 0.03, "a": 0.01, "b": 0.04, "c": 0.5}
+    summary = [
+        ArmSummary(arm=arm, method="m", seeds=[0], measures={"m": ArmMeasure(interval=None, p_value=p)})
+        for arm, p in p_values.items()
+    ]
+    found = corrected(summary, [told], ("focus", "m"))
+    assert [arm.measures["m"].p_holm for arm in found] == pytest.approx([0.03, 0.03, 0.08, 0.5])
+    gain = interval(0.3, 0.1, 50)
+    arm = ArmSummary(
+        arm="b",
+        method="m",
+        seeds=[0],
+        measures={"m": ArmMeasure(interval=gain, gain=gain, p_value=0.04, p_holm=0.08)},
+    )
+    said = compared(told, arm)
+    assert said is not None and (said.claim, said.word) == ("unclear", "none after correction")
+
+
+def test_few_questions_say_so_and_rounding_is_no_claim() -> None:
+    few = ArmSummary(
+        arm="a", method="m", seeds=[0], measures={"m": ArmMeasure(interval=None, gain=interval(0.5, 0.6, 4))}
+    )
+    said = compared(measure(difference=True), few)
+    assert said is not None and said.word == "too few to say"
+    assert claim(Interval(mean=1.2, low=1 + 1e-12, high=1.5, n=90), 1.0) == "unclear"
+    assert claim(Interval(mean=1.2, low=1.001, high=1.5, n=90), 1.0) == "better"

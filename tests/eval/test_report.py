@@ -17,6 +17,7 @@ from eval.report import format as fmt
 from eval.report.arms import main_table
 from eval.report.claims import claim
 from eval.report.experiment import ReportPaths, console_table, write_report
+from eval.report.gains import gains_table
 from eval.report.layout import to_markdown
 from eval.report.notices import budget_warnings, parts_sentence, row_warnings
 from eval.report.table import Cell, Table, pairs_table
@@ -255,7 +256,7 @@ def test_headline_claims_nothing_when_the_interval_covers_zero(mean: float) -> N
     assert said.verdict == "No difference between tacos and random can be claimed on exact match."
     assert "so no difference can be claimed" in said.paragraph
     assert "no difference in defects can be claimed" in said.paragraph
-    assert "the judge shows no preference" in said.paragraph
+    assert "no preference of the judge can be claimed" in said.paragraph
     assert not re.search(r"better|worse|fewer|prefers", said.paragraph)
 
 
@@ -414,3 +415,19 @@ def test_numbers_are_written_one_way() -> None:
 def test_markdown_cells_escape_pipes() -> None:
     table = pairs_table(("a", "b"), [("x|y", "1")])
     assert to_markdown(table).splitlines()[-1] == "| x\\|y | 1 |"
+
+
+def test_one_seed_speaks_of_models_and_three_of_methods() -> None:
+    said = headline(make_results(seeds=1)).verdict
+    assert said.startswith(
+        "The model trained on tacos's rows is better than random's on exact match; from 1 seed nothing"
+    )
+    assert headline(make_results(seeds=3)).verdict.startswith("tacos is better than random on exact match.")
+    verdicts = {row.cells[2].text for row in gains_table(make_results(seeds=1)).rows}
+    assert "better by this model" in verdicts
+    assert "better" in {row.cells[2].text for row in gains_table(make_results(seeds=3)).rows}
+
+
+def test_the_smallest_difference_that_can_be_found_is_told() -> None:
+    note = gains_table(make_results(seeds=3, half_width=0.04)).note
+    assert "with 3 seeds would find: 5.7 points (exact match" in note  # .04 * 2.8 / 1.96

@@ -382,7 +382,7 @@ def test_a_judge_without_length_matched_pairs_has_no_row_of_them() -> None:
 @pytest.mark.parametrize(
     ("score", "said"),
     [
-        (two_models(), "m_1 has the best MT-Bench average of 2 models, 6.08 [5.58, 6.58]."),
+        (two_models(), "m_1 has the highest MT-Bench average of 2 models, 6.08 [5.58, 6.58]."),
         (single(m=rated(7.0)), "m scores 7.00 [6.50, 7.50] of 10 on MT-Bench."),
         (single(m=rated(None, 0, 4)), "No rating could be read, so there is no MT-Bench average."),
         (pairs(), "The judge prefers m_1 to base on MT-Bench (win rate 55.9% [50.9, 60.9], ties one half)."),
@@ -538,14 +538,14 @@ def test_the_page_stands_alone(written: ScorePaths) -> None:
     assert page.headings[:3] == ["MT-Bench", "MT-Bench by category", "Compared with m_1"]
     assert page.headings[-1] == "Not counted, or not as usual"
     warned = html.index("MT-Bench, m_2: 3 of 4 turns judged (1 unparsed)")
-    assert html.index("m_1 has the best MT-Bench average") < warned < html.index("<h2>")
+    assert html.index("m_1 has the highest MT-Bench average") < warned < html.index("<h2>")
 
 
 def test_the_markdown_shows_tables_plots_and_problems(written: ScorePaths) -> None:
     text = written.markdown.read_text()
     for name in written.plots:
         assert f"](plots/{name}.png)" in text
-    assert "**m_1 has the best MT-Bench average of 2 models, 6.08 \\[5.58, 6.58\\].**" in text
+    assert "**m_1 has the highest MT-Bench average of 2 models, 6.08 \\[5.58, 6.58\\].**" in text
     assert "- MT-Bench, m_2: 3 of 4 turns judged (1 unparsed)" in text
     assert "rating is in no mean. Judge: gpt-4." in text and "| judge |" not in text.split("## ")[1]
     for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):

@@ -15,10 +15,10 @@ from tacos.config import parse
 from tacos.errors import ConfigError
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.methods import METHODS
+from tacos.methods.slots import SLOTS
 from tacos.part import ALLOCATORS, GROUPERS, SCORERS, Part
 from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.settings import SelectSettings
-from tacos.slots import SLOTS
 from tacos.stage import ArtifactStore
 from tests.pipeline.helpers import LLM_TACOS, LLMS, reply, scripted_tools, write_pool
 from tests.scoring import tiny_models

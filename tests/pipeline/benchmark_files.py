@@ -29,14 +29,14 @@ RELEASED = (
 SKILLS = ("poem", "code", "law", "tax", "chess", "bread", "war", "moon", "tree", "dance", "river", "coin")
 CATEGORIES = ("writing", "math", "stem")
 PAIR = {
-    "pair-v2": "Pair 1. Q: {question} Assistant A's: {answer_a} B: {answer_b}",
-    "pair-math-v1": "Pair 1 by {ref_answer_1}. Q: {question} Assistant A's: {answer_a} B: {answer_b}",
+    "pair-v2": "Pair 1. Q: {question} A: {answer_a} Assistant B's: {answer_b}",
+    "pair-math-v1": "Pair 1 by {ref_answer_1}. Q: {question} A: {answer_a} Assistant B's: {answer_b}",
     "pair-v2-multi-turn": (
-        "Pair 2. Q: {question_1} {question_2} Assistant A's: {answer_a_1} {answer_a_2} B: {answer_b_1} {answer_b_2}"
+        "Pair 2. Q: {question_1} {question_2} A: {answer_a_1} {answer_a_2} Assistant B's: {answer_b_1} {answer_b_2}"
     ),
     "pair-math-v1-multi-turn": (
         "Pair 2 by {ref_answer_1}, {ref_answer_2}. Q: {question_1} {question_2} "
-        "Assistant A's: {answer_a_1} {answer_a_2} B: {answer_b_1} {answer_b_2}"
+        "A: {answer_a_1} {answer_a_2} Assistant B's: {answer_b_1} {answer_b_2}"
     ),
 }
 UNREAD = "topic 2"
@@ -116,7 +116,7 @@ def any_reply(content: str) -> str:
         return "Too short.\n<refined>\nA better text.\n</refined>"
     if '"score": <' in content:
         return json.dumps({"feedback": "so", "score": 1 + number % 5})
-    if "Assistant A's" in content:  # MT-Bench's own prompts: pairs, then ratings
+    if "Assistant B's" in content:  # MT-Bench's own prompts: pairs, then ratings
         return f"Well. [[{'ABC'[number % 3]}]]"
     if "[[rating]]" in content or "<|The Start of Assistant" in content:
         return f"Well. [[{1 + number % 10}]]"

@@ -310,7 +310,7 @@ def test_training_reports_validation_and_cross_validation(tmp_path) -> None:
     assert card.metrics["valid"]["pair_accuracy"] == 1.0 and card.metrics["valid"]["n"] == 20
     crossed = card.metrics["cross_validation"]
     assert crossed["n"] == 80 and crossed["divisions"] == 2
-    assert crossed["pair_accuracy"] == {"mean": 1.0, "sd": 0.0}
+    assert crossed["pair_accuracy"] == {"mean": 1.0, "sd": 0.0, "error": 0.0}
     assert (
         train("light", toy_pairs(), None, settings, tmp_path / "m").kind == "light"
     )  # a scorer may be replaced

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from eval.report import format as fmt
 from eval.report.cells.cell import DoneCell, measures_of
 from eval.report.claims import compared
+from eval.report.notices import DRAWS
 from eval.results import ArmSummary, Results
 
 
@@ -39,6 +40,10 @@ def scope(done: Sequence[DoneCell]) -> str:
         if "unclear" in claims
         else ""
     )
+    seeds = min((len(cell.arm(arm).seeds) for cell in done if cell.arm(arm)), default=0)  # type: ignore[union-attr]
+    if told and 0 < seeds < DRAWS:
+        models = f" These are models of {fmt.plural(seeds, 'seed')}: nothing follows for the methods."
+        return f"{said}{rest}.{models}"
     lonely = " One cell is no claim for the method." if len(claims.get("better", [])) == 1 else ""
     return f"{said}{rest}.{lonely}"
 

@@ -192,7 +192,7 @@ class EncoderScorer:
         better, worse = self.score(valid.prompts, valid.better), self.score(valid.worse_prompts, valid.worse)
         labels = np.repeat([1, 0], len(better))
         tau = kendalltau(np.concatenate([better, worse]), labels, nan_policy="omit").statistic
-        accuracy = measure(valid, better, worse, seed).pair_accuracy
+        accuracy = measure(valid, better, worse).pair_accuracy
         return float(np.nan_to_num(tau, nan=-1.0)), float(accuracy or 0.0)
 
     def _forward(self, texts: list[str]) -> torch.Tensor:

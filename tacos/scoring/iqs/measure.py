@@ -15,13 +15,12 @@ gives all figures without them. A pair with a side that got no score is `unscore
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import t as student
 
 from tacos.scoring.iqs.base import QualityScorer
 from tacos.scoring.iqs.pairs import MATCHED, QualityPairs
 from tacos.scoring.iqs.text import canonicals
 from tacos.types import Record
-
-RESAMPLES = 2000
 
 
 class Accuracy(Record):
@@ -30,7 +29,9 @@ class Accuracy(Record):
     n: int
     pair_accuracy: float | None
     ci: tuple[float, float] | None
-    """95% bootstrap interval over pairs."""
+    """95% interval; pairs of one prompt are one item."""
+    error: float | None = None
+    """The standard error behind it."""
     longer_wins: float | None
     """What "the longer is better" gets on the same pairs."""
 
@@ -47,6 +48,7 @@ class Distinct(Record):
 
     n: int
     pair_accuracy: float | None
+    error: float | None = None
     length_matched: Accuracy
 
 
@@ -56,6 +58,7 @@ class PairReport(Record):
     n: int
     pair_accuracy: float | None
     ci: tuple[float, float] | None
+    error: float | None = None
     length_matched: Accuracy
     baselines: Baselines
     distinct: Distinct
@@ -72,7 +75,7 @@ class PairReport(Record):
     """Pairs that the model was trained on: their accuracy says nothing about others."""
 
 
-def measure(pairs: QualityPairs, better: np.ndarray, worse: np.ndarray, seed: int = 0) -> PairReport:
+def measure(pairs: QualityPairs, better: np.ndarray, worse: np.ndarray) -> PairReport:
     """better, worse: (n,) scores of the two sides, NaN where there is none."""
     sides = [canonicals(pairs.better), canonicals(pairs.worse)]
     long_, short = (np.array([len(text) for text in side]) for side in sides)
@@ -82,8 +85,11 @@ def measure(pairs: QualityPairs, better: np.ndarray, worse: np.ndarray, seed: in
     same = asked & _equal(*sides)
     matched = np.abs(longer) <= MATCHED * np.maximum(long_, short)
 
+    prompts = np.unique(canonicals(pairs.prompts), return_inverse=True)[1]
+
     def over(keep: np.ndarray) -> Accuracy:
-        return _accuracy(gap[keep & scored], longer[keep & scored], seed)
+        kept = keep & scored
+        return _accuracy(gap[kept], longer[kept], prompts[kept])
 
     every, close = over(np.ones(len(gap), dtype=bool)), over(matched)
     apart = over(~same)
@@ -91,9 +97,15 @@ def measure(pairs: QualityPairs, better: np.ndarray, worse: np.ndarray, seed: in
         n=every.n,
         pair_accuracy=every.pair_accuracy,
         ci=every.ci,
+        error=every.error,
         length_matched=close,
         baselines=Baselines(longer_wins=every.longer_wins, longer_wins_length_matched=close.longer_wins),
-        distinct=Distinct(n=apart.n, pair_accuracy=apart.pair_accuracy, length_matched=over(matched & ~same)),
+        distinct=Distinct(
+            n=apart.n,
+            pair_accuracy=apart.pair_accuracy,
+            error=apart.error,
+            length_matched=over(matched & ~same),
+        ),
         same_prompt=over(asked),
         ties=int((gap == 0).sum()),
         identical=int(same.sum()),
@@ -104,7 +116,7 @@ def measure(pairs: QualityPairs, better: np.ndarray, worse: np.ndarray, seed: in
 
 
 def measure_scorer(
-    scorer: QualityScorer, pairs: QualityPairs, seen: frozenset[str] = frozenset(), seed: int = 0
+    scorer: QualityScorer, pairs: QualityPairs, seen: frozenset[str] = frozenset()
 ) -> PairReport:
     """Scores every text once, however often it stands in the pairs. seen: names of the training pairs."""
     better = zip(pairs.prompts, pairs.better, strict=True)
@@ -114,7 +126,7 @@ def measure_scorer(
     scores = scorer.score([p for p, _ in texts], [r for _, r in texts])
     value = dict(zip(texts, scores.tolist(), strict=True))
     sides = np.array([value[text] for text in wanted]).reshape(-1, 2)
-    report = measure(pairs, sides[:, 0], sides[:, 1], seed)
+    report = measure(pairs, sides[:, 0], sides[:, 1])
     return report.model_copy(update={"seen": sum(name in seen for name in pairs.names())})
 
 
@@ -122,18 +134,31 @@ def _equal(a: list[str], b: list[str]) -> np.ndarray:
     return np.array([one == other for one, other in zip(a, b, strict=True)], dtype=bool)
 
 
-def _accuracy(gap: np.ndarray, longer: np.ndarray, seed: int) -> Accuracy:
+def _accuracy(gap: np.ndarray, longer: np.ndarray, prompts: np.ndarray) -> Accuracy:
+    """prompts: (n,) the number of each pair's prompt."""
     if not len(gap):
         return Accuracy(n=0, pair_accuracy=None, ci=None, longer_wins=None)
     points = _points(gap)
-    drawn = np.random.default_rng(seed).integers(len(points), size=(RESAMPLES, len(points)))
-    low, high = np.percentile(points[drawn].mean(axis=1), [2.5, 97.5])
+    mean = float(points.mean())
+    error, half = _error(points - mean, prompts)
     return Accuracy(
         n=len(points),
-        pair_accuracy=float(points.mean()),
-        ci=(float(low), float(high)),
+        pair_accuracy=mean,
+        ci=(max(0.0, mean - half), min(1.0, mean + half)),
+        error=error,
         longer_wins=float(_points(longer).mean()),
     )
+
+
+def _error(residuals: np.ndarray, prompts: np.ndarray) -> tuple[float, float]:
+    """The standard error of a mean and the half width of its 95% interval: a cluster-robust variance and Student's t
+    with a degree of freedom per prompt less one (Cameron & Miller 2015)."""
+    sums = np.bincount(np.unique(prompts, return_inverse=True)[1], weights=residuals)
+    k = len(sums)
+    if k < 2:
+        return 0.0, 1.0
+    error = float(np.sqrt(k / (k - 1) * (sums**2).sum())) / len(residuals)
+    return error, float(student.ppf(0.975, k - 1)) * error
 
 
 def _points(gap: np.ndarray) -> np.ndarray:

@@ -27,7 +27,7 @@ from tacos.scoring.iqs.base import Kind, QualityScorer
 from tacos.scoring.iqs.encoder import EncoderSettings
 from tacos.scoring.iqs.folder import Card, free, save
 from tacos.scoring.iqs.light import LightScorer, LightSettings, Reading
-from tacos.scoring.iqs.measure import measure, measure_scorer
+from tacos.scoring.iqs.measure import Accuracy, measure, measure_scorer
 from tacos.scoring.iqs.pairs import QualityPairs
 from tacos.scoring.iqs.text import canonical
 from tacos.types import Record
@@ -54,10 +54,14 @@ class ScorerTrainSettings(Record):
 
 
 class Spread(Record):
-    """Mean over divisions, and their standard deviation (0 for one division)."""
+    """Mean over divisions, and their standard deviation (0 for one division).
+
+    error: the sampling error of the mean, over pairs: what another set of pairs would change.
+    """
 
     mean: float
     sd: float
+    error: float
 
 
 class CrossValidated(Record):
@@ -99,9 +103,7 @@ def train(
     scorer, metrics = _fit(kind, pairs, valid, settings)
     metrics["train_seconds"] = round(time.perf_counter() - started, 1)
     if valid:
-        metrics["valid"] = measure_scorer(scorer, valid, frozenset(names), settings.seed).model_dump(
-            mode="json"
-        )
+        metrics["valid"] = measure_scorer(scorer, valid, frozenset(names)).model_dump(mode="json")
     return save(scorer, out, pairs, settings.seed, metrics)
 
 
@@ -138,17 +140,17 @@ def cross_validate(
             fold = LightScorer(settings.light).fit_readings(better.take(train_rows), worse.take(train_rows))
             a[test_rows] = fold.score_reading(better.take(test_rows))
             b[test_rows] = fold.score_reading(worse.take(test_rows))
-        reports.append(measure(pairs, a, b, settings.seed))
+        reports.append(measure(pairs, a, b))
     first = reports[0]
     return CrossValidated(
         n=first.n,
         divisions=how.repeats,
         folds=how.folds,
-        pair_accuracy=_spread([r.pair_accuracy for r in reports]),
-        length_matched=_spread([r.length_matched.pair_accuracy for r in reports]),
-        distinct=_spread([r.distinct.pair_accuracy for r in reports]),
-        distinct_length_matched=_spread([r.distinct.length_matched.pair_accuracy for r in reports]),
-        same_prompt=_spread([r.same_prompt.pair_accuracy for r in reports]),
+        pair_accuracy=_spread([(r.pair_accuracy, r.error) for r in reports]),
+        length_matched=_spread([_figure(r.length_matched) for r in reports]),
+        distinct=_spread([(r.distinct.pair_accuracy, r.distinct.error) for r in reports]),
+        distinct_length_matched=_spread([_figure(r.distinct.length_matched) for r in reports]),
+        same_prompt=_spread([_figure(r.same_prompt) for r in reports]),
         longer_wins=first.baselines.longer_wins,
         longer_wins_length_matched=first.baselines.longer_wins_length_matched,
     )
@@ -170,8 +172,15 @@ def divisions(pairs: QualityPairs, folds: int, seed: int) -> Iterator[tuple[np.n
         yield np.flatnonzero(~test), np.flatnonzero(test)
 
 
-def _spread(values: list[float | None]) -> Spread | None:
-    known = [v for v in values if v is not None]
+def _figure(found: Accuracy) -> tuple[float | None, float | None]:
+    return found.pair_accuracy, found.error
+
+
+def _spread(figures: list[tuple[float | None, float | None]]) -> Spread | None:
+    """figures: (accuracy, its sampling error) of each division."""
+    known = [(accuracy, error or 0.0) for accuracy, error in figures if accuracy is not None]
     if not known:
         return None
-    return Spread(mean=float(np.mean(known)), sd=float(np.std(known, ddof=1)) if len(known) > 1 else 0.0)
+    accuracies, errors = map(np.array, zip(*known, strict=True))
+    sd = float(accuracies.std(ddof=1)) if len(known) > 1 else 0.0
+    return Spread(mean=float(accuracies.mean()), sd=sd, error=float(errors.mean()))
