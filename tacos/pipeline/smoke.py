@@ -24,7 +24,7 @@ from typing import Any
 
 from tacos.config import merged
 from tacos.errors import ConfigError
-from tacos.pipeline.matrix import SECTIONS
+from tacos.pipeline.matrix import EVERYWHERE
 
 KEY = "smoke"
 SCALED = {
@@ -73,7 +73,7 @@ def rehearsal(data: Mapping[str, Any]) -> dict[str, Any]:
     sizes = {size: STEP * (i + 1) for i, size in enumerate(sorted(set(_budgets(said))))}
     made = _small(said, 0, sizes)
     made |= {"name": f"{data.get('name', '')}-smoke", "pool": _pool(0), "base": _base(0)}
-    made["train"] = made.get("train", {}) if "train" in said else TRAIN
+    made["train"] = made["train"] if "train" in said else TRAIN
     made["seeds"] = list(said.get("seeds") or [0])[:1]
     if isinstance(matrix := said.get("matrix"), Mapping):
         made["matrix"] = _matrix(matrix, sizes)
@@ -85,7 +85,7 @@ def _budgets(said: Any) -> Iterator[int]:
     if not isinstance(said, Mapping):
         return
     for key, value in said.items():
-        if key == "budgets":
+        if key == "budgets" or (key == "budget" and isinstance(value, list)):
             yield from value.values() if isinstance(value, Mapping) else value
         elif key == "budget" and isinstance(value, int):
             yield value
@@ -105,19 +105,25 @@ def _small(said: Mapping[str, Any], seed: int, sizes: Mapping[int, int]) -> dict
         made["arms"] = {name: _arm(arm, i, sizes) for i, (name, arm) in enumerate(made["arms"].items())}
     if "eval" in made:
         made["eval"] = merged(made["eval"], {"generate": SHORT})
-    if "benchmarks" in made:
-        made["benchmarks"] = {
-            name: {**asked, "generate": {**(asked.get("generate") or {}), **SHORT}}
-            if name != "lm_eval"
-            else {**asked, "limit": 2}
-            for name, asked in made["benchmarks"].items()
-        }
+    if made.get("benchmarks"):
+        made["benchmarks"] = {name: _short(name, asked) for name, asked in made["benchmarks"].items()}
     return made
+
+
+def _short(benchmark: str, asked: Any) -> Any:
+    """Its answers cut short, or few of its questions, as far as it has either setting."""
+    if not isinstance(asked, Mapping) or benchmark == "mt_bench_pairs":
+        return asked
+    if benchmark == "lm_eval":
+        return {**asked, "limit": 2}
+    return {**asked, "generate": {**(asked.get("generate") or {}), **SHORT}}
 
 
 def _matrix(matrix: Mapping[str, Any], sizes: Mapping[int, int]) -> dict[str, Any]:
     """An entry of `exclude` that names one which is left out goes with it."""
-    kept = {name: list(_first(matrix[name])) for name in SECTIONS if name in matrix}
+    kept = {
+        name: list(_first(values)) for name, values in matrix.items() if name not in (*EVERYWHERE, "exclude")
+    }
     made = {name: _entries(name, _first(matrix[name]), sizes) for name in kept}
     if "arms" in matrix:
         made["arms"] = _small({"arms": matrix["arms"]}, 0, sizes)["arms"]
@@ -139,6 +145,8 @@ def _entries(dimension: str, entries: Mapping[str, Any], sizes: Mapping[int, int
         "budgets": lambda i, entry: sizes[entry],
         "variants": lambda i, entry: _small(entry, i, sizes),
     }
+    if dimension not in makers:  # a setting that is swept
+        return [sizes[entry] if dimension == "budget" else entry for entry in entries.values()]
     return {name: makers[dimension](i, entry) for i, (name, entry) in enumerate(entries.items())}
 
 

@@ -128,3 +128,42 @@ def test_what_a_config_says_of_its_rehearsal_goes_last() -> None:
 def test_a_selection_has_no_rehearsal() -> None:
     with pytest.raises(ConfigError, match="leave out --smoke"):
         rehearsal({"method": "tacos"})
+
+
+def test_sweeps_excluded_cells_and_all_kinds_of_benchmarks_are_kept_small() -> None:
+    data = {
+        "name": "x",
+        "baseline": "a",
+        "arms": {
+            "a": {"method": "random"},
+            "b": {"model": "org/finished"},
+            "c": {"method": "full", "budget": 70},
+        },
+        "llms": {"judge": {"model": "m"}},
+        "benchmarks": {
+            "mt_bench": {"generate": {"preset": "fastchat"}},
+            "mt_bench_pairs": {"against": ["a"]},
+            "lm_eval": {"tasks": ["t"]},
+        },
+        "matrix": {
+            "budget": [50, 90, 200],
+            "train.lr": [1e-4, 2e-4, 3e-4],
+            "bases": {
+                "one": {"model": "org/one"},
+                "two": {"model": "org/two"},
+                "three": {"model": "org/three"},
+            },
+            "exclude": [{"bases": "two", "budget": 16}, {"bases": "three"}],
+        },
+    }
+    made = rehearsal(data)
+    assert made["matrix"]["budget"] == [8, 24] and made["arms"]["c"]["budget"] == 16
+    assert made["matrix"]["train.lr"] == [1e-4, 2e-4] and list(made["matrix"]["bases"]) == ["one", "two"]
+    assert [base["tiny"]["seed"] for base in made["matrix"]["bases"].values()] == [0, 1]
+    assert made["arms"]["b"]["method"] == "zero-shot"
+    assert (
+        made["benchmarks"]["mt_bench_pairs"] == {"against": ["a"]}
+        and made["benchmarks"]["lm_eval"]["limit"] == 2
+    )
+    assert made["benchmarks"]["mt_bench"]["generate"] == {"preset": "fastchat", "max_new_tokens": 6}
+    assert len(cells(made | {"matrix": {**made["matrix"], "exclude": []}})) == 8
