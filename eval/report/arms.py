@@ -140,7 +140,7 @@ def _main_note(results: Results) -> str:
     over = "questions and seeds" if seeds > 1 else "questions; there is one seed"
     rows = [m.title for m in results.measures if m.items == "rows"]
     runs = [m.title for m in results.measures if m.items == "runs" and seeds > 1]
-    other = [f"{fmt.listing(rows)}: over distinct rows"] if rows else []
+    other = [f"{fmt.listing(rows)}: over distinct rows of these selections"] if rows else []
     other += [f"{fmt.listing(runs)}: over seeds only"] if runs else []
     over += f" ({', '.join(other)})" if other else ""
     ranges = " Where seeds differ, the smallest and largest are given." if seeds > 1 else ""

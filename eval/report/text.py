@@ -181,12 +181,27 @@ def _caveats(results: Results, lead: ArmSummary) -> str:
                 "There is one seed, so the intervals cover questions only and not chance in training: three are the"
                 " least for a claim about a method."
             )
+        said += _spread(results, lead)
         if budget_warnings(results):
             said.append(
                 "The arms were not trained equally (see the equal-budget check), so a difference may"
                 " come from the training and not from the selection."
             )
     return " ".join(said)
+
+
+def _spread(results: Results, lead: ArmSummary) -> list[str]:
+    """How far seeds and questions lie apart, by the first measure of models that has both."""
+    for measure in results.measures:
+        found = lead.measures.get(measure.name)
+        if measure.about != "model" or not found or found.seed_sd is None or found.question_sd is None:
+            continue
+        form = fmt.UNITS[measure.unit]
+        sds = [f"{form.inside(sd)} {form.difference_in}".strip() for sd in (found.seed_sd, found.question_sd)]
+        return [
+            f"On {measure.said} its seeds have a standard deviation of {sds[0]}, its questions of {sds[1]}."
+        ]
+    return []
 
 
 def _others(results: Results, lead: ArmSummary) -> str:

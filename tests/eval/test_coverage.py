@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
+from eval.alpaca_eval.length_control import Rows, controlled_values, fit
 from eval.results import Interval
 from eval.stats import (
     against,
@@ -142,3 +143,31 @@ def test_holm_holds_the_family() -> None:
     rng = np.random.default_rng(5)
     wrong = [min(holm(rng.random(20).tolist())) <= 0.05 for _ in range(TRIALS)]
     assert 0.03 <= np.mean(wrong) <= 0.07
+
+
+def test_the_length_controlled_win_rate_holds_the_error_of_its_fit() -> None:
+    """Judgments drawn from a known model; the published error, of predictions alone, covers about half."""
+    rng = np.random.default_rng(11)
+    strength = np.array([1.0, 0.8, -0.6])
+
+    def rows(n: int, own: float, weight: float) -> Rows:
+        features = np.column_stack([np.tanh(rng.normal(0, 1, n)), rng.normal(0, 1, n), np.full(n, own)])
+        chance = 1 / (1 + np.exp(-features @ strength))
+        return Rows(features, (rng.random(n) < chance).astype(float), np.full(n, weight))
+
+    truth = float(np.mean(1 / (1 + np.exp(-(0.8 * rng.normal(0, 1, 400_000) - 0.6)))))
+    gamed, hits = rows(400, 0.0, 0.1), {"ours": 0, "published": 0}
+    for _ in range(300):
+        own = rows(300, 1.0, 1.0)
+        joined = Rows(*(np.concatenate([a, b]) for a, b in zip(_parts(gamed), _parts(own), strict=True)))
+        fitted = fit(joined, 1e4)
+        values = controlled_values(fitted, own, gamed, own.features[:, 1])
+        predicted = fitted.predict(own.features[:, 1])
+        for name, spread in (("ours", values), ("published", predicted)):
+            error = 1.96 * spread.std(ddof=1) / len(spread) ** 0.5
+            hits[name] += abs(predicted.mean() - truth) <= error
+    assert 0.91 <= hits["ours"] / 300 <= 0.985 and hits["published"] / 300 < 0.8
+
+
+def _parts(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return rows.features, rows.y, rows.weight
