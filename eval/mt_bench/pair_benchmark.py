@@ -80,7 +80,7 @@ def benchmarks_of(settings: MTBenchPairsSettings, baseline: str) -> list[Benchma
 def _against(opponent: str, slug: str, is_baseline: bool) -> Benchmark:
     measure = Measure(
         name=f"mt_bench_pairs_{slug}",
-        title=f"MT-Bench pairs against {opponent}",
+        title="MT-Bench pairs" if is_baseline else f"MT-Bench pairs against {opponent}",
         phrase=f"the adjusted win rate against {opponent} on MT-Bench",
         counted="1 for a turn won, 1/2 tied, 0 lost",
         note="Each turn is judged in both orders; a question with an unread turn is left out.",

@@ -51,7 +51,11 @@ def _gains_note(results: Results) -> str:
     ways = [
         f"{fmt.listing(titles)} paired by {how}"
         for items, how in paired.items()
-        if (titles := [m.title for m in results.measures if m.difference and m.items == items])
+        if (
+            titles := [
+                m.title for m in results.measures if m.difference and m.items == items and not m.of_set
+            ]
+        )
     ]
     neutral = [
         f"for the {m.title}: {fmt.UNITS[m.unit].plain(m.neutral)}"
@@ -70,7 +74,7 @@ def _power_note(results: Results) -> str:
     """What this size can show, by the widest interval of each measure of models."""
     found = []
     for measure in results.measures:
-        if measure.about != "model" or not measure.compared or measure.of_set:
+        if measure.about != "model" or not measure.compared or not measure.brief:
             continue
         intervals = [how.interval for arm in results.summary if (how := compared(measure, arm))]
         least = max((d for interval in intervals if (d := detectable(interval)) is not None), default=None)
@@ -91,7 +95,8 @@ def lead_cells(results: Results) -> list[tuple[str, Cell]]:
     lead = leading_arm(results)
     if lead is None:
         return []
-    found = [(measure, compared(measure, lead)) for measure in results.measures if not measure.of_set]
+    shown = [measure for measure in results.measures if measure.brief and not measure.of_set]
+    found = [(measure, compared(measure, lead)) for measure in shown]
     return [(_tile(measure, results.baseline), gain_cell(how)) for measure, how in found if how]
 
 

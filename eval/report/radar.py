@@ -61,10 +61,11 @@ def draw_line(axis: PolarAxes, values: Sequence[float], colour: str, name: str, 
 
 
 def category_radar(results: Results, measure: Measure) -> Plot | None:
-    """An arm a line, a category of the measure's questions a corner; None where there are too few or too many."""
+    """An arm a line, a category of the measure's questions a corner; None where there are too few or too many, and
+    for measures beside the main ones."""
     arms = [arm for arm in ordered_arms(results) if _of(arm.summary.measures, measure)]
     names = list(dict.fromkeys(name for arm in arms for name in _of(arm.summary.measures, measure)))
-    if len(names) not in CORNERS or not arms:
+    if len(names) not in CORNERS or not arms or not measure.brief:
         return None
     form, shown = fmt.UNITS[measure.unit], arms[:MOST_LINES]
     found = [_of(arm.summary.measures, measure) for arm in shown]

@@ -16,6 +16,8 @@ from eval.report.claims import WORDS, Claim, Compared, compared
 from eval.report.notices import DRAWS, budget_warnings, is_untrained, runs_of, unread
 from eval.results import ArmSummary, Results
 
+GIVEN = "given"
+"""The method of an arm whose training set is given."""
 MOST_DOUBTS = 3
 """Arms that the verdict names whose figures are in doubt; the rest are counted."""
 
@@ -93,6 +95,8 @@ def _verdict(results: Results, lead: ArmSummary) -> tuple[str, Claim]:
 
 def _rows(results: Results, lead: ArmSummary) -> str:
     rows = fmt.spread([run.audit.rows for run in runs_of(results, lead.arm)], fmt.count)
+    if lead.method == GIVEN:
+        return f"{lead.arm} is a given set of {rows} rows."
     return f"{lead.arm} selected {rows} of {fmt.count(results.pool_audit.rows)} rows."
 
 
@@ -107,7 +111,7 @@ def _selected(results: Results, lead: ArmSummary) -> list[str]:
 
 def _learned(results: Results, lead: ArmSummary) -> list[str]:
     """What the measures of the model say, or why they say nothing."""
-    measures = [m for m in results.measures if m.about == "model" and m.compared and not m.of_set]
+    measures = [m for m in results.measures if m.about == "model" and m.compared and m.brief]
     said: list[str] = []
     for measure in measures:
         if found := compared(measure, lead):
