@@ -66,7 +66,8 @@ def _gains_note(results: Results) -> str:
     pairs = f", {', '.join(ways)}" if ways else ""
     return (
         f"Differences from {results.baseline} with 95% intervals{pairs}."
-        f" An interval that covers zero{own} supports no claim either way.{_power_note(results)}"
+        f" An interval that covers zero{own} supports no claim either way, nor does one that Holm's correction for all"
+        f" of them takes back.{_power_note(results)}"
     )
 
 

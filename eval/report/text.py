@@ -140,9 +140,10 @@ def _sentence(results: Results, lead: ArmSummary, measure: Measure, found: Compa
         where = form.plain(found.neutral)
         value = f"{found.form(found.interval.mean)} {fmt.bracket(found.interval, found.form)}"
         said = f"{measure.said} is {value}, where {where} is a draw"
-    return (
-        f"{said}: the interval covers {where}, so {end}." if found.claim == "unclear" else f"{said}: {end}."
-    )
+    if found.claim != "unclear":
+        return f"{said}: {end}."
+    why = "that does not hold after correction" if found.corrected else f"the interval covers {where}"
+    return f"{said}: {why}, so {end}."
 
 
 def _against(results: Results, lead: ArmSummary, measure: Measure, found: Compared) -> str:

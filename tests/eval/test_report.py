@@ -431,3 +431,17 @@ def test_one_seed_speaks_of_models_and_three_of_methods() -> None:
 def test_the_smallest_difference_that_can_be_found_is_told() -> None:
     note = gains_table(make_results(seeds=3, half_width=0.04)).note
     assert "with 3 seeds would find: 5.7 points (exact match" in note  # .04 * 2.8 / 1.96
+
+
+def test_a_claim_that_the_correction_takes_back_is_not_said_to_cover_zero() -> None:
+    results = make_results()
+    taken = [
+        arm.model_copy(
+            update={"measures": {n: m.model_copy(update={"p_holm": 0.2}) for n, m in arm.measures.items()}}
+        )
+        for arm in results.summary
+    ]
+    said = headline(results.model_copy(update={"summary": taken}))
+    assert said.verdict.startswith("No difference between tacos and random can be claimed on exact match.")
+    assert "that does not hold after correction, so no difference can be claimed" in said.paragraph
+    assert "covers" not in said.paragraph
