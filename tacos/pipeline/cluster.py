@@ -23,7 +23,7 @@ from tacos.assets import Assets
 from tacos.errors import ConfigError, TacosError, first_line
 from tacos.llm.backends import ray_cluster
 from tacos.llm.settings import RayActors
-from tacos.pipeline.graph import ArmStages, Experiment
+from tacos.pipeline.graph import ArmStages, Experiment, runs_a_model
 from tacos.pipeline.settings import ExperimentSettings
 from tacos.pipeline.tools import make_tools
 from tacos.stage import ArtifactStore, Stage, Tools
@@ -33,8 +33,6 @@ from tacos.tracking import Ledger
 log = logging.getLogger(__name__)
 RETRIES = 3
 """How often Ray runs a task again whose process or machine is gone."""
-ON_A_GPU = ("base", "train", "answer", "lm_tasks", "embed")
-"""Stages that run a model, and those whose names begin so."""
 
 
 class Work(NamedTuple):
@@ -44,7 +42,6 @@ class Work(NamedTuple):
     assets: Assets | None
     fingerprint: str
     here: str
-    retry_failed: bool
 
 
 def do(work: Work) -> str | None:
@@ -52,9 +49,8 @@ def do(work: Work) -> str | None:
     os.chdir(work.here)
     settings = ExperimentSettings.model_validate(work.settings)
     stage = next(s for s in Experiment(settings, work.assets).walk() if s.fingerprint == work.fingerprint)
-    store = ArtifactStore(Path(settings.artifacts), work.retry_failed)
     try:
-        store.run(stage, make_tools(settings, Ledger(), work.retry_failed))
+        ArtifactStore(Path(settings.artifacts)).run(stage, make_tools(settings, Ledger()))
     except TacosError as error:
         return first_line(error)
     return None
@@ -65,6 +61,7 @@ class Cluster:
 
     def __init__(self, experiment: Experiment, store: ArtifactStore, tools: Tools, address: str):
         self.experiment, self.store, self.tools = experiment, store, tools
+        self.settings: Mapping[str, Any] = plain(experiment.settings)
         self.ray = ray_cluster.connect(RayActors(address=address))
         self.gpus = self.ray.cluster_resources().get("GPU", 0)
         self.remote: dict[Any, Stage] = {}
@@ -98,20 +95,14 @@ class Cluster:
         if stage.estimate is not None:
             self.local[here.submit(self._work_here, stage)] = stage
             return
-        work = Work(
-            plain(self.experiment.settings),
-            self.experiment.assets,
-            stage.fingerprint,
-            os.getcwd(),
-            self.store.retry_failed,
-        )
+        work = Work(self.settings, self.experiment.assets, stage.fingerprint, os.getcwd())
         options = {"num_cpus": 1, "num_gpus": self._gpus_of(stage), "max_retries": RETRIES}
         log.info("%s %s: to the cluster", stage.name, stage.fingerprint)
         self.remote[self.ray.remote(do).options(**options).remote(work)] = stage
 
     def _gpus_of(self, stage: Stage) -> float:
         """As many as its training has processes, one for another model, none where the cluster has none."""
-        if not self.gpus or not stage.name.startswith(ON_A_GPU):
+        if not self.gpus or not runs_a_model(stage):
             return 0
         train = self.experiment.settings.train
         return train.launch.processes if train and stage.name == "train" else 1

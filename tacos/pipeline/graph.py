@@ -22,6 +22,14 @@ from tacos.pipeline.stages import TrackedAs, answer_stage, base_stage, judge_sta
 from tacos.stage import Job, Outcome, Stage
 from train.settings import TrainSettings
 
+MODELS = ("base", "train", "answer", "embed", "lm_tasks")
+"""Stages that train or run a model on this machine, and those whose names begin so."""
+
+
+def runs_a_model(stage: Stage) -> bool:
+    """Whether a stage trains or runs a model; one that tells its forward passes beforehand does."""
+    return stage.passes is not None or stage.name.startswith(MODELS)
+
 
 @dataclass(frozen=True)
 class ArmStages:

@@ -26,6 +26,7 @@ from tacos.llm.backends.recorded import RecordedBackend
 from tacos.llm.base import LLM
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM
+from tacos.pipeline.graph import runs_a_model
 from tacos.pipeline.settings import ModelsSettings
 from tacos.pipeline.tools import make_tools
 from tacos.stage import DONE, ArtifactStore, Stage, Tools
@@ -33,16 +34,14 @@ from tacos.tracking import Ledger
 
 log = logging.getLogger(__name__)
 TIME = re.compile(rb'"tstamp": [0-9.]+')
-MODELS = ("base", "train", "answer", "embed", "lm_tasks")
-"""Stages that train or run a model, and those whose names begin so."""
 
 
-def asks(stage: Stage) -> bool:
-    return stage.estimate is not None
-
-
-def runs_a_model(stage: Stage) -> bool:
-    return stage.passes is not None or stage.name.startswith(MODELS)
+@cache
+def worked_anew(stage: Stage) -> bool:
+    """Whether a stage asks an LLM, or does without a model what rests on one that does."""
+    if stage.estimate is not None:
+        return True
+    return not runs_a_model(stage) and any(worked_anew(parent) for parent in stage.inputs.values())
 
 
 class ReplayStore(ArtifactStore):
@@ -54,17 +53,14 @@ class ReplayStore(ArtifactStore):
         if self.made.exists():
             shutil.rmtree(self.made)  # of an earlier replay
 
-    def anew(self, stage: Stage) -> bool:
-        return _anew(stage)
-
     def folder(self, stage: Stage) -> Path:
-        root = self.made if self.anew(stage) else self.root
-        return root / stage.name / stage.fingerprint
+        recorded = super().folder(stage)
+        return self.made / recorded.relative_to(self.root) if worked_anew(stage) else recorded
 
     def run(self, target: Stage, tools: Tools) -> Path:
         """Raises: TacosError for a model's work that is not finished."""
         for stage in target.walk():
-            if not self.anew(stage) and not self.is_done(stage):
+            if not worked_anew(stage) and not self.is_done(stage):
                 raise TacosError(
                     f"{stage.name} {stage.fingerprint} is not finished, and a replay does what was recorded: run "
                     "without --replay first"
@@ -73,20 +69,15 @@ class ReplayStore(ArtifactStore):
 
     def tell(self, stages: Iterable[Stage]) -> None:
         """Says which stages came out otherwise than recorded, and that the others did not."""
-        anew = [stage for stage in stages if self.anew(stage) and self.is_done(stage)]
+        anew = [stage for stage in stages if worked_anew(stage) and self.is_done(stage)]
         changed = 0
         for stage in anew:
-            if files := _unlike(self.folder(stage), self.root / stage.name / stage.fingerprint):
+            if files := _unlike(self.folder(stage), super().folder(stage)):
                 changed += 1
                 log.warning(
                     "%s %s is not as it was recorded: %s", stage.name, stage.fingerprint, ", ".join(files)
                 )
         log.info("replayed %d stages, %d of them as they were recorded", len(anew), len(anew) - changed)
-
-
-@cache
-def _anew(stage: Stage) -> bool:
-    return asks(stage) or (not runs_a_model(stage) and any(_anew(parent) for parent in stage.inputs.values()))
 
 
 def _unlike(made: Path, recorded: Path) -> list[str]:
