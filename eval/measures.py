@@ -47,6 +47,14 @@ class Wording(Record):
     of random's"."""
 
 
+PREFERENCE = Wording(
+    better="the judge prefers {arm}",
+    worse="the judge prefers {baseline}",
+    unclear="no preference of the judge can be claimed",
+)
+"""Of a measure by which a judge compares an arm's answers with the baseline's."""
+
+
 class NamedValue(Record):
     """A name for one of the few values that a question can have, such as "win" for 2."""
 

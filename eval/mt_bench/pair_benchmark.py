@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import field_validator
 
-from eval.measures import Benchmark, Finished, Measure, RunValues, Wording, slugs
+from eval.measures import PREFERENCE, Benchmark, Finished, Measure, RunValues, Wording, slugs
 from eval.mt_bench.files import read_pairs
 from eval.mt_bench.judging import MTBenchJudgeSettings
 from eval.mt_bench.pairs import POINTS, result_of
@@ -90,7 +90,7 @@ def _against(opponent: str, slug: str, is_baseline: bool) -> Benchmark:
         neutral=0.5 if is_baseline else None,
         difference=not is_baseline,
         reasons=f"{JUDGMENTS} of its mt_bench_pairs folder",
-        wording=_WORDING if is_baseline else Wording(),
+        wording=PREFERENCE if is_baseline else Wording(),
     )
     stage = stage_of(opponent)
 
@@ -106,10 +106,3 @@ def _against(opponent: str, slug: str, is_baseline: bool) -> Benchmark:
 
 def _turns(row: Mapping[str, Any]) -> list[Any]:
     return [value for name, value in row.items() if name.startswith("turn_")]
-
-
-_WORDING = Wording(
-    better="the judge prefers {arm}",
-    worse="the judge prefers {baseline}",
-    unclear="no preference of the judge can be claimed",
-)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eval.measures import Benchmark, Finished, Measure, NamedValue, RunValues, Wording
+from eval.measures import PREFERENCE, Benchmark, Finished, Measure, NamedValue, RunValues
 from eval.pairwise.rules import longer_wins
 from tacos.answering.orders import SIGN, Judged
 from tacos.store.files import read_jsonl
@@ -28,11 +28,7 @@ WINNING_SCORE = Measure(
     levels=tuple(NamedValue(name=name, value=1.0 + sign) for name, sign in SIGN.items()),
     per_set=True,
     reasons="reviews.jsonl of its judge folder",
-    wording=Wording(
-        better="the judge prefers {arm}",
-        worse="the judge prefers {baseline}",
-        unclear="no preference of the judge can be claimed",
-    ),
+    wording=PREFERENCE,
 )
 
 

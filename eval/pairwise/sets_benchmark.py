@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from pydantic import field_validator
 
-from eval.measures import Benchmark, Finished, Measure, NamedValue, RunValues, Wording, slugs
+from eval.measures import PREFERENCE, Benchmark, Finished, Measure, NamedValue, RunValues, Wording, slugs
 from eval.pairwise.five_sets import SETS
 from eval.pairwise.reviews import read_reviews
 from eval.pairwise.rules import longer_wins
@@ -140,15 +140,8 @@ def _measure(opponent: str, slug: str, is_baseline: bool, name: str = "") -> Mea
         brief=not name,
         of_set=name,
         reasons="the reviews of its five_sets folder",
-        wording=_WORDING if is_baseline else Wording(),
+        wording=PREFERENCE if is_baseline else Wording(),
     )
-
-
-_WORDING = Wording(
-    better="the judge prefers {arm}",
-    worse="the judge prefers {baseline}",
-    unclear="no preference of the judge can be claimed",
-)
 
 
 def _judged(folder: Path, name: str, settings: FiveSetsSettings) -> dict[str, Judged]:

@@ -109,16 +109,11 @@ class Collector:
 
     def chosen(self, summaries: Sequence[ArmSummary], measures: Sequence[Measure]) -> tuple[str, str] | None:
         """The one comparison that is named beforehand: of the arm in focus, by the first measure that compares it."""
-        arm = next(
-            (s for s in summaries if s.arm == (self.settings.focus or first_rival(self.settings))), None
-        )
-        found = (
-            m.name
-            for m in measures
-            if arm and m.name in arm.measures and arm.measures[m.name].p_value is not None
-        )
-        name = next(found, None)
-        return (arm.arm, name) if arm and name else None
+        arm = self.settings.focus or first_rival(self.settings)
+        own = next((summary.measures for summary in summaries if summary.arm == arm), {})
+        compared = (m.name for m in measures if m.name in own and own[m.name].p_value is not None)
+        name = next(compared, None)
+        return (arm, name) if arm and name else None
 
     @cached_property
     def readings(self) -> dict[tuple[str, int, str], RunValues]:
