@@ -18,6 +18,11 @@ Control = Literal["random", "length-matched", "full", "zero-shot"]
 CONTROLS: tuple[Control, ...] = get_args(Control)
 
 
+def controls_of(trains: bool) -> tuple[Control, ...]:
+    """Those that an experiment can have."""
+    return CONTROLS if trains else ("random", "length-matched")
+
+
 def with_controls(said: Any) -> Any:
     """Settings of an experiment whose arms include its controls. What cannot be read is left to its own check."""
     if not isinstance(said, Mapping) or not isinstance(said.get("arms"), Mapping):
@@ -26,10 +31,9 @@ def with_controls(said: Any) -> Any:
     arms = dict(said["arms"])
     if not isinstance(wanted, Sequence) or not all(isinstance(arm, Mapping) for arm in arms.values()):
         return said
-    trains = said.get("train", {}) is not None
-    for name in CONTROLS:
+    for name in controls_of(trains=said.get("train", {}) is not None):
         if name in wanted and name not in methods(arms) and name not in arms:
-            arms |= _control(name, said, arms) if trains or name not in ("full", "zero-shot") else {}
+            arms |= _control(name, said, arms)
     return {**said, "arms": arms}
 
 

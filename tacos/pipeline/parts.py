@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tacos.models.embedder import MINILM
-from tacos.pipeline.controls import CONTROLS
+from tacos.pipeline.controls import controls_of
 from tacos.pipeline.graph import Experiment
 from tacos.pipeline.pool import BUILTIN
 from tacos.pipeline.settings import TINY, UNTRAINED, ZERO_SHOT, ExperimentSettings
@@ -36,8 +36,7 @@ def first_rival(settings: ExperimentSettings) -> str | None:
 def left_out(settings: ExperimentSettings) -> list[str]:
     """The controls that no arm is; without training none is missing of those that need it."""
     there = {arm.method for arm in settings.arms.values()}
-    needed = CONTROLS if settings.train else [name for name in CONTROLS if name not in ("full", "zero-shot")]
-    return [name for name in needed if name not in there]
+    return [name for name in controls_of(trains=settings.train is not None) if name not in there]
 
 
 def answering(settings: ExperimentSettings) -> str:
