@@ -25,9 +25,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tacos.types import Record, Truth
+
+if TYPE_CHECKING:
+    from eval.results import Interval
 
 Unit = Literal["share", "percent", "score", "nats", "count"]
 """share: 0-1, written as per cent; percent: 0-100, as some benchmarks publish it."""
@@ -158,13 +161,13 @@ class RunValues:
     """What a benchmark read of one run.
 
     unread: measure -> questions whose value could not be read.
-    beside: measure -> figures that help to judge it, such as {"longer_wins": 0.56}.
+    beside: measure -> figures that help to judge it, such as how often the longer answer won.
     categories: question id -> its category, where the benchmark has some.
     """
 
     values: Values
     unread: Mapping[str, int] = field(default_factory=dict)
-    beside: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    beside: Mapping[str, Mapping[str, Interval | float | None]] = field(default_factory=dict)
     categories: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -53,8 +53,8 @@ class RunMeasure(Record):
     """Questions whose value could not be read; in no figure."""
     counts: dict[str, int] = Field(default_factory=dict)
     """Level -> questions at it, such as {"win": 44, "tie": 15, "lose": 21}; empty without levels."""
-    beside: dict[str, float | None] = Field(default_factory=dict)
-    """Figures that help to judge it, such as {"longer_wins": 0.56}."""
+    beside: dict[str, Interval | float | None] = Field(default_factory=dict)
+    """Figures that help to judge it, such as how often the longer answer won."""
 
 
 class ArmMeasure(Record):

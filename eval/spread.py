@@ -118,8 +118,8 @@ def sign_flip(values: np.ndarray) -> float:
     return float((np.abs(signs @ values) >= abs(values.sum()) - SAME).mean())
 
 
-def wilson(successes: float, n: int) -> Interval:
-    """A share with its score interval.
+def wilson(successes: float, n: float) -> Interval:
+    """A share with its score interval. n: whole, or that of independent values that would vary as much.
 
     >>> wilson(20, 20).low.__round__(3)
     0.839
@@ -128,7 +128,7 @@ def wilson(successes: float, n: int) -> Interval:
     centre, half = share + Z * Z / (2 * n), Z * np.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
     scale = 1 + Z * Z / n
     low, high = max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
-    return Interval(mean=share, low=min(low, share), high=max(high, share), n=n)
+    return Interval(mean=share, low=min(low, share), high=max(high, share), n=round(n))
 
 
 def detectable(interval: Interval) -> float | None:

@@ -31,7 +31,7 @@ simulated: `tests/eval/test_coverage.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -218,19 +218,6 @@ def lead(values: Mapping[str, Mapping[str, float]]) -> Lead | None:
         return None
     gap = compare_arms({first: values[first], second: values[second]}, second)[first].difference
     return Lead(first=first, second=second, gap=gap)
-
-
-def share(values: Sequence[bool]) -> float | None:
-    """How many of `values` are true, 0-1; None where there are none."""
-    return sum(values) / len(values) if values else None
-
-
-def longer_wins(decided: Iterable[tuple[bool, float, float]]) -> float | None:
-    """Share of decided comparisons that the longer answer won; None where no lengths differ.
-
-    decided: (the first won, its length, the other's length); ties are no part of it.
-    """
-    return share([(first > second) == won for won, first, second in decided if first != second])
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -9,7 +9,7 @@ from eval.report import format as fmt
 from eval.report.comparisons import comparison_tables, led
 from eval.report.coverage import Coverage, with_faults
 from eval.report.score_report import ScoreReport, best_first
-from eval.report.table import Column, Entry, Spec, Table, build, counts, numbers, texts, with_error
+from eval.report.table import Column, Entry, Spec, Table, build, counts, mean, numbers, texts, with_error
 
 if TYPE_CHECKING:
     from eval.alpaca_eval.score import AlpacaEvalResult, AlpacaEvalScore
@@ -43,7 +43,7 @@ def model_table(result: AlpacaEvalResult) -> Table:
         ),
         (Column("raw", rate), lambda s: with_error(s.win_rate, s.standard_error)),
         (Column("discrete", rate, brief=False), numbers(fmt.score, lambda s: s.discrete_win_rate)),
-        (Column("longer wins", "answers"), numbers(fmt.percent, lambda s: s.longer_wins)),
+        (Column("longer wins", "answers"), lambda s: mean(s.longer_wins, fmt.percent, fmt.percent_number)),
         (Column("mean length", "answers", brief=False), counts(lambda s: s.mean_length)),
         (Column("empty", "answers", brief=False), counts(lambda s: s.empty or None)),
         (Column("no answer", "answers", brief=False), counts(lambda s: s.no_output or None)),

@@ -35,7 +35,9 @@ from eval.alpaca_eval.join import Join, Placed, place, with_lengths
 from eval.alpaca_eval.judging import Annotated
 from eval.alpaca_eval.length_control import GRID
 from eval.alpaca_eval.rates import length_controlled, win_rates
-from eval.stats import ArmComparison, Lead, compare_models, lead, longer_wins
+from eval.rates import longer_wins
+from eval.results import Interval
+from eval.stats import ArmComparison, Lead, compare_models, lead
 from tacos.answering.faults import AnswerFaults
 from tacos.errors import ConfigError, nearest
 from tacos.types import Record
@@ -88,7 +90,7 @@ class AlpacaEvalScore(Record):
     """Question's index -> value, 0-100, of which the length-controlled win rate is the mean; in no file."""
     regularisation: float | None = None
     """C of the length-controlled fit; None where there is none."""
-    longer_wins: float | None = None
+    longer_wins: Interval | None = None
     """Share, 0-1, of won or lost questions that went to the longer answer."""
     mean_length: float | None = None
     """Characters of the model's answers."""
@@ -238,10 +240,10 @@ def _regularisation(name: str, c: float | str) -> float | None:
     return float(c)
 
 
-def _longer_wins(placed: Placed, reference: Reference) -> float | None:
+def _longer_wins(placed: Placed, reference: Reference) -> Interval | None:
     return longer_wins(
-        (row.preference > DRAW, second, first)
-        for row, first, second in with_lengths(placed, reference)[0]
+        (i, row.preference > DRAW, second, first)
+        for i, (row, first, second) in enumerate(with_lengths(placed, reference)[0])
         if row.preference is not None and row.preference != DRAW
     )
 

@@ -26,8 +26,9 @@ from typing import Any, ClassVar
 
 from eval.judge_check.labelled_pairs import LabelledPair, LabelledPairs
 from eval.pairwise.rules import first_position_rate, longer_wins, swap_consistency
+from eval.rates import rate
 from eval.results import Interval
-from eval.stats import crossed_mean
+from eval.stats import against, crossed_mean
 from tacos.answering.judge import Comparison, PairJudge, Verdict
 from tacos.answering.orders import Judged, Rule, compare
 from tacos.errors import TacosError
@@ -42,15 +43,17 @@ class Rates(Record):
     n: int
     """Pairs with a label and a verdict in both orders; the accuracy is over these."""
     accuracy: Interval | None
-    """Ties one half; None where `n` is 0."""
+    """Ties one half; None where `n` is 0. Pairs of one instruction are one item."""
+    gain: Interval | None
+    """The accuracy minus that of `LongerJudge`, paired; None for that one."""
     ties: int
     """Of the `n`, those the judge called a tie over both orders."""
     unparsed: int
     """Labelled pairs with an order that could not be read."""
-    swap_consistency: float | None
-    first_position: float | None
+    swap_consistency: Interval | None
+    first_position: Interval | None
     """Share of decided orders won by the output shown first; 0.5 is no bias."""
-    longer_wins: float | None
+    longer_wins: Interval | None
     """Share of decided pairs in which the judge took the longer output."""
 
 
@@ -73,7 +76,7 @@ class JudgeReport(Record):
     longer_baseline: Rates
     """`LongerJudge` on all pairs."""
     longer_baseline_matched: Rates
-    label_longer: float | None
+    label_longer: Interval | None
     """Share of labels that name the longer output, where lengths differ: what `longer_wins` should be."""
     errors: dict[str, int]
     """Why orders could not be read -> how many."""
@@ -133,7 +136,8 @@ def judge_check(judge: PairJudge, labelled: LabelledPairs, rule: Rule = "lenient
     matched = [number for number, pair in enumerate(pairs) if pair.matched]
 
     def rates(rows: Sequence[Judged], numbers: Sequence[int]) -> Rates:
-        return _rates([pairs[n] for n in numbers], [rows[n] for n in numbers])
+        beside = [longer[n] for n in numbers] if rows is judged else None
+        return _rates([pairs[n] for n in numbers], [rows[n] for n in numbers], beside)
 
     whole = range(len(pairs))
     return JudgeReport(
@@ -158,29 +162,38 @@ def _errors(judged: Sequence[Judged]) -> dict[str, int]:
     return dict(Counter(v.error for j in judged for v in (j.order_1, j.order_2) if v.error).most_common())
 
 
-def _rates(pairs: Sequence[LabelledPair], judged: Sequence[Judged]) -> Rates:
-    labelled = [(pair, row) for pair, row in zip(pairs, judged, strict=True) if pair.label is not None]
-    parsed = [(pair, row) for pair, row in labelled if row.result != "unparsed"]
-    points = [POINTS.get((row.result, pair.label or 0), 0.5) for pair, row in parsed]
+def _rates(
+    pairs: Sequence[LabelledPair], judged: Sequence[Judged], longer: Sequence[Judged] | None = None
+) -> Rates:
+    """longer: the same pairs by `LongerJudge`, which the judge is held against."""
+    rows = [
+        (pair.instruction, _points(pair, row), _points(pair, other))
+        for pair, row, other in zip(pairs, judged, longer or judged, strict=True)
+        if pair.label is not None
+    ]
+    parsed = [(drawn, own, other) for drawn, own, other in rows if own is not None]
+    drawn, own = [row[0] for row in parsed], [row[1] for row in parsed]
+    paired = [(one, mine - theirs) for one, mine, theirs in parsed if longer and theirs is not None]
+    asked = [pair.instruction for pair in pairs]
     return Rates(
         n=len(parsed),
-        accuracy=_accuracy(parsed, points),
-        ties=sum(row.result == "tie" for _, row in parsed),
-        unparsed=len(labelled) - len(parsed),
-        swap_consistency=swap_consistency(judged),
-        first_position=first_position_rate(judged),
-        longer_wins=longer_wins(judged),
+        accuracy=crossed_mean([own], drawn, (0.0, 1.0)) if own else None,
+        gain=against([[gap for _, gap in paired]], 0.0, [one for one, _ in paired], (-1.0, 1.0)).interval
+        if paired
+        else None,
+        ties=sum(j.result == "tie" for pair, j in zip(pairs, judged, strict=True) if pair.label is not None),
+        unparsed=len(rows) - len(parsed),
+        swap_consistency=swap_consistency(judged, asked),
+        first_position=first_position_rate(judged, asked),
+        longer_wins=longer_wins(judged, asked),
     )
 
 
-def _label_longer(pairs: Sequence[LabelledPair]) -> float | None:
-    gaps = [(len(p.output_1) - len(p.output_2), p.label) for p in pairs if p.label is not None]
-    named = [(gap > 0) == (label == 1) for gap, label in gaps if gap]
-    return sum(named) / len(named) if named else None
+def _points(pair: LabelledPair, judged: Judged) -> float | None:
+    """1 where the labelled output won, 0 where it lost; None where that cannot be read."""
+    return None if judged.result == "unparsed" else POINTS.get((judged.result, pair.label or 0), 0.5)
 
 
-def _accuracy(parsed: Sequence[tuple[LabelledPair, Judged]], points: Sequence[float]) -> Interval | None:
-    """Pairs of one instruction are one item: who knows one of them knows more than nothing of the others."""
-    if not points:
-        return None
-    return crossed_mean([points], [pair.instruction for pair, _ in parsed], (0.0, 1.0))
+def _label_longer(pairs: Sequence[LabelledPair]) -> Interval | None:
+    gaps = [(p.instruction, len(p.output_1) - len(p.output_2), p.label) for p in pairs if p.label is not None]
+    return rate((instruction, (gap > 0) == (label == 1)) for instruction, gap, label in gaps if gap)

@@ -44,12 +44,14 @@ def judge_table(report: JudgeReport) -> Table:
     specs: list[Spec[tuple[str, Rates]]] = [
         (Column("pairs", numeric=False), texts(lambda item: item[0])),
         (Column("accuracy"), lambda item: mean(item[1].accuracy, fmt.percent, fmt.percent_number)),
+        (Column("minus longer wins"), lambda item: mean(item[1].gain, fmt.points)),
         (Column("ties", brief=False), counts(lambda item: item[1].ties)),
         *bias(_bias),
     ]
     note = (
         "Accuracy: the labelled output wins over both orders, a tie is one half; 95% interval over"
-        f" pairs. {BIAS_NOTE} {_labels(report)}"
+        " instructions. Minus longer wins: the accuracy less that of taking the longer output, paired."
+        f" {BIAS_NOTE} {_labels(report)}"
     )
     return build("judge_check", "Judge on labelled pairs", note, "judge", entries, specs)
 
@@ -60,7 +62,9 @@ def _bias(item: tuple[str, Rates]) -> Bias:
 
 def _labels(report: JudgeReport) -> str:
     tied = f"; {fmt.count(report.tied_labels)} of {fmt.count(report.pairs)} pairs are labelled a tie"
-    longer = f"name the longer output in {fmt.percent(report.label_longer)}"
+    named = report.label_longer
+    said = f"{fmt.percent(named.mean if named else None)} {fmt.bracket(named, fmt.percent_number)}"
+    longer = f"name the longer output in {said.strip()}"
     return f"The labels {longer}{tied if report.tied_labels else ''}."
 
 
@@ -83,15 +87,19 @@ def headline(report: JudgeReport) -> str:
 
 
 def figures(report: JudgeReport) -> Mapping[str, float | None]:
-    own, base = report.all.accuracy, report.longer_baseline.accuracy
-    return {
-        f"{report.judge}/accuracy": own.mean if own else None,
-        f"{report.judge}/n": report.all.n,
-        f"{report.judge}/unparsed": report.all.unparsed,
-        f"{report.judge}/swap_consistency": report.all.swap_consistency,
-        f"{report.judge}/longer_wins": report.all.longer_wins,
-        f"{BASELINE}/accuracy": base.mean if base else None,
+    every = report.all
+    measured = {
+        "accuracy": every.accuracy,
+        "gain": every.gain,
+        "swap_consistency": every.swap_consistency,
+        "longer_wins": every.longer_wins,
     }
+    base = report.longer_baseline.accuracy
+    found: dict[str, float | None] = {
+        f"{report.judge}/{name}": one.mean if one else None for name, one in measured.items()
+    }
+    found |= {f"{report.judge}/n": every.n, f"{report.judge}/unparsed": every.unparsed}
+    return found | {f"{BASELINE}/accuracy": base.mean if base else None}
 
 
 JUDGE: ScoreReport[JudgeReport] = ScoreReport(

@@ -33,9 +33,9 @@ from eval.mt_bench.score import (
     question_interval,
     slots_of,
 )
+from eval.rates import longer_wins, rate
 from eval.ratings.bradley_terry import Game, Ratings, bradley_terry
 from eval.results import Interval
-from eval.stats import longer_wins, share
 from tacos.answering.faults import AnswerFaults
 from tacos.errors import TacosError
 from tacos.types import Question, Record
@@ -77,9 +77,9 @@ class ModelPairScore(Record):
     coverage: float
     """n / expected."""
     complete: bool
-    swap_consistency: float | None
-    first_position_rate: float | None
-    longer_wins: float | None
+    swap_consistency: Interval | None
+    first_position_rate: Interval | None
+    longer_wins: Interval | None
     """Share of won or lost turns that went to the longer answer; None where lengths are not known."""
     categories: dict[str, CategoryPairs]
 
@@ -182,9 +182,9 @@ def _score(
         unknown=filed.unknown,
         coverage=n / len(slots) if slots else 0.0,
         complete=n == len(slots),
-        swap_consistency=share([row.games[0].winner == row.games[1].winner for row in read]),
+        swap_consistency=rate((row.question_id, row.games[0].winner == row.games[1].winner) for row in read),
         first_position_rate=_first_position_rate(read),
-        longer_wins=_longer_wins([(results[row.question_id, row.turn], lengths(row)) for row in read]),
+        longer_wins=_longer_wins(read, results, lengths),
         categories=_categories(results, slots),
     )
 
@@ -194,19 +194,25 @@ def _error(row: PairJudgment) -> str | None:
     return "; ".join(errors) or None
 
 
-def _first_position_rate(rows: Sequence[PairJudgment]) -> float | None:
+def _first_position_rate(rows: Sequence[PairJudgment]) -> Interval | None:
     """Share of games with a winner that the answer shown first won."""
-    firsts = [
-        game.winner == shown_first
+    return rate(
+        (row.question_id, game.winner == shown_first)
         for row in rows
         for game, shown_first in zip(row.games, ("model_1", "model_2"), strict=True)
         if game.winner != "tie"
-    ]
-    return share(firsts)
+    )
 
 
-def _longer_wins(results: Sequence[tuple[Result, tuple[int, int] | None]]) -> float | None:
-    return longer_wins((result == "win", *known) for result, known in results if result != "tie" and known)
+def _longer_wins(
+    rows: Sequence[PairJudgment], results: Mapping[Slot, Result], lengths: Lengths
+) -> Interval | None:
+    decided = ((row, results[row.question_id, row.turn]) for row in rows)
+    return longer_wins(
+        (row.question_id, result == "win", *known)
+        for row, result in decided
+        if result != "tie" and (known := lengths(row))
+    )
 
 
 def _categories(results: Mapping[Slot, Result], slots: Mapping[Slot, str]) -> dict[str, CategoryPairs]:

@@ -8,12 +8,15 @@ A question whose verdict cannot be read (`tacos.answering.orders`) is outside wi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
-from eval import stats
+from eval import rates, stats
 from eval.results import Interval
 from tacos.answering.orders import SIGN, Judged, outcome
 from tacos.types import Record
+
+Questions = Sequence[Hashable] | None
+"""What each judged pair is drawn with, such as its instruction; None is itself."""
 
 
 class Tally(Record):
@@ -49,29 +52,31 @@ def winning_score(judged: Sequence[Judged]) -> Interval | None:
     return stats.against([values], 1.0, scale=(0.0, 2.0)).interval if values else None
 
 
-def longer_wins(judged: Sequence[Judged]) -> float | None:
+def longer_wins(judged: Sequence[Judged], questions: Questions = None) -> Interval | None:
     """Share of won or lost questions that went to the longer answer; None where there is none."""
-    decided = (j for j in judged if j.result in ("win", "lose"))
-    return stats.longer_wins((j.result == "win", j.length_a, j.length_b) for j in decided)
+    decided = ((q, j) for q, j in _asked(judged, questions) if j.result in ("win", "lose"))
+    return rates.longer_wins((q, j.result == "win", j.length_a, j.length_b) for q, j in decided)
 
 
-def first_position_rate(judged: Sequence[Judged]) -> float | None:
+def first_position_rate(judged: Sequence[Judged], questions: Questions = None) -> Interval | None:
     """Share of decided verdicts won by the answer shown first; 0.5 is no position bias."""
     gaps = [
-        v.score_1 - v.score_2
-        for j in judged
+        (q, v.score_1 - v.score_2)
+        for q, j in _asked(judged, questions)
         for v in (j.order_1, j.order_2)
         if v.score_1 is not None and v.score_2 is not None
     ]
-    decided = [gap for gap in gaps if gap]
-    return stats.share([gap > 0 for gap in decided])
+    return rates.rate((q, gap > 0) for q, gap in gaps if gap)
 
 
-def swap_consistency(judged: Sequence[Judged]) -> float | None:
+def swap_consistency(judged: Sequence[Judged], questions: Questions = None) -> Interval | None:
     """Share of questions, read in both orders, where both orders say the same of A and B."""
-    same = [
-        outcome(j.order_1, True) == outcome(j.order_2, False)
-        for j in judged
+    return rates.rate(
+        (q, outcome(j.order_1, True) == outcome(j.order_2, False))
+        for q, j in _asked(judged, questions)
         if j.order_1.parsed and j.order_2.parsed
-    ]
-    return stats.share(same)
+    )
+
+
+def _asked(judged: Sequence[Judged], questions: Questions) -> Iterable[tuple[Hashable, Judged]]:
+    return zip(range(len(judged)) if questions is None else questions, judged, strict=True)

@@ -46,11 +46,11 @@ class PairwiseScore(Record):
     """win + tie + lose."""
     winning_score: Interval | None
     """(win - lose) / n + 1, in [0, 2], with its 95% interval; None where nothing was parsed."""
-    swap_consistency: float | None
+    swap_consistency: Interval | None
     """Share of questions where both orders say the same."""
-    first_position: float | None
+    first_position: Interval | None
     """Share of decided verdicts won by the answer shown first; 0.5 is no bias."""
-    longer_wins: float | None
+    longer_wins: Interval | None
     """Share of decided questions won by the longer answer (characters)."""
     duplicate: int
     unknown: int
@@ -79,7 +79,7 @@ class PairwiseScore(Record):
         return self.n == self.whole > 0
 
     def as_json(self) -> dict[str, Any]:
-        """Flat: the winning score as a number, its interval as `ci`."""
+        """The winning score as a number, its interval as `ci`; the judge's rates with theirs."""
         flat = self.model_dump(exclude={"winning_score"})
         score = self.winning_score
         flat["winning_score"] = score and score.mean

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from eval.report import format as fmt
-from eval.report.table import Column, Entry, Spec, Table, numbers
+from eval.report.table import Column, Entry, Spec, Table, mean
+from eval.results import Interval
 
 if TYPE_CHECKING:
     from eval.report.style import Plot
@@ -48,7 +49,7 @@ def best_first(entries: Sequence[Entry[T]], value: Callable[[T], float | None]) 
     return sorted(entries, key=key)
 
 
-Bias = tuple[float | None, float | None, float | None]
+Bias = tuple[Interval | None, Interval | None, Interval | None]
 """How often the longer answer won, both orders agreed, and the first position won; shares."""
 BIAS_NOTE = (
     "Longer wins: share of decided comparisons that went to the longer answer. Swap consistency: share in which"
@@ -62,6 +63,6 @@ def bias(get: Callable[[T], Bias]) -> list[Spec[T]]:
 
     def column(number: int) -> Spec[T]:
         head = Column(labels[number], "how the judge decided", brief=not number)
-        return head, numbers(fmt.percent, lambda item: get(item)[number])
+        return head, lambda item: mean(get(item)[number], fmt.percent, fmt.percent_number)
 
     return [column(number) for number in range(len(labels))]

@@ -250,8 +250,8 @@ def test_two_models_answers_are_compared_in_both_orders(assets: Path) -> None:
             assert CliRunner().invoke(app, [*map(str, run), *map(str, more)]).exit_code == 0
         words = ("mt-bench", "--answers", "one.jsonl", "two.jsonl", "--pairs", "--config", config)
         (pair,) = found(tacos_eval(*words, "--out", "pairs", "--json"))["pairs"]
-    assert (pair["n"], pair["tie"], pair["first_position_rate"]) == (160, 160, 1.0)
-    assert (pair["swap_consistency"], pair["win_rate_adjusted"]) == (0.0, 0.5)
+    assert (pair["n"], pair["tie"], pair["first_position_rate"]["mean"]) == (160, 160, 1.0)
+    assert (pair["swap_consistency"]["mean"], pair["win_rate_adjusted"]) == (0.0, 0.5)
 
 
 def test_alpaca_eval_of_a_model_behind_a_server(assets: Path) -> None:
@@ -300,7 +300,7 @@ def test_pairwise_answers_are_judged_in_both_orders(assets: Path) -> None:
         words = ("pairwise", "--answers", "a.jsonl", "b.jsonl", "--set", "vicuna")
         scores = found(tacos_eval(*words, "--config", judging(server.endpoint), "--out", "pw", "--json"))
     assert scores["sets"]["vicuna"]["tie"] == 80
-    assert scores["sets"]["vicuna"]["first_position"] == 1.0
+    assert scores["sets"]["vicuna"]["first_position"]["mean"] == 1.0
     assert Path("pw/reviews_vicuna.json").exists()
 
 
@@ -319,7 +319,7 @@ def test_pairwise_answers_are_judged_with_a_prompt_of_ones_own(assets: Path) -> 
         Path("own.txt").write_text("$question\n1: $answer_1\n2: $answer_2\nTwo scores, then why.")
         server.respond = lambda body, times: (200, reply("9 7\nThe first is", "length"))
         scores = found(tacos_eval(*words, "pairwise.prompt=own.txt", "pairwise.sampling.max_tokens=512"))
-    assert scores["sets"]["vicuna"]["tie"] == 2 and scores["sets"]["vicuna"]["first_position"] == 1.0
+    assert scores["sets"]["vicuna"]["tie"] == 2 and scores["sets"]["vicuna"]["first_position"]["mean"] == 1.0
     asked = server.bodies[0]
     assert [message["role"] for message in asked["messages"]] == ["system", "user"]
     assert asked["messages"][1]["content"].endswith("Two scores, then why.") and asked["max_tokens"] == 512
@@ -336,8 +336,8 @@ def test_judge_check_stands_beside_the_longer_answer() -> None:
     with serving() as server:
         words = ("judge-check", "--pairs", "pairs.jsonl", "--config", judging(server.endpoint), "--json")
         asked = found(tacos_eval(*words))
-    assert (asked["accuracy"], asked["all"]["first_position"]) == (0.5, 1.0)
-    assert asked["longer_baseline"]["longer_wins"] == 1.0
+    assert (asked["accuracy"], asked["all"]["first_position"]["mean"]) == (0.5, 1.0)
+    assert asked["longer_baseline"]["longer_wins"]["mean"] == 1.0
 
 
 def answers(name: str, model: str, texts: list[str]) -> Path:

@@ -185,7 +185,7 @@ def test_longer_wins_by_hand(tmp_path: Path, small: Reference) -> None:
         row(3, 2, output_2="m" * 20),  # as long: says nothing
         row(4, 1.5, output_2="m" * 30),  # a draw: says nothing
     ]
-    assert scored(tmp_path, small, rows).longer_wins == pytest.approx(2 / 3)
+    assert scored(tmp_path, small, rows).longer_wins.mean == pytest.approx(2 / 3)
 
 
 def test_the_baseline_against_itself_is_one_half(tmp_path: Path, small: Reference) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from eval.alpaca_eval.length_control import Rows, controlled_values, fit
+from eval.rates import rate
 from eval.results import Interval
 from eval.stats import (
     against,
@@ -45,6 +46,22 @@ def claimed(draw: Draw, null: float = 0.0, trials: int = TRIALS) -> float:
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.9, 0.98])
 def test_shares(n: int, share: float) -> None:
     assert covered(lambda rng: mean_interval((rng.random(n) < share).astype(float)), share) >= 0.92
+
+
+@pytest.mark.parametrize("n", [20, 80])
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.98])
+@pytest.mark.parametrize("same", [0.0, 0.5, 1.0])
+def test_rates_of_two_decisions_a_question(n: int, share: float, same: float) -> None:
+    """same: how many questions get one answer twice."""
+
+    def draw(rng: np.random.Generator) -> Interval:
+        hits = rng.random((n, 2)) < share
+        hits[:, 1] = np.where(rng.random(n) < same, hits[:, 0], hits[:, 1])
+        found = rate((i, bool(hit)) for i, row in enumerate(hits) for hit in row)
+        assert found is not None
+        return found
+
+    assert covered(draw, share) >= 0.91
 
 
 @pytest.mark.parametrize("n", [10, 20, 80, 400])

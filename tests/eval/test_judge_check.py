@@ -50,9 +50,9 @@ def test_the_worked_example():
     judge = Orders((8, 5), (8, 5), None, (5, 8), (8, 5), (5, 8))
     report = judge_check(judge, labelled(pair(1, 1), pair(2, 2), pair(3, 2)))
     assert (report.all.n, report.all.accuracy.mean, report.all.ties, report.all.unparsed) == (2, 0.75, 1, 1)
-    assert (report.all.swap_consistency, report.all.first_position) == (0.5, 3 / 5)
-    assert report.all.longer_wins == 0.0 and report.errors == {"refused": 1}
-    assert report.label_longer == 2 / 3 and report.longer_baseline.accuracy.mean == pytest.approx(2 / 3)
+    assert (report.all.swap_consistency.mean, report.all.first_position.mean) == (0.5, 3 / 5)
+    assert report.all.longer_wins.mean == 0.0 and report.errors == {"refused": 1}
+    assert report.label_longer.mean == 2 / 3 and report.longer_baseline.accuracy.mean == pytest.approx(2 / 3)
     assert (report.as_json()["accuracy"], report.as_json()["n"]) == (0.75, 2)
     json.dumps(report.as_json(), allow_nan=False)
 
@@ -60,7 +60,7 @@ def test_the_worked_example():
 def test_a_judge_that_takes_the_first_is_right_half_the_time_and_found_out():
     report = judge_check(Orders(*[(9, 1)] * 4), labelled(pair(1, 1), pair(2, 2)))
     assert report.all.accuracy.mean == 0.5 and report.all.ties == 2
-    assert (report.all.swap_consistency, report.all.first_position) == (0.0, 1.0)
+    assert (report.all.swap_consistency.mean, report.all.first_position.mean) == (0.0, 1.0)
     assert report.all.longer_wins is None
 
 
@@ -101,7 +101,7 @@ def test_an_llm_judge_that_refuses_is_unparsed_and_the_rest_goes_on():
     pairs = labelled(*(pair(n, label, "zebra", "giraffes") for n, label in ((1, 1), (2, 1), (3, 2))))
     report = judge_check(LLMJudge(llm), pairs)
     assert (report.all.n, report.all.accuracy.mean, report.all.unparsed) == (2, 0.5, 1)
-    assert report.all.swap_consistency == 1.0 and report.judge == "LLM judge (scripted)"
+    assert report.all.swap_consistency.mean == 1.0 and report.judge == "LLM judge (scripted)"
     assert llm.calls == 6 + 2  # both refusals are asked again
 
 
@@ -189,5 +189,6 @@ def test_longer_wins_on_the_released_expert_pairs(shared):
     report = judge_check(LongerJudge(), LabelledPairs(source="valid", pairs=pairs))
     assert (report.pairs, report.tied_labels, report.all.n) == (254, 11, 243)
     assert report.all.accuracy.mean == pytest.approx(206 / 243)
-    assert report.all.accuracy.low < 0.83 and report.longer_baseline == report.all
+    assert report.all.accuracy.low < 0.83 and report.all.gain.mean == 0
+    assert report.longer_baseline == report.all.model_copy(update={"gain": None})
     assert (report.length_matched.n, report.length_matched.accuracy.mean) == (64, 44 / 64)

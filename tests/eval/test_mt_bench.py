@@ -179,8 +179,8 @@ def test_published_pairs(shared, read_by):
     (pair,) = scores.pairs
     assert (pair.win, pair.tie, pair.lose, pair.error, pair.n) == (48, 83, 29, 0, 160)
     assert pair.win_rate_adjusted == 0.559375 and pair.complete and not scores.problems
-    assert pair.swap_consistency == (48 + 39 + 29) / 160
-    assert pair.longer_wins == 54 / 74  # of 77 decided turns, 3 have answers of one length
+    assert pair.swap_consistency.mean == (48 + 39 + 29) / 160
+    assert pair.longer_wins.mean == 54 / 74  # of 77 decided turns, 3 have answers of one length
     assert sum(c.win for c in pair.categories.values()) == 48
 
 
@@ -364,8 +364,8 @@ def test_pairs_by_hand(scored):
     (score,) = scores.pairs
     assert (score.n, score.win_rate, score.win_rate_adjusted, score.error) == (2, 0.5, 0.75, 1)
     assert (score.missing, score.expected, score.coverage, score.complete) == (1, 4, 0.5, False)
-    assert (score.duplicate, score.unknown, score.swap_consistency) == (1, 1, 0.5)
-    assert score.first_position_rate == 3 / 4  # game 2 of the first row went to what was shown second
+    assert (score.duplicate, score.unknown, score.swap_consistency.mean) == (1, 1, 0.5)
+    assert score.first_position_rate.mean == 3 / 4  # game 2 of the first row went to what was shown second
     assert score.longer_wins is None and score.categories["math"].tie == 1
     assert [p.reason.split(":")[0] for p in scores.problems] == [
         "duplicate",
@@ -382,7 +382,7 @@ def test_pairs_without_a_verdict_have_no_rate(scored):
 def test_longer_wins_with_lengths_handed_in(scored):
     rows = [pair("model_1", "model_1"), pair("model_2", "model_2", 2), pair("tie", "tie", 2, 2)]
     (score,) = scored(*rows, lengths=lambda row: (9, 3)).pairs
-    assert score.longer_wins == 0.5
+    assert score.longer_wins.mean == 0.5
 
 
 def test_replies_of_pairs_are_read_anew(scored):
@@ -576,7 +576,7 @@ def test_pair_judging_by_hand(prompts, tmp_path):
     write_pairs(tmp_path / "p.jsonl", run.rows)
     (score,) = score_pairs([tmp_path / "p.jsonl"], QUESTIONS, lengths=lengths_from_prompts(prompts)).pairs
     assert (score.win, score.tie, score.win_rate_adjusted, score.complete) == (3, 1, 0.875, True)
-    assert score.longer_wins == 0  # "Drops fall." and "Drops." are shorter; "5" is as long as "6"
+    assert score.longer_wins.mean == 0  # "Drops fall." and "Drops." are shorter; "5" is as long as "6"
     assert next(read_jsonl(tmp_path / "p.jsonl"))["g2_judgment"] == "[[B]]"
 
 

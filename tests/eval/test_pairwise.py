@@ -98,15 +98,15 @@ def test_longer_wins_by_hand():
         judged("win", "win", 20, 20),
         judged("tie", "tie", 10, 20),
     ]
-    assert longer_wins(rows) == pytest.approx(2 / 3)
+    assert longer_wins(rows).mean == pytest.approx(2 / 3)
     assert longer_wins(rows[3:]) is None
 
 
 def test_position_and_consistency_by_hand():
     """win+lose prefers the first both times; win+win prefers the first once; lose+win never does."""
     rows = [judged("win", "lose"), judged("win", "win"), judged("lose", "win"), judged("tie", "tie")]
-    assert first_position_rate(rows) == 3 / 6
-    assert swap_consistency(rows) == 2 / 4
+    assert first_position_rate(rows).mean == 3 / 6
+    assert swap_consistency(rows).mean == 2 / 4
     assert first_position_rate(rows[3:]) is None and swap_consistency([]) is None
 
 
@@ -135,7 +135,7 @@ def test_position_bias_cancels_in_one_call():
     judge = FirstIsBest()
     rows = compare(judge, ITEMS)
     assert [r.result for r in rows] == ["tie"] * 4 and judge.calls == 1
-    assert first_position_rate(rows) == 1.0 and swap_consistency(rows) == 0.0
+    assert first_position_rate(rows).mean == 1.0 and swap_consistency(rows).mean == 0.0
 
 
 def test_compare_with_the_reference_judge():
@@ -144,7 +144,7 @@ def test_compare_with_the_reference_judge():
     assert [(r.length_a, r.length_b) for r in rows[:2]] == [(8, 8), (3, 4)]
     counts, score = tally(rows), winning_score(rows)
     assert (counts.win, counts.tie, counts.lose, counts.unparsed) == (1, 1, 1, 1)
-    assert score is not None and score.mean == 1 and longer_wins(rows) == 1.0
+    assert score is not None and score.mean == 1 and longer_wins(rows).mean == 1.0
 
 
 def row(number: int, scores: object = "[9, 8]", reverse: object = "[7, 9]", **more: object) -> dict:
@@ -307,7 +307,11 @@ def test_sets_and_pooled_by_hand(tmp_path):
     assert (pooled["win"], pooled["tie"], pooled["lose"], pooled["n"]) == (2, 1, 1, 4)
     assert pooled["winning_score"] == 1.25 and pooled["ci"][0] <= 1.25 <= pooled["ci"][1]
     assert pooled["expected"] is None and pooled["empty"] == 1
-    assert (pooled["swap_consistency"], pooled["first_position"], pooled["longer_wins"]) == (1.0, 0.5, 2 / 3)
+    assert [pooled[name]["mean"] for name in ("swap_consistency", "first_position", "longer_wins")] == [
+        1.0,
+        0.5,
+        2 / 3,
+    ]
     json.dumps(found, allow_nan=False)
 
 

@@ -106,8 +106,8 @@ def pair(name: str = "m_1", **changed: Any) -> ModelPairScore:
         "unknown": 0,
         "coverage": 1.0,
         "complete": True,
-        "swap_consistency": 0.725,
-        "first_position_rate": 0.505,
+        "swap_consistency": interval(0.725, 0.05),
+        "first_position_rate": interval(0.505, 0.05),
         "longer_wins": None,
         "categories": {
             "math": CategoryPairs(win=1, tie=2, lose=1),
@@ -138,7 +138,7 @@ def alpaca(**changed: Any) -> AlpacaEvalScore:
         "length_controlled_winrate": 28.1552,
         "lc_standard_error": 0.9,
         "regularisation": 2.78,
-        "longer_wins": 0.832,
+        "longer_wins": interval(0.832, 0.05),
         "mean_length": 1070.2,
         "baseline": "gpt4",
         "annotator": "judge_x",
@@ -155,9 +155,9 @@ def reviewed(cls: type[PairwiseScore], win: int, tie: int, lose: int, **changed:
         "unparsed": 0,
         "n": n,
         "winning_score": interval(1 + (win - lose) / n, 0.1, n) if n else None,
-        "swap_consistency": 0.8,
-        "first_position": 0.5,
-        "longer_wins": 0.68,
+        "swap_consistency": interval(0.8, 0.05),
+        "first_position": interval(0.5, 0.05),
+        "longer_wins": interval(0.68, 0.05),
         "duplicate": 0,
         "unknown": 0,
         "bad": 0,
@@ -194,11 +194,12 @@ def judged() -> JudgeReport:
         return Rates(
             n=n,
             accuracy=interval(accuracy, 0.05, n) if n else None,
+            gain=None,
             ties=1,
             unparsed=unparsed,
-            swap_consistency=0.9,
-            first_position=0.5,
-            longer_wins=0.6,
+            swap_consistency=interval(0.9, 0.05),
+            first_position=interval(0.5, 0.05),
+            longer_wins=interval(0.6, 0.05),
         )
 
     return JudgeReport(
@@ -213,7 +214,7 @@ def judged() -> JudgeReport:
         length_matched=rates(0, 0.5),
         longer_baseline=rates(57, 0.6),
         longer_baseline_matched=rates(0, 0.5),
-        label_longer=0.61,
+        label_longer=interval(0.61, 0.05),
         errors={"no scores": 2},
     )
 
@@ -285,7 +286,10 @@ def test_latex_as_written_by_hand() -> None:
     assert text.startswith("% Two-order reviews, lenient rule\n% From answer 1's side")
     assert r"\begin{tabular}{lrrrrrrrllrrrrrrr}" in text
     assert r" & \multicolumn{3}{c}{questions} &  & \multicolumn{3}{c}{how the judge decided} &" in text
-    assert r"vicuna & 44 & 15 & 21 & 1.29 {\scriptsize {[}1.19, 1.39{]}} & 68.0\% & 80.0\% & 50.0\% &" in text
+    assert (
+        r"vicuna & 44 & 15 & 21 & 1.29 {\scriptsize {[}1.19, 1.39{]}} & 68.0\% {\scriptsize {[}63.0, 73.0{]}} &"
+        in text
+    )
     assert r"koala {\scriptsize (incomplete)} & 85 & 36 & 57 &" in text
     assert text.index(r"\midrule", text.index("koala")) < text.index("pooled")  # a rule before the total
     assert text.endswith("\\bottomrule\n\\end{tabular}\n")
