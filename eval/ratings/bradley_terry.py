@@ -7,26 +7,35 @@ its first model and -1 for its second, labelled by who won, and a tie is half a 
     A against B, 10 questions: 6 won, 2 tied, 2 lost  ->  A has 7 of 10, so r_A - r_B = ln(7/3) = 0.847
 
 A rating is in log-odds against the anchor, whose rating is 0; `elo` is the same on chess's scale, 400 / ln 10
-to a unit, the anchor at 1000. Intervals resample questions, all games of a question together, since
-games on one question are no independent observations.
+to a unit, the anchor at 1000. Games on one question are no independent observations, so the error of a difference is
+the sandwich over questions (Huber 1967; Cameron & Miller 2015):
+
+    S_q = sum of (won - p) (e_i - e_j) over the games i : j of question q
+    H = sum of p (1 - p) (e_i - e_j) (e_i - e_j)' over all games
+    a question's part in r_i - r_j is c' H^-1 S_q with c = e_i - e_j; the squares of these parts are the variance
+
+Every pair of models is a `Contrast`, and its p-value is corrected for all pairs by Holm.
 
 Where a model never loses, its rating has no upper end (Ford 1957: ratings exist where every model can be
 reached from every other along wins). The small `ridge` keeps ratings finite; a model that only the ridge
-holds is listed as `unbounded`, and its rating says no more than "above" or "below". Groups of models that
-never met cannot be compared at all and are refused.
+holds is listed as `unbounded`, and its rating says no more than "above" or "below". Its intervals are those with half
+a game added to each side of every pair that met (Haldane 1956), the games of a question counted as one. Groups of
+models that never met cannot be compared at all and are refused.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from itertools import combinations
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
 from eval.results import Interval
-from eval.spread import LEVEL
+from eval.spread import OPEN, MeanSpread, interval_of, p_value_of
+from eval.stats import Difference, against, holm
 from tacos.errors import TacosError, nearest
 from tacos.types import Record
 
@@ -36,7 +45,6 @@ RIDGE = 0.01
 """Half of this times the sum of squared ratings is added to the loss: at 7 of 10 won it takes 0.2% off the
 rating, at 70 of 100 0.02%."""
 TOLERANCE = 1e-8
-RESAMPLES = 2000
 
 
 class Game(Record):
@@ -58,6 +66,17 @@ class Strength(Record):
     games: int
 
 
+class Contrast(Record):
+    """Two models, the stronger first: the difference of their ratings, in log-odds."""
+
+    first: str
+    second: str
+    difference: Interval
+    p_value: float
+    p_holm: float
+    """Corrected for all pairs of models."""
+
+
 class Ratings(Record):
     """All models, the strongest first."""
 
@@ -68,25 +87,16 @@ class Ratings(Record):
     questions: int
     games: int
     ridge: float
-    lead: Interval | None = None
-    """The strongest's rating minus the second's."""
+    contrasts: list[Contrast]
+    """Every pair of models, the first of them the strongest and the second."""
     unbounded: list[str] = Field(default_factory=list)
     """Models that only the ridge keeps finite: nobody beat them, or they beat nobody, along any chain."""
-    left_out: int = 0
-    """Resamples that join no scale: a model meets nobody or, where the ridge is 0, never loses or wins."""
 
 
-def bradley_terry(
-    games: Sequence[Game],
-    anchor: str | None = None,
-    ridge: float = RIDGE,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-) -> Ratings:
+def bradley_terry(games: Sequence[Game], anchor: str | None = None, ridge: float = RIDGE) -> Ratings:
     """Ratings of every model in `games` with 95% intervals over questions.
 
     anchor: the model whose rating is 0; the first by name unless given.
-    resamples: each is one fit of 1-2 ms (10 models, 3,600 games: 3.8 s in all on one core).
     Raises: TacosError for no games, a model against itself, an unknown anchor, groups of models that never
     met, or, where the ridge is 0, a model that never loses or never wins.
     """
@@ -96,15 +106,20 @@ def bradley_terry(
     pairs, wins = _wins(games, models)
     total = wins.sum(axis=0)
     _refuse_strangers(models, pairs)
-    core = _components(models, pairs, total, "strong")
-    unbounded = _outside(models, core)
+    unbounded = _outside(models, _components(models, pairs, total, "strong"))
     if unbounded and not ridge:
         raise TacosError(
             f"no finite rating for {', '.join(unbounded)}: always above or below the rest; use a ridge above 0"
         )
-    fitted = _fit(pairs, total, len(models), ridge)
-    draws = _bootstrap(pairs, wins, models, ridge, seed, resamples)
-    return _ratings(games, models, anchor, fitted, draws, ridge, unbounded, resamples - len(draws))
+    ratings = _fit(pairs, total, len(models), ridge)
+    fitted = _Fitted(
+        models,
+        ratings,
+        _influence(pairs, wins, ratings, ridge),
+        unbounded,
+        _bounded(pairs, wins, len(models)),
+    )
+    return _ratings(games, fitted, anchor, ridge)
 
 
 def _check(games: Sequence[Game], models: Sequence[str], anchor: str) -> None:
@@ -168,9 +183,7 @@ def _fit(pairs: np.ndarray, total: np.ndarray, models: int, ridge: float) -> np.
     from sklearn.linear_model import LogisticRegression
 
     there = np.flatnonzero(total)
-    design = np.zeros((len(there), models))
-    design[np.arange(len(there)), pairs[there, 0]] = 1.0
-    design[np.arange(len(there)), pairs[there, 1]] = -1.0
+    design = _design(pairs[there], models)
     labels = np.repeat([1, 0], len(there))
     fit = LogisticRegression(
         C=1 / ridge if ridge else np.inf, fit_intercept=False, tol=TOLERANCE, max_iter=1000
@@ -180,60 +193,96 @@ def _fit(pairs: np.ndarray, total: np.ndarray, models: int, ridge: float) -> np.
     return fit.coef_[0] - fit.coef_[0].mean()
 
 
-def _bootstrap(
-    pairs: np.ndarray, wins: np.ndarray, models: Sequence[str], ridge: float, seed: int, resamples: int
-) -> np.ndarray:
-    """(resamples, models) ratings with questions drawn anew; without a ridge, only those that exist.
+class _Bounded(NamedTuple):
+    """The fit with half a game added to each side of every pair: (models,) ratings, (models, models) covariance."""
 
-    A resample in which a model meets nobody says nothing of it, and the ridge would put it in the middle.
-    """
-    rng = np.random.default_rng(seed)
-    counts = rng.multinomial(len(wins), np.full(len(wins), 1 / len(wins)), size=resamples)
-    totals = counts @ wins
-    connection: Literal["weak", "strong"] = "weak" if ridge else "strong"
-    whole = [total for total in totals if not _components(models, pairs, total, connection).any()]
-    return np.array([_fit(pairs, total, len(models), ridge) for total in whole]).reshape(-1, len(models))
+    ratings: np.ndarray
+    covariance: np.ndarray
 
 
-def _ratings(
-    games: Sequence[Game],
-    models: Sequence[str],
-    anchor: str,
-    fitted: np.ndarray,
-    draws: np.ndarray,
-    ridge: float,
-    unbounded: list[str],
-    left_out: int,
-) -> Ratings:
-    zero = models.index(anchor)
-    fitted, draws = fitted - fitted[zero], draws - draws[:, [zero]]
-    if not len(draws):
-        raise TacosError(
-            "no resample of the questions joins all models; there are too few games to rate them"
-        )
-    tail = (100 - LEVEL) / 2
-    low, high = np.percentile(draws, [tail, 100 - tail], axis=0)
+class _Fitted(NamedTuple):
+    """influence: (questions, models), what each question adds to the error of a rating."""
+
+    models: Sequence[str]
+    ratings: np.ndarray
+    influence: np.ndarray
+    unbounded: list[str]
+    bounded: _Bounded
+
+    def difference(self, i: int, j: int) -> Difference:
+        """r_i - r_j."""
+        gap, n = float(self.ratings[i] - self.ratings[j]), len(self.influence)
+        if i != j and {self.models[i], self.models[j]} & {*self.unbounded}:
+            centre, covariance = (
+                float(self.bounded.ratings[i] - self.bounded.ratings[j]),
+                self.bounded.covariance,
+            )
+            variance = float(covariance[i, i] + covariance[j, j] - 2 * covariance[i, j])
+            spread = MeanSpread(centre, variance, float("inf"), n, n)  # the model's own variance
+            found = interval_of(spread, OPEN)
+            ends = {"mean": gap, "low": min(found.low, gap), "high": max(found.high, gap)}
+            return Difference(interval=found.model_copy(update=ends), p_value=p_value_of(spread, 0.0))
+        return against([gap + n * (self.influence[:, i] - self.influence[:, j])], 0.0)
+
+
+def _information(pairs: np.ndarray, games: np.ndarray, ratings: np.ndarray) -> np.ndarray:
+    """(models, models). games: (n_pairs,) how many each pair's direction counts for."""
+    chance = _chance(pairs, ratings)
+    design = _design(pairs, len(ratings))
+    return np.asarray(design.T @ (design * (games * chance * (1 - chance))[:, None]))
+
+
+def _influence(pairs: np.ndarray, wins: np.ndarray, ratings: np.ndarray, ridge: float) -> np.ndarray:
+    scores = (wins * (1 - _chance(pairs, ratings))) @ _design(pairs, len(ratings))
+    information = _information(pairs, wins.sum(axis=0), ratings) + ridge * np.eye(len(ratings))
+    parts = scores @ np.linalg.pinv(information)
+    return np.asarray(parts - parts.mean(axis=0))  # what the ridge holds is no chance
+
+
+def _bounded(pairs: np.ndarray, wins: np.ndarray, models: int) -> _Bounded:
+    place = {(int(a), int(b)): i for i, (a, b) in enumerate(pairs)}
+    turned = [place[int(b), int(a)] for a, b in pairs]
+    played = (wins + wins[:, turned]).sum(axis=0)
+    asked = ((wins + wins[:, turned]) > 0).sum(axis=0)
+    shares = wins.sum(axis=0) * asked / played + 0.5  # a question of several games is one
+    ratings = _fit(pairs, shares, models, 0.0)
+    return _Bounded(ratings, np.linalg.pinv(_information(pairs, shares, ratings)))
+
+
+def _chance(pairs: np.ndarray, ratings: np.ndarray) -> np.ndarray:
+    """(n_pairs,) how likely the first of a pair is to win."""
+    return np.asarray(1 / (1 + np.exp(ratings[pairs[:, 1]] - ratings[pairs[:, 0]])))
+
+
+def _design(pairs: np.ndarray, models: int) -> np.ndarray:
+    """(n_pairs, models): +1 for the first of a pair, -1 for the second."""
+    return np.asarray(np.eye(models)[pairs[:, 0]] - np.eye(models)[pairs[:, 1]])
+
+
+def _ratings(games: Sequence[Game], fitted: _Fitted, anchor: str, ridge: float) -> Ratings:
+    models, order = fitted.models, np.argsort(-fitted.ratings, kind="stable").tolist()
     rated = []
-    for i, model in enumerate(models):
-        own = [game for game in games if model in (game.model_1, game.model_2)]
-        interval = Interval(
-            mean=float(fitted[i]), low=float(low[i]), high=float(high[i]), n=len({g.question_id for g in own})
+    for i in order:
+        own = [game for game in games if models[i] in (game.model_1, game.model_2)]
+        asked = len({game.question_id for game in own})
+        found = fitted.difference(i, models.index(anchor)).interval.model_copy(update={"n": asked})
+        elo = ELO_ANCHOR + ELO * found.mean
+        rated.append(Strength(model=models[i], rating=found, elo=elo, games=len(own)))
+    pairs = list(combinations(order, 2))
+    differences = [fitted.difference(i, j) for i, j in pairs]
+    corrected = holm([difference.p_value for difference in differences])
+    contrasts = [
+        Contrast(
+            first=models[i], second=models[j], difference=found.interval, p_value=found.p_value, p_holm=p_holm
         )
-        elo = ELO_ANCHOR + ELO * interval.mean
-        rated.append(Strength(model=model, rating=interval, elo=elo, games=len(own)))
-    first, second = np.argsort(-fitted)[:2]
-    ends = np.percentile(draws[:, first] - draws[:, second], [tail, 100 - tail])
-    questions = len({game.question_id for game in games})
-    gap = Interval(
-        mean=float(fitted[first] - fitted[second]), low=float(ends[0]), high=float(ends[1]), n=questions
-    )
+        for (i, j), found, p_holm in zip(pairs, differences, corrected, strict=True)
+    ]
     return Ratings(
         anchor=anchor,
-        lead=gap,
-        ratings=sorted(rated, key=lambda rating: -rating.rating.mean),
-        questions=len({game.question_id for game in games}),
+        ratings=rated,
+        contrasts=contrasts,
+        questions=len(fitted.influence),
         games=len(games),
         ridge=ridge,
-        unbounded=unbounded,
-        left_out=left_out,
+        unbounded=fitted.unbounded,
     )

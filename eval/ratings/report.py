@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from eval.report import format as fmt
-from eval.report.claims import claim
+from eval.report.claims import WORDS
+from eval.report.comparisons import p_text
 from eval.report.score_report import ScoreReport
-from eval.report.table import Column, Entry, Spec, Table, build, counts, mean, texts
+from eval.report.table import Column, Entry, Spec, Table, build, counts, mean, numbers, texts
+from eval.spread import ALPHA
 
 if TYPE_CHECKING:
-    from eval.ratings.bradley_terry import Ratings, Strength
+    from eval.ratings.bradley_terry import Contrast, Ratings, Strength
 
 
 def rating_table(ratings: Ratings) -> Table:
@@ -26,38 +28,57 @@ def rating_table(ratings: Ratings) -> Table:
             Column("bound", numeric=False),
             texts(lambda r: "none: always above or below" if r.model in free else None),
         ),
+        (Column("may change places with", numeric=False), texts(lambda r: _near(ratings, r.model))),
     ]
     entries = [Entry(r.model, r, marked=r.model == ratings.anchor) for r in ratings.ratings]
     note = (
         f"Bradley-Terry ratings over {fmt.count(ratings.games)} games on {fmt.count(ratings.questions)} questions,"
-        f" {ratings.anchor} at 0 (Elo 1,000), with 95% bootstrap intervals over questions. Unparsed comparisons"
-        " are no games."
+        f" {ratings.anchor} at 0 (Elo 1,000), with 95% intervals over questions. Unparsed comparisons"
+        " are no games. May change places with: models that this one cannot be told from, after Holm's correction for"
+        f" {fmt.plural(len(ratings.contrasts), 'pair')}."
     )
     return build("ratings", "Ratings over all pairs", note, "model", entries, specs)
 
 
+def contrast_table(ratings: Ratings) -> Table:
+    """One row per pair of models, the strongest first."""
+    specs: list[Spec[Contrast]] = [
+        (Column("difference, log-odds"), lambda c: mean(c.difference, fmt.score_difference)),
+        (Column("p (Holm)"), numbers(p_text, lambda c: c.p_holm)),
+        (Column("verdict", numeric=False), texts(lambda c: WORDS["better" if _apart(c) else "unclear"])),
+    ]
+    entries = [Entry(f"{c.first} vs {c.second}", c) for c in ratings.contrasts]
+    note = "Every pair of models, from the first one's side; p-values are corrected for all pairs by Holm."
+    return build("ratings_contrasts", "Ratings, pair by pair", note, "pair", entries, specs)
+
+
+def _apart(contrast: Contrast) -> bool:
+    return contrast.p_holm <= ALPHA
+
+
+def _near(ratings: Ratings, model: str) -> str | None:
+    """Those that `model` cannot be told from."""
+    pairs = [{c.first, c.second} for c in ratings.contrasts if not _apart(c)]
+    others = {name for pair in pairs if model in pair for name in pair} - {model}
+    return ", ".join(r.model for r in ratings.ratings if r.model in others) or None
+
+
 def problems(ratings: Ratings) -> list[str]:
-    said = [
+    return [
         f"{model}: only the ridge keeps its rating finite; it says no more than above or below the rest"
         for model in ratings.unbounded
     ]
-    if ratings.left_out:
-        resamples = fmt.plural(ratings.left_out, "resample")
-        said.append(f"{resamples} left out of the intervals, since they join no common scale")
-    return said
 
 
 def headline(ratings: Ratings) -> str:
     first = ratings.ratings[0]
     elo, models = fmt.count(first.elo), fmt.plural(len(ratings.ratings), "model")
     said = f"{first.model} is rated highest of {models}, Elo {elo} with {ratings.anchor} at 1,000."
-    if ratings.lead is None:
-        return said
-    second = ratings.ratings[1].model
-    gap = f"{fmt.score_difference(ratings.lead.mean)} {fmt.bracket(ratings.lead, fmt.score_difference)} log-odds"
-    if claim(ratings.lead) == "better":
-        return f"{said} It stands {gap} above the second, {second}."
-    return f"{said} No leader can be named: the second, {second}, is {gap} behind."
+    lead = ratings.contrasts[0]
+    gap = f"{fmt.score_difference(lead.difference.mean)} {fmt.bracket(lead.difference, fmt.score_difference)} log-odds"
+    if _apart(lead):
+        return f"{said} It stands {gap} above the second, {lead.second}."
+    return f"{said} No leader can be named: the second, {lead.second}, is {gap} behind."
 
 
 def figures(ratings: Ratings) -> Mapping[str, float | None]:
@@ -68,5 +89,5 @@ def figures(ratings: Ratings) -> Mapping[str, float | None]:
 
 
 RATINGS: ScoreReport[Ratings] = ScoreReport(
-    "ratings", lambda ratings: [rating_table(ratings)], problems, headline, figures
+    "ratings", lambda ratings: [rating_table(ratings), contrast_table(ratings)], problems, headline, figures
 )

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING
 from eval.report import format as fmt
 from eval.report.claims import WORDS, Claim, claim
 from eval.report.table import Cell, Column, Entry, Spec, Table, build, counts, mean, numbers
+from eval.spread import ALPHA
 
 if TYPE_CHECKING:
     from eval.stats import ArmComparison, Lead
-
-LEVEL = 0.05
 
 
 def comparison_tables(
@@ -62,14 +61,14 @@ def led(lead: Lead | None, form: fmt.Format, of: str) -> str:
 
 
 def _p_cell(value: float) -> Cell:
-    return numbers(_p_text, lambda p: p)(value)
+    return numbers(p_text, lambda p: p)(value)
 
 
-def _p_text(value: float | None) -> str:
+def p_text(value: float | None) -> str:
     return fmt.UNKNOWN if value is None else f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
 
 
 def _verdict(arm: ArmComparison) -> Cell:
     gain = arm.difference.mean
-    found: Claim = "unclear" if arm.p_holm >= LEVEL or not gain else "better" if gain > 0 else "worse"
+    found: Claim = "unclear" if arm.p_holm > ALPHA or not gain else "better" if gain > 0 else "worse"
     return Cell(WORDS[found], tone=found, raw=WORDS[found])

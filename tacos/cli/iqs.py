@@ -10,7 +10,7 @@ import typer
 from tacos.cli.console import AsJson, Overrides, command, one_of, print_json
 
 if TYPE_CHECKING:
-    from tacos.scoring.iqs.measure import PairReport
+    from tacos.scoring.iqs.measure import Accuracy, PairReport
 
 app = typer.Typer(no_args_is_help=True, help="CaR's quality scorer: train it on expert pairs, measure it.")
 SHOWN = 5
@@ -85,10 +85,11 @@ def _figures(report: PairReport) -> str:
     close, apart = report.length_matched, report.distinct
     return (
         f"pair accuracy {_share(report.pair_accuracy)} over {report.n:,} pairs (the longer wins: "
-        f"{_share(report.baselines.longer_wins)}); length-matched {_share(close.pair_accuracy)} over {close.n:,} "
-        f"({_share(close.longer_wins)}); sides of one prompt {_share(report.same_prompt.pair_accuracy)} over "
-        f"{report.same_prompt.n:,}; without {report.identical:,} identical pairs "
-        f"{_share(apart.pair_accuracy)} and {_share(apart.length_matched.pair_accuracy)}; "
+        f"{_share(report.baselines.longer_wins)}, {_gain(report)}); length-matched {_share(close.pair_accuracy)} "
+        f"over {close.n:,} ({_share(close.longer_wins)}, {_gain(close)}); sides of one prompt "
+        f"{_share(report.same_prompt.pair_accuracy)} over {report.same_prompt.n:,}; "
+        f"without {report.identical:,} identical pairs {_share(apart.pair_accuracy)} and "
+        f"{_share(apart.length_matched.pair_accuracy)}; "
         f"{report.bad:,} bad rows, {report.unscored:,} unscored"
     )
 
@@ -106,6 +107,14 @@ def _crossed(crossed: dict[str, Any]) -> str:
         f"{spread('pair_accuracy')}, length-matched {spread('length_matched')} (the longer wins: "
         f"{_share(crossed['longer_wins'])}, {_share(crossed['longer_wins_length_matched'])})"
     )
+
+
+def _gain(found: PairReport | Accuracy) -> str:
+    """How far it is ahead of taking the longer: "+11.3 [+8.0, +14.6]"."""
+    if found.gain is None or found.gain_ci is None:
+        return "-"
+    low, high = found.gain_ci
+    return f"{100 * found.gain:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
 def _share(value: float | None) -> str:

@@ -9,12 +9,14 @@ from which no report claims anything of a method.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import combinations
 
 import numpy as np
 import pytest
 
 from eval.alpaca_eval.length_control import Rows, controlled_values, fit
 from eval.rates import rate
+from eval.ratings.bradley_terry import Game, bradley_terry
 from eval.results import Interval
 from eval.stats import (
     against,
@@ -141,6 +143,39 @@ def test_two_selections_of_one_pool() -> None:
         return clustered_difference([sides[0]], [sides[1]]).interval
 
     assert claimed(draw, 0.0, 400) <= 0.075
+
+
+def rated(rng: np.random.Generator, strength: dict[str, float], questions: int) -> list[Game]:
+    """Two games a question for each pair, which mostly end alike; a fifth are ties."""
+    found: list[Game] = []
+    for question in range(questions):
+        for one, two in combinations(strength, 2):
+            lucky = rng.random() < 1 / (1 + np.exp(strength[two] - strength[one]))
+            for _ in range(2):
+                won = (
+                    lucky
+                    if rng.random() < 0.7
+                    else rng.random() < 1 / (1 + np.exp(strength[two] - strength[one]))
+                )
+                found.append(
+                    Game(question_id=str(question), model_1=one, model_2=two, result="win" if won else "lose")
+                )
+    return found
+
+
+@pytest.mark.parametrize("questions", [10, 40, 80])
+@pytest.mark.parametrize("gap", [0.0, 1.0, 3.0])
+def test_bradley_terry_ratings(questions: int, gap: float) -> None:
+    """Level of intervals, and of the verdicts of four equal models."""
+    strength = {"a": 0.0, "b": gap, "c": 0.5 * gap, "d": 0.2 * gap}
+    rng, hits, wrong = np.random.default_rng(2), [], 0
+    trials = 200
+    for _ in range(trials):
+        found = bradley_terry(rated(rng, strength, questions), "a")
+        hits += [r.rating.low <= strength[r.model] <= r.rating.high for r in found.ratings if r.model != "a"]
+        wrong += any(c.p_holm <= 0.05 for c in found.contrasts)
+    assert np.mean(hits) >= 0.915
+    assert gap or wrong / trials <= 0.08
 
 
 def family(rng: np.random.Generator) -> Iterator[float]:

@@ -22,7 +22,7 @@ from eval.mt_bench.files import Problem
 from eval.mt_bench.pairs import CategoryPairs, ModelPairScore, ModelPairScores
 from eval.mt_bench.score import CategoryScore, ModelScore, SingleScores
 from eval.pairwise.score import PairwiseScore, PairwiseScores, SetScore
-from eval.ratings.bradley_terry import Ratings, Strength
+from eval.ratings.bradley_terry import Contrast, Ratings, Strength
 from eval.report.coverage import Coverage
 from eval.report.layout import escape_latex, escape_markdown, records, to_csv, to_latex, to_markdown
 from eval.report.score_page import MOST_PROBLEMS
@@ -225,7 +225,10 @@ def ratings() -> Ratings:
         Strength(model=m, rating=interval(r, 0.2), elo=1000 + 173.7 * r, games=40)
         for m, r in strengths.items()
     ]
-    return Ratings(anchor="a", ratings=rows, questions=80, games=40, ridge=0.01, unbounded=["b"], left_out=3)
+    contrast = Contrast(first="b", second="a", difference=interval(0.5, 0.6), p_value=0.1, p_holm=0.1)
+    return Ratings(
+        anchor="a", ratings=rows, questions=80, games=40, ridge=0.01, unbounded=["b"], contrasts=[contrast]
+    )
 
 
 def every_kind() -> list[Any]:
@@ -420,7 +423,11 @@ def test_a_judge_without_length_matched_pairs_has_no_row_of_them() -> None:
             "scorer is right on 78.0% [73.0, 83.0] of 55 labelled pairs;"
             " taking the longer output is right on 60.0%.",
         ),
-        (ratings(), "b is rated highest of 2 models, Elo 1,087 with a at 1,000."),
+        (
+            ratings(),
+            "b is rated highest of 2 models, Elo 1,087 with a at 1,000. No leader can be named: the second, a, is"
+            " +0.50 [-0.10, +1.10] log-odds behind.",
+        ),
     ],
 )
 def test_headlines_claim_what_the_intervals_allow(score: Any, said: str) -> None:
@@ -461,7 +468,7 @@ def test_problems_are_one_line_each_and_name_everything() -> None:
     assert len(said) == 8 and all("\n" not in line for line in said)
     assert problems_of(reviews()) == ["koala: 2 orders unparsed: refusal"]
     assert problems_of(judged())[-1] == "2 orders unparsed: no scores"
-    assert len(problems_of(ratings())) == 2
+    assert len(problems_of(ratings())) == 1
     assert problems_of(pairs(pair(missing=2))) == ["m_1 vs base: 2 turns without a judgment"]
 
 
@@ -515,6 +522,7 @@ def test_every_kind_of_score_is_written(written: ScorePaths) -> None:
         "reviews",
         "judge_check",
         "ratings",
+        "ratings_contrasts",
     }
     assert set(written.tables) == names
     for paths in written.tables.values():

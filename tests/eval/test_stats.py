@@ -253,30 +253,28 @@ def rating(ratings: Ratings, model: str) -> float:
 
 def test_two_models_differ_by_the_logit_of_the_win_rate():
     """6 won, 2 tied, 2 lost: 7 of 10, ln(7/3)."""
-    found = bradley_terry(games("A", "B", "wwwwwwttll"), anchor="B", ridge=0, resamples=50)
+    found = bradley_terry(games("A", "B", "wwwwwwttll"), anchor="B", ridge=0)
     assert rating(found, "A") == pytest.approx(np.log(7 / 3), abs=1e-6) and rating(found, "B") == 0
     assert found.ratings[0].model == "A" and found.ratings[0].elo == pytest.approx(
         1000 + 400 * np.log10(7 / 3)
     )
     assert (found.questions, found.games, found.unbounded) == (10, 10, [])
-    turned = bradley_terry(games("B", "A", "llllllttww"), anchor="B", ridge=0, resamples=50)
+    turned = bradley_terry(games("B", "A", "llllllttww"), anchor="B", ridge=0)
     assert rating(turned, "A") == pytest.approx(np.log(7 / 3), abs=1e-6)
-    ridged = bradley_terry(games("A", "B", "wwwwwwttll"), anchor="B", resamples=50)
+    ridged = bradley_terry(games("A", "B", "wwwwwwttll"), anchor="B")
     assert rating(ridged, "A") == pytest.approx(np.log(7 / 3), rel=0.003)
 
 
 def test_a_chain_of_three_adds_up():
     """A beats B 3 : 1 and B beats C 3 : 1, so A stands 2 ln 3 above C though they never met."""
-    found = bradley_terry(
-        games("A", "B", "wwwl") + games("B", "C", "wwwl"), anchor="C", ridge=0, resamples=20
-    )
+    found = bradley_terry(games("A", "B", "wwwl") + games("B", "C", "wwwl"), anchor="C", ridge=0)
     assert [r.model for r in found.ratings] == ["A", "B", "C"]
     assert rating(found, "A") == pytest.approx(2 * np.log(3), abs=1e-5)
     assert rating(found, "B") == pytest.approx(np.log(3), abs=1e-5)
 
 
 def test_ties_alone_rate_equal():
-    assert rating(bradley_terry(games("A", "B", "tttt"), resamples=5), "B") == pytest.approx(0)
+    assert rating(bradley_terry(games("A", "B", "tttt")), "B") == pytest.approx(0)
 
 
 def test_bradley_terry_finds_the_truth_within_its_intervals():
@@ -287,19 +285,19 @@ def test_bradley_terry_finds_the_truth_within_its_intervals():
         for second in (m for m in truth if m > first):
             chance = 1 / (1 + np.exp(truth[second] - truth[first]))
             played += games(first, second, "".join(rng.choice(["w", "l"], size=300, p=[chance, 1 - chance])))
-    found = bradley_terry(played, anchor="a", resamples=300)
+    found = bradley_terry(played, anchor="a")
     for r in found.ratings:
         assert r.rating.low <= truth[r.model] <= r.rating.high
         assert r.rating.n == 300 and r.games == 900
     assert [r.model for r in found.ratings] == ["c", "b", "a", "d"]
-    assert bradley_terry(played, anchor="a", resamples=300) == found
+    assert bradley_terry(played, anchor="a") == found
 
 
 def test_a_model_that_never_loses_is_refused_or_marked():
     played = games("A", "B", "wwww") + games("B", "C", "wtll")
     with pytest.raises(TacosError, match=r"no finite rating for A"):
         bradley_terry(played, ridge=0)
-    found = bradley_terry(played, anchor="B", resamples=20)
+    found = bradley_terry(played, anchor="B")
     assert found.unbounded == ["A"] and found.ratings[0].model == "A"
     assert np.isfinite(found.ratings[0].rating.high)
 
@@ -309,9 +307,33 @@ def test_models_that_never_met_are_refused():
         bradley_terry(games("A", "B", "wl") + games("C", "D", "wl"))
 
 
-def test_resamples_that_join_no_scale_are_left_out_and_counted():
-    found = bradley_terry(games("A", "B", "wl"), ridge=0, resamples=200)
-    assert 60 < found.left_out < 140  # both questions alike: half of the resamples
+def test_the_error_of_a_rating_by_hand():
+    """7 of 10: the logit's variance is 1 / (n p (1 - p)), and its sum of squares over questions the same times
+    sum (won - p)^2 / (n p (1 - p)) = (6 x .09 + 2 x .04 + 2 x .49) / 2.1 = 1.6 / 2.1, times n / (n - 1)."""
+    (found,) = bradley_terry(games("A", "B", "wwwwwwttll"), anchor="B", ridge=0).contrasts
+    error = (1.6 / 2.1 / 2.1 * 10 / 9) ** 0.5
+    assert found.difference.high - found.difference.mean == pytest.approx(2.262157 * error, rel=1e-5)
+    assert (found.first, found.second, found.p_holm) == ("A", "B", found.p_value)
+
+
+def test_games_of_one_question_count_as_one_in_the_error():
+    once = bradley_terry(games("A", "B", "wwwwwwttll")).contrasts[0]
+    twice = bradley_terry(games("A", "B", "wwwwwwttll") * 2, ridge=0.02).contrasts[0]
+    for end in ("mean", "low", "high"):
+        assert getattr(twice.difference, end) == pytest.approx(getattr(once.difference, end), abs=1e-6)
+
+
+def test_a_model_that_wins_every_game_has_a_wide_interval():
+    """10 of 10 with half a game on each side: 10.5 to 0.5, variance 1 / 10.5 + 1 / 0.5."""
+    (found,) = bradley_terry(games("A", "B", "w" * 10), anchor="B").contrasts
+    half = 1.959964 * (1 / 10.5 + 1 / 0.5) ** 0.5
+    assert found.difference.low == pytest.approx(np.log(21) - half, abs=1e-4) and found.p_value < 0.05
+    assert bradley_terry(games("A", "B", "w" * 6), anchor="B").contrasts[0].p_value > 0.05
+
+
+def test_four_questions_claim_nothing():
+    found = bradley_terry(games("A", "B", "wwwl") + games("B", "C", "wtwl"), anchor="C")
+    assert all(c.p_value > 0.05 and c.difference.low <= 0 <= c.difference.high for c in found.contrasts)
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,7 @@ def test_points_ties_and_the_matched_subset() -> None:
     assert (report.n, report.ties, report.identical, report.unscored) == (4, 2, 1, 1)
     assert report.pair_accuracy == (1 + 0.5 + 0.5 + 0) / 4
     assert report.baselines.longer_wins == (0.5 + 1 + 0.5 + 0) / 4
+    assert report.gain == 0 and report.gain_ci == (-1, 1)  # one prompt is one item, which has no spread
     assert (report.length_matched.n, report.length_matched.pair_accuracy) == (2, 0.75)
     assert (report.distinct.n, report.distinct.length_matched.n, report.same_prompt.n) == (3, 1, 4)
 

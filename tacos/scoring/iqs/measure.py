@@ -34,6 +34,9 @@ class Accuracy(Record):
     """The standard error behind it."""
     longer_wins: float | None
     """What "the longer is better" gets on the same pairs."""
+    gain: float | None = None
+    """The accuracy less that, paired; `gain_ci` is its 95% interval."""
+    gain_ci: tuple[float, float] | None = None
 
 
 class Baselines(Record):
@@ -59,6 +62,9 @@ class PairReport(Record):
     pair_accuracy: float | None
     ci: tuple[float, float] | None
     error: float | None = None
+    gain: float | None
+    """Less that of "the longer is better", paired, with its interval."""
+    gain_ci: tuple[float, float] | None
     length_matched: Accuracy
     baselines: Baselines
     distinct: Distinct
@@ -98,6 +104,8 @@ def measure(pairs: QualityPairs, better: np.ndarray, worse: np.ndarray) -> PairR
         pair_accuracy=every.pair_accuracy,
         ci=every.ci,
         error=every.error,
+        gain=every.gain,
+        gain_ci=every.gain_ci,
         length_matched=close,
         baselines=Baselines(longer_wins=every.longer_wins, longer_wins_length_matched=close.longer_wins),
         distinct=Distinct(
@@ -138,15 +146,18 @@ def _accuracy(gap: np.ndarray, longer: np.ndarray, prompts: np.ndarray) -> Accur
     """prompts: (n,) the number of each pair's prompt."""
     if not len(gap):
         return Accuracy(n=0, pair_accuracy=None, ci=None, longer_wins=None)
-    points = _points(gap)
-    mean = float(points.mean())
+    points, others = _points(gap), _points(longer)
+    mean, ahead = float(points.mean()), float((points - others).mean())
     error, half = _error(points - mean, prompts)
+    apart = _error(points - others - ahead, prompts)[1]
     return Accuracy(
         n=len(points),
         pair_accuracy=mean,
         ci=(max(0.0, mean - half), min(1.0, mean + half)),
         error=error,
-        longer_wins=float(_points(longer).mean()),
+        longer_wins=float(others.mean()),
+        gain=ahead,
+        gain_ci=(max(-1.0, ahead - apart), min(1.0, ahead + apart)),
     )
 
 
