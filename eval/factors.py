@@ -24,8 +24,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
+from eval.interval import Interval
 from eval.measures import Measure, Measured
-from eval.results import Effect, Interval
+from eval.results import Effect
 from eval.stats import against, mean_interval
 
 Levels = Mapping[str, Sequence[str]]

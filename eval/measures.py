@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tacos.types import Record, Truth
 
 if TYPE_CHECKING:
-    from eval.results import Interval
+    from eval.interval import Interval
 
 Unit = Literal["share", "percent", "score", "nats", "count"]
 """share: 0-1, written as per cent; percent: 0-100, as some benchmarks publish it."""

@@ -16,7 +16,7 @@ from collections.abc import Hashable, Iterable
 
 import numpy as np
 
-from eval.results import Interval
+from eval.interval import Interval
 from eval.spread import SAME, wilson
 
 Decision = tuple[Hashable, bool]

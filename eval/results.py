@@ -7,7 +7,9 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
+from eval.interval import Interval
 from eval.measures import Measure
+from eval.power import Variation
 from tacos.errors import TacosError
 from tacos.store.files import read_json
 from tacos.tracking import Usage
@@ -16,15 +18,6 @@ from tacos.types import Record, Trained
 RESULTS = "results.json"
 SCHEMA = 1
 """Of results.json; one more with every change after which an older file cannot be read as it was meant."""
-
-
-class Interval(Record):
-    """A mean with its 95% interval over `n` items (`eval.stats`)."""
-
-    mean: float
-    low: float
-    high: float
-    n: int
 
 
 class Audit(Record):
@@ -68,6 +61,8 @@ class ArmMeasure(Record):
     """Of the means of questions over seeds; None for fewer than two."""
     seed_sd: float | None = None
     """Of the means of seeds, or of the one value of each; None for one seed."""
+    variation: Variation | None = None
+    """Of the differences from the baseline, or from the neutral value; None where nothing is compared."""
     p_value: float | None = None
     """Two-sided, of no difference from the baseline, or of the neutral value; None where nothing is compared."""
     p_holm: float | None = None

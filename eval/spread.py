@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from eval.results import Interval
+from eval.interval import Interval
 
 LEVEL = 95.0
 ALPHA = 1 - LEVEL / 100
@@ -45,9 +45,15 @@ def spread_over(cells: np.ndarray, clusters: Clusters) -> MeanSpread:
     parts = [(_squares(sums), len(sums) - 1)]
     if seeds > 1:
         parts.append((float(cells.mean(axis=1).var(ddof=1)) / seeds, seeds - 1))
+    variance, df = satterthwaite(parts)
+    return MeanSpread(mean, variance, df, n, len(sums))
+
+
+def satterthwaite(parts: Sequence[tuple[float, int]]) -> tuple[float, float]:
+    """The variance that independent estimates add up to, and its degrees of freedom. parts: estimate and its df."""
     variance = sum(part for part, _ in parts)
     below = sum(part * part / df for part, df in parts if df)
-    return MeanSpread(mean, variance, variance * variance / below if below else 0.0, n, len(sums))
+    return variance, variance * variance / below if below else 0.0
 
 
 def spread_of(influence: np.ndarray, mean: float) -> MeanSpread:
@@ -71,7 +77,7 @@ def interval_of(spread: MeanSpread, scale: Scale) -> Interval:
             mean + rest * (high - mean) if high is not None else mean,
         )
     else:
-        half = student(spread.df).ppf(1 - ALPHA / 2) * spread.variance**0.5
+        half = t_point(1 - ALPHA / 2, spread.df) * spread.variance**0.5
         ends = (
             max(mean - half, low if low is not None else -np.inf),
             min(mean + half, high if high is not None else np.inf),
@@ -85,14 +91,17 @@ def p_value_of(spread: MeanSpread, null: float) -> float:
         return 1.0
     if spread.variance <= SAME * SAME:
         return 0.0 if spread.items >= LEAST else 1.0
-    return float(2 * student(spread.df).sf(gap / spread.variance**0.5))
+    from scipy.special import stdtr
+
+    return float(2 * stdtr(spread.df, -gap / spread.variance**0.5))
 
 
-def student(df: float) -> Any:
-    """Student's distribution; scipy is imported here, so that what prints stored scores does not wait for it."""
-    from scipy.stats import t
+def t_point(share: float, df: float) -> float:
+    """Below which `share` of Student's distribution lies; scipy is imported here, so that what prints stored scores
+    does not wait for it."""
+    from scipy.special import stdtrit
 
-    return t(df)
+    return float(stdtrit(df, share))
 
 
 def groups_of(clusters: Clusters, n: int) -> np.ndarray | None:

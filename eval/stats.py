@@ -36,7 +36,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from eval.results import Interval
+from eval.interval import Interval
 from eval.spread import (
     ALPHA,
     EXACT,

@@ -14,7 +14,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 
+import numpy as np
+
 from eval.measures import Measure, Measured, RunValues
+from eval.power import Variation, variation
 from eval.results import ArmMeasure, ArmSummary, RunMeasure
 from eval.stats import (
     Difference,
@@ -69,8 +72,19 @@ def arm_measure(
         interval=whole.interval if whole else None,
         gain=gain.interval if gain and measure.difference else None,
         p_value=claimed.p_value if claimed else None,
+        variation=None if rows else _variation(measure, mine, theirs),
         **({} if rows else _sds(mine)),
     )
+
+
+def _variation(measure: Measure, own: Sequence[Items], base: Sequence[Items]) -> Variation | None:
+    """Of the differences from the baseline, or from the neutral value."""
+    if measure.difference:
+        both = _shared([*own, *base]) if len(own) == len(base) else []
+        return variation(np.subtract(_matrix(own, both), _matrix(base, both))) if both else None
+    if measure.neutral is None or not (shared := _shared(own)):
+        return None
+    return variation(np.subtract(_matrix(own, shared), measure.neutral))
 
 
 def _sds(own: Sequence[Items]) -> dict[str, float | None]:

@@ -15,6 +15,8 @@ from eval.measures import Benchmark, Finished, Measure, RunValues, Values, Wordi
 from tacos.answering.candidate import GenerateSettings
 from tacos.store.files import read_json
 
+QUESTIONS = 805
+
 
 class AlpacaEvalSettings(PreferenceSettings):
     """`benchmarks.alpaca_eval` of an experiment."""

@@ -35,8 +35,8 @@ from eval.alpaca_eval.join import Join, Placed, place, with_lengths
 from eval.alpaca_eval.judging import Annotated
 from eval.alpaca_eval.length_control import GRID
 from eval.alpaca_eval.rates import length_controlled, win_rates
+from eval.interval import Interval
 from eval.rates import longer_wins
-from eval.results import Interval
 from eval.stats import ArmComparison, Lead, compare_models, lead
 from tacos.answering.faults import AnswerFaults
 from tacos.errors import ConfigError, nearest

@@ -24,10 +24,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+from eval.interval import Interval
 from eval.judge_check.labelled_pairs import LabelledPair, LabelledPairs
 from eval.pairwise.rules import first_position_rate, longer_wins, swap_consistency
 from eval.rates import rate
-from eval.results import Interval
 from eval.stats import against, crossed_mean
 from tacos.answering.judge import Comparison, PairJudge, Verdict
 from tacos.answering.orders import Judged, Rule, compare

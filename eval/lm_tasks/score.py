@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from eval.interval import Interval
 from eval.lm_tasks.records import (
     ROLLING,
     TaskDetails,
@@ -27,7 +28,6 @@ from eval.lm_tasks.records import (
     read_records,
     subtask_of,
 )
-from eval.results import Interval
 from eval.spread import OPEN, Scale
 from eval.stats import ArmComparison, compare_models, crossed_mean
 from tacos.errors import TacosError

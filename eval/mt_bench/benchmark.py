@@ -27,6 +27,9 @@ RATINGS = "ratings.jsonl"
 """A row per question: {"question_id": "81", "turn_1": 8.0, "turn_2": null}, null for a turn without a rating."""
 
 
+QUESTIONS = 80
+
+
 class MTBenchSettings(MTBenchJudgeSettings):
     """`benchmarks.mt_bench` of an experiment."""
 

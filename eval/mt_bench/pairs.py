@@ -23,6 +23,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from eval.interval import Interval
 from eval.mt_bench.files import PairJudgment, Problem, ReadBy, read_pairs
 from eval.mt_bench.score import (
     Filed,
@@ -35,7 +36,6 @@ from eval.mt_bench.score import (
 )
 from eval.rates import longer_wins, rate
 from eval.ratings.bradley_terry import Game, Ratings, bradley_terry
-from eval.results import Interval
 from tacos.answering.faults import AnswerFaults
 from tacos.errors import TacosError
 from tacos.types import Question, Record

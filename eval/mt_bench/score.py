@@ -29,8 +29,8 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import Field
 
+from eval.interval import Interval
 from eval.mt_bench.files import Problem, ReadBy, SingleJudgment, read_single
-from eval.results import Interval
 from eval.stats import ArmComparison, Lead, clustered_mean, compare_models, lead
 from eval.verdicts import HIGH, LOW
 from tacos.answering.faults import AnswerFaults

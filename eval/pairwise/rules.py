@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 
 from eval import rates, stats
-from eval.results import Interval
+from eval.interval import Interval
 from tacos.answering.orders import SIGN, Judged, outcome
 from tacos.types import Record
 

@@ -21,10 +21,10 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from eval.interval import Interval
 from eval.pairwise.five_sets import SETS, Fate, Matcher, plain
 from eval.pairwise.reviews import Review, ReviewFile
 from eval.pairwise.rules import first_position_rate, longer_wins, swap_consistency, tally, winning_score
-from eval.results import Interval
 from tacos.answering.faults import AnswerFaults, faults_of
 from tacos.answering.orders import Judged, Rule, Unparsed
 from tacos.errors import TacosError

@@ -33,7 +33,7 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from eval.results import Interval
+from eval.interval import Interval
 from eval.spread import OPEN, MeanSpread, interval_of, p_value_of
 from eval.stats import Difference, against, holm
 from tacos.errors import TacosError, nearest

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from eval.interval import Interval
 from eval.measures import Measure
 from eval.report import format as fmt
-from eval.results import ArmSummary, Interval
+from eval.results import ArmSummary
 from eval.spread import ALPHA, LEAST, SAME
 
 Claim = Literal["better", "worse", "unclear"]

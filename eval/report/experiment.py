@@ -28,6 +28,7 @@ from eval.report.page import drawn_parts, environment
 from eval.report.style import Plot, arm_colours, save_png
 from eval.report.table import pairs_table
 from eval.report.text import headline
+from eval.report.variation import variation_tables
 from eval.results import RESULTS, Results
 from tacos.store.files import write_json, write_text
 from tacos.types import Record
@@ -95,7 +96,7 @@ def _words(results: Results, drawn: Sequence[Plot]) -> dict[str, Any]:
         "row_warnings": notices.row_warnings(results),
         "protocol": notices.protocol_notes(results),
         "gains": gains.gains_table(results),
-        "factorial": factorial_tables(results),
+        "further": [*factorial_tables(results), *variation_tables(results)],
         "plots": drawn,
         "sections": [(group, heading) for group, heading in SECTIONS.items() if group in groups],
         "rounds": arms.rounds_table(results),

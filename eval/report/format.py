@@ -17,8 +17,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from eval.interval import Interval
 from eval.measures import Unit
-from eval.results import Interval
 
 UNKNOWN = "-"
 Format = Callable[[float | None], str]

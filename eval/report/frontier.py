@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 from matplotlib.axes import Axes
 
+from eval.interval import Interval
 from eval.measures import Measure
 from eval.report import format as fmt
 from eval.report import style as look
 from eval.report.arms import Arm, ordered_arms
 from eval.report.style import Plot, arm_colours, new_figure
-from eval.results import Interval, Results
+from eval.results import Results
 
 LEAST = 3
 """Arms from which on there is anything to see."""

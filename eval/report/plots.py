@@ -12,6 +12,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from eval.interval import Interval
 from eval.measures import Measure
 from eval.report import format as fmt
 from eval.report import plots_pool as plots_pool
@@ -25,7 +26,7 @@ from eval.report.radar import category_radar
 from eval.report.stacked import Bar, stacked_bars
 from eval.report.style import Plot, arm_colours, name_rows, new_figure, styled
 from eval.report.text import leading_arm
-from eval.results import Audit, Interval, Results
+from eval.results import Audit, Results
 
 MAX_KINDS = 8
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from eval.interval import Interval
 from eval.report import format as fmt
 from eval.report.table import Column, Entry, Spec, Table, mean
-from eval.results import Interval
 
 if TYPE_CHECKING:
     from eval.report.style import Plot

@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from eval.interval import Interval
 from eval.report import format as fmt
 from eval.report.claims import Claim
 from eval.report.coverage import Coverage, coverage_counts
-from eval.results import Interval
 
 T = TypeVar("T")
 Raw = str | float | int | bool | None

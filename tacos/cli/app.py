@@ -80,13 +80,25 @@ def run(
 
 
 @command(app)
-def plan(config: Path, overrides: Overrides = None, smoke: Smoke = False, as_json: AsJson = False) -> None:
-    """List the stages of an experiment or a selection, which are done, and what the rest would cost."""
+def plan(
+    config: Path,
+    overrides: Overrides = None,
+    smoke: Smoke = False,
+    difference: Annotated[
+        list[str] | None,
+        typer.Option(help="What is looked for, as in exact_match=3: says the questions or seeds it needs"),
+    ] = None,
+    like: Annotated[
+        Path | None, typer.Option(help="A finished run, to take how far questions and seeds lie apart")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the stages of an experiment or a selection, which are done, what the rest costs, and what it can find."""
     from tacos.cli.planned import show_plan
     from tacos.pipeline.matrix import swept
 
     told = swept(overrides or [])
-    show_plan(told.within(read_settings(config, told.overrides, smoke)), as_json)
+    show_plan(told.within(read_settings(config, told.overrides, smoke)), as_json, difference or (), like)
 
 
 @command(app)

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from tacos.cli.console import assets, dollars, money, print_json
+from tacos.errors import ConfigError
 
 if TYPE_CHECKING:
     from tacos.models.speed import Expected
     from tacos.pipeline.plan import GridRow, PlannedStage
+    from tacos.pipeline.power import Finding
+    from tacos.pipeline.settings import ExperimentSettings
     from tacos.tracking import Usage
 
 
-def show_plan(data: Mapping[str, Any], as_json: bool) -> None:
-    """data: of an experiment, with a matrix or without, or of a selection."""
+def show_plan(
+    data: Mapping[str, Any], as_json: bool, wanted: Sequence[str] = (), like: Path | None = None
+) -> None:
+    """data: of an experiment, with a matrix or without, or of a selection. wanted: differences, "exact_match=3"; like:
+    a finished run whose variation they are planned with."""
     from tacos.pipeline.matrix import cells
-    from tacos.pipeline.plan import detectable, grid, hours, plan, plan_cells, without_hours
+    from tacos.pipeline.plan import grid, hours, plan, plan_cells, without_hours
     from tacos.pipeline.settings import run_settings
     from tacos.tracking import Usage
 
@@ -26,9 +34,16 @@ def show_plan(data: Mapping[str, Any], as_json: bool) -> None:
     stages = plan_cells(found, assets()) if found else plan(run_settings(data))
     total = sum((s.estimate for s in stages), Usage())
     unknown = without_hours(stages)
+    power = _power(found[0].settings, wanted, like) if found and found[0].settings.train else []
     grids = [(cell.name, grid(cell.settings, assets())) for cell in found]
     if as_json:
-        said = {"stages": stages, "total": total, "hours": hours(stages), "without_hours": unknown}
+        said = {
+            "stages": stages,
+            "total": total,
+            "hours": hours(stages),
+            "without_hours": unknown,
+            "power": power,
+        }
         print_json(said | ({"grid": [{"cell": name, "arms": rows} for name, rows in grids]} if grids else {}))
         return
     for name, rows in grids:
@@ -41,12 +56,53 @@ def show_plan(data: Mapping[str, Any], as_json: bool) -> None:
     to_run = f"{sum(not s.cached for s in stages)} of {len(stages)} stages to run"
     here = f"{passed(total)} here, {_took(hours(stages))}{_but(unknown)}; " if total.forward_tokens else ""
     typer.echo(f"{to_run}; about {here}{spent(total)}")
-    if found and (least := detectable(found[0].settings)) and found[0].settings.train:
-        seeds = len(found[0].settings.seeds)
-        few = "; fewer than 3 seeds say nothing of a method" if seeds < 3 else ""
-        typer.echo(
-            f"what 80% of repeats would find, at the least: {', '.join(least)}, more where seeds differ{few}"
-        )
+    for line in _findings(power):
+        typer.echo(line)
+
+
+def _power(settings: ExperimentSettings, wanted: Sequence[str], like: Path | None) -> list[Finding]:
+    """Raises: ConfigError for a difference that is no NAME=NUMBER above 0."""
+    from eval.report.format import UNITS
+    from eval.results import RESULTS, load_results
+    from tacos.pipeline.power import findings, measures_of
+
+    units = {measure.name: UNITS[measure.unit].factor for measure in measures_of(settings)}
+    asked = {}
+    for text in wanted:
+        name, _, value = text.partition("=")
+        if not re.fullmatch(r"\d*\.?\d+", value) or not float(value):
+            raise ConfigError(
+                f"--difference {text}: give a measure and a number above 0, as in exact_match=3"
+            )
+        asked[name] = float(value) / units.get(name, 1.0)
+    return findings(settings, asked, load_results(like / RESULTS) if like else None)
+
+
+def _findings(power: Sequence[Finding]) -> Iterator[str]:
+    """The smallest difference that each measure finds, and what the wanted ones need."""
+    from eval.report.format import UNITS, plural
+
+    if not power:
+        return
+    yield "the smallest differences that 80% of repeats find:"
+    for one in power:
+        form, seeds, spread = UNITS[one.unit], plural(one.seeds, "seed"), one.variation
+        sds = [("questions", spread.question), ("chance", spread.chance), ("seeds", spread.seed)]
+        said = ", ".join(f"{name} {form.inside(sd)}" for name, sd in sds if sd)
+        least = f"{form.inside(one.smallest)} {form.difference_in}".strip()
+        more = "" if spread.seed is not None else "; more where seeds differ"
+        yield f"  {one.measure}: {least} with {one.questions:,} questions and {seeds} (sds: {said}{more})"
+        if one.wanted:
+            ways = (
+                "no number of questions" if one.questions_for is None else f"{one.questions_for:,} questions"
+            )
+            ways += f" with {seeds}"
+            if spread.seed is not None:
+                enough = "no number of seeds" if one.seeds_for is None else plural(one.seeds_for, "seed")
+                ways += f", {enough} with {one.questions:,} questions"
+            yield f"    for {form.inside(one.wanted)} {form.difference_in}".rstrip() + f": {ways}"
+    if power[0].seeds < 3:
+        yield "  fewer than 3 seeds say nothing of a method"
 
 
 def show_grid(cell: str, rows: Sequence[GridRow]) -> None:

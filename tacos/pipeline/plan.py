@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from eval.pairwise.five_sets import SETS
 from tacos.assets import Assets
 from tacos.data.builtin.build import build
 from tacos.data.read import read_pool
@@ -148,32 +147,6 @@ def _passes(stage: Stage, store: ArtifactStore, pool: Callable[[], Pool]) -> Exp
 
 def _done_inputs(stage: Stage, store: ArtifactStore) -> dict[str, Path]:
     return {name: store.folder(s) for name, s in stage.inputs.items() if store.is_done(s)}
-
-
-SDS = {
-    "mt_bench": (2.68, "points of MT-Bench"),
-    "five_sets": (0.86, "of the winning score"),
-    "test": (53.0, "points of exact match"),
-}
-"""Of paired differences of questions, and their unit: rough values, seen on MT-Bench's ratings of two 7B models, on
-reviews of Vicuna's questions, and on the builtin test."""
-POWER = 2.8
-"""z(.975) + z(.8)."""
-
-
-def detectable(settings: ExperimentSettings) -> list[str]:
-    """The smallest difference that 80% of repeats would find, by the questions alone; seeds that differ add to it."""
-    asked, found = settings.benchmarks, []
-    sizes = {
-        "mt_bench": 80 if asked.mt_bench else 0,
-        "five_sets": sum(SETS[name].questions for name in asked.five_sets.sets) if asked.five_sets else 0,
-        "test": settings.pool.builtin.test_size if settings.pool.source == BUILTIN else settings.pool.holdout,
-    }
-    for name, n in sizes.items():
-        sd, unit = SDS[name]
-        if n:
-            found.append(f"{POWER * sd / n**0.5:.2g} {unit} over {n:,} questions")
-    return found
 
 
 def hours(stages: Iterable[PlannedStage]) -> float:

@@ -7,16 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from eval.benchmarks import benchmarks
-from eval.results import (
-    ArmMeasure,
-    ArmRun,
-    ArmSummary,
-    Audit,
-    Interval,
-    Results,
-    RunMeasure,
-    TagReport,
-)
+from eval.interval import Interval
+from eval.results import ArmMeasure, ArmRun, ArmSummary, Audit, Results, RunMeasure, TagReport
 from tacos.tracking import Usage
 from tacos.types import Trained
 

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from eval.alpaca_eval.length_control import Rows, controlled_values, fit
+from eval.interval import Interval
 from eval.rates import rate
 from eval.ratings.bradley_terry import Game, bradley_terry
-from eval.results import Interval
 from eval.stats import (
     against,
     clustered_difference,

@@ -10,13 +10,14 @@ from rich.console import Console
 
 from eval import faulty_answers
 from eval.benchmarks import BENCHMARKS, benchmarks
+from eval.interval import Interval
 from eval.measures import Finished, Measure, Measured, NamedValue, RunValues
 from eval.report.arms import main_table, ordered_arms
 from eval.report.claims import claim, compared
 from eval.report.experiment import console_table, write_report
 from eval.report.gains import gains_table
 from eval.report.text import headline
-from eval.results import ArmMeasure, ArmSummary, Interval, Results, load_results
+from eval.results import ArmMeasure, ArmSummary, Results, load_results
 from eval.stats import clustered_difference, crossed_difference, crossed_mean, mean_interval
 from eval.summary import arm_measure, corrected, run_measure
 from tacos.store.files import write_jsonl

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from eval.interval import Interval
 from eval.report import format as fmt
 from eval.report.arms import main_table
 from eval.report.claims import claim
@@ -22,7 +23,7 @@ from eval.report.layout import to_markdown
 from eval.report.notices import budget_warnings, parts_sentence, row_warnings
 from eval.report.table import Cell, Table, pairs_table
 from eval.report.text import headline
-from eval.results import ArmMeasure, Interval, Results, RunMeasure, load_results
+from eval.results import ArmMeasure, Results, RunMeasure, load_results
 from tacos.tracking import Usage
 from tests.eval.fixtures import ARMS, interval, make_results
 

@@ -17,6 +17,7 @@ import pytest
 from rich.console import Console
 
 from eval.alpaca_eval.score import AlpacaEvalResult, AlpacaEvalScore
+from eval.interval import Interval
 from eval.judge_check.check import JudgeReport, Rates
 from eval.mt_bench.files import Problem
 from eval.mt_bench.pairs import CategoryPairs, ModelPairScore, ModelPairScores
@@ -36,7 +37,6 @@ from eval.report.scores import (
 )
 from eval.report.style import Plot
 from eval.report.table import Table
-from eval.results import Interval
 from eval.stats import ArmComparison
 from tacos.tracking import Tracker
 from tests.eval.test_report import Page
