@@ -7,6 +7,7 @@ from tacos.store.files import read_jsonl
 
 DEFECT_RATE = Measure(
     name="defect_rate",
+    metric="select/defect_rate",
     title="defect rate",
     counted="rows with a defect",
     heading="selection",

@@ -70,6 +70,8 @@ class Measure(Record):
 
     name: str
     """Its key in results.json and its plot's file: letters, digits, underscore."""
+    metric: str = ""
+    """Its name in W&B, "mt_bench/average", which `tacos eval` uses too; `name` where empty."""
     title: str
     """Heads its column: "winning score"."""
     phrase: str = ""
@@ -108,6 +110,11 @@ class Measure(Record):
     reasons: str = ""
     """Where it says why values could not be read: "reviews.jsonl of its judge folder"."""
     wording: Wording = Wording()
+
+    @property
+    def tracked(self) -> str:
+        """Its name in W&B."""
+        return self.metric or self.name
 
     @property
     def said(self) -> str:

@@ -41,6 +41,7 @@ def of_set(measure: Measure, name: str) -> Measure:
     """The measure of one set's questions."""
     said = {
         "name": f"{measure.name}_{name}",
+        "metric": f"{measure.tracked}/{name}",
         "title": f"{measure.title} on {name}",
         "phrase": f"{measure.said} on {name}",
         "heading": f"{name}, {measure.heading}",

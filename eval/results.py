@@ -12,8 +12,8 @@ from eval.measures import Measure
 from eval.power import Variation
 from tacos.errors import TacosError
 from tacos.store.files import read_json
-from tacos.tracking import Usage
 from tacos.types import Record, Trained
+from tacos.usage import Usage
 
 RESULTS = "results.json"
 SCHEMA = 1

@@ -30,6 +30,15 @@ class SpendCapError(LLMError):
     """The next call could exceed the cap on money or tokens; everything paid so far is kept."""
 
 
+def exit_code(error: BaseException | None) -> int:
+    """What the command line exits with: 0 without an error, 2 for settings, 130 when stopped, else 1."""
+    if error is None:
+        return 0
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    return int(getattr(error, "exit_code", 2 if isinstance(error, ConfigError) else 1))  # typer's has its own
+
+
 def first_line(error: Exception) -> str:
     """The first line of what an error says; the name of its type where it says nothing."""
     return (str(error).splitlines() or [""])[0] or type(error).__name__

@@ -10,7 +10,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -25,11 +25,11 @@ def track(items: Sequence[T], what: str) -> Iterator[T]:
     from rich.console import Console
     from rich.progress import track as rich_track
 
+    seen: Iterable[T] = items
     if sys.stderr.isatty():
-        yield from rich_track(items, what, console=Console(stderr=True), transient=True)
-        return
-    with Count(what, len(items)) as count:
-        for item in items:
+        seen = rich_track(items, what, console=Console(stderr=True), transient=True)
+    with Count(what, len(items), shown=not sys.stderr.isatty()) as count:
+        for item in seen:
             yield item
             count.add(1)
 
@@ -61,24 +61,33 @@ def counted(what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]
             yield done
 
 
-class Heartbeat:
-    """A context manager that logs what `describe` says every `LOG_S` seconds, however long one step takes."""
+class Repeated:
+    """A context manager that does something every `seconds`, however long one step of the block takes."""
 
-    def __init__(self, describe: Callable[[], str]):
-        self._describe = describe
+    def __init__(self, what: Callable[[], None], seconds: float):
+        self._what, self._seconds = what, seconds
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(target=self._beat, name="repeated", daemon=True)
 
-    def __enter__(self) -> Heartbeat:
+    def __enter__(self) -> Repeated:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Waits for the last time to end."""
         self._ended.set()
+        self._thread.join()
 
     def _beat(self) -> None:
-        while not self._ended.wait(LOG_S):
-            log.info("%s", self._describe())
+        while not self._ended.wait(self._seconds):
+            self._what()
+
+
+class Heartbeat(Repeated):
+    """Logs what `describe` says every `LOG_S` seconds."""
+
+    def __init__(self, describe: Callable[[], str]):
+        super().__init__(lambda: log.info("%s", describe()), LOG_S)
 
 
 class Count:
@@ -93,24 +102,39 @@ class Count:
         self._heartbeat = Heartbeat(self.describe) if shown else None
 
     def __enter__(self) -> Count:
+        _RUNNING[id(self)] = self
         if self._heartbeat:
             self._heartbeat.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
+        _RUNNING.pop(id(self), None)
         if self._heartbeat:
             self._heartbeat.__exit__()
 
     def add(self, steps: int) -> None:
         self.done += steps
 
+    @property
+    def rate(self) -> float:
+        """Steps per second."""
+        return self.done / max(time.monotonic() - self._began, 1e-9)
+
     def describe(self) -> str:
         """One line, as in the module's head."""
         said = f"{self.what}: {self.done:,} of {self.total:,}{self.unit}"
-        rate = self.done / max(time.monotonic() - self._began, 1e-9)
+        rate = self.rate
         if not rate:
             return said
         return f"{said}, {per_second(rate, self.unit)}, {duration((self.total - self.done) / rate)} left"
+
+
+_RUNNING: dict[int, Count] = {}
+
+
+def running() -> list[Count]:
+    """Every loop that is counted right now."""
+    return list(_RUNNING.values())
 
 
 def per_second(rate: float, unit: str = "") -> str:

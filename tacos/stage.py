@@ -30,8 +30,8 @@ from pydantic import Field, ValidationError
 from tacos.errors import TacosError, first_line
 from tacos.store.files import cannot_write, read_json, write_json
 from tacos.store.fingerprint import fingerprint, plain
-from tacos.tracking import Ledger, Usage
 from tacos.types import Pool, Record
+from tacos.usage import Ledger, Usage
 
 if TYPE_CHECKING:
     from tacos.llm.base import LLM

@@ -6,7 +6,7 @@ import os
 
 # Before any test module imports transformers, datasets or wandb.
 os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["WANDB_MODE"] = "offline"
+os.environ["WANDB_MODE"] = "disabled"  # "offline" in tests of what is tracked, which every command is
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # Read when Ray is imported, which vLLM does too: loopback only, no token in the home directory, no statistics.
 os.environ |= {
@@ -47,6 +47,12 @@ class LetterEmbedder(Embedder):
         letters = "abcdefghijklmnopqrstuvwxyz"
         counts = np.array([[t.lower().count(c) for c in letters] for t in texts], dtype=np.float32)
         return counts / np.maximum(1e-9, np.linalg.norm(counts, axis=1, keepdims=True)) if unit else counts
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights & Biases into files of this machine."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
 
 
 @pytest.fixture

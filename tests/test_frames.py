@@ -15,8 +15,8 @@ from eval.samples import SAMPLES, MeasuredRun, write_samples
 from tacos.errors import TacosError
 from tacos.frames import ARMS, COSTS, RUNS, Frames, load
 from tacos.store.files import write_json
-from tacos.tracking import Usage
 from tacos.types import Question
+from tacos.usage import Usage
 from tests.eval.fixtures import ARMS as MADE_UP
 from tests.eval.fixtures import make_results
 

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = (
     ("tacos.errors", "tacos.types", "tacos.text", "tacos.progress"),
-    ("tacos.selection", "tacos.registry", "tacos.cost"),
+    ("tacos.selection", "tacos.registry", "tacos.cost", "tacos.usage"),
     ("tacos.store",),
     ("tacos.config", "tacos.tracking", "tacos.assets"),
     ("tacos.stage", "tacos.prompts", "tacos.data"),

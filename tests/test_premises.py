@@ -15,8 +15,8 @@ from tacos.premises import check_premises, check_ratios
 from tacos.scoring.length import Length
 from tacos.selection import Scores
 from tacos.stage import ArtifactStore, Job, Tools
-from tacos.tracking import Ledger
 from tacos.types import Pool
+from tacos.usage import Ledger
 from tests.conftest import LetterEmbedder, small_pool
 from tests.pipeline.helpers import write_pool
 

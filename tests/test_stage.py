@@ -10,7 +10,7 @@ from tacos.errors import TacosError
 from tacos.stage import ArtifactStore, Job, Outcome, Stage, Tools
 from tacos.store.files import read_json, write_text
 from tacos.store.fingerprint import fingerprint
-from tacos.tracking import Ledger, Usage
+from tacos.usage import Ledger, Usage
 
 
 def no_model(*_: object) -> None:

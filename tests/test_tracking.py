@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tacos.tracking import Tracker, wandb_problem
+from tacos.errors import ConfigError
+from tacos.tracking.problem import wandb_problem
+from tacos.tracking.public import public
+from tacos.tracking.settings import TrackingSettings
+from tacos.tracking.tracker import Artifact, TrackedRun, Tracker
 from tests.wandb_log import runs
+
+pytestmark = pytest.mark.usefixtures("offline")
+SHOWN = TrackedRun(id="tests-1", name="r", group="g", job="select", tags=("tacos", "pool:x"))
+
+
+def made(folder: Path, config: dict[str, Any] | None = None, **settings: Any) -> Tracker:
+    return Tracker(TrackingSettings(project="tests", **settings), folder, SHOWN, config or {})
 
 
 def test_an_offline_run_holds_what_was_logged(tmp_path: Path) -> None:
-    tracker = Tracker("tests", "r", tmp_path, {"a": 1}, "offline")
+    tracker = made(tmp_path, {"a": 1})
     tracker.log({"x": 1})
     tracker.table("t", [{"a": 1}])
     tracker.summary({"y": 2})
@@ -30,7 +42,7 @@ def test_a_wrong_mode_is_found_before_anything_starts(
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", mode)
     assert said in (wandb_problem("offline", tmp_path) or "")
-    tracker = use(Tracker("tests", "r", tmp_path, {}, "offline"))
+    tracker = use(made(tmp_path))
     assert said in (tracker.problem or "") and said in caplog.text and list(tmp_path.iterdir()) == []
 
 
@@ -46,9 +58,9 @@ def use(tracker: Tracker) -> Tracker:
 
 def test_no_login_is_found_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "online")
-    monkeypatch.setattr("tacos.tracking._logged_in", lambda: False)
+    monkeypatch.setattr("tacos.tracking.problem._logged_in", lambda: False)
     assert "run `wandb login`, or set WANDB_MODE=offline" in (wandb_problem("offline", tmp_path) or "")
-    assert use(Tracker("tests", "r", tmp_path, {})).run is None
+    assert use(made(tmp_path)).run is None
 
 
 def test_what_wandb_refuses_is_found_before_anything_starts(
@@ -58,7 +70,7 @@ def test_what_wandb_refuses_is_found_before_anything_starts(
         raise ValueError("the key has 5 characters.\nAnd more")
 
     monkeypatch.setenv("WANDB_MODE", "online")
-    monkeypatch.setattr("tacos.tracking._logged_in", refuse)
+    monkeypatch.setattr("tacos.tracking.problem._logged_in", refuse)
     told = "the key has 5 characters: correct it, or set WANDB_MODE=disabled"
     assert wandb_problem("offline", tmp_path) == told
     monkeypatch.setenv("WANDB_BASE_URL", "no url")
@@ -67,7 +79,7 @@ def test_what_wandb_refuses_is_found_before_anything_starts(
 
 def test_an_empty_mode_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "")
-    tracker = Tracker("tests", "r", tmp_path, {}, "offline")
+    tracker = made(tmp_path)
     tracker.finish()
     assert tracker.problem is None and len(runs(tmp_path)) == 1
 
@@ -75,18 +87,20 @@ def test_an_empty_mode_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_folder_that_takes_no_files_is_named(tmp_path: Path) -> None:
     (tmp_path / "wandb").touch()
     assert f"{tmp_path / 'wandb'} takes no files" in (wandb_problem("offline", tmp_path) or "")
-    assert use(Tracker("tests", "r", tmp_path, {})).run is None
+    assert use(made(tmp_path)).run is None
 
 
 def test_an_error_on_the_way_ends_the_tracking_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Broken:
+        def define_metric(self, *what: Any, **how: Any) -> None: ...
+
         def log(self, values: Any) -> None:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tacos.tracking._start", lambda *what: Broken())
-    tracker = use(Tracker("tests", "r", tmp_path, {}))
+    monkeypatch.setattr("tacos.tracking.tracker._start", lambda *what: Broken())
+    tracker = use(made(tmp_path))
     assert "No space left" in (tracker.problem or "") and tracker.run is None
 
 
@@ -94,5 +108,68 @@ def test_what_does_not_start_is_a_note(tmp_path: Path, monkeypatch: pytest.Monke
     def refuse(*what: Any) -> None:
         raise PermissionError("logs is not writable")
 
-    monkeypatch.setattr("tacos.tracking._start", refuse)
-    assert use(Tracker("tests", "r", tmp_path, {})).problem == "logs is not writable"
+    monkeypatch.setattr("tacos.tracking.tracker._start", refuse)
+    assert use(made(tmp_path)).problem == "logs is not writable"
+
+
+def test_the_command_s_end_is_the_run_s(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError), made(tmp_path):
+        raise ConfigError("no such setting")
+    (run,) = runs(tmp_path)
+    assert run["exit"] == 2
+
+
+def test_a_long_table_is_a_sample_and_says_so(tmp_path: Path) -> None:
+    with made(tmp_path, table_rows=3) as tracker:
+        tracker.table("t", [{"n": n, "mixed": n if n % 2 else "text"} for n in range(11)])
+    (run,) = runs(tmp_path)
+    assert (run["summary"]["t_rows"], run["summary"]["t_rows_shown"]) == (11, 3)
+    (table,) = tmp_path.glob("wandb/offline-run-*/files/media/table/*.json")
+    assert [row[0] for row in json.loads(table.read_text())["data"]] == [0, 5, 10]
+
+
+def test_artifacts_hold_small_files_and_name_large_ones(tmp_path: Path) -> None:
+    small, large = tmp_path / "small.txt", tmp_path / "large.txt"
+    small.write_text("a" * 10)
+    large.write_text("a" * 2000)
+    kept = Artifact(
+        name="answers-1", type="answers", files={p.name: p for p in (small, large)}, about={"p": str(small)}
+    )
+    with made(tmp_path, max_file_mb=0.001) as tracker:
+        tracker.keep(kept)
+        tracker.keep(
+            Artifact(name="pool-1", type="pool", known_as={"pool": "tacos://load/1/pool"}), used=True
+        )
+    (run,) = runs(tmp_path)
+    own, pool = run["artifacts"]
+    assert own["files"] == {"small.txt": 10, "large.txt": "tacos://answers-1/large.txt?bytes=2000"}
+    assert (own["used"], pool["used"], pool["files"]) == (False, True, {"pool": "tacos://load/1/pool"})
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("/home/ann/pool.jsonl", ".../pool.jsonl"),
+        ("~/models/base", ".../base"),
+        ("file:///data/x.json", ".../x.json"),
+        (r"C:\Users\ann\x.csv", ".../x.csv"),
+        ("org/model", "org/model"),
+        ("../shared/x", "../shared/x"),
+        ("https://host/v1", "https://host/v1"),
+        (["/a/b", {"c": "/d/e"}], [".../b", {"c": ".../e"}]),
+        (3, 3),
+    ],
+)
+def test_paths_of_this_machine_lose_their_folders(value: Any, shown: Any) -> None:
+    assert public(value) == shown
+
+
+def test_a_run_that_goes_on_knows_what_its_server_has(tmp_path: Path) -> None:
+    class Resumed:
+        resumed, summary = True, {"stage/train/rows_told": 4}
+
+    tracker = made(tmp_path)
+    assert tracker.known("stage/train/rows_told") is None
+    tracker.finish()
+    tracker.run = Resumed()
+    assert tracker.known("stage/train/rows_told") == 4

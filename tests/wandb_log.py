@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from scripts.wandb_sync import newest
+
 BLOCK, FILE_HEADER, HEADER = 32768, 7, 7
 WHOLE, LAST = 1, 4
 
@@ -29,7 +31,8 @@ def chunks(path: Path) -> Iterator[bytes]:
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """name, group, job, config, summary and history (one dict per log) of an offline-run-* folder."""
+    """id, name, group, job, tags, config, summary, history (one dict per log), artifacts and exit code of an
+    offline-run-* folder. An artifact is its name, type, metadata, files and whether it was used."""
     from wandb.proto import wandb_internal_pb2 as pb
 
     records: list[Any] = []
@@ -38,12 +41,13 @@ def read_run(folder: Path) -> dict[str, Any]:
         if any(record.WhichOneof("record_type") == "exit" for record in records):
             break
         time.sleep(0.1)  # the last block is written a little after `finish`
-    found: dict[str, Any] = {"config": {}, "history": [], "summary": {}}
+    found: dict[str, Any] = {"config": {}, "history": [], "summary": {}, "artifacts": [], "exit": None}
     for record in records:
         kind = record.WhichOneof("record_type")
         if kind == "run":
             run = record.run
             found |= {"name": run.display_name, "group": run.run_group, "job": run.job_type}
+            found |= {"id": run.run_id, "tags": list(run.tags)}
             found["config"] |= {c.key: json.loads(c.value_json) for c in run.config.update}
         elif kind == "summary":
             items = record.summary.update
@@ -52,10 +56,39 @@ def read_run(folder: Path) -> dict[str, Any]:
             items = record.history.item
             row = {i.key or "/".join(i.nested_key): json.loads(i.value_json) for i in items}
             found["history"].append(row)
+        elif kind == "exit":
+            found["exit"] = record.exit.exit_code
+        elif kind == "request" and record.request.WhichOneof("request_type") == "log_artifact":
+            found["artifacts"].append(artifact(record.request.log_artifact.artifact))
+        elif kind == "artifact":
+            found["artifacts"].append(artifact(record.artifact))
     return found
+
+
+def artifact(made: Any) -> dict[str, Any]:
+    files = {entry.path: entry.ref or entry.size for entry in made.manifest.contents}
+    about = json.loads(made.metadata) if made.metadata else {}
+    return {
+        "name": made.name,
+        "type": made.type,
+        "used": made.use_after_commit,
+        "files": files,
+        "about": about,
+    }
 
 
 def runs(folder: Path) -> list[dict[str, Any]]:
     """Of every offline run under `folder`/wandb, by name."""
     found = [read_run(path) for path in (folder / "wandb").glob("offline-run-*")]
     return sorted(found, key=lambda run: run["name"])
+
+
+def whole_runs(folder: Path) -> dict[str, dict[str, Any]]:
+    """By name, the newest of each id, as `scripts/wandb_sync.py` takes them; `parts` is how many there are."""
+    found: dict[str, dict[str, Any]] = {}
+    paths = newest(folder)
+    for path, parts in paths.items():
+        run = read_run(path)
+        assert run["name"] not in found, run["name"]
+        found[run["name"]] = run | {"parts": parts}
+    return found

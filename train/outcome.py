@@ -5,10 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from itertools import accumulate
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tacos.models.flops import flops, parameters_at_work
+from tacos.tracking.tracker import Artifact
 from tacos.types import Trained
+from train.checkpoints import RESULT
+from train.curve import HISTORY
 from train.data import TrainingData
 
 if TYPE_CHECKING:
@@ -32,6 +36,17 @@ def history(log: Iterable[dict[str, Any]], data: TrainingData) -> list[dict[str,
             row["num_tokens"] = tokens[row["step"]]
         rows.append(row | {"epoch": passes[row["step"]]})
     return rows
+
+
+def model_artifact(name: str, out: Path, weights: bool) -> Artifact:
+    """A finished training as an artifact. weights: whether they go along; else `trained.json` stands for them."""
+    files = [path for path in sorted((out / "model").rglob("*")) if path.is_file()] if weights else []
+    kept = {
+        path.relative_to(out).as_posix(): path
+        for path in [*files, out / RESULT, out / HISTORY]
+        if path.is_file()
+    }
+    return Artifact(name=name, type="model", files=kept, about={"weights": weights})
 
 
 def summary(

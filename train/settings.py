@@ -12,7 +12,7 @@ from tacos.config import merged, read_yaml
 from tacos.errors import ConfigError
 from tacos.models.wrapping import Wrap
 from tacos.store.files import read_json
-from tacos.tracking import TrackingSettings
+from tacos.tracking.settings import TrackingSettings
 from tacos.types import Record
 from train.switches import switches
 from train.tiny import TinySettings
@@ -234,10 +234,5 @@ class TrainRun(Record):
     """Folder; the fine-tuned model goes into `model/` in it."""
     seed: int = Field(0, ge=0)
     train: TrainSettings = TrainSettings()
-    tracking: TrackingSettings = TrackingSettings()
-    name: str | None = None
-    """In Weights & Biases; the last part of `out` when unset."""
-    group: str | None = None
-    """The Weights & Biases group, such as the experiment's name; `name` when unset."""
-    tracked_in: str | None = None
-    """Folder of the Weights & Biases files; `out` when unset."""
+    tracking: TrackingSettings | None = TrackingSettings()
+    """The run's `name` is the last part of `out` where it has none; null where who starts the training tracks it."""

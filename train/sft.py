@@ -7,7 +7,7 @@ total of supervised tokens, to within one sample: the batches are planned before
 
     out/model/            the fine-tuned model, in one piece, with its tokenizer and chat template
     out/adapter/          the adapter by itself (lora, qlora)
-    out/history.jsonl     loss, rates, tokens and passes over the samples, by step
+    out/history.jsonl     loss, rates, tokens and passes over the samples, by step, as it goes
     out/trained.json      what the model was trained on, and the identity of the run; written last
     out/checkpoints/      while it runs
 """
@@ -21,7 +21,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,15 +31,15 @@ from tacos.data.read import read_pool
 from tacos.errors import TacosError
 from tacos.models.chat import template_hash
 from tacos.models.wrapping import wrap_pool
-from tacos.stage import git_commit
-from tacos.store.files import read_json, write_json, write_jsonl
+from tacos.stage import git_commit, package_versions
+from tacos.store.files import read_json, write_json
 from tacos.store.fingerprint import fingerprint, named_by_content, plain
-from tacos.tracking import Tracker
+from tacos.tracking.tracker import Artifact, TrackedRun, Tracker
 from tacos.types import Pool, Trained
 from train.checkpoints import CHECKPOINTS, LOCK, RESULT, has_weights, make_out, resume_point
 from train.data import TrainingData
 from train.memory import advice_on_memory
-from train.outcome import history, summary
+from train.outcome import model_artifact, summary
 from train.processes import on_cpu, rank, world_size
 from train.settings import TrainRun, TrainSettings
 
@@ -72,6 +72,7 @@ def _train(run: TrainRun, pool: Pool, who: dict[str, Any]) -> Trained:
     from transformers import set_seed
 
     from train.build import build_trainer
+    from train.monitor import History
     from train.saved import save
 
     started, out = time.perf_counter(), Path(run.out)
@@ -79,14 +80,19 @@ def _train(run: TrainRun, pool: Pool, who: dict[str, Any]) -> Trained:
     pool = wrap_pool(pool, run.train.wrap)
     trainer, tokenizer, data = build_trainer(run, pool)
     start = resume_from(trainer, out / CHECKPOINTS, who, run.train)
-    with tracked(run, who, trainer, data, tokenizer):
+    tracker = tracked(run, who, data, tokenizer)
+    with tracker or nullcontext():
+        trainer.add_callback(History(out, data, tracker))
         result = trainer.train(resume_from_checkpoint=start)
         save(trainer, tokenizer, run, pool, data)
-    trained = summary(data, trainer, result.training_loss, template_hash(tokenizer, run.train.wrap), started)
-    if trainer.is_world_process_zero():
-        write_jsonl(out / "history.jsonl", history(trainer.state.log_history, data))
-        write_json(out / RESULT, {"identity": who, "trained": plain(trained)})
-        shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
+        trained = summary(
+            data, trainer, result.training_loss, template_hash(tokenizer, run.train.wrap), started
+        )
+        if trainer.is_world_process_zero():
+            write_json(out / RESULT, {"identity": who, "trained": plain(trained)})
+            shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
+        if tracker:
+            tell(tracker, run, who, trained)
     return trained
 
 
@@ -144,16 +150,10 @@ def resume_from(
     return str(found) if found else None
 
 
-@contextmanager
-def tracked(
-    run: TrainRun, who: dict[str, Any], trainer: PlannedTrainer, data: TrainingData, tokenizer: Any
-) -> Iterator[None]:
-    """A Weights & Biases run around the training, kept by the main process."""
-    from train.monitor import Monitor
-
-    if rank() > 0:
-        yield
-        return
+def tracked(run: TrainRun, who: dict[str, Any], data: TrainingData, tokenizer: Any) -> Tracker | None:
+    """The Weights & Biases run of the training, kept by the main process; None where who called keeps one."""
+    if rank() > 0 or run.tracking is None:
+        return None
     out = Path(run.out)
     config = {
         **plain(run),
@@ -162,30 +162,28 @@ def tracked(
         "samples": data.samples,
         "template_hash": template_hash(tokenizer, run.train.wrap),
         "commit": git_commit(),
+        "packages": package_versions(),
         "processes": world_size(),
     }
-    tracker = Tracker(
-        run.tracking.project,
-        run.name or out.name,
-        Path(run.tracked_in or out),
-        config,
-        run.tracking.mode,
-        run.group,
-        "train",
+    name = run.tracking.name or out.name
+    tags = (run.train.mode, f"base:{Path(run.model).name}", f"pool:{Path(run.data).name}")
+    shown = TrackedRun(
+        id=f"train-{fingerprint(who)}", name=name, group=run.tracking.group or name, job="train", tags=tags
     )
-    per_step = [[data.kept[i] for i in step] for step in data.plan]
-    trainer.add_callback(
-        Monitor(
-            tracker,
-            [sum(e.loss_tokens for e in step) for step in per_step],
-            [sum(len(e.ids) for e in step) for step in per_step],
-            [len(step) / data.samples for step in per_step],
-        )
+    return Tracker(run.tracking, out, shown, config)
+
+
+def tell(tracker: Tracker, run: TrainRun, who: dict[str, Any], trained: Trained) -> None:
+    """What came out of the training: its figures, and the model as an artifact that rests on the selection."""
+    tracker.summary({f"train/{name}": value for name, value in trained if not isinstance(value, str)})
+    made, out = fingerprint(who), Path(run.out)
+    rows = Artifact(
+        name=f"selection-{who['samples']}",
+        type="selection",
+        known_as={"samples": f"tacos://selection/{who['samples']}"},
     )
-    try:
-        yield
-    finally:
-        tracker.finish()
+    tracker.keep(rows, used=True)
+    tracker.keep(model_artifact(f"model-{made}", out, run.tracking is not None and run.tracking.models))
 
 
 def quiet(settings: TrainSettings) -> None:

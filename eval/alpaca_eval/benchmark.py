@@ -29,6 +29,7 @@ class AlpacaEvalSettings(PreferenceSettings):
 
 WIN_RATE = Measure(
     name="alpaca_eval_win_rate",
+    metric="alpaca_eval/win_rate",
     title="AlpacaEval win rate",
     phrase="the AlpacaEval win rate",
     counted="preference for the answer over GPT-4's",
@@ -45,6 +46,7 @@ WIN_RATE = Measure(
 )
 LENGTH_CONTROLLED = Measure(
     name="alpaca_eval_length_controlled",
+    metric="alpaca_eval/lc",
     title="AlpacaEval, length controlled",
     phrase="the length-controlled win rate",
     counted="win rate at the length of GPT-4's answers",

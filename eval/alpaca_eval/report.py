@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from eval.report import format as fmt
 from eval.report.comparisons import comparison_tables, led
 from eval.report.coverage import Coverage, with_faults
-from eval.report.score_report import ScoreReport, best_first
+from eval.report.score_report import Figures, ScoreReport, best_first
 from eval.report.table import Column, Entry, Spec, Table, build, counts, mean, numbers, texts, with_error
 
 if TYPE_CHECKING:
@@ -117,18 +116,13 @@ def _verdict(result: AlpacaEvalResult) -> str:
     return highest + (led(result.lead, "{:+.1f}".format, "points") if known else "")
 
 
-def figures(result: AlpacaEvalResult) -> Mapping[str, float | None]:
-    keys = (
-        "length_controlled_winrate",
-        "lc_standard_error",
-        "lc_error",
-        "win_rate",
-        "standard_error",
-        "n",
-        "expected",
-        "unparsed",
-    )
-    return {f"{name}/{key}": getattr(s, key) for name, s in result.models.items() for key in keys}
+def figures(result: AlpacaEvalResult) -> Figures:
+    keys = ("win_rate", "standard_error", "n", "expected", "unparsed")
+    return {
+        name: {"alpaca_eval/lc": s.length_controlled_winrate, "alpaca_eval/lc_error": s.lc_error}
+        | {f"alpaca_eval/{key}": getattr(s, key) for key in keys}
+        for name, s in result.models.items()
+    }
 
 
 def plots(result: AlpacaEvalResult) -> list[Plot]:

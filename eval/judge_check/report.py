@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from eval.report import format as fmt
 from eval.report.coverage import Coverage
-from eval.report.score_report import BIAS_NOTE, Bias, ScoreReport, bias
+from eval.report.score_report import BIAS_NOTE, Bias, Figures, ScoreReport, bias, with_ends
 from eval.report.table import Column, Entry, Spec, Table, build, counts, mean, texts
 
 if TYPE_CHECKING:
@@ -86,20 +85,18 @@ def headline(report: JudgeReport) -> str:
     return f"{report.judge} is right on {said} of {fmt.count(own.n)} labelled pairs{beside}."
 
 
-def figures(report: JudgeReport) -> Mapping[str, float | None]:
+def figures(report: JudgeReport) -> Figures:
     every = report.all
-    measured = {
+    rates = {
         "accuracy": every.accuracy,
-        "gain": every.gain,
+        "gain_over_longer": every.gain,
         "swap_consistency": every.swap_consistency,
         "longer_wins": every.longer_wins,
     }
-    base = report.longer_baseline.accuracy
-    found: dict[str, float | None] = {
-        f"{report.judge}/{name}": one.mean if one else None for name, one in measured.items()
-    }
-    found |= {f"{report.judge}/n": every.n, f"{report.judge}/unparsed": every.unparsed}
-    return found | {f"{BASELINE}/accuracy": base.mean if base else None}
+    found: dict[str, float | None] = {"judge_check/n": every.n, "judge_check/unparsed": every.unparsed}
+    for name, interval in rates.items():
+        found |= with_ends(f"judge_check/{name}", interval)
+    return {report.judge: found}
 
 
 JUDGE: ScoreReport[JudgeReport] = ScoreReport(

@@ -57,6 +57,7 @@ def _measure(task: TaskDetails, metric: str, brief: bool) -> Measure:
     examples = "" if task.num_fewshot is None else f", {task.num_fewshot} examples in the prompt"
     return Measure(
         name=measure_name(task.name, metric),
+        metric=f"lm_eval/{task.name}/{metric}",
         title=f"{task.name} {metric.replace(',', ' ')}",
         counted=counted,
         note=f"lm-eval's task {task.name}, version {task.version or 'unknown'}{examples}.",

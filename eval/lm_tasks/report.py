@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from eval.report import format as fmt
 from eval.report.comparisons import comparison_tables
-from eval.report.score_report import ScoreReport
+from eval.report.score_report import Figures, ScoreReport
 from eval.report.table import (
     NOTHING,
     Cell,
@@ -146,13 +145,15 @@ def headline(scores: TaskScores) -> str:
     return " ".join(parts)
 
 
-def figures(scores: TaskScores) -> Mapping[str, float | None]:
+def figures(scores: TaskScores) -> Figures:
     return {
-        f"{name}/{task}/{metric}": found.value
+        name: {
+            f"lm_eval/{task}/{metric}": found.value
+            for task, score in model.tasks.items()
+            if not score.within
+            for metric, found in score.metrics.items()
+        }
         for name, model in scores.models.items()
-        for task, score in model.tasks.items()
-        if not score.within
-        for metric, found in score.metrics.items()
     }
 
 

@@ -22,7 +22,7 @@ from eval.lm_tasks.settings import LMTasksSettings, lm_eval_version
 from tacos.errors import ConfigError
 from tacos.llm.base import LLM
 from tacos.store.fingerprint import named_by_content
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 
 log = logging.getLogger(__name__)
 RESAMPLES = 1000

@@ -25,8 +25,6 @@ from tacos.types import Question
 
 RATINGS = "ratings.jsonl"
 """A row per question: {"question_id": "81", "turn_1": 8.0, "turn_2": null}, null for a turn without a rating."""
-
-
 QUESTIONS = 80
 
 
@@ -42,6 +40,7 @@ class MTBenchSettings(MTBenchJudgeSettings):
 def _rating(name: str, title: str, said: str, brief: bool = True) -> Measure:
     return Measure(
         name=name,
+        metric=f"mt_bench/{name.removeprefix('mt_bench').strip('_') or 'average'}",
         title=title,
         phrase=said,
         counted="rating, 1 to 10",

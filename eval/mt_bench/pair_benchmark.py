@@ -80,6 +80,7 @@ def benchmarks_of(settings: MTBenchPairsSettings, baseline: str) -> list[Benchma
 def _against(opponent: str, slug: str, is_baseline: bool) -> Benchmark:
     measure = Measure(
         name=f"mt_bench_pairs_{slug}",
+        metric=f"mt_bench_pairs/{slug}",
         title="MT-Bench pairs" if is_baseline else f"MT-Bench pairs against {opponent}",
         phrase=f"the adjusted win rate against {opponent} on MT-Bench",
         counted="1 for a turn won, 1/2 tied, 0 lost",

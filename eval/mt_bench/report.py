@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from eval.mt_bench.files import told
 from eval.report import format as fmt
 from eval.report.comparisons import comparison_tables, led
 from eval.report.coverage import Coverage, faults_told, with_faults
-from eval.report.score_report import ScoreReport, best_first
+from eval.report.score_report import Figures, ScoreReport, best_first, with_ends
 from eval.report.table import (
     NOTHING,
     Cell,
@@ -123,9 +122,12 @@ def _same(name: str, lead: Lead | None) -> bool:
     return lead is not None and lead.first == name
 
 
-def figures(scores: SingleScores) -> Mapping[str, float | None]:
-    names = ("average", "turn_1", "turn_2", "judged", "expected", "unparsed")
-    return {f"{name}/{key}": getattr(s, key) for name, s in scores.models.items() for key in names}
+def figures(scores: SingleScores) -> Figures:
+    keys = ("average", "turn_1", "turn_2", "judged", "expected", "unparsed")
+    return {
+        name: with_ends("mt_bench/average", s.ci) | {f"mt_bench/{key}": getattr(s, key) for key in keys}
+        for name, s in scores.models.items()
+    }
 
 
 def plots(scores: SingleScores) -> list[Plot]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from eval.mt_bench.files import told
 from eval.report import format as fmt
 from eval.report.coverage import Coverage, faults_told, with_faults
-from eval.report.score_report import BIAS_NOTE, Bias, ScoreReport, bias
+from eval.report.score_report import BIAS_NOTE, Bias, Figures, ScoreReport, bias, with_ends
 from eval.report.table import Column, Entry, Spec, Table, build, counts, numbers, texts, with_interval
 
 if TYPE_CHECKING:
@@ -123,10 +122,14 @@ def _verdict(scores: ModelPairScores) -> str:
     return f"The judge prefers {winner} to {loser} on MT-Bench ({whose}{rate})."
 
 
-def figures(scores: ModelPairScores) -> Mapping[str, float | None]:
-    keys = ("win_rate_adjusted", "win", "tie", "lose", "n", "expected", "error")
+def figures(scores: ModelPairScores) -> Figures:
+    keys = ("win", "tie", "lose", "n", "expected", "error")
     named = zip(pair_names(scores), scores.pairs, strict=True)
-    return {f"{name}/{key}": getattr(pair, key) for name, pair in named for key in keys}
+    return {
+        name: with_ends("mt_bench_pairs/win_rate", pair.ci)
+        | {f"mt_bench_pairs/{key}": getattr(pair, key) for key in keys}
+        for name, pair in named
+    }
 
 
 def plots(scores: ModelPairScores) -> list[Plot]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from eval.report import format as fmt
 from eval.report.claims import claim
 from eval.report.coverage import Coverage, faults_told, with_faults
-from eval.report.score_report import BIAS_NOTE, Bias, ScoreReport, bias
+from eval.report.score_report import BIAS_NOTE, Bias, Figures, ScoreReport, bias, with_ends
 from eval.report.table import Column, Entry, Spec, Table, build, counts, mean, texts
 from tacos.answering.faults import AnswerFaults
 
@@ -107,12 +107,14 @@ def _verdict(scores: PairwiseScores) -> str:
     return f"No preference between {first} and {second} can be claimed {where} ({score})."
 
 
-def figures(scores: PairwiseScores) -> Mapping[str, float | None]:
-    found: dict[str, float | None] = {}
-    for name, score in _named(scores):
-        found[f"{name}/winning_score"] = score.winning_score.mean if score.winning_score else None
-        found |= {f"{name}/{key}": getattr(score, key) for key in ("win", "tie", "lose", "n", "unparsed")}
-    return found
+def figures(scores: PairwiseScores) -> Figures:
+    found = with_ends("winning_score", scores.pooled.winning_score)
+    found |= {
+        f"winning_score/{key}": getattr(scores.pooled, key) for key in ("win", "tie", "lose", "n", "unparsed")
+    }
+    for name, score in scores.sets.items():
+        found |= with_ends(f"winning_score/{name}", score.winning_score)
+    return {" vs ".join(sides(scores)): found}
 
 
 def plots(scores: PairwiseScores) -> list[Plot]:

@@ -124,6 +124,7 @@ def _measure(opponent: str, slug: str, is_baseline: bool, name: str = "") -> Mea
     where = f"on the {name} set" if name else "on question sets"
     return Measure(
         name=f"five_sets_{slug}_{name}" if name else f"five_sets_{slug}",
+        metric=f"five_sets/{slug}/{name}" if name else f"five_sets/{slug}",
         title=f"winning score {where}" + ("" if is_baseline else f" against {opponent}"),
         phrase=f"the judge's winning score against {opponent} {where}",
         counted="2 for a question won, 1 tied, 0 lost",

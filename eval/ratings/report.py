@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from eval.report import format as fmt
 from eval.report.claims import WORDS
 from eval.report.comparisons import p_text
-from eval.report.score_report import ScoreReport
+from eval.report.score_report import Figures, ScoreReport, with_ends
 from eval.report.table import Column, Entry, Spec, Table, build, counts, mean, numbers, texts
 from eval.spread import ALPHA
 
@@ -81,11 +80,10 @@ def headline(ratings: Ratings) -> str:
     return f"{said} No leader can be named: the second, {lead.second}, is {gap} behind."
 
 
-def figures(ratings: Ratings) -> Mapping[str, float | None]:
-    found: dict[str, float | None] = {}
-    for rating in ratings.ratings:
-        found |= {f"{rating.model}/elo": rating.elo, f"{rating.model}/rating": rating.rating.mean}
-    return found
+def figures(ratings: Ratings) -> Figures:
+    return {
+        r.model: {"ratings/elo": r.elo, **with_ends("ratings/log_odds", r.rating)} for r in ratings.ratings
+    }
 
 
 RATINGS: ScoreReport[Ratings] = ScoreReport(

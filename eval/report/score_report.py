@@ -20,22 +20,32 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+Figures = Mapping[str, Mapping[str, float | None]]
+
+
+def with_ends(name: str, interval: Interval | None) -> dict[str, float | None]:
+    """A figure with the ends of its interval: "mt_bench/average", "mt_bench/average_low", "mt_bench/average_high"."""
+    ends = (interval.mean, interval.low, interval.high) if interval else (None, None, None)
+    return dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
+
+
 def no_plots(score: object) -> list[Plot]:
     return []
 
 
 @dataclass(frozen=True)
 class ScoreReport(Generic[T]):
-    """name: opens the names of its figures, "mt_bench/m_1/average"; tables: the main one first; problems: what could
-    not be counted, or not as usual, and why; headline: the result in one sentence; figures: the numbers worth
-    following over runs, None where not known; plots: all that the score has data for.
+    """tables: the main one first; problems: what could not be counted, or not as usual, and why; headline: the result
+    in one sentence; figures: model, pair or judge -> the numbers worth following over runs, "mt_bench/average", under
+    the names that experiments use too (`Measure.metric`), None where not known; plots: all that the score has data
+    for.
     """
 
     name: str
     tables: Callable[[T], list[Table]]
     problems: Callable[[T], list[str]]
     headline: Callable[[T], str]
-    figures: Callable[[T], Mapping[str, float | None]]
+    figures: Callable[[T], Figures]
     plots: Callable[[T], list[Plot]] = no_plots
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
     from eval.report.style import Plot
-    from tacos.tracking import Tracker
+    from tacos.tracking.tracker import Tracker
 
 N = TypeVar("N", "Table", "Plot")
 
@@ -142,17 +142,28 @@ def _distinct(groups: Sequence[Sequence[N]]) -> list[list[N]]:
     return found
 
 
-def track_scores(tracker: Tracker, scores: Sequence[Any], written: ScorePaths) -> None:
-    """Every table as a W&B table, every plot as an image, the main figures as a summary.
+def track_scores(tracker: Tracker, scores: Sequence[Any], written: ScorePaths | None) -> None:
+    """Every table as a W&B table; of a report its plots as images and the page; of a single model its figures, and
+    how much could not be counted.
 
-    mt_bench/m_1/average -> 6.0825; mt_bench/problems -> 1; tables/mt_bench; plots/mt_bench_radar
+    mt_bench/average -> 6.0825; problems -> 1; tables/mt_bench; plots/mt_bench_radar; report
     """
     for table in chain(*_distinct([report_of(score).tables(score) for score in scores])):
         tracker.table(f"tables/{table.name}", records(table))
-    for name, path in written.plots.items():
-        tracker.image(f"plots/{name}", path)
+    tracker.summary({"problems": sum(len(problems_of(score)) for score in scores)})
+    figures = figures_of(scores)
+    if len(figures) == 1:
+        tracker.summary(next(iter(figures.values())))
+    if written:
+        for name, path in written.plots.items():
+            tracker.image(f"plots/{name}", path)
+        tracker.page("report", written.html)
+
+
+def figures_of(scores: Sequence[Any]) -> dict[str, dict[str, float | None]]:
+    """Model, pair or judge -> all its figures, under their names in W&B."""
+    found: dict[str, dict[str, float | None]] = {}
     for score in scores:
-        report = report_of(score)
-        figures = {f"{report.name}/{name}": value for name, value in report.figures(score).items()}
-        known = {name: value for name, value in figures.items() if value is not None}
-        tracker.summary(known | {f"{report.name}/problems": len(problems_of(score))})
+        for name, figures in report_of(score).figures(score).items():
+            found.setdefault(name, {}).update(figures)
+    return found

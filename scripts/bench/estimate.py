@@ -29,7 +29,7 @@ from tacos.models.embedder import packaged_minilm
 from tacos.pipeline.plan import plan
 from tacos.pipeline.select import select
 from tacos.pipeline.settings import SelectSettings
-from tacos.tracking import Usage
+from tacos.usage import Usage
 
 Count = Callable[[str], int]
 WORDS = ["sums", "cooking", "poems", "travel", "maths", "code", "letters", "history", "jokes", "lists"]

@@ -44,8 +44,8 @@ from tacos.llm.client import build_llm
 from tacos.llm.parse import parse_tags
 from tacos.llm.settings import LLMSettings
 from tacos.prompts import fill
-from tacos.tracking import Ledger
 from tacos.types import Message
+from tacos.usage import Ledger
 
 AT_ONCE = 64
 MODEL = "mock"

@@ -21,7 +21,7 @@ from tacos.llm.base import Completion, Request
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import build_llm
 from tacos.llm.settings import LLMSettings
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 
 STREAM = """
 import asyncio, resource, sys, time
@@ -31,7 +31,7 @@ from llm import check, request
 from tacos.llm.settings import LLMSettings
 from tacos.llm.client import build_llm
 from tacos.llm.parse import parse_tags
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 
 base, folder, rows = sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
 llm = build_llm(

@@ -22,8 +22,8 @@ from tacos.llm.client import CachedLLM, complete, make_backend
 from tacos.llm.settings import LLMSettings, VLLMEngine
 from tacos.models.wrapping import Wrap, wrap_messages
 from tacos.store.fingerprint import named_by_content
-from tacos.tracking import Ledger
 from tacos.types import Message, Record
+from tacos.usage import Ledger
 
 VLLM_BLOCK = 512
 """Questions at a time: twice the requests that vLLM runs at once by default (256), so it is seldom idle."""

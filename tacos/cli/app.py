@@ -190,13 +190,17 @@ def generate(
     from eval.questions import read_questions
     from tacos.answering.candidate import GenerateSettings
     from tacos.cli.eval import evaluation
+    from tacos.cli.tracked import track_answers, track_generation
     from tacos.store.files import refuse_input_as_output
 
     refuse_input_as_output(out, [questions, config])
     chosen: Any = one_of("--style", style, ("answers", "fastchat"))
     run = evaluation(config, [*(overrides or []), f"seed={seed}"])
     how = GenerateSettings(temperature=temperature, max_new_tokens=max_new_tokens)
-    made = run.answer(model, name or model, read_questions(questions), how, out, chosen, replace)
+    asked = read_questions(questions)
+    tracker = track_generation(run, model, questions, how, asked, out)
+    made = run.answer(model, name or model, asked, how, out, chosen, replace)
+    track_answers(tracker, asked, made, out)
     if as_json:
         counts = {"answers": len(made.answers), **made.model_dump(exclude={"answers"})}
         print_json(counts | {"out": str(out)})

@@ -43,7 +43,7 @@ def run_all(data: Mapping[str, Any], found: Sequence[MatrixCell], how: How) -> N
 def check_cost(found: Sequence[MatrixCell], most: float) -> None:
     """Raises: TacosError where the calls that are planned cost more, or nobody knows what."""
     from tacos.pipeline.plan import plan_cells
-    from tacos.tracking import Usage
+    from tacos.usage import Usage
 
     planned = sum((stage.estimate for stage in plan_cells(found, assets())), Usage())
     if planned.unpriced_calls:

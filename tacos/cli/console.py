@@ -7,19 +7,20 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperCommand
 
 from tacos.cli.quiet import quiet
-from tacos.errors import ConfigError, TacosError, nearest
+from tacos.errors import ConfigError, TacosError, exit_code, nearest
 
 if TYPE_CHECKING:
     from tacos.assets import Assets
-    from tacos.tracking import Usage
+    from tacos.usage import Usage
 
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="Settings to change, as a.b=c", show_default=False)
@@ -68,15 +69,14 @@ def guard(work: Command) -> Command:
     def guarded(*args: Any, **kwargs: Any) -> None:
         prepare()
         try:
-            work(*args, **kwargs)
+            with _until_the_end():
+                work(*args, **kwargs)
         except typer.Exit:
             raise
-        except ConfigError as error:
-            fail(str(error), 2)
         except TacosError as error:
-            fail(str(error), 1)
-        except KeyboardInterrupt:
-            fail("stopped; finished stages are kept, run the same command to resume", 130)
+            fail(str(error), exit_code(error))
+        except KeyboardInterrupt as error:
+            fail("stopped; finished stages are kept, run the same command to resume", exit_code(error))
         except Exception as error:
             if os.environ.get("TACOS_DEBUG"):
                 raise
@@ -84,6 +84,25 @@ def guard(work: Command) -> Command:
             fail(f"unexpected error, a bug in tacos: {what}; set TACOS_DEBUG=1 for where", 1)
 
     return guarded
+
+
+_OPEN: list[ExitStack] = []
+E = TypeVar("E")
+
+
+@contextmanager
+def _until_the_end() -> Iterator[None]:
+    with ExitStack() as stack:
+        _OPEN.append(stack)
+        try:
+            yield
+        finally:
+            _OPEN.remove(stack)
+
+
+def during(context: AbstractContextManager[E]) -> E:
+    """Keeps a context open until the command ends, whose error it is told."""
+    return _OPEN[-1].enter_context(context)
 
 
 def prepare() -> None:

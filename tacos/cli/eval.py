@@ -208,7 +208,7 @@ def judge_check(
     asked: PairJudge = LongerJudge()
     if judge != "longer":
         run = evaluation(config, [*(overrides or []), f"judge={judge}"], retry_failed)
-        shown, asked = shown.kept_in(out, run), run.pair_judge()
+        shown, asked = shown.kept_in(out, run, "judge-check", judge, str(pairs)), run.pair_judge()
     shown.finish("Judge check", [check(asked, labelled)], {})
 
 
@@ -227,7 +227,7 @@ def evaluation_of(data: dict[str, Any], retry_failed: bool = False) -> Evaluatio
     from tacos.config import parse
     from tacos.pipeline.evaluate import EvaluateSettings, Evaluation
     from tacos.pipeline.tools import make_tools
-    from tacos.tracking import Ledger
+    from tacos.usage import Ledger
 
     settings = parse(EvaluateSettings, data)
     return Evaluation(settings, assets(), make_tools(settings, Ledger(), retry_failed))

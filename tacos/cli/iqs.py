@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tacos.cli.console import AsJson, Overrides, command, one_of, print_json
+from tacos.cli.tracked import RUNS, track_command
 
 if TYPE_CHECKING:
     from tacos.scoring.iqs.measure import Accuracy, PairReport
@@ -35,7 +37,17 @@ def train(
     kind: Any = one_of("--scorer", scorer, ("light", "encoder"))
     settings = parse(ScorerTrainSettings, override({}, overrides or []))
     given, held = read_pairs(pairs), read_pairs(valid) if valid else None
+    tracker = track_command(
+        settings.tracking,
+        out.parent,
+        "iqs",
+        out.name,
+        [kind, settings.model_dump(exclude={"tracking"}), given.names()],
+        {"scorer": kind, "pairs": str(pairs), "valid": str(valid), **settings.model_dump(mode="json")},
+        (f"scorer:{kind}", f"pairs:{pairs.name}"),
+    )
     card = fit(kind, given, held, settings, out)
+    tracker.summary({f"iqs/{name}": value for name, value in _numbers(card.metrics)})
     counts = {"pairs": len(given.pairs), "bad": len(given.bad), "tied_labels": given.ties}
     if as_json:
         print_json(
@@ -58,16 +70,30 @@ def train(
 def eval_(
     model: Annotated[Path, typer.Option(help="Folder of `tacos iqs train`")],
     pairs: Annotated[Path, typer.Option(help="Pairs: CSV (src, score or src, pos, neg) or JSONL")],
+    overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a trained scorer on pairs: overall, length-matched, and beside "the longer wins"."""
+    from tacos.config import override, parse
     from tacos.scoring.iqs.folder import load
     from tacos.scoring.iqs.measure import measure_scorer
     from tacos.scoring.iqs.pairs import read_pairs
+    from tacos.scoring.iqs.train import ScorerTrainSettings
 
+    settings = parse(ScorerTrainSettings, override({}, overrides or []))
     scorer, card = load(model)
     given = read_pairs(pairs)
+    tracker = track_command(
+        settings.tracking,
+        RUNS,
+        "iqs",
+        f"{model.name}-{pairs.stem}",
+        [card.fingerprint, given.names()],
+        {"scorer": card.kind, "fingerprint": card.fingerprint, "pairs": str(pairs)},
+        (f"scorer:{card.kind}", f"pairs:{pairs.name}"),
+    )
     report = measure_scorer(scorer, given, frozenset(card.pairs))
+    tracker.summary({f"iqs/{name}": value for name, value in _numbers(report.model_dump())})
     if as_json:
         print_json(report.model_dump() | {"scorer": card.kind, "fingerprint": card.fingerprint})
     else:
@@ -79,6 +105,15 @@ def eval_(
         )
     for row in given.bad[:SHOWN]:
         typer.echo(f"{pairs} line {row.line} left out: {row.reason}", err=True)
+
+
+def _numbers(values: Mapping[str, Any], head: str = "") -> Iterator[tuple[str, Any]]:
+    """Every number of a report, by its path: "valid/length_matched/pair_accuracy"."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{head}{name}/")
+        elif isinstance(value, int | float):
+            yield f"{head}{name}", value
 
 
 def _figures(report: PairReport) -> str:

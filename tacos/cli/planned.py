@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tacos.pipeline.plan import GridRow, PlannedStage
     from tacos.pipeline.power import Finding
     from tacos.pipeline.settings import ExperimentSettings
-    from tacos.tracking import Usage
+    from tacos.usage import Usage
 
 
 def show_plan(
@@ -28,7 +28,7 @@ def show_plan(
     from tacos.pipeline.matrix import cells
     from tacos.pipeline.plan import grid, hours, plan, plan_cells, without_hours
     from tacos.pipeline.settings import run_settings
-    from tacos.tracking import Usage
+    from tacos.usage import Usage
 
     found = cells(data) if "arms" in data or "matrix" in data else []
     stages = plan_cells(found, assets()) if found else plan(run_settings(data))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tacos.cli.console import print_json
+from tacos.cli.tracked import RUNS, track_command, track_file
 from tacos.errors import TacosError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from eval.mt_bench.score import SingleScores
     from eval.report.scores import ScorePaths
     from tacos.pipeline.evaluate import Evaluation
+    from tacos.tracking.tracker import Tracker
 
 SHOWN = 10
 """Notes spelled out on the terminal; all of them stand in the report."""
@@ -31,6 +33,7 @@ class Shown:
     as_json: bool
     least: float
     run: Evaluation | None = None
+    tracker: Tracker | None = None
 
     @property
     def folder(self) -> Path:
@@ -44,16 +47,29 @@ class Shown:
         path = Path(model or (files or [Path()])[0].stem)
         label = name or (path.parent.name if path.name == "model" and path.parent.name else path.name)
         out = self.out or Path(run.settings.runs) / f"{benchmark}-{label}"
-        return self.kept_in(out, run), label
+        return self.kept_in(out, run, benchmark, label, [model, *map(str, files or ())]), label
 
-    def kept_in(self, out: Path | None, run: Evaluation) -> Shown:
-        """The same with a folder and the settings of a run; what is wrong with W&B is said here, before anything is
-        paid."""
-        from tacos.tracking import wandb_problem
+    def kept_in(
+        self, out: Path | None, run: Evaluation, benchmark: str = "", label: str = "", asked: object = None
+    ) -> Shown:
+        """The same with a folder, the settings of a run and its W&B run; what is wrong with W&B is said here, before
+        anything is paid. asked: of what answers or judgments are made."""
+        from tacos.store.fingerprint import plain
 
-        if out is not None and (problem := wandb_problem(run.settings.tracking.mode, out)):
-            typer.echo(f"note: Weights & Biases will be left out: {problem}", err=True)
-        return replace(self, out=out, run=run)
+        settings = run.settings
+        tracker = track_command(
+            settings.tracking,
+            out or RUNS,
+            "eval",
+            out.name if out else benchmark,
+            [benchmark, label, asked, plain(settings)],
+            {"benchmark": benchmark, "model": label, **plain(settings)},
+            (f"benchmark:{benchmark}", f"model:{label}"),
+            run.tools.ledger,
+        )
+        if tracker.problem:
+            typer.echo(f"note: Weights & Biases will be left out: {tracker.problem}", err=True)
+        return replace(self, out=out, run=run, tracker=tracker)
 
     def single(self, scores: SingleScores) -> None:
         self.finish("MT-Bench", [scores], {name: score.coverage for name, score in scores.models.items()})
@@ -74,8 +90,7 @@ class Shown:
             print_json(whole.as_json() if hasattr(whole, "as_json") else whole)
         else:
             show(scores, written.html if written else None)
-        if written:
-            self.track(title, scores, written)
+        self.track(title, scores, written)
         low = {name: share for name, share in coverage.items() if share < self.least}
         if low:
             said = ", ".join(f"{name} {share:.1%}" for name, share in low.items())
@@ -90,21 +105,31 @@ class Shown:
 
         return write_score_report(self.folder, title, scores)
 
-    def track(self, title: str, scores: Sequence[Any], written: ScorePaths) -> None:
-        """The same to W&B, after the scores are printed: what goes wrong there is a note."""
-        from eval.report.scores import track_scores
+    def track(self, title: str, scores: Sequence[Any], written: ScorePaths | None) -> None:
+        """The same to W&B, after the scores are printed: what goes wrong there is a note. Of several models each has a
+        run of its own beside that of the command."""
+        from eval.report.scores import figures_of, track_scores
         from tacos.store.fingerprint import plain
-        from tacos.tracking import Tracker, TrackingSettings
+        from tacos.tracking.settings import TrackingSettings
 
-        settings = self.run.settings if self.run else None
-        tracking = settings.tracking if settings else TrackingSettings()
-        config = {"benchmark": title, "settings": settings and plain(settings)}
-        tracker = Tracker(tracking.project, self.folder.name, self.folder, config, tracking.mode, job="eval")
-        try:
-            track_scores(tracker, scores, written)
-        finally:
-            tracker.finish()
-        if tracker.problem:
+        settings = self.run.settings.tracking if self.run else TrackingSettings()
+        folder = self.out or RUNS
+        name = self.out.name if self.out else title
+        tracker, figures = self.tracker, figures_of(scores)
+        if tracker is None:
+            config = {"benchmark": title, "models": list(figures)}
+            tracker = track_command(settings, folder, "eval", name, [title, plain(figures)], config)
+        was_known = bool(tracker.problem)
+        track_scores(tracker, scores, written)
+        for path in (written.scores, *sorted(folder.glob("*judgments.jsonl"))) if written else ():
+            track_file(tracker, "results" if path.name == "scores.json" else "judgments", path)
+        grouped = settings.model_copy(update={"group": settings.group or settings.name or name, "name": None})
+        for model, values in figures.items() if len(figures) > 1 else ():
+            config = {"benchmark": title, "model": model}
+            tags = (f"benchmark:{title}", f"model:{model}")
+            own = track_command(grouped, folder, "eval", model, [title, model, plain(values)], config, tags)
+            own.summary(values)
+        if tracker.problem and not was_known:
             typer.echo(f"note: Weights & Biases is left out: {tracker.problem}", err=self.as_json)
 
 

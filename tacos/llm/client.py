@@ -30,7 +30,7 @@ from tacos.llm.meter import Meter
 from tacos.llm.settings import LLMSettings
 from tacos.llm.spend import SpendGate, usage_of
 from tacos.llm.window import Window
-from tacos.tracking import Ledger, Usage
+from tacos.usage import Ledger, Usage
 
 __all__ = ["CachedLLM", "build_llm", "collect", "complete", "make_backend", "wait_for"]
 T = TypeVar("T")

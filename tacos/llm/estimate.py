@@ -24,7 +24,7 @@ from tacos.llm.base import Completion, Request
 from tacos.llm.cache import ReplyCache, prompt_of, request_key
 from tacos.llm.settings import LLMSettings
 from tacos.models.expected import BYTES_PER_TOKEN
-from tacos.tracking import Usage
+from tacos.usage import Usage
 
 ROLE_TOKENS = 4
 """What a chat template puts around a message."""

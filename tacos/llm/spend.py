@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from tacos.llm.backend import prompt_tokens
 from tacos.llm.base import Completion, Request
 from tacos.llm.settings import LLMSettings
-from tacos.tracking import Usage
+from tacos.usage import Usage
 
 
 def usage_of(completions: Sequence[Completion], settings: LLMSettings) -> Usage:

@@ -25,8 +25,8 @@ from tacos.progress import Count
 from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
 from tacos.store.fingerprint import file_digest, named_by_content
-from tacos.tracking import Ledger
 from tacos.types import Pool, Record
+from tacos.usage import Ledger
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

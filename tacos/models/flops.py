@@ -18,7 +18,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tacos.tracking import Ledger, Usage
+from tacos.usage import Ledger, Usage
 
 
 def flops(parameters: int, forward: float, backward: float = 0, trained: int | None = None) -> float:

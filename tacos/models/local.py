@@ -23,8 +23,8 @@ from tacos.models.chat import ensure_template, prompt_ids
 from tacos.models.device import in_native_numbers, pick_device
 from tacos.models.flops import parameters_at_work, passes
 from tacos.models.positions import table_of_positions
-from tacos.tracking import Ledger
 from tacos.types import Message
+from tacos.usage import Ledger
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

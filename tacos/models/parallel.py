@@ -23,8 +23,8 @@ from tacos.errors import TacosError
 from tacos.models.expected import text_tokens
 from tacos.models.reading import ModelReading, Piece, PieceAnswer, PieceRead, PieceReader, Started
 from tacos.progress import counted
-from tacos.tracking import Ledger
 from tacos.types import Pool
+from tacos.usage import Ledger
 
 log = logging.getLogger(__name__)
 TRIES = 2

@@ -17,8 +17,8 @@ from typing import Any
 
 from tacos.errors import ConfigError, TacosError
 from tacos.models.local import LocalModel, load_lm, with_adapter
-from tacos.tracking import Ledger, Usage
 from tacos.types import Pool
+from tacos.usage import Ledger, Usage
 
 Work = Callable[[LocalModel, Pool, str], Iterator[tuple[int, Any]]]
 """A model, some rows and which they are in words, for the progress bar, or "" for none -> (place among them, what was

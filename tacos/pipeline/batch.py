@@ -33,8 +33,8 @@ from tacos.pipeline.tools import make_tools
 from tacos.stage import ArtifactStore, Stage
 from tacos.store import tables
 from tacos.store.files import read_json, write_json
-from tacos.tracking import Ledger, Usage
 from tacos.types import Pool, Record
+from tacos.usage import Ledger, Usage
 
 log = logging.getLogger(__name__)
 MANIFEST = "export.json"

@@ -28,7 +28,7 @@ from tacos.pipeline.settings import ExperimentSettings
 from tacos.pipeline.tools import make_tools
 from tacos.stage import ArtifactStore, Stage, Tools
 from tacos.store.fingerprint import plain
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 
 log = logging.getLogger(__name__)
 RETRIES = 3

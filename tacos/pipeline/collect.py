@@ -36,20 +36,26 @@ from tacos.pipeline.rounds import rounds_of
 from tacos.pipeline.settings import ExperimentSettings
 from tacos.pipeline.task_stages import tasks_benchmarks
 from tacos.stage import ArtifactStore, Stage, git_commit, package_versions
-from tacos.tracking import Usage
 from tacos.types import Pool
+from tacos.usage import Usage
 from train.sft import read_trained
 
 
 class Collector:
-    """Reads the artifacts of one experiment. failures: arms that could not be finished, and are left out."""
+    """Reads the artifacts of one experiment. failures: arms that could not be finished, and are left out; only: one
+    arm with one seed, where no other is looked at."""
 
     def __init__(
-        self, experiment: Experiment, store: ArtifactStore, used: Usage, failures: Sequence[Failure] = ()
+        self,
+        experiment: Experiment,
+        store: ArtifactStore,
+        used: Usage,
+        failures: Sequence[Failure] = (),
+        only: ArmStages | None = None,
     ):
         lost = {failure.arm for failure in failures}
         self.failures, self.names = list(failures), [n for n in experiment.settings.arms if n not in lost]
-        self.arms = [arm for arm in experiment.arms if arm.arm not in lost]
+        self.arms = [only] if only else [arm for arm in experiment.arms if arm.arm not in lost]
         self.experiment = experiment
         self.settings: ExperimentSettings = experiment.settings
         self.store = store

@@ -49,7 +49,7 @@ from tacos.llm.settings import VLLMEngine
 from tacos.pipeline.settings import ModelsSettings
 from tacos.stage import Tools
 from tacos.store.files import write_json
-from tacos.tracking import TrackingSettings
+from tacos.tracking.settings import TrackingSettings
 from tacos.types import Answer, Question, Record
 
 log = logging.getLogger(__name__)

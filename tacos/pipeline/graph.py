@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from tacos.assets import Assets
@@ -18,7 +17,7 @@ from tacos.pipeline.benchmarks import BenchmarkStages
 from tacos.pipeline.given_set import given_stage
 from tacos.pipeline.pool import load_stage
 from tacos.pipeline.settings import UNTRAINED, ExperimentSettings, SelectSettings
-from tacos.pipeline.stages import TrackedAs, answer_stage, base_stage, judge_stage, train_stage
+from tacos.pipeline.stages import answer_stage, base_stage, judge_stage, train_stage
 from tacos.stage import Job, Outcome, Stage
 from train.settings import TrainSettings
 
@@ -63,13 +62,13 @@ class ArmStages:
         return {name: stage for name, stage in named.items() if stage is not None}
 
 
-def trainer(base: Stage | None, model: str, recipe: TrainSettings, shown: TrackedAs) -> Trainer:
+def trainer(base: Stage | None, model: str, recipe: TrainSettings) -> Trainer:
     """What fine-tunes the base on the way to a selection, by the recipe where a method changes nothing."""
 
     def train(rows: Stage, size: Size, changed: Mapping[str, Any], seed: int) -> Stage:
         with on_the_way(changed):
             how = parse(TrainSettings, merged(recipe.model_dump(mode="json"), changed), "train")
-        stage = train_stage(rows, base, model, how, seed, shown, size)
+        stage = train_stage(rows, base, model, how, seed, size)
 
         def work(job: Job) -> Outcome:
             with on_the_way(changed):
@@ -135,8 +134,8 @@ class Experiment:
         base, model_name = self._base(name)
         trained = None
         if arm.data is not None:
-            shown, rows = self._shown(name, seed), settings.budget_of(name) if chosen.budgeted else None
-            trained = train_stage(arm.data, base, model_name, recipe, seed, shown, rows)
+            rows = settings.budget_of(name) if chosen.budgeted else None
+            trained = train_stage(arm.data, base, model_name, recipe, seed, rows)
         model: Stage | str = trained or chosen.model or base or model_name
         if self.public:
             arm = replace(arm, benchmarks=self.public.answers(model, recipe, seed))
@@ -151,11 +150,6 @@ class Experiment:
         """The stage that makes an arm's base, and the base by name where none does."""
         chosen = self.settings.base_of(arm)
         return base_stage(self.load, chosen), chosen.model
-
-    def _shown(self, arm: str, seed: int) -> TrackedAs:
-        experiment = self.settings.name
-        folder = str(Path(self.settings.runs) / experiment)
-        return TrackedAs(self.settings.tracking, f"{experiment}/{arm}-seed{seed}", experiment, folder)
 
     def _data(self, name: str, seed: int) -> ArmStages:
         """An arm up to the rows that it trains on; made once, since other arms may look at them.
@@ -178,7 +172,7 @@ class Experiment:
         if chosen.method in UNTRAINED:
             return ArmStages(name, chosen.method, seed, None)
         (base, model), recipe = self._base(name), settings.train_of(name)
-        train = trainer(base, model, recipe, self._shown(name, seed)) if recipe else None
+        train = trainer(base, model, recipe) if recipe else None
         setup = Setup(
             self.load,
             settings.budget_of(name),
@@ -237,7 +231,6 @@ def selection_stage(settings: SelectSettings) -> Stage:
     """The graph of `tacos select`: the selection, refined where that is asked for."""
     load = load_stage(settings.pool)
     made = base_stage(load, settings.base)
-    shown = TrackedAs(settings.tracking, settings.method, settings.method, settings.runs)
     setup = Setup(
         load,
         settings.budget,
@@ -245,7 +238,7 @@ def selection_stage(settings: SelectSettings) -> Stage:
         settings.embedder,
         settings.models(),
         made or settings.base.model,
-        trainer(made, settings.base.model, settings.train, shown) if settings.train else None,
+        trainer(made, settings.base.model, settings.train) if settings.train else None,
     )
     selection = settings.build(setup)
     return settings.refine.build(setup, selection) if settings.refine else selection

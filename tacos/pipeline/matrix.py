@@ -165,6 +165,7 @@ def _settings(
             made = override(made, [f"{dimension}={name}"])
     if where:
         made["runs"] = str(Path(made.get("runs", "runs")) / str(made.get("name", "")))
+        made["tracking"] = {"group": made.get("name"), **(made.get("tracking") or {})}
         made["name"] = folder_name(where)
     try:
         return parse(ExperimentSettings, made)

@@ -18,8 +18,8 @@ from tacos.pipeline.pool import BUILTIN
 from tacos.pipeline.settings import ExperimentSettings, SelectSettings
 from tacos.stage import ArtifactStore, Stage
 from tacos.store import tables
-from tacos.tracking import Usage
 from tacos.types import Pool, Record
+from tacos.usage import Usage
 
 
 class PlannedStage(Record):

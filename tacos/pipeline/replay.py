@@ -30,7 +30,7 @@ from tacos.pipeline.graph import runs_a_model
 from tacos.pipeline.settings import ModelsSettings
 from tacos.pipeline.tools import make_tools
 from tacos.stage import DONE, ArtifactStore, Stage, Tools
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 
 log = logging.getLogger(__name__)
 TIME = re.compile(rb'"tstamp": [0-9.]+')

@@ -21,9 +21,9 @@ from tacos.pipeline.pool import questions_of
 from tacos.pipeline.replay import ReplayStore, replay_tools
 from tacos.pipeline.settings import ExperimentSettings
 from tacos.pipeline.tools import make_tools
+from tacos.pipeline.tracked import ExperimentRuns
 from tacos.stage import ArtifactStore, Tools
-from tacos.store.fingerprint import plain
-from tacos.tracking import Ledger, Tracker, Usage
+from tacos.usage import Ledger, Usage
 
 log = logging.getLogger(__name__)
 
@@ -58,18 +58,16 @@ def run_experiment(
     check_run_folder(folder, root)
     store = ReplayStore(root, settings.name) if replay else ArtifactStore(root, retry_failed)
     write_config(folder, settings)
-    tracker = Tracker(
-        settings.tracking.project, settings.name, folder, plain(settings), settings.tracking.mode
-    )
-    try:
+    with ExperimentRuns(experiment, store, ledger, folder) as runs:
         tools = replay_tools(settings, ledger) if replay else make_tools(settings, ledger, retry_failed)
         store.run(experiment.load, tools)
         check_before_paying(experiment, store)
         needed = None if fail_fast or replay else {settings.baseline}
-        if ray is None:
-            failures = work(arms, store, tools, tracker, needed)
-        else:
-            failures = work_on_ray(experiment, store, tools, needed, ray)
+        failures = [] if ray is None else work_on_ray(experiment, store, tools, needed, ray)
+        lost = {failure.arm for failure in failures}
+        left = [arm for arm in arms if arm.arm not in lost]
+        left.sort(key=lambda arm: (settings.seeds.index(arm.seed), arm.arm != settings.baseline))
+        failures += work(left, tools, runs, needed)
         if isinstance(store, ReplayStore):
             store.tell(experiment.walk())
         used = ledger.total + Usage(seconds=time.perf_counter() - started)
@@ -78,15 +76,12 @@ def run_experiment(
         write_samples(folder / SAMPLES, collector.measured_runs(), collector.questions)
         links = {f"{a.arm}-seed{a.seed}-{n}": s for a in collector.arms for n, s in a.stages().items()}
         link_artifacts(folder, store, links)
-        report = write_report(results, folder)
-        track(tracker, results, report.plots)
-    finally:
-        tracker.finish()
+        track(runs.whole, results, write_report(results, folder))
     return results, folder
 
 
 def work(
-    arms: Sequence[ArmStages], store: ArtifactStore, tools: Tools, tracker: Tracker, needed: set[str] | None
+    arms: Sequence[ArmStages], tools: Tools, runs: ExperimentRuns, needed: set[str] | None
 ) -> list[Failure]:
     """All stages of all arms; returns what failed, an arm once.
 
@@ -98,19 +93,19 @@ def work(
     for arm in arms:
         if any(failure.arm == arm.arm for failure in failures):
             continue
-        for name, stage in arm.stages().items():
-            try:
-                store.run(stage, tools)
-            except ConfigError:
+        at = ""
+        try:
+            with runs.arm(arm) as working:
+                for name, stage in arm.stages().items():
+                    at = name
+                    working.work(stage, tools)
+        except ConfigError:
+            raise
+        except TacosError as error:
+            if needed is None or arm.arm in needed:
                 raise
-            except TacosError as error:
-                if needed is None or arm.arm in needed:
-                    raise
-                log.error("%s, seed %d: %s failed: %s; the other arms go on", arm.arm, arm.seed, name, error)
-                failures.append(Failure(arm=arm.arm, seed=arm.seed, stage=name, reason=first_line(error)))
-                break
-            seconds = store.record(stage).usage.seconds
-            tracker.log({f"{stage.name}/{arm.arm}/seed{arm.seed}/seconds": seconds})
+            log.error("%s, seed %d: %s failed: %s; the other arms go on", arm.arm, arm.seed, at, error)
+            failures.append(Failure(arm=arm.arm, seed=arm.seed, stage=at, reason=first_line(error)))
     return failures
 
 

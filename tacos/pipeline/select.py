@@ -11,18 +11,24 @@ from typing import Any
 
 from tacos.allocation.base import check_budget
 from tacos.errors import ConfigError
+from tacos.pipeline.audit import audit, training_rows
 from tacos.pipeline.folder import check_run_folder, link_artifacts, write_config
 from tacos.pipeline.graph import selection_stage
-from tacos.pipeline.pool import tell
+from tacos.pipeline.pool import tell, truth_of
 from tacos.pipeline.rounds import draw_rounds
 from tacos.pipeline.settings import SelectSettings
+from tacos.pipeline.stage_run import StageRun
+from tacos.pipeline.text_tables import selection_rows
 from tacos.pipeline.tools import make_tools
+from tacos.pipeline.tracked import made_with, pool_name
 from tacos.stage import ArtifactStore, Stage, Tools
 from tacos.store import tables
 from tacos.store.files import read_jsonl, refuse_input_as_output, write_json
+from tacos.store.fingerprint import plain
 from tacos.store.rows import check_ending, write_rows
-from tacos.tracking import Ledger, Usage
+from tacos.tracking.tracker import TrackedRun, Tracker
 from tacos.types import Record
+from tacos.usage import Ledger, Usage
 
 
 class SelectReport(Record):
@@ -65,29 +71,77 @@ def select(settings: SelectSettings, out: Path, retry_failed: bool = False) -> S
     run = Path(settings.runs) / f"select-{settings.method}-{stage.fingerprint[:8]}"
     check_run_folder(run, Path(settings.artifacts))
     loading = next(iter(stage.walk()))
-    _load(loading, store, tools, settings)
-    folder = store.run(stage, tools)
-    write_rows(out, read_jsonl(folder / tables.SELECTION))
     write_config(run, settings)
-    link_artifacts(run, store, link_names(stage.walk()))
-    draw_rounds(stage, store, run)
-    load, done = store.record(loading).outcome, store.record(stage).outcome
-    report = SelectReport(
+    shown = _shown(settings, stage)
+    with (
+        Tracker(settings.tracking, run, shown, {**plain(settings), **made_with()}) as tracker,
+        StageRun(tracker, store, ledger) as working,
+    ):
+        _load(loading, store, tools, settings)
+        folder = working.work(stage, tools)
+        write_rows(out, read_jsonl(folder / tables.SELECTION))
+        link_artifacts(run, store, link_names(stage.walk()))
+        draw_rounds(stage, store, run)
+        report = _report(settings, stage, store, ledger, run, out, time.perf_counter() - started)
+        write_json(run / "select.json", report)
+        _tell(tracker, report, store.folder(loading), folder)
+    return report
+
+
+def _shown(settings: SelectSettings, stage: Stage) -> TrackedRun:
+    name = settings.tracking.name or f"{settings.method}-{stage.fingerprint[:8]}"
+    return TrackedRun(
+        id=f"select-{stage.fingerprint}",
+        name=name,
+        group=settings.tracking.group or name,
+        job="select",
+        tags=(settings.method, f"pool:{pool_name(settings)}"),
+    )
+
+
+def _tell(tracker: Tracker, report: SelectReport, load: Path, selected: Path) -> None:
+    """The figures of a selection, under the names that arms of experiments have, and its rows as a table."""
+    found = audit(training_rows(selected), truth_of(load))
+    tracker.summary(
+        {
+            "select/rows": report.selected,
+            "select/pool_rows": report.pool,
+            "select/dropped_rows": report.dropped,
+            "select/unanswered": report.unanswered,
+            "select/seconds": report.seconds,
+            "select/mean_words": found.mean_words,
+            "select/defect_rate": None if found.defects is None else sum(found.defects.values()) / found.rows,
+        }
+    )
+    tracker.summary({f"usage/{name}": value for name, value in report.usage})
+    tracker.summary({f"usage_now/{name}": value for name, value in report.paid_now})
+    tracker.table("select/selection", selection_rows(selected))
+
+
+def _report(
+    settings: SelectSettings,
+    stage: Stage,
+    store: ArtifactStore,
+    ledger: Ledger,
+    run: Path,
+    out: Path,
+    seconds: float,
+) -> SelectReport:
+    load, done = store.record(next(iter(stage.walk()))).outcome, store.record(stage).outcome
+    return SelectReport(
         pool=load.rows_in,
         selected=done.rows_out,
         dropped=load.rows_failed,
         dropped_reasons=load.metrics["dropped"],
         method=settings.method,
         budget=settings.budget,
-        seconds=round(time.perf_counter() - started, 2),
+        seconds=round(seconds, 2),
         usage=sum((store.record(s).usage.as_first_paid() for s in stage.walk()), Usage()),
         unanswered=sum(store.record(s).unanswered for s in stage.walk()),
         paid_now=ledger.total,
         out=str(out),
         run_dir=str(run),
     )
-    write_json(run / "select.json", report)
-    return report
 
 
 def _file_names(value: Any) -> Iterator[str]:

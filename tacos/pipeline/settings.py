@@ -21,7 +21,7 @@ from tacos.methods import METHODS, Choice, resolved
 from tacos.models.embedder import EmbedderSettings
 from tacos.pipeline.controls import CONTROLS, Control, with_controls
 from tacos.pipeline.pool_settings import PoolSettings
-from tacos.tracking import TrackingSettings
+from tacos.tracking.settings import TrackingSettings
 from tacos.types import Record
 from train.settings import TrainSettings
 from train.tiny import TINY, TinySettings

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +38,8 @@ from tacos.store import tables
 from tacos.store.files import read_jsonl, write_jsonl
 from tacos.store.fingerprint import named_by_content
 from tacos.text import exact_match
-from tacos.tracking import TrackingSettings, Usage
 from tacos.types import Answer, Pool, Question
+from tacos.usage import Usage
 from train.expected import training_passes
 from train.launch import fine_tune
 from train.settings import TrainRun, TrainSettings
@@ -87,7 +86,6 @@ def train_stage(
     model: str,
     settings: TrainSettings,
     seed: int,
-    shown: TrackedAs,
     size: Size | None = None,
 ) -> Stage:
     """The base fine-tuned on a selection: `model/`, `trained.json`, `history.jsonl`.
@@ -111,7 +109,7 @@ def train_stage(
                 out=str(job.out),
                 seed=seed,
                 train=settings,
-                **vars(shown),
+                tracking=None,
             )
         )
         job.tools.ledger.add(
@@ -129,16 +127,6 @@ def train_stage(
         return training_passes(read, pool, len(pool) if known is None else min(known, len(pool)), settings)
 
     return Stage("train", work, identity, inputs, passes=passes)
-
-
-@dataclass(frozen=True)
-class TrackedAs:
-    """Where a training shows in Weights & Biases; no part of what it is."""
-
-    tracking: TrackingSettings
-    name: str
-    group: str
-    tracked_in: str
 
 
 def read_selection(path: Path) -> Pool:

@@ -10,7 +10,7 @@ from tacos.llm.client import build_llm
 from tacos.models.embedder import Embedder, EmbedderSettings
 from tacos.pipeline.settings import ModelsSettings
 from tacos.stage import Tools
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 
 
 def make_tools(settings: ModelsSettings, ledger: Ledger, retry_failed: bool = False) -> Tools:

@@ -23,8 +23,8 @@ from tacos.models.device import pick_device
 from tacos.models.flops import watch
 from tacos.progress import track
 from tacos.store.fingerprint import named_by_content
-from tacos.tracking import Ledger
 from tacos.types import Record
+from tacos.usage import Ledger
 
 if TYPE_CHECKING:
     import torch

@@ -28,8 +28,8 @@ from tacos.scoring.ray_readers import ray_readers
 from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
 from tacos.store.kept import Kept, kept_rows, kept_vectors
-from tacos.tracking import Ledger
 from tacos.types import Pool, Record
+from tacos.usage import Ledger
 
 READ, PASSES = "read.jsonl", "passes.jsonl"
 Tokens = Callable[[Pool], float]

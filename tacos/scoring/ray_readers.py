@@ -14,7 +14,7 @@ from tacos.llm.backends import ray_cluster
 from tacos.llm.settings import RayActors
 from tacos.models.parallel import Readers
 from tacos.models.reading import ModelReading, Piece, PieceAnswer, PieceReader
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 
 
 class ReaderActor:

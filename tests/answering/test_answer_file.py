@@ -25,8 +25,8 @@ from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.base import Completion, Request
 from tacos.llm.client import CachedLLM, build_llm
 from tacos.llm.settings import LLMSettings
-from tacos.tracking import Ledger
 from tacos.types import Answer, Question
+from tacos.usage import Ledger
 from tests.llm.helpers import client
 from tests.llm.server import Fault, FaultServer, always_ok
 
@@ -326,7 +326,7 @@ from eval.questions import read_questions
 from tacos.llm.settings import LLMSettings
 from tacos.llm.client import CachedLLM, build_llm
 from tacos.llm.backends.engine import release
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 
 folder, endpoint = Path(sys.argv[1]), sys.argv[2]
 settings = LLMSettings(model="m", endpoint=endpoint, concurrency=4)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from tacos.allocation.base import check_budget
 from tacos.cli.app import app, spent
 from tacos.errors import BudgetError
-from tacos.tracking import Usage
+from tacos.usage import Usage
 from tests.pipeline.helpers import write_pool
 
 

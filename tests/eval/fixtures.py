@@ -9,8 +9,8 @@ from typing import Any
 from eval.benchmarks import benchmarks
 from eval.interval import Interval
 from eval.results import ArmMeasure, ArmRun, ArmSummary, Audit, Results, RunMeasure, TagReport
-from tacos.tracking import Usage
 from tacos.types import Trained
+from tacos.usage import Usage
 
 POOL_ROWS = 2871
 BUDGET = 300

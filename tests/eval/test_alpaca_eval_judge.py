@@ -30,7 +30,7 @@ from tacos.llm.parse import ParseError
 from tacos.llm.settings import LLMSettings
 from tacos.prompts import fill, load
 from tacos.store.files import write_json
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 
 
 def outputs(answers: list[str | None], generator: str = "ours") -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from tacos.pipeline.graph import ArmStages
 from tacos.pipeline.run import run_experiment
 from tacos.pipeline.settings import ExperimentSettings
 from tacos.stage import ArtifactStore, Job, Outcome, Stage, Tools
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 from tests.conftest import LetterEmbedder
 from tests.pipeline.helpers import write_pool
 

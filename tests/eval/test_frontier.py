@@ -8,7 +8,7 @@ from eval.report.frontier import frontier, frontier_plot
 from eval.report.radar import category_radar
 from eval.results import ArmMeasure
 from eval.summary import by_category
-from tacos.tracking import Usage
+from tacos.usage import Usage
 from tests.eval.fixtures import ARMS, interval, make_results
 
 

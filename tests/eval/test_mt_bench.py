@@ -25,8 +25,8 @@ from tacos.llm.client import CachedLLM
 from tacos.llm.reading import REMINDER
 from tacos.llm.settings import LLMSettings
 from tacos.store.files import read_jsonl, write_jsonl
-from tacos.tracking import Ledger
 from tacos.types import Answer, Question
+from tacos.usage import Ledger
 
 QUESTIONS = [
     Question(id="1", turns=("Describe rain.", "Shorter."), category="writing"),

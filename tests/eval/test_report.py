@@ -24,7 +24,7 @@ from eval.report.notices import budget_warnings, parts_sentence, row_warnings
 from eval.report.table import Cell, Table, pairs_table
 from eval.report.text import headline
 from eval.results import ArmMeasure, Results, RunMeasure, load_results
-from tacos.tracking import Usage
+from tacos.usage import Usage
 from tests.eval.fixtures import ARMS, interval, make_results
 
 SMALL = tuple(arm for arm in ARMS if arm.name in ("tacos", "random", "car"))

@@ -30,6 +30,7 @@ from eval.report.score_page import MOST_PROBLEMS
 from eval.report.scores import (
     ScorePaths,
     console_tables,
+    figures_of,
     problems_of,
     report_of,
     track_scores,
@@ -38,7 +39,8 @@ from eval.report.scores import (
 from eval.report.style import Plot
 from eval.report.table import Table
 from eval.stats import ArmComparison
-from tacos.tracking import Tracker
+from tacos.tracking.settings import TrackingSettings
+from tacos.tracking.tracker import TrackedRun, Tracker
 from tests.eval.test_report import Page
 from tests.wandb_log import runs
 
@@ -590,8 +592,10 @@ def test_more_models_than_colours_still_make_a_page(tmp_path: Path) -> None:
     assert html.count('class="chip"') == 16  # in two tables
 
 
+@pytest.mark.usefixtures("offline")
 def test_tables_pictures_and_figures_reach_the_tracker(tmp_path: Path, written: ScorePaths) -> None:
-    tracker = Tracker("tests", "scores", tmp_path, {}, "offline", job="eval")
+    shown = TrackedRun(id="eval-1", name="scores", group="g", job="eval")
+    tracker = Tracker(TrackingSettings(), tmp_path, shown, {})
     track_scores(tracker, every_kind(), written)
     tracker.finish()
     (run,) = runs(tmp_path)
@@ -599,16 +603,34 @@ def test_tables_pictures_and_figures_reach_the_tracker(tmp_path: Path, written: 
     for row in run["history"]:
         logged |= row
     kinds = {key.removesuffix("/_type"): value for key, value in logged.items() if key.endswith("/_type")}
-    assert kinds == {f"tables/{name}": "table-file" for name in written.tables} | {
+    assert kinds == {"report": "html-file"} | {f"tables/{name}": "table-file" for name in written.tables} | {
         f"plots/{name}": "image-file" for name in written.plots
     }
     assert (logged["tables/mt_bench/nrows"], logged["tables/mt_bench/ncols"]) == (2, 15)
-    summary = run["summary"]
-    assert summary["mt_bench/m_1/average"] == 6.0825
-    assert summary["alpaca_eval/claude/length_controlled_winrate"] == 28.1552
-    assert summary["reviews/pooled/win"] == 129 and summary["judge_check/scorer/accuracy"] == 0.78
-    assert summary["mt_bench_pairs/m_1 vs base/win_rate_adjusted"] == 0.559375
-    assert summary["mt_bench/problems"] == 1 and summary["ratings/b/rating"] == 0.5
+    assert run["summary"]["problems"] == sum(len(problems_of(score)) for score in every_kind())
+    assert not any("average" in name for name in run["summary"])  # of several models none is the run's
+
+
+def test_figures_have_the_same_names_for_every_model() -> None:
+    found = figures_of(every_kind())
+    assert found["m_1"]["mt_bench/average"] == 6.0825 and found["m_1"]["mt_bench/average_low"] == 5.5825
+    assert set(found["m_1"]) == set(found["m_2"])
+    assert found["claude"]["alpaca_eval/lc"] == 28.1552
+    assert next(one["winning_score/win"] for one in found.values() if "winning_score/win" in one) == 129
+    assert found["scorer"]["judge_check/accuracy"] == 0.78
+    assert (
+        found["m_1 vs base"]["mt_bench_pairs/win_rate"] == 0.559375 and found["b"]["ratings/log_odds"] == 0.5
+    )
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_single_models_figures_are_those_of_the_run(tmp_path: Path) -> None:
+    with Tracker(
+        TrackingSettings(), tmp_path, TrackedRun(id="eval-2", name="s", group="g", job="eval"), {}
+    ) as tracker:
+        track_scores(tracker, [single(m=rated(6.0))], None)
+    (run,) = runs(tmp_path)
+    assert run["summary"]["mt_bench/average"] == 6.0 and run["exit"] == 0
 
 
 def test_published_judgments_make_a_report(shared: Path, tmp_path: Path) -> None:

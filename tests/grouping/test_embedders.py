@@ -18,7 +18,7 @@ from tacos.pipeline.settings import SelectSettings
 from tacos.pipeline.tools import make_tools
 from tacos.stage import ArtifactStore, Stage, Tools
 from tacos.store.tables import read_vectors
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 from tests.conftest import LetterEmbedder
 from tests.pipeline.helpers import LLM_TACOS, LLMS, reply, scripted_tools, write_pool
 

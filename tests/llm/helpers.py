@@ -11,8 +11,8 @@ from tacos.llm.base import Completion, Request, Sampling
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM
 from tacos.llm.settings import LLMSettings
-from tacos.tracking import Ledger
 from tacos.types import Message
+from tacos.usage import Ledger
 
 
 async def no_sleep(seconds: float) -> None:

@@ -16,7 +16,7 @@ from tacos.llm.base import Reply, Request
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM, build_llm, complete
 from tacos.llm.settings import LLMSettings
-from tacos.tracking import Ledger, Usage
+from tacos.usage import Ledger, Usage
 
 from .helpers import ask, asks, client, echoes, texts
 from .server import FaultServer

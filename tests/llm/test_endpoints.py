@@ -18,7 +18,7 @@ from tacos.llm.backends.openai import OpenAIBackend
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM, complete
 from tacos.llm.settings import LLMSettings
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 
 from .helpers import asks, client, echoes, texts
 from .server import Fault, FaultServer, dead_port

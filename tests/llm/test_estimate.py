@@ -19,8 +19,8 @@ from tacos.llm.client import build_llm
 from tacos.llm.estimate import ENOUGH, Asked, batch_cost, expected_usage
 from tacos.llm.settings import LLMSettings
 from tacos.models.embedder import packaged_minilm
-from tacos.tracking import Ledger, Usage
 from tacos.types import Pool
+from tacos.usage import Ledger, Usage
 
 from .helpers import ask
 from .server import FaultServer

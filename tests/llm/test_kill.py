@@ -23,7 +23,7 @@ from pathlib import Path
 from tacos.llm.base import Request
 from tacos.llm.settings import LLMSettings
 from tacos.llm.client import build_llm
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 from tacos.types import Message
 
 settings = LLMSettings(model="m", endpoint=sys.argv[1], concurrency=8)

@@ -12,7 +12,7 @@ from tacos.llm.backends.openai import OpenAIBackend
 from tacos.llm.base import Sampling
 from tacos.llm.client import complete
 from tacos.llm.settings import LLMSettings
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 
 from .helpers import ask, asks, client, echoes, texts
 from .server import RETRY_AFTER_S, Fault, FaultServer, dead_port

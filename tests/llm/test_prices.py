@@ -12,7 +12,7 @@ from tacos.llm.client import build_llm
 from tacos.llm.prices import price_tables, priced
 from tacos.llm.settings import LLMSettings
 from tacos.pipeline.settings import SelectSettings
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 
 OWN = """
 date: 2026-11-01

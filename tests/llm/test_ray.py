@@ -32,8 +32,8 @@ from tacos.scoring.comparative import LLMComparator
 from tacos.scoring.ifd import Ifd
 from tacos.scoring.ray_readers import ray_readers
 from tacos.selection import Groups, Scores, Tags
-from tacos.tracking import Ledger
 from tacos.types import Pool, make_sample
+from tacos.usage import Ledger
 from tests.scoring import tiny_models
 from tests.scoring.compared import comparative_scores
 from tests.scoring.scored import scored

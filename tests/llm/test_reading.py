@@ -22,8 +22,8 @@ from tacos.llm.reading import REMINDER, CutOffError, Read, ask, said
 from tacos.llm.settings import LLMSettings
 from tacos.scoring.comparative import Comparative, LLMComparator
 from tacos.selection import Groups
-from tacos.tracking import Ledger
 from tacos.types import Pool, make_sample
+from tacos.usage import Ledger
 
 from .helpers import ask as request_of
 from .server import FaultServer

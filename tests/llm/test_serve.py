@@ -11,7 +11,7 @@ import pytest
 from tacos.llm.base import Sampling
 from tacos.llm.client import build_llm, complete
 from tacos.llm.settings import LLMSettings
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 
 from .helpers import ask, texts
 from .serving import serving

@@ -14,7 +14,7 @@ from tacos.llm.base import Completion, Sampling
 from tacos.llm.client import complete
 from tacos.llm.settings import LLMSettings
 from tacos.llm.spend import SpendGate, usage_of
-from tacos.tracking import Ledger, Usage
+from tacos.usage import Ledger, Usage
 
 from .helpers import ask, asks, client, echoes, texts
 from .server import Fault, FaultServer

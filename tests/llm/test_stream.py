@@ -22,7 +22,7 @@ from tacos.llm.client import CachedLLM, collect, complete
 from tacos.llm.meter import Meter
 from tacos.llm.settings import LLMSettings
 from tacos.llm.window import BLOCK
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 
 from .helpers import ask, asks, client
 from .server import Fault, FaultServer

@@ -14,8 +14,8 @@ from tacos.llm.client import build_llm, complete
 from tacos.llm.settings import LLMSettings
 from tacos.models.chat import ensure_template, prompt_ids
 from tacos.store.fingerprint import named_by_content
-from tacos.tracking import Ledger
 from tacos.types import Message
+from tacos.usage import Ledger
 
 from . import tiny_llama
 from .helpers import ask, texts

@@ -19,7 +19,7 @@ from tacos.llm.base import Request, Sampling
 from tacos.llm.client import CachedLLM, build_llm, complete
 from tacos.llm.settings import LLMSettings, VLLMEngine
 from tacos.models.chat import prompt_ids
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 
 from .helpers import ask, texts
 from .serving import serving

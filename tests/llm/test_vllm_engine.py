@@ -17,7 +17,7 @@ from tacos.llm.backends.vllm import answer_logprobs
 from tacos.llm.base import Request, Sampling
 from tacos.llm.client import build_llm, complete
 from tacos.llm.settings import LLMSettings, VLLMEngine
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 
 from .helpers import ask, texts
 

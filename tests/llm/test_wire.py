@@ -14,7 +14,7 @@ from tacos.llm.backends.decode import loads
 from tacos.llm.backends.wire import answer_logprobs, read_reply
 from tacos.llm.base import Completion, Sampling
 from tacos.llm.client import complete
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 
 from .helpers import ask, client
 from .server import FaultServer, reply

@@ -15,8 +15,8 @@ from tacos.grouping.tagging import LLMTagger, TaggingSettings, tag_request
 from tacos.llm.base import LLM, Sampling
 from tacos.scoring.comparative import Comparative, LLMComparator, compare_request
 from tacos.selection import Groups, Scores, Tags
-from tacos.tracking import Ledger
 from tacos.types import Message, Pool, make_sample
+from tacos.usage import Ledger
 from tests.scoring.compared import comparative_scores
 
 ROWS = 24

@@ -17,8 +17,8 @@ from tacos.models.local import LocalModel, load_lm
 from tacos.scoring import model_run
 from tacos.scoring.ifd import Ifd
 from tacos.stage import ArtifactStore, Done, Tools
-from tacos.tracking import Ledger, Usage
 from tacos.types import Pool, make_sample
+from tacos.usage import Ledger, Usage
 from tests.scoring import tiny_models
 from tests.scoring.scored import setup
 

@@ -35,8 +35,8 @@ from tacos.scoring.superfilter import Superfilter
 from tacos.stage import ArtifactStore, Done, Tools
 from tacos.store import tables
 from tacos.store.kept import Kept
-from tacos.tracking import Ledger
 from tacos.types import Pool, make_sample
+from tacos.usage import Ledger
 from tests.scoring import tiny_models
 from tests.scoring.scored import setup
 

@@ -13,7 +13,7 @@ from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM
 from tacos.llm.settings import LLMSettings
 from tacos.stage import Tools
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 from tests.conftest import LetterEmbedder
 
 TOPICS = ("poetry", "cooking", "algebra", "travel")

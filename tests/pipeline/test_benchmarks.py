@@ -30,6 +30,7 @@ from tacos.pipeline.graph import Experiment
 from tacos.pipeline.plan import PlannedStage, plan
 from tacos.pipeline.run import run_experiment
 from tacos.pipeline.settings import ExperimentSettings
+from tacos.pipeline.text_tables import judgment_tables
 from tacos.store.fingerprint import plain
 from tests.llm.server import FaultServer
 from tests.pipeline.benchmark_files import tiny_experiment, verdict, write_assets
@@ -294,3 +295,18 @@ def test_measures_of_sets_are_named_by_the_arm(tmp_path: Path) -> None:
     names = [b.name for b in benchmarks(chosen.benchmarks, "c") if b.name.startswith("five")]
     assert names == ["five_sets_a_b", "five_sets_a_b_2"]
     assert not [b for b in benchmarks() if b.name.startswith("five")]
+
+
+def test_what_judges_said_stands_in_tables(whole: Whole) -> None:
+    """As they go to Weights & Biases: a row per judgment, with its texts."""
+    folder = whole.folder / "artifacts"
+    stages = whole.run("longest").artifacts
+    rated = judgment_tables(folder / stages["mt_bench"])["judgments"]
+    assert len(rated) == sum(1 for _ in whole.file("longest", "mt_bench", "judgments.jsonl").open())
+    assert all(row["judgment"] and row["score"] for row in rated)
+    (preferred,) = judgment_tables(folder / stages["alpaca_eval"]).values()
+    assert set(preferred[0]) == {"instruction", "output_1", "output_2", "preference"}
+    reviews = judgment_tables(folder / stages["five_sets-random"])
+    assert set(reviews) == {f"reviews_{name}" for name in SETS}
+    assert all(row["Answer1"] and row["scores"] for rows in reviews.values() for row in rows)
+    assert judgment_tables(folder / stages["select"]) == {}

@@ -22,7 +22,7 @@ from tacos.pipeline.plan import PlannedStage, plan
 from tacos.pipeline.settings import ExperimentSettings, SelectSettings
 from tacos.pipeline.tools import make_tools
 from tacos.stage import ArtifactStore
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 from tests.pipeline.helpers import write_pool
 from tests.scoring import tiny_models
 from train.tiny import TinySettings, untrained

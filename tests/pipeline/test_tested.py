@@ -15,7 +15,7 @@ from tacos.pipeline.settings import ExperimentSettings
 from tacos.pipeline.tools import make_tools
 from tacos.stage import ArtifactStore
 from tacos.store.files import read_jsonl
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 from tests.pipeline.benchmark_files import tiny_experiment, write_assets
 from tests.pipeline.helpers import write_pool
 

@@ -44,9 +44,9 @@ def test_a_name_that_yaml_takes_for_a_switch_is_written_in_quotes(tmp_path):
         ConfigError, match="'disabled' \\(got False, as YAML reads off, no and false: write a name in quo"
     ):
         read(tmp_path, "", "tracking.mode=off")
-    with pytest.raises(ConfigError, match=r"name is no switch, .* or a name in quotes"):
-        read(tmp_path, "", "name=on")
-    assert read(tmp_path, "", "name='on'").name == "on"
+    with pytest.raises(ConfigError, match="write a name in quotes"):
+        read(tmp_path, "", "tracking.name=on")
+    assert read(tmp_path, "", "tracking.name='on'").tracking.name == "on"
 
 
 @pytest.mark.parametrize(

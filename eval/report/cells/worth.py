@@ -21,7 +21,7 @@ from eval.report import format as fmt
 from eval.report.cells.cell import BUDGETS, DoneCell, apart, arms_of, main_measure
 from eval.report.table import NOTHING, Cell, Column, Table, TableRow
 from eval.results import ArmRun
-from tacos.tracking import Usage
+from tacos.usage import Usage
 
 ALIKE = 0.02
 """Trainings whose supervised tokens differ by less than this share cost the same."""

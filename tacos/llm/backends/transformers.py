@@ -21,7 +21,7 @@ from tacos.llm.cache import request_key
 from tacos.llm.settings import LLMSettings
 from tacos.models.local import LocalModel, load_lm
 from tacos.text import whole_characters
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 
 if TYPE_CHECKING:
     import torch

@@ -19,8 +19,8 @@ from tacos.scoring.iqs.pairs import QualityPairs
 from tacos.scoring.iqs.text import common_words
 from tacos.store.files import cannot_write, read_json, write_json
 from tacos.store.fingerprint import file_digest, fingerprint
-from tacos.tracking import Ledger
 from tacos.types import Record
+from tacos.usage import Ledger
 
 CARD = "card.json"
 VERSION = 2

@@ -30,6 +30,7 @@ from tacos.scoring.iqs.light import LightScorer, LightSettings, Reading
 from tacos.scoring.iqs.measure import Accuracy, measure, measure_scorer
 from tacos.scoring.iqs.pairs import QualityPairs
 from tacos.scoring.iqs.text import canonical
+from tacos.tracking.settings import TrackingSettings
 from tacos.types import Record
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class ScorerTrainSettings(Record):
     cross_validation: CrossValidation = CrossValidation()
     seed: int = 42
     """The paper's."""
+    tracking: TrackingSettings = TrackingSettings()
 
 
 class Spread(Record):

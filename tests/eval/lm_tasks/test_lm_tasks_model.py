@@ -13,7 +13,7 @@ from eval.lm_tasks.kept import KeptResults
 from eval.lm_tasks.settings import LMTasksSettings
 from tacos.errors import ConfigError, TacosError
 from tacos.models.local import load_lm
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 
 pytest.importorskip("lm_eval")
 KINDS = ("llama", "gpt2")

@@ -20,7 +20,7 @@ from eval.measures import Finished
 from eval.summary import run_measure
 from tacos.errors import ConfigError, TacosError
 from tacos.stage import ArtifactStore, Job, Outcome, Stage, Tools
-from tacos.tracking import Ledger
+from tacos.usage import Ledger
 from tests.eval.lm_tasks.own_tasks import CHOICE, GROUP, PARTS, REPLY, TEXT, write_code_task, write_tasks
 
 pytest.importorskip("lm_eval")

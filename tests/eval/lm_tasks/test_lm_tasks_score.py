@@ -175,7 +175,7 @@ def test_a_report_shows_tasks_and_subtasks(tmp_path: Path) -> None:
     table = paths.tables["lm_tasks"][0].read_text()
     assert "g acc" in table and "0.667" in table and "two exact_match strict" in table
     assert "0.667 on g" in report_of(scores).headline(scores)
-    assert report_of(scores).figures(scores)["m/two/exact_match,loose"] == pytest.approx(2 / 3)
+    assert report_of(scores).figures(scores)["m"]["lm_eval/two/exact_match,loose"] == pytest.approx(2 / 3)
 
 
 def test_the_command_reads_records(tmp_path: Path) -> None:

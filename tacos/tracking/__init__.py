@@ -1,0 +1,1 @@
+"""Where numbers, tables and files of every command go beside its own output: Weights & Biases."""
