@@ -144,6 +144,24 @@ class ReplyCache:
         with self._lock:
             self._guarded(lambda db: db.executemany("DELETE FROM replies WHERE key = ?", rows))
 
+    def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Work on other tables of the file, such as those of `tacos.llm.bill`, in one transaction that no other process
+        comes between."""
+
+        def alone(db: sqlite3.Connection) -> T:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                found = work(db)
+            except BaseException:
+                db.execute("ROLLBACK")
+                raise
+            if db.in_transaction:
+                db.execute("COMMIT")
+            return found
+
+        with self._lock:
+            return self._guarded(alone)
+
     def close(self) -> None:
         with self._lock:
             if self._db:

@@ -34,6 +34,8 @@ from tacos.usage import Ledger, Usage
 
 __all__ = ["CachedLLM", "build_llm", "collect", "complete", "make_backend", "wait_for"]
 T = TypeVar("T")
+WAIT_S = 0.1
+"""Between two looks at what other processes have in flight, where there is no room for a call."""
 BOOKED = 64
 """Completions per entry in the ledger: adding one up alone takes as long as keying a request."""
 
@@ -43,6 +45,8 @@ class CachedLLM:
 
     cache: None asks everything anew.
     progress: draw a bar on stderr; without one a line is logged every 30 s.
+    bill: on what the caps hold: all that is spent under this name in the cache's file, by whichever process; the
+        model's where it has none.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class CachedLLM:
         ledger: Ledger,
         settings: LLMSettings,
         progress: bool = False,
+        bill: str = "",
     ):
         self.model = backend.model
         self.backend = backend
@@ -61,7 +66,7 @@ class CachedLLM:
         self.progress = progress
         self.retry_unread = False
         """Ask anew for replies from the cache that cannot be read."""
-        self._gate = SpendGate(settings)
+        self._gate = SpendGate(settings, cache, bill or backend.model)
         self._forgotten: set[bytes] = set()
 
     def stream(self, requests: Iterable[Request], total: int | None = None) -> AsyncGenerator[Reply, None]:
@@ -143,8 +148,8 @@ class _Work:
         self.window = Window(pairs, self._look_up, llm.cache.get if llm.cache else lambda keys: {})
         self.failures = Failures(total, llm.settings.max_failed_share)
         self.meter = meter
-        self.flight: dict[int, tuple[bytes, Request]] = {}
-        """What the backend has pulled and not answered, by its number in the wave."""
+        self.flight: dict[int, tuple[bytes, Request, int]] = {}
+        """What the backend has pulled and not answered, with its ticket, by its number in the wave."""
         self.unbooked: list[Completion] = []
         """Answered, and not in the ledger yet."""
 
@@ -172,8 +177,8 @@ class _Work:
         async with aclosing(self.llm.backend.stream(self._admitted())) as replies:
             async for reply in replies:
                 sent += 1
-                key, request = self.flight.pop(reply.index)
-                self._keep(key, request, reply.completion)
+                key, request, ticket = self.flight.pop(reply.index)
+                self._keep(key, request, ticket, reply.completion)
                 for row in self.window.settle(key, reply.completion):
                     yield row
                 while self.window.ready:
@@ -181,20 +186,25 @@ class _Work:
         if self.failures.hopeless:
             raise LLMError(self.llm._failed_message(self.failures))
         if not sent and self.window.queue:
-            raise SpendCapError(self._cap_message())
+            if not self.gate.waits:
+                raise SpendCapError(self._cap_message())
+            await asyncio.sleep(WAIT_S)
 
     def _admitted(self) -> Iterator[Request]:
         """The requests of a wave, as the backend pulls them; each pull finds all earlier replies counted."""
         window, number = self.window, 0
-        while window.fill() and not self.failures.hopeless and self.gate.admit(window.queue[0][1]):
-            self.flight[number] = window.queue.popleft()
-            yield self.flight[number][1]
+        while window.fill() and not self.failures.hopeless:
+            if (ticket := self.gate.admit(window.queue[0][1])) is None:
+                return
+            key, request = window.queue.popleft()
+            self.flight[number] = key, request, ticket
+            yield request
             number += 1
 
-    def _keep(self, key: bytes, request: Request, completion: Completion) -> None:
+    def _keep(self, key: bytes, request: Request, ticket: int, completion: Completion) -> None:
         if self.llm.cache and completion.is_answer_to(request):
             self.llm.cache.put(key, completion, prompt_of(self.llm.model, request))
-        self.gate.settle(key, request, completion)
+        self.gate.settle(ticket, key, request, completion)
         self.failures.record(completion)
         self.meter.asked(completion)
         self.unbooked.append(completion)
@@ -240,11 +250,11 @@ def complete(llm: LLM, requests: Sequence[Request]) -> list[Completion]:
 
 
 def build_llm(
-    settings: LLMSettings, ledger: Ledger, cache_path: Path | None, device: str = "auto"
+    settings: LLMSettings, ledger: Ledger, cache_path: Path | None, device: str = "auto", bill: str = ""
 ) -> CachedLLM:
     """The client for `settings`. Nothing is loaded or contacted before the first request.
 
-    The API key is read here; see `keys.read_key`.
+    bill: on what the caps hold, see `CachedLLM`. The API key is read here; see `keys.read_key`.
 
     Raises: ConfigError for settings that cannot work; TacosError when the cache cannot be written.
     """
@@ -256,7 +266,7 @@ def build_llm(
         )
     backend = make_backend(settings, device, ledger)
     cache = ReplyCache(cache_path) if cache_path else None
-    return CachedLLM(backend, cache, ledger, settings, progress=sys.stderr.isatty())
+    return CachedLLM(backend, cache, ledger, settings, progress=sys.stderr.isatty(), bill=bill)
 
 
 def make_backend(settings: LLMSettings, device: str = "auto", ledger: Ledger | None = None) -> Backend:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 
 from tacos.llm.backend import prompt_tokens
 from tacos.llm.base import Completion, Request
+from tacos.llm.bill import Bill, InMemory, Tokens, Transactions
 from tacos.llm.settings import LLMSettings
 from tacos.usage import Usage
+
+log = logging.getLogger(__name__)
 
 
 def usage_of(completions: Sequence[Completion], settings: LLMSettings) -> Usage:
@@ -39,58 +43,65 @@ def _tokens(completions: Sequence[Completion]) -> tuple[int, int]:
 class SpendGate:
     """Lets calls out while what was spent, plus what is in flight, plus the next call stays under the caps.
 
-    A call in flight counts with its longest possible reply, so the caps can be overshot only by the
-    error of the prompt estimates of the calls in flight. Example: cap 10,000 tokens, 9,000 spent, one
-    call in flight reserved at 600; the next one goes out if it reserves at most 400.
+    What was spent and what flies stands on a `Bill`, which other processes and later runs of the same name share. A
+    call in flight counts with the most that a call used so far. Example: cap 10,000 tokens, 9,000 spent, one call in
+    flight reserved at 600; the next one goes out if it reserves at most 400.
 
-    Without a cap it only counts; with one it remembers every reply on the bill, some 100 bytes each.
+    Without a cap it does nothing; with one every reply is on the bill, some 100 bytes each.
     """
 
-    def __init__(self, settings: LLMSettings):
+    def __init__(self, settings: LLMSettings, kept: Transactions | None = None, name: str = ""):
         self.settings = settings
         self.capped = settings.max_cost_usd is not None or settings.max_tokens_total is not None
-        self._spent = [0, 0]
-        """Prompt and completion tokens: whole numbers, so that no sum drifts; money is computed from them."""
-        self._reserved = [0, 0]
-        self._counted: set[bytes] = set()
+        self._bill = Bill(kept or InMemory(), name) if self.capped else None
+        if self._bill and self._bill.lost:
+            log.warning(
+                "%s: %d calls of a run that was stopped were in flight, and count as paid: %s",
+                settings.model,
+                self._bill.lost,
+                self.describe(),
+            )
 
-    def admit(self, request: Request) -> bool:
-        """Reserve room for one call; False when there is not enough."""
-        if not self.capped:
-            return True
-        sent, got = prompt_tokens(request), self.settings.longest_reply(request.sampling.max_tokens)
-        if not self._fits(sent, got):
-            return False
-        self._reserved[0] += sent
-        self._reserved[1] += got
-        return True
+    def admit(self, request: Request) -> int | None:
+        """Reserve room for one call: its ticket; None when there is not enough."""
+        if self._bill is None:
+            return 0
+        limit = self.settings.longest_reply(request.sampling.max_tokens)
+        return self._bill.take_off(prompt_tokens(request), limit, self._fits)
 
-    def settle(self, key: bytes, request: Request, completion: Completion) -> None:
+    def settle(self, ticket: int, key: bytes, request: Request, completion: Completion) -> None:
         """Turn a reservation into what the call used."""
-        self._spend(completion)
-        if self.capped:
-            self._reserved[0] -= prompt_tokens(request)
-            self._reserved[1] -= self.settings.longest_reply(request.sampling.max_tokens)
-            self._counted.add(key)
+        if self._bill:
+            used = Tokens(completion.prompt_tokens, completion.completion_tokens)
+            self._bill.land(ticket, key, prompt_tokens(request), used, completion.text is not None)
 
     def count(self, replies: Mapping[bytes, Completion]) -> None:
         """Put replies from the cache on the bill, each once: they were paid for this work before."""
-        if self.capped:
-            for key in replies.keys() - self._counted:
-                self._spend(replies[key])
-            self._counted |= replies.keys()
+        if self._bill:
+            known = [(key, Tokens(c.prompt_tokens, c.completion_tokens)) for key, c in replies.items()]
+            self._bill.add_known(known)
+
+    @property
+    def waits(self) -> bool:
+        """Whether another process has calls in flight, which may leave room."""
+        return self._bill is not None and self._bill.others_in_flight()
 
     def release(self) -> None:
-        """Forget what is in flight, after a stream that was broken off."""
-        self._reserved = [0, 0]
+        """Books what is in flight, after a stream that was broken off: servers may charge for it."""
+        if self._bill:
+            self._bill.give_up()
+
+    @property
+    def spent(self) -> Tokens:
+        return self._bill.spent if self._bill else Tokens(0, 0)
 
     @property
     def cost_usd(self) -> float:
-        return self.settings.price(*self._spent)
+        return self.settings.price(*self.spent)
 
     @property
     def tokens(self) -> int:
-        return sum(self._spent)
+        return sum(self.spent)
 
     def describe(self) -> str:
         """Spent and cap, for an error message."""
@@ -101,14 +112,8 @@ class SpendGate:
             caps.append(f"{self.tokens:,} of max_tokens_total={self.settings.max_tokens_total:,} tokens")
         return " and ".join(caps)
 
-    def _spend(self, completion: Completion) -> None:
-        self._spent[0] += completion.prompt_tokens
-        self._spent[1] += completion.completion_tokens
-
-    def _fits(self, sent: int, got: int) -> bool:
-        sent += self._spent[0] + self._reserved[0]
-        got += self._spent[1] + self._reserved[1]
+    def _fits(self, total: Tokens) -> bool:
         money, tokens = self.settings.max_cost_usd, self.settings.max_tokens_total
-        if money is not None and self.settings.price(sent, got) > money + 1e-12:  # prices are not exact
+        if money is not None and self.settings.price(*total) > money + 1e-12:  # prices are not exact
             return False
-        return tokens is None or sent + got <= tokens
+        return tokens is None or sum(total) <= tokens

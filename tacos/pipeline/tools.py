@@ -13,6 +13,11 @@ from tacos.stage import Tools
 from tacos.usage import Ledger
 
 
+def work_name(settings: ModelsSettings) -> str:
+    """What the caps of a run hold for: the experiment, the method of a selection, or evaluation."""
+    return str(getattr(settings, "name", None) or getattr(settings, "method", "eval"))
+
+
 def make_tools(settings: ModelsSettings, ledger: Ledger, retry_failed: bool = False) -> Tools:
     """Collaborators, each made once and when first asked for; replies are cached beside the artifacts.
 
@@ -29,7 +34,8 @@ def make_tools(settings: ModelsSettings, ledger: Ledger, retry_failed: bool = Fa
 
     @cache
     def llm(name: str) -> LLM:
-        client = build_llm(models()[name], ledger, settings.replies, settings.embedder.device)
+        bill = f"{work_name(settings)}/{name}"
+        client = build_llm(models()[name], ledger, settings.replies, settings.embedder.device, bill)
         client.retry_unread = retry_failed
         return client
 

@@ -74,6 +74,8 @@ class FaultServer:
         """(request, how often its content was asked, from 1) -> what is sent instead of all else."""
         self.capacity: int | None = None
         """More calls than this at a time are answered 429."""
+        self.usage = dict(_USAGE)
+        """Tokens that a call is charged with."""
         self.gone = False
         """Answer everything 503, as a proxy does whose server is gone."""
         self.on_hit: Callable[[int], None] = lambda count: None
@@ -84,6 +86,11 @@ class FaultServer:
     @property
     def hits(self) -> int:
         return self.asked.total()
+
+    @property
+    def charged(self) -> int:
+        """Tokens of everything that was answered, whether somebody still listened or not."""
+        return self.answered.total() * sum(self.usage.values())
 
     @property
     def endpoint(self) -> str:
@@ -171,9 +178,9 @@ class FaultServer:
             case Fault.TRUNCATED:
                 return await self._half(request)
             case Fault.EMPTY:
-                return web.json_response({"choices": [], "usage": _USAGE})
+                return web.json_response({"choices": [], "usage": self.usage})
         message = {"role": "assistant", "content": self.answer(content)}
-        return web.json_response({"choices": [{"index": 0, "message": message}], "usage": _USAGE})
+        return web.json_response({"choices": [{"index": 0, "message": message}], "usage": self.usage})
 
     async def _half(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Length": "1000"})

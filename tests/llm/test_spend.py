@@ -94,16 +94,16 @@ def test_usage_adds_up(rows: list[Completion], prices: dict[str, float]) -> None
 def test_the_gate_never_lets_out_more_than_fits(steps: list[tuple[int, bool]], cap: int) -> None:
     """Calls go out and come back in any order; at no time could the replies exceed the cap."""
     gate = SpendGate(LLMSettings(model="m", max_tokens_total=cap))
-    flight: list[Any] = []
+    flight: list[tuple[int, Any]] = []
     for number, (limit, settle_one) in enumerate(steps):
         request = ask("x" * limit, sampling=Sampling(max_tokens=limit))
-        if gate.admit(request):
-            flight.append(request)
+        if (ticket := gate.admit(request)) is not None:
+            flight.append((ticket, request))
         if settle_one and flight:
-            done = flight.pop(0)
+            ticket, done = flight.pop(0)
             reply = Completion(text="x", prompt_tokens=4, completion_tokens=done.sampling.max_tokens)
-            gate.settle(number.to_bytes(4, "big"), done, reply)
-        worst = sum(4 + -(-len(r.messages[0].content) // 4) + r.sampling.max_tokens for r in flight)
+            gate.settle(ticket, number.to_bytes(4, "big"), done, reply)
+        worst = sum(4 + -(-len(r.messages[0].content) // 4) + r.sampling.max_tokens for _, r in flight)
         assert gate.tokens + worst <= cap
 
 
@@ -120,6 +120,7 @@ def test_the_cap_reserves_the_reply_that_a_server_is_allowed(limit: dict[str, An
     request = ask("q", sampling=Sampling(max_tokens=5))
     settings = LLMSettings.model_validate({"model": "m", "max_tokens_total": 1000, **limit})
     gate = SpendGate(settings)
-    assert gate.admit(request) and not gate.admit(request)
-    gate.settle(b"k", request, Completion(text="a", prompt_tokens=5, completion_tokens=20))
-    assert gate.admit(request) and gate.tokens == 25
+    ticket = gate.admit(request)
+    assert ticket is not None and gate.admit(request) is None
+    gate.settle(ticket, b"k", request, Completion(text="a", prompt_tokens=5, completion_tokens=20))
+    assert gate.admit(request) is not None and gate.tokens == 25

@@ -1,0 +1,213 @@
+"""What a run has spent on a model, and what is in flight, in the file of the reply cache: processes and restarts that
+work under one name share it, so that together they keep one cap.
+
+    bills     what was spent, how many calls that were answered, the most that a call used
+    billed    replies that are on a bill, so that one from the cache counts once
+    flights   calls that were let out and have no answer yet, with the process that waits for it
+
+A process that was killed leaves flights behind. Their servers may charge for them, so the next one that looks books
+each with what it was asked for and the longest reply seen so far.
+
+Calls are reserved with what the largest so far used: a prompt with its estimate times the worst ratio seen of tokens
+to estimate, a reply with its limit, or the longest seen where a server does not keep to it. Nothing is known before the
+first answer, so one call goes first, and then no more in flight than twice as many as were answered. What is in flight
+when a larger call comes than any before is all that a cap can be overshot by.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from typing import NamedTuple, Protocol, TypeVar
+
+import psutil
+
+T = TypeVar("T")
+_SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS bills (
+        bill TEXT PRIMARY KEY, sent INTEGER NOT NULL, got INTEGER NOT NULL, calls INTEGER NOT NULL,
+        ratio REAL NOT NULL, longest INTEGER NOT NULL
+    )""",
+    """CREATE TABLE IF NOT EXISTS billed (bill TEXT NOT NULL, key BLOB NOT NULL, PRIMARY KEY (bill, key))
+    WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS flights (
+        id INTEGER PRIMARY KEY, bill TEXT NOT NULL, owner TEXT NOT NULL, sent INTEGER NOT NULL, got INTEGER NOT NULL,
+        since REAL NOT NULL
+    )""",
+)
+_LOOKUP = 500
+STALE_S = 3600.0
+"""After this a flight of another machine counts as lost: no call takes so long."""
+
+
+class Tokens(NamedTuple):
+    """Of prompts and of replies: whole numbers, so that no sum drifts; money is computed from them."""
+
+    sent: int
+    got: int
+
+    def plus(self, sent: int, got: int) -> Tokens:
+        return Tokens(self.sent + sent, self.got + got)
+
+
+class Transactions(Protocol):
+    """Where bills are kept: a reply cache, or `InMemory`."""
+
+    def transact(self, work: Callable[[sqlite3.Connection], T]) -> T: ...
+
+
+class InMemory:
+    """Bills of a client without a cache: of this process alone."""
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+
+    def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return work(self._db)
+
+
+class Bill:
+    """The bill of one name. Safe to use from several processes, and from the one thread that asks."""
+
+    def __init__(self, kept: Transactions, name: str):
+        self._kept, self.name = kept, name
+        self._own: list[int] = []
+        """Flights of this process."""
+        self.lost = kept.transact(self._open)
+        """Calls of processes that ended, which were in flight."""
+
+    @property
+    def spent(self) -> Tokens:
+        query = "SELECT sent, got FROM bills WHERE bill = ?"
+        return Tokens(*self._kept.transact(lambda db: db.execute(query, (self.name,)).fetchone()))
+
+    def take_off(self, estimate: int, limit: int, fits: Callable[[Tokens], bool]) -> int | None:
+        """The number of a call that is let out; None where it would not fit, or too little is known for so many.
+
+        estimate: prompt tokens; limit: the longest reply that is asked for. fits: whether so much may be spent.
+        """
+
+        def work(db: sqlite3.Connection) -> int | None:
+            sent, got, calls, ratio, longest = self._row(db)
+            if len(self._own) > 2 * calls:
+                return None
+            reserved = math.ceil(estimate * ratio), max(limit, longest)
+            query = "SELECT COALESCE(SUM(sent), 0), COALESCE(SUM(got), 0) FROM flights WHERE bill = ?"
+            flying = db.execute(query, (self.name,)).fetchone()
+            if not fits(Tokens(sent, got).plus(*flying).plus(*reserved)):
+                return None
+            row = (self.name, _me(), *reserved, time.time())
+            query = "INSERT INTO flights (bill, owner, sent, got, since) VALUES (?, ?, ?, ?, ?)"
+            return db.execute(query, row).lastrowid
+
+        number = self._kept.transact(work)
+        if number is not None:
+            self._own.append(number)
+        return number
+
+    def land(self, number: int, key: bytes, estimate: int, used: Tokens, answered: bool = True) -> None:
+        """A call that ended, and what it used. answered: whether it teaches what calls use."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM flights WHERE id = ?", (number,))
+            db.execute("INSERT OR IGNORE INTO billed VALUES (?, ?)", (self.name, key))
+            db.execute(
+                "UPDATE bills SET sent = sent + ?, got = got + ?, calls = calls + ?, ratio = MAX(ratio, ?),"
+                " longest = MAX(longest, ?) WHERE bill = ?",
+                (*used, answered, used.sent / max(estimate, 1), used.got, self.name),
+            )
+
+        self._kept.transact(work)
+        self._own.remove(number)
+
+    def add_known(self, replies: Sequence[tuple[bytes, Tokens]]) -> None:
+        """Replies from the cache, each once: they were paid for this work before."""
+
+        def work(db: sqlite3.Connection) -> None:
+            for start in range(0, len(replies), _LOOKUP):
+                chunk = dict(replies[start : start + _LOOKUP])
+                marks = ",".join("?" * len(chunk))
+                query = f"SELECT key FROM billed WHERE bill = ? AND key IN ({marks})"
+                for (key,) in db.execute(query, (self.name, *chunk)).fetchall():
+                    del chunk[key]
+                db.executemany("INSERT INTO billed VALUES (?, ?)", ((self.name, key) for key in chunk))
+                self._add(db, chunk.values())
+
+        if replies:
+            self._kept.transact(work)
+
+    def others_in_flight(self) -> bool:
+        """Whether other processes wait for answers; those of processes that ended are booked."""
+        query = "SELECT COUNT(*) FROM flights WHERE bill = ? AND owner != ?"
+
+        def work(db: sqlite3.Connection) -> bool:
+            self._book_lost(db)
+            return bool(db.execute(query, (self.name, _me())).fetchone()[0])
+
+        return self._kept.transact(work)
+
+    def give_up(self) -> None:
+        """Books the calls of this process that will have no answer: they were sent."""
+        own, self._own = self._own, []
+        if own:
+            self._kept.transact(lambda db: self._book(db, own))
+
+    def _open(self, db: sqlite3.Connection) -> int:
+        for table in _SCHEMA:
+            db.execute(table)
+        db.execute("INSERT OR IGNORE INTO bills VALUES (?, 0, 0, 0, 1.0, 0)", (self.name,))
+        return self._book_lost(db)
+
+    def _row(self, db: sqlite3.Connection) -> tuple[int, int, int, float, int]:
+        query = "SELECT sent, got, calls, ratio, longest FROM bills WHERE bill = ?"
+        sent, got, calls, ratio, longest = db.execute(query, (self.name,)).fetchone()
+        return sent, got, calls, ratio, longest
+
+    def _add(self, db: sqlite3.Connection, used: Iterable[Tokens]) -> None:
+        every = list(used)
+        both = sum(one.sent for one in every), sum(one.got for one in every)
+        db.execute("UPDATE bills SET sent = sent + ?, got = got + ? WHERE bill = ?", (*both, self.name))
+
+    def _book_lost(self, db: sqlite3.Connection) -> int:
+        """Flights of processes that are no more."""
+        rows = db.execute("SELECT id, owner, since FROM flights WHERE bill = ?", (self.name,)).fetchall()
+        lost = [id_ for id_, owner, since in rows if not _lives(_text(owner), since)]
+        self._book(db, lost)
+        return len(lost)
+
+    def _book(self, db: sqlite3.Connection, numbers: Sequence[int]) -> None:
+        """With the prompts they were asked with, and the longest reply seen; before any was seen, with their limits."""
+        longest = self._row(db)[4]
+        for number in numbers:
+            sent, got = db.execute("SELECT sent, got FROM flights WHERE id = ?", (number,)).fetchone()
+            self._add(db, [Tokens(sent, min(got, longest or got))])
+            db.execute("DELETE FROM flights WHERE id = ?", (number,))
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+@cache
+def _me_of(pid: int) -> str:
+    return f"{socket.gethostname()}/{pid}/{psutil.Process(pid).create_time()}"
+
+
+def _me() -> str:
+    """This process, as no other one is named: pids come again."""
+    return _me_of(os.getpid())
+
+
+def _lives(owner: str, since: float) -> bool:
+    host, pid, born = owner.rsplit("/", 2)
+    if host != socket.gethostname():
+        return time.time() - since < STALE_S
+    try:
+        return psutil.Process(int(pid)).create_time() == float(born)
+    except psutil.NoSuchProcess:
+        return False
