@@ -30,12 +30,18 @@ class SpendCapError(LLMError):
     """The next call could exceed the cap on money or tokens; everything paid so far is kept."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as a scheduler sends it: the command ends as after Ctrl-C, with the code that shells give it."""
+
+    exit_code = 143
+
+
 def exit_code(error: BaseException | None) -> int:
     """What the command line exits with: 0 without an error, 2 for settings, 130 when stopped, else 1."""
     if error is None:
         return 0
     if isinstance(error, KeyboardInterrupt):
-        return 130
+        return int(getattr(error, "exit_code", 130))
     return int(getattr(error, "exit_code", 2 if isinstance(error, ConfigError) else 1))  # typer's has its own
 
 

@@ -30,6 +30,7 @@ from pydantic import Field, ValidationError
 from tacos.errors import TacosError, first_line
 from tacos.store.files import cannot_write, read_json, write_json
 from tacos.store.fingerprint import fingerprint, plain
+from tacos.store.intact import WrittenFile, damage, listing
 from tacos.types import Pool, Record
 from tacos.usage import Ledger, Usage
 
@@ -67,6 +68,7 @@ class Done(Record):
     created: str
     commit: str
     packages: dict[str, str]
+    files: dict[str, WrittenFile]
 
     @property
     def unanswered(self) -> int:
@@ -156,13 +158,20 @@ class Stage:
 class ArtifactStore:
     """Finished stages under one root folder, shared by all runs.
 
+    A stage whose files are not as they were written is not done: that is said, and it is worked on again.
+
     retry_failed: work again on stages in which LLM calls failed for good or replies could not be read, and on all
         that rests on them; what was answered comes from the reply cache.
+    verify: read every file to know that it is as it was written, not those alone whose size or time differs.
     """
 
-    def __init__(self, root: Path, retry_failed: bool = False):
+    def __init__(self, root: Path, retry_failed: bool = False, verify: bool = False):
         self.root = root
         self.retry_failed = retry_failed
+        self.verify = verify
+        self._intact: dict[Path, Done] = {}
+        """Folders that were looked through."""
+        self._damaged: set[Path] = set()
         self._fresh: set[str] = set()
         """Fingerprints of the stages this store has worked on."""
 
@@ -186,10 +195,20 @@ class ArtifactStore:
         return record
 
     def _read(self, stage: Stage) -> Done | None:
+        folder = self.folder(stage)
+        if folder in self._intact:
+            return self._intact[folder]
         try:
-            return Done.model_validate(read_json(self.folder(stage) / DONE))
+            done = Done.model_validate(read_json(folder / DONE))
         except (OSError, ValueError):
             return None
+        if wrong := damage(folder, done.files, self.verify):
+            if folder not in self._damaged:
+                log.warning("%s %s is damaged (%s): it is done again", stage.name, stage.fingerprint, wrong)
+            self._damaged.add(folder)
+            return None
+        self._intact[folder] = done
+        return done
 
     def run(self, target: Stage, tools: Tools) -> Path:
         """Bring `target` and all it rests on to done, skipping what is; returns its folder."""
@@ -207,6 +226,7 @@ class ArtifactStore:
                 if not self.is_done(stage):  # another process may have finished it while we waited
                     self._fill(stage, partial, tools)
                     shutil.rmtree(final, ignore_errors=True)  # damaged, or to be done again
+                    self._intact.pop(final, None)
                     partial.rename(final)
         except OSError as error:
             if error.errno in NO_PLACE:
@@ -237,6 +257,7 @@ class ArtifactStore:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             commit=git_commit(),
             packages=package_versions(),
+            files=listing(partial, (DONE,)),
         )
         write_json(partial / DONE, done)
         log.info("%s %s: done in %.1f s", stage.name, stage.fingerprint, done.usage.seconds)

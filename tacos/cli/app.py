@@ -18,6 +18,7 @@ from tacos.cli.console import (
     Overrides,
     RetryFailed,
     Smoke,
+    Verify,
     command,
     one_of,
     print_json,
@@ -66,6 +67,7 @@ def run(
             help="here, or ray: stages go to the machines of the Ray cluster at RAY_ADDRESS, or of this one"
         ),
     ] = "here",
+    verify: Verify = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a whole experiment: select, train, answer, judge, report. Finished stages are not run again."""
@@ -76,7 +78,7 @@ def run(
     told = swept(overrides or [])
     data = told.within(read_settings(config, told.overrides, smoke))
     ray = os.environ.get("RAY_ADDRESS", "auto") if executor == "ray" else None
-    run_all(data, cells(data), How(retry_failed, fail_fast, max_cost, as_json, replay, ray))
+    run_all(data, cells(data), How(retry_failed, fail_fast, max_cost, as_json, replay, ray, verify))
 
 
 @command(app)
@@ -115,6 +117,7 @@ def select(
         list[str] | None, typer.Option(help="Further columns that go along into the selection; * for all")
     ] = None,
     retry_failed: RetryFailed = False,
+    verify: Verify = False,
     as_json: AsJson = False,
 ) -> None:
     """Select rows of a pool with one method."""
@@ -129,7 +132,7 @@ def select(
     if keep_columns:
         data["pool"]["read"] = {**(data["pool"].get("read") or {}), "keep_columns": keep_columns}
     data |= {key: value for key, value in {"method": method, "budget": budget}.items() if value is not None}
-    report = run_select(parse(SelectSettings, data), out, retry_failed)
+    report = run_select(parse(SelectSettings, data), out, retry_failed, verify)
     if as_json:
         print_json(report)
         return

@@ -29,6 +29,7 @@ class How(NamedTuple):
     as_json: bool
     replay: bool = False
     ray: str | None = None
+    verify: bool = False
 
 
 def run_all(data: Mapping[str, Any], found: Sequence[MatrixCell], how: How) -> None:
@@ -77,7 +78,9 @@ def run_one(cell: MatrixCell, how: How) -> bool:
 def _run(cell: MatrixCell, how: How) -> tuple[Results, Path]:
     from tacos.pipeline.run import run_experiment
 
-    return run_experiment(cell.settings, how.retry_failed, how.fail_fast, assets(), how.replay, how.ray)
+    return run_experiment(
+        cell.settings, how.retry_failed, how.fail_fast, assets(), how.replay, how.ray, how.verify
+    )
 
 
 def run_cells(data: Mapping[str, Any], found: Sequence[MatrixCell], how: How) -> bool:

@@ -6,7 +6,9 @@ import functools
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ import typer
 from typer.core import TyperCommand
 
 from tacos.cli.quiet import quiet
-from tacos.errors import ConfigError, TacosError, exit_code, nearest
+from tacos.errors import ConfigError, TacosError, Terminated, exit_code, nearest
 
 if TYPE_CHECKING:
     from tacos.assets import Assets
@@ -31,6 +33,9 @@ RetryFailed = Annotated[
 ]
 Smoke = Annotated[
     bool, typer.Option("--smoke", help="A rehearsal: pool, budgets, bases and trainings made small")
+]
+Verify = Annotated[
+    bool, typer.Option("--verify", help="Read every file of finished stages, to know that none is damaged.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, last.")]
 
@@ -69,7 +74,7 @@ def guard(work: Command) -> Command:
     def guarded(*args: Any, **kwargs: Any) -> None:
         prepare()
         try:
-            with _until_the_end():
+            with _until_the_end(), _ended_by_sigterm():
                 work(*args, **kwargs)
         except typer.Exit:
             raise
@@ -98,6 +103,23 @@ def _until_the_end() -> Iterator[None]:
             yield
         finally:
             _OPEN.remove(stack)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Raises: Terminated in the block when the process is told to end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def during(context: AbstractContextManager[E]) -> E:
@@ -151,6 +173,16 @@ def one_of(option: str, value: str, known: Sequence[str]) -> str:
     if value not in known:
         raise ConfigError(f"{option} {value!r}: {nearest(value, known)}")
     return value
+
+
+def plain_name(option: str, name: str) -> str:
+    """Raises: ConfigError for a name that cannot be a file's."""
+    from tacos.store.names import file_name
+
+    try:
+        return file_name(name)
+    except ValueError as error:
+        raise ConfigError(f"{option}: {error}") from error
 
 
 def number(option: str, value: str) -> float:

@@ -21,6 +21,7 @@ from tacos.cli.console import (
     exactly_one,
     number,
     one_of,
+    plain_name,
     read_settings,
 )
 from tacos.cli.scores import Files, Shown
@@ -178,6 +179,7 @@ def pairwise(
     if answers:
         if len(answers) != 2 or not question_set:
             raise ConfigError("give two files to --answers, and the question set they answer to --set")
+        plain_name("--set", question_set)
         run = evaluation(config, overrides, retry_failed)
         shown, _ = shown.into(run, "pairwise", question_set)
         made = run.review(answers, question_set, questions)

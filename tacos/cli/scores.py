@@ -44,9 +44,11 @@ class Shown:
     ) -> tuple[Shown, str]:
         """The same with a folder for the files of a run, and what its model is called; where there is no `model`, it
         is called like the first of `files`."""
+        from tacos.store.names import as_file_name
+
         path = Path(model or (files or [Path()])[0].stem)
         label = name or (path.parent.name if path.name == "model" and path.parent.name else path.name)
-        out = self.out or Path(run.settings.runs) / f"{benchmark}-{label}"
+        out = self.out or Path(run.settings.runs) / f"{benchmark}-{as_file_name(label)}"
         return self.kept_in(out, run, benchmark, label, [model, *map(str, files or ())]), label
 
     def kept_in(

@@ -35,6 +35,7 @@ def run_experiment(
     assets: Assets | None = None,
     replay: bool = False,
     ray: str | None = None,
+    verify: bool = False,
 ) -> tuple[Results, Path]:
     """Run what is not done, then report; returns the results and the run folder.
 
@@ -42,6 +43,7 @@ def run_experiment(
     fail_fast: stop at the first arm that cannot be finished; else it is named and left out, and the others go on.
     assets: upstream's files, where the experiment has public benchmarks.
     replay: ask nobody and train nothing (`tacos.pipeline.replay`); the run folder is `NAME-replay`.
+    verify: read every file of finished stages, to know that it is as it was written.
     ray: the address of a Ray cluster whose machines do the stages (`tacos.pipeline.cluster`); None does them here.
 
     Raises: TacosError for what went wrong, with finished stages kept; also where that is the baseline.
@@ -56,7 +58,7 @@ def run_experiment(
     root = Path(settings.artifacts)
     folder = Path(settings.runs) / (f"{settings.name}-replay" if replay else settings.name)
     check_run_folder(folder, root)
-    store = ReplayStore(root, settings.name) if replay else ArtifactStore(root, retry_failed)
+    store = ReplayStore(root, settings.name) if replay else ArtifactStore(root, retry_failed, verify)
     write_config(folder, settings)
     with ExperimentRuns(experiment, store, ledger, folder) as runs:
         tools = replay_tools(settings, ledger) if replay else make_tools(settings, ledger, retry_failed)

@@ -54,15 +54,18 @@ class SelectReport(Record):
     run_dir: str
 
 
-def select(settings: SelectSettings, out: Path, retry_failed: bool = False) -> SelectReport:
+def select(
+    settings: SelectSettings, out: Path, retry_failed: bool = False, verify: bool = False
+) -> SelectReport:
     """Select, and copy the selection to `out`.
 
     retry_failed: ask again for rows that earlier runs got no answer for, or none that can be read.
+    verify: read every file of finished stages, to know that it is as it was written.
 
     Raises: TacosError when `out` cannot be written; what was worked out stays in the artifacts.
     """
     started = time.perf_counter()
-    store, ledger = ArtifactStore(Path(settings.artifacts), retry_failed), Ledger()
+    store, ledger = ArtifactStore(Path(settings.artifacts), retry_failed, verify), Ledger()
     if out.is_dir():
         raise ConfigError(f"{out} is a folder: --out takes the name of a file")
     check_ending(out)

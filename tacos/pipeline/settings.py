@@ -21,6 +21,7 @@ from tacos.methods import METHODS, Choice, resolved
 from tacos.models.embedder import EmbedderSettings
 from tacos.pipeline.controls import CONTROLS, Control, with_controls
 from tacos.pipeline.pool_settings import PoolSettings
+from tacos.store.names import FileName, file_name
 from tacos.tracking.settings import TrackingSettings
 from tacos.types import Record
 from train.settings import TrainSettings
@@ -126,7 +127,7 @@ class ModelsSettings(Record):
     """What selection itself may use; shared by experiments and single selections."""
 
     embedder: EmbedderSettings = EmbedderSettings()
-    llms: dict[str, LLMSettings] = Field(default_factory=dict)
+    llms: dict[FileName, LLMSettings] = Field(default_factory=dict)
     """Named models, e.g. `tagger`, `scorer`, `judge`."""
     prices: str | None = None
     """A YAML file of prices that go before those of `tacos llm prices`; settings of an LLM go before both."""
@@ -182,7 +183,7 @@ class ExperimentSettings(ModelsSettings):
     """Samples each selecting arm takes."""
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = (0,)
     """Each seed selects and trains anew."""
-    arms: dict[str, ArmSettings]
+    arms: dict[FileName, ArmSettings]
     baseline: str
     """The arm that all others are compared with."""
     focus: str | None = None
@@ -212,7 +213,7 @@ class ExperimentSettings(ModelsSettings):
     def _a_folder_name(cls, name: str) -> str:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
             raise ValueError("use letters, digits, dot, dash and underscore only")
-        return name
+        return file_name(name)
 
     @field_validator("seeds")
     @classmethod

@@ -13,13 +13,18 @@ from tacos.errors import first_line, nearest
 MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")
 
 
+def chosen_mode(mode: str) -> str:
+    """WANDB_MODE, and where it is unset or empty that of the settings."""
+    return os.environ.get("WANDB_MODE") or mode
+
+
 def wandb_problem(mode: str, folder: Path) -> str | None:
     """Why W&B could not track a run into `folder`; None where nothing is in its way. Cheap, to be asked before anything
     is paid: whether its server answers is found out later.
 
     mode: where WANDB_MODE is unset.
     """
-    chosen = os.environ.get("WANDB_MODE") or mode
+    chosen = chosen_mode(mode)
     if chosen not in MODES:
         return f"WANDB_MODE is {chosen!r}: {nearest(chosen, MODES)}"
     if chosen == "disabled":

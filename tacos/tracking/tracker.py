@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field
 
 from tacos.errors import exit_code, first_line
-from tacos.tracking.problem import wandb_problem
+from tacos.tracking.problem import chosen_mode, wandb_problem
 from tacos.tracking.public import public
 from tacos.tracking.settings import TrackingSettings
 from tacos.types import Record
@@ -65,12 +65,12 @@ class Tracker:
         self._lock = threading.RLock()
         self.problem = wandb_problem(settings.mode, folder)
         """Why there is no W&B run, or not all of it; None where all is well."""
-        if self.problem is None:
+        if self.problem is None and chosen_mode(settings.mode) != "disabled":
             with self._beside():
                 self.run = _start(settings, folder, shown, public(dict(config)))
                 for metric, step in STEPS.items():
                     self.run.define_metric(metric, step_metric=step)
-        else:
+        elif self.problem is not None:
             log.warning("Weights & Biases is left out: %s", self.problem)
 
     @contextmanager
@@ -187,9 +187,12 @@ def _artifact(kept: Artifact, max_file_mb: float) -> Any:
 def _start(settings: TrackingSettings, folder: Path, shown: TrackedRun, config: Mapping[str, Any]) -> Any:
     import wandb
 
-    chosen: Any = os.environ.get("WANDB_MODE") or settings.mode
+    chosen: Any = chosen_mode(settings.mode)
     if not os.environ.get("WANDB_MODE"):
         os.environ.pop("WANDB_MODE", None)  # wandb takes an empty one for a mode
+    wandb.setup(
+        wandb.Settings(silent=True, console="off")
+    )  # else it warns of fingerprints that stand for files
     return wandb.init(
         project=settings.project,
         entity=settings.entity,

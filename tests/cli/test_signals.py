@@ -1,0 +1,43 @@
+"""A command that is told to end says so, ends its W&B run, and can be run again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.llm.server import FaultServer
+from tests.pipeline.helpers import reply_to
+from tests.pipeline.test_kill import config, ready
+from tests.wandb_log import runs
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_selection(how: signal.Signals, code: int, tmp_path: Path) -> None:
+    folder, half_way = ready(tmp_path / "x"), threading.Event()
+    with FaultServer(answer=reply_to, delay_s=0.02) as server:
+        server.on_hit = lambda count: half_way.set() if count >= 40 else None
+        env = os.environ | {"WANDB_MODE": "offline"}
+        first = subprocess.Popen(
+            config(folder, server.endpoint),
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert half_way.wait(120)
+        first.send_signal(how)
+        _, told = first.communicate(timeout=60)
+        assert first.returncode == code
+        assert "tacos: stopped; finished stages are kept, run the same command to resume" in told
+        assert "Traceback" not in told
+        (run,) = runs(next((folder / "runs").glob("select-*")))
+        assert run["exit"] == code
+        asked = server.hits
+        subprocess.run(config(folder, server.endpoint), check=True, capture_output=True)
+        assert server.hits < asked + 120 and sys.executable
