@@ -51,13 +51,26 @@ def _unique_heads(table: Table) -> list[str]:
 
 
 def to_csv(table: Table) -> str:
-    """Comma-separated with a heading, every digit; empty where there is no value."""
+    """Comma-separated with a heading, every digit; empty where there is no value. A text that a spreadsheet would take
+    for a formula has an apostrophe before it."""
     rows = records(table)
+    heads = list(rows[0]) if rows else _unique_heads(table)
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(rows[0]) if rows else _unique_heads(table), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(map(_no_formula, heads))
+    writer.writerows([_no_formula(row[head]) for head in heads] for row in rows)
     return stream.getvalue()
+
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that spreadsheets work out."""
+
+
+def _no_formula(value: Raw) -> Raw:
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\r", " ")  # which would end the row
+    return f"'{text}" if value.startswith(FORMULA) else text
 
 
 def _beside(cell: Cell) -> str:

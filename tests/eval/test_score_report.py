@@ -286,6 +286,14 @@ def test_csv_keeps_every_digit_and_reads_back() -> None:
     assert (rows[1]["judged"], rows[1]["expected"], rows[1]["share judged complete"]) == ("3", "4", "False")
 
 
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-cmd", "@SUM(A1)", "\tx", "\rx"])
+def test_a_name_is_no_formula(name: str) -> None:
+    """Of a model or an arm, which stands in the first cell; numbers stay numbers."""
+    scores = single(**{name: rated(-1.5)})
+    (row,) = csv.DictReader(io.StringIO(to_csv(tables_of(scores)[0]), newline=""))
+    assert row["model"] == f"'{name}".replace("\r", " ") and float(row["average"]) == -1.5
+
+
 def test_latex_as_written_by_hand() -> None:
     text = to_latex(tables_of(reviews())[0])
     assert text.startswith("% Two-order reviews, lenient rule\n% From answer 1's side")
