@@ -18,6 +18,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from tacos.errors import ConfigError, nearest
+from tacos.secrets import SENSITIVE, holds_key, redacted, texts_in
 
 SWITCH = {True: "on, yes and true", False: "off, no and false"}
 """Words of YAML 1.1, by what it reads them as."""
@@ -91,9 +92,8 @@ def parse(model: type[M], data: Any, where: str = "") -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(
-            "; ".join(_explain(model, problem, where) for problem in error.errors()[:3])
-        ) from error
+        said = "; ".join(_explain(model, problem, where) for problem in error.errors()[:3])
+        raise ConfigError(redacted(said)) from None  # the error itself repeats what was given
 
 
 def _explain(model: type[BaseModel], problem: Any, where: str) -> str:
@@ -110,7 +110,8 @@ def _explain(model: type[BaseModel], problem: Any, where: str) -> str:
         quote = f", as YAML reads {SWITCH[seen]}: write a name in quotes"
     elif isinstance(seen, int | float) and problem["type"] == "string_type":
         quote = "; text that reads as a number goes in quotes"
-    shown = "" if isinstance(seen, dict) else f" (got {seen!r}{quote})"
+    hidden = isinstance(seen, dict) or SENSITIVE.search(path) or any(holds_key(t) for _, t in texts_in(seen))
+    shown = "" if hidden else f" (got {seen!r}{quote})"
     return f"{path or where or model.__name__}: {message}{shown}"
 
 

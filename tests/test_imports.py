@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (
-    ("tacos.errors", "tacos.types", "tacos.text", "tacos.progress"),
+    ("tacos.errors", "tacos.types", "tacos.text", "tacos.progress", "tacos.secrets"),
     ("tacos.selection", "tacos.registry", "tacos.cost", "tacos.usage"),
     ("tacos.store",),
     ("tacos.config", "tacos.tracking", "tacos.assets"),

@@ -19,6 +19,7 @@ from typer.core import TyperCommand
 
 from tacos.cli.quiet import quiet
 from tacos.errors import ConfigError, TacosError, Terminated, exit_code, nearest
+from tacos.secrets import redacted
 
 if TYPE_CHECKING:
     from tacos.assets import Assets
@@ -132,12 +133,25 @@ def prepare() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
+    for handler in logging.getLogger().handlers:
+        if not any(isinstance(known, NoKeys) for known in handler.filters):
+            handler.addFilter(NoKeys())
     quiet()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin slow down everything beside them
 
 
+class NoKeys(logging.Filter):
+    """Takes what looks like an API key out of what is logged."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        said = record.getMessage()
+        if (clean := redacted(said)) != said:
+            record.msg, record.args = clean, None
+        return True
+
+
 def fail(message: str, code: int) -> None:
-    typer.echo(f"tacos: {message}", err=True)
+    typer.echo(f"tacos: {redacted(message)}", err=True)
     raise typer.Exit(code)
 
 

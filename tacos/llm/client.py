@@ -12,6 +12,7 @@ allows, and every reply is in cache and ledger before it is handed on.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Mapping, Sequence, Sized
@@ -19,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from tacos.errors import ConfigError, LLMError, SpendCapError
 from tacos.llm.backend import Backend
@@ -34,6 +36,7 @@ from tacos.usage import Ledger, Usage
 
 __all__ = ["CachedLLM", "build_llm", "collect", "complete", "make_backend", "wait_for"]
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 WAIT_S = 0.1
 """Between two looks at what other processes have in flight, where there is no room for a call."""
 BOOKED = 64
@@ -281,7 +284,10 @@ def make_backend(settings: LLMSettings, device: str = "auto", ledger: Ledger | N
     if settings.backend == "openai":
         from tacos.llm.backends.openai import OpenAIBackend
 
-        return OpenAIBackend(settings, api_key=read_key(settings, os.environ))
+        key = read_key(settings, os.environ)
+        if key is None and (host := _abroad(settings)):
+            log.warning("%s is not set, so calls to %s go out without a key", settings.key_source, host)
+        return OpenAIBackend(settings, api_key=key)
     if settings.backend == "transformers":
         from tacos.llm.backends.transformers import TransformersBackend
 
@@ -293,3 +299,9 @@ def make_backend(settings: LLMSettings, device: str = "auto", ledger: Ledger | N
     raise ConfigError(
         f"backend {settings.backend!r} is made in code, for tests; use 'openai', 'transformers' or 'vllm'"
     )
+
+
+def _abroad(settings: LLMSettings) -> str | None:
+    """A host of the endpoints that is not this machine or its network: most want a key."""
+    hosts = (urlsplit(url).hostname or "" for url in settings.endpoints)
+    return next((host for host in hosts if "." in host and not host.replace(".", "").isdigit()), None)

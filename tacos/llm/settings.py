@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from typing import Any, Literal
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from tacos.secrets import holds_key, redacted, texts_in
 from tacos.store.fingerprint import named_by_content
 from tacos.types import Record
 
@@ -62,6 +64,14 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 """Names of headers and parameters that carry keys."""
+
+
+def _parts(url: str) -> SplitResult:
+    """Of a URL; one without a scheme is taken for one of http, as a user and a password may stand in it too."""
+    try:
+        return urlsplit(url if "://" in url else f"http://{url}")
+    except ValueError as error:  # it repeats what was given
+        raise ValueError("endpoint is no URL: write it as http://HOST:PORT/v1") from error
 
 
 def _query_of(url: str) -> list[str]:
@@ -164,16 +174,27 @@ class LLMSettings(Record):
     @model_validator(mode="after")
     def _holds_no_key(self) -> LLMSettings:
         """Settings are written beside results and logged; the message repeats nothing of what was given."""
-        if not self.api_key_env.isidentifier():
+        if not self.api_key_env.isidentifier() or holds_key(self.api_key_env):
             raise ValueError("api_key_env is the name of an environment variable, not the key itself")
-        if any("@" in url.partition("://")[2].partition("/")[0] for url in self.endpoints):
-            raise ValueError("endpoint holds a user or a password: keys go into api_key_env's variable")
+        if self.api_key_file is not None and holds_key(self.api_key_file):
+            raise ValueError("api_key_file is the name of a file, not the key that is in it")
+        for url in map(_parts, self.endpoints):
+            if "@" in url.netloc or url.fragment:
+                raise ValueError(
+                    "endpoint holds a user, a password or a #fragment: keys go into api_key_env's variable"
+                )
         asked = {name for url in self.endpoints for name in _query_of(url)}
         if asked - {"api-version"}:
             raise ValueError(
                 "endpoint holds a query other than api-version: parameters go into `query`, and keys into "
                 "api_key_env's variable"
             )
+        for where, text in texts_in(self.model_dump()):
+            if holds_key(text):
+                raise ValueError(
+                    f"{redacted(where)} holds what looks like an API key: put it into api_key_env's variable, and what "
+                    "was written here into no other file"
+                )
         if any(_SECRET.search(name) for name in (*self.headers, *self.query)):
             raise ValueError(
                 "headers and query take no keys, for settings are written beside results: put the key into "

@@ -1,4 +1,4 @@
-"""What others may read: settings without the paths of this machine."""
+"""What others may read: settings without the paths of this machine, and without keys, whoever put them there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
+
+from tacos.secrets import redacted
 
 ABSOLUTE = re.compile(r"(file://)?(/|~|[A-Za-z]:[\\/])")
 """How a path begins that says where things lie on this machine."""
@@ -21,9 +23,11 @@ def public(value: Any) -> Any:
         return {key: public(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [public(inner) for inner in value]
-    if isinstance(value, str) and ABSOLUTE.match(value) and "\n" not in value:
-        return f".../{_last(value)}"
-    return value
+    if not isinstance(value, str):
+        return value
+    if ABSOLUTE.match(value) and "\n" not in value:
+        value = f".../{_last(value)}"
+    return redacted(value)
 
 
 def _last(path: str) -> str:

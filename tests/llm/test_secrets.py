@@ -16,12 +16,14 @@ from typer.testing import CliRunner, Result
 from tacos.cli.app import app
 from tacos.config import parse
 from tacos.errors import ConfigError
+from tacos.llm.client import make_backend
 from tacos.llm.keys import read_key
 from tacos.llm.settings import LLMSettings
 from tests.pipeline.helpers import LLM_TACOS, reply_to, write_pool
 
 from .server import Fault, FaultServer
 
+pytestmark = pytest.mark.usefixtures("offline")
 CANARY = "sk-canary-7f3aQ9"
 QUESTIONS = [{"question_id": i, "text": f"Tell me about poetry {i}", "category": "c"} for i in range(6)]
 
@@ -206,3 +208,88 @@ def test_no_key_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         read_key(LLMSettings(model="m", api_key_file=str(tmp_path / "none")), {})
     assert LLMSettings(model="m", api_key_file="k").identity() == LLMSettings(model="m").identity()
+
+
+PLAIN = "plainsecret4711"
+"""A secret that nothing tells for one but its place."""
+
+
+@pytest.mark.parametrize("name", sorted(LLMSettings.model_fields))
+@pytest.mark.parametrize("shape", ["text", "list", "mapping", "named", "url", "path"])
+def test_no_setting_takes_a_key_and_no_message_repeats_one(name: str, shape: str) -> None:
+    key = {
+        "text": CANARY,
+        "list": [CANARY],
+        "mapping": {"a": CANARY},
+        "named": {CANARY: "a"},
+        "url": f"https://host/v1/{CANARY}",
+        "path": f"/home/ann/{CANARY}",
+    }[shape]
+    with pytest.raises(ConfigError) as caught:
+        parse(LLMSettings, {"model": "m", name: key}, "llms.judge")
+    assert CANARY not in str(caught.value) and CANARY not in str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"api_key_env": {"key": PLAIN}},
+        {"api_key_env": [PLAIN]},
+        {"api_key_file": [PLAIN]},
+        {"api_key_env": f"{PLAIN}!"},
+        {"endpoint": f"{PLAIN}@host/v1"},
+        {"endpoint": f"me:{PLAIN}@host:8000/v1"},
+        {"endpoint": f"https://host/v1#{PLAIN}"},
+        {"endpoint": [f"https://me:{PLAIN}@host/v1"]},
+        {"endpoint": {"url": PLAIN}},
+        {"headers": [PLAIN]},
+        {"headers": {"x-api-key": PLAIN}},
+        {"query": PLAIN},
+        {"extra_body": PLAIN},
+        {"api_key": PLAIN},
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "plan", "select", "eval"])
+def test_a_secret_in_the_wrong_place_is_in_no_output_and_no_file(
+    wrong: dict[str, Any], command: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    chosen = {"llms": {"judge": {"model": "m", **wrong}}, "pool": {"source": "pool.jsonl"}}
+    if command in ("run", "plan"):
+        chosen |= {"name": "x", "budget": 3, "baseline": "r", "arms": {"r": {"method": "random"}}}
+    folder = Path("configs")
+    folder.mkdir()
+    (folder / "x.yaml").write_text(yaml.safe_dump(chosen))
+    words = {
+        "run": ["run", "configs/x.yaml"],
+        "plan": ["plan", "configs/x.yaml"],
+        "select": ["select", "pool.jsonl", "--config", "configs/x.yaml"],
+        "eval": ["eval", "judge-check", "--pairs", "p.jsonl", "--config", "configs/x.yaml"],
+    }[command]
+    Path("p.jsonl").write_text('{"instruction": "a", "output_1": "b", "output_2": "c", "label": 1}\n')
+    result = tacos(*words)
+    assert result.exit_code == 2 and "llms.judge" in result.stderr
+    assert PLAIN not in result.output and PLAIN not in caplog.text
+    shared = [path for path, text in texts_on_disk(Path()) if PLAIN.encode() in text]
+    assert shared == [folder / "x.yaml"]
+
+
+def test_an_unset_variable_is_told_before_calls_go_abroad(caplog: pytest.LogCaptureFixture) -> None:
+    make_backend(LLMSettings(model="m", endpoint="https://api.openai.com/v1", api_key_env="NOT_SET_HERE"))
+    assert "NOT_SET_HERE is not set, so calls to api.openai.com go out without a key" in caplog.text
+    caplog.clear()
+    for here in ("http://127.0.0.1:8000/v1", "http://localhost/v1", "http://gpu-3:8000/v1"):
+        make_backend(LLMSettings(model="m", endpoint=here, api_key_env="NOT_SET_HERE"))
+    assert caplog.text == ""
+
+
+def test_what_looks_like_a_key_is_taken_out_of_logs(capsys: pytest.CaptureFixture[str]) -> None:
+    from tacos.cli.console import NoKeys
+
+    handler = logging.StreamHandler()
+    handler.addFilter(NoKeys())
+    logger = logging.getLogger("tests.keys")
+    logger.addHandler(handler)
+    logger.warning("said %s to %s", CANARY, "host")
+    logger.removeHandler(handler)
+    assert capsys.readouterr().err == "said [key] to host\n"
