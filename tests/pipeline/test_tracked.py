@@ -47,7 +47,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, minilm: Embedder) -> Path:
         time.sleep(0.02)
     first.send_signal(signal.SIGKILL)
     first.wait()
-    subprocess.run(command(folder), env=env, check=True, capture_output=True)
+    second = subprocess.run(command(folder), env=env, check=True, capture_output=True, text=True)
+    assert "left out" not in second.stderr, second.stderr
     return folder
 
 
