@@ -40,7 +40,7 @@ from typing import Any
 import llm_scale
 
 from tacos.llm.base import Request, Sampling
-from tacos.llm.client import build_llm
+from tacos.llm.build import build_llm
 from tacos.llm.parse import parse_tags
 from tacos.llm.settings import LLMSettings
 from tacos.prompts import fill

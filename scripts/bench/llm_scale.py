@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tacos.llm.base import Completion, Request
+from tacos.llm.build import build_llm
 from tacos.llm.cache import ReplyCache
-from tacos.llm.client import build_llm
 from tacos.llm.settings import LLMSettings
 from tacos.usage import Ledger
 
@@ -29,7 +29,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from llm import check, request
 from tacos.llm.settings import LLMSettings
-from tacos.llm.client import build_llm
+from tacos.llm.build import build_llm
 from tacos.llm.parse import parse_tags
 from tacos.usage import Ledger
 

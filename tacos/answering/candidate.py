@@ -18,7 +18,8 @@ from pydantic import Field, model_validator
 
 from tacos.answering.presets import with_preset
 from tacos.llm.base import LLM, Request, Sampling
-from tacos.llm.client import CachedLLM, complete, make_backend
+from tacos.llm.build import make_backend
+from tacos.llm.client import CachedLLM, complete
 from tacos.llm.settings import LLMSettings, VLLMEngine
 from tacos.models.wrapping import Wrap, wrap_messages
 from tacos.store.fingerprint import named_by_content

@@ -15,6 +15,7 @@ import typer
 
 from tacos.cli.console import (
     AsJson,
+    GoOn,
     Overrides,
     RetryFailed,
     Smoke,
@@ -68,6 +69,7 @@ def run(
         ),
     ] = "here",
     verify: Verify = False,
+    go_on: GoOn = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a whole experiment: select, train, answer, judge, report. Finished stages are not run again."""
@@ -78,7 +80,7 @@ def run(
     told = swept(overrides or [])
     data = told.within(read_settings(config, told.overrides, smoke))
     ray = os.environ.get("RAY_ADDRESS", "auto") if executor == "ray" else None
-    run_all(data, cells(data), How(retry_failed, fail_fast, max_cost, as_json, replay, ray, verify))
+    run_all(data, cells(data), How(retry_failed, fail_fast, max_cost, as_json, replay, ray, verify, go_on))
 
 
 @command(app)
@@ -118,6 +120,7 @@ def select(
     ] = None,
     retry_failed: RetryFailed = False,
     verify: Verify = False,
+    go_on: GoOn = False,
     as_json: AsJson = False,
 ) -> None:
     """Select rows of a pool with one method."""
@@ -132,7 +135,7 @@ def select(
     if keep_columns:
         data["pool"]["read"] = {**(data["pool"].get("read") or {}), "keep_columns": keep_columns}
     data |= {key: value for key, value in {"method": method, "budget": budget}.items() if value is not None}
-    report = run_select(parse(SelectSettings, data), out, retry_failed, verify)
+    report = run_select(parse(SelectSettings, data), out, retry_failed, verify, go_on)
     if as_json:
         print_json(report)
         return

@@ -30,6 +30,7 @@ class How(NamedTuple):
     replay: bool = False
     ray: str | None = None
     verify: bool = False
+    go_on: bool = False
 
 
 def run_all(data: Mapping[str, Any], found: Sequence[MatrixCell], how: How) -> None:
@@ -79,7 +80,14 @@ def _run(cell: MatrixCell, how: How) -> tuple[Results, Path]:
     from tacos.pipeline.run import run_experiment
 
     return run_experiment(
-        cell.settings, how.retry_failed, how.fail_fast, assets(), how.replay, how.ray, how.verify
+        cell.settings,
+        how.retry_failed,
+        how.fail_fast,
+        assets(),
+        how.replay,
+        how.ray,
+        how.verify,
+        how.go_on,
     )
 
 

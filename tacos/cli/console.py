@@ -35,6 +35,9 @@ RetryFailed = Annotated[
 Smoke = Annotated[
     bool, typer.Option("--smoke", help="A rehearsal: pool, budgets, bases and trainings made small")
 ]
+GoOn = Annotated[
+    bool, typer.Option("--continue", help="Ask, and pay, again for what a damaged reply cache lost.")
+]
 Verify = Annotated[
     bool, typer.Option("--verify", help="Read every file of finished stages, to know that none is damaged.")
 ]

@@ -14,6 +14,7 @@ import typer
 
 from tacos.cli.console import (
     AsJson,
+    GoOn,
     Overrides,
     RetryFailed,
     assets,
@@ -73,6 +74,7 @@ def mt_bench(
     allow_incomplete: AllowIncomplete = False,
     min_coverage: MinCoverage = LEAST_COVERAGE,
     retry_failed: RetryFailed = False,
+    go_on: GoOn = False,
     as_json: AsJson = False,
 ) -> None:
     """MT-Bench: answer and judge with --model, judge --answers, or score stored judgments."""
@@ -89,7 +91,7 @@ def mt_bench(
     shown = Shown(out, as_json, 0.0 if allow_incomplete else min_coverage)
     if model or answers:
         wanted = [f"mt_bench.parser={parser}"] if parser != "stored" else []
-        run = evaluation(config, [*(overrides or []), *wanted], retry_failed)
+        run = evaluation(config, [*(overrides or []), *wanted], retry_failed, go_on)
         shown, label = shown.into(run, "mt-bench", model, name, answers)
         files = [run.answer_mt_bench(model, label, shown.folder)] if model else answers or []
         if pairs:
@@ -123,6 +125,7 @@ def alpaca_eval(
     allow_incomplete: AllowIncomplete = False,
     min_coverage: MinCoverage = LEAST_COVERAGE,
     retry_failed: RetryFailed = False,
+    go_on: GoOn = False,
     as_json: AsJson = False,
 ) -> None:
     """AlpacaEval 2: answer and judge with --model, judge --outputs, or score stored annotations."""
@@ -131,7 +134,7 @@ def alpaca_eval(
     strength: Any = c if c in ("cv", "published") else number("--c", c)
     shown = Shown(out, as_json, 0.0 if allow_incomplete else min_coverage)
     if model or outputs:
-        run = evaluation(config, overrides, retry_failed)
+        run = evaluation(config, overrides, retry_failed, go_on)
         shown, label = shown.into(run, "alpaca-eval", model, name, outputs)
         files = [run.answer_alpaca_eval(model, label, shown.folder)] if model else outputs or []
         result = run.annotate_alpaca_eval(files, shown.folder, joined, strength, against)
@@ -164,6 +167,7 @@ def pairwise(
     allow_incomplete: AllowIncomplete = False,
     min_coverage: MinCoverage = LEAST_COVERAGE,
     retry_failed: RetryFailed = False,
+    go_on: GoOn = False,
     as_json: AsJson = False,
 ) -> None:
     """Win, tie, lose over question sets: judge two models' answers, or score stored reviews."""
@@ -180,7 +184,7 @@ def pairwise(
         if len(answers) != 2 or not question_set:
             raise ConfigError("give two files to --answers, and the question set they answer to --set")
         plain_name("--set", question_set)
-        run = evaluation(config, overrides, retry_failed)
+        run = evaluation(config, overrides, retry_failed, go_on)
         shown, _ = shown.into(run, "pairwise", question_set)
         made = run.review(answers, question_set, questions)
         reviews = [shown.folder / f"reviews_{question_set}.json"]
@@ -199,6 +203,7 @@ def judge_check(
     config: Config = None,
     out: Out = None,
     retry_failed: RetryFailed = False,
+    go_on: GoOn = False,
     as_json: AsJson = False,
 ) -> None:
     """How far a judge can be trusted: accuracy, swap consistency and length bias on labelled pairs."""
@@ -209,22 +214,26 @@ def judge_check(
     labelled, shown = read_labelled_pairs(pairs), Shown(out, as_json, 0.0)
     asked: PairJudge = LongerJudge()
     if judge != "longer":
-        run = evaluation(config, [*(overrides or []), f"judge={judge}"], retry_failed)
+        run = evaluation(config, [*(overrides or []), f"judge={judge}"], retry_failed, go_on)
         shown, asked = shown.kept_in(out, run, "judge-check", judge, str(pairs)), run.pair_judge()
     shown.finish("Judge check", [check(asked, labelled)], {})
 
 
 def evaluation(
-    config: Path | None, overrides: Sequence[str] | None, retry_failed: bool = False
+    config: Path | None,
+    overrides: Sequence[str] | None,
+    retry_failed: bool = False,
+    go_on: bool = False,
 ) -> Evaluation:
     """The settings of a config file with overrides, and what works by them.
 
-    retry_failed: replies of an earlier run that cannot be read are asked for anew.
+    retry_failed: replies of an earlier run that cannot be read are asked for anew. go_on: those that a damaged cache
+        lost, too.
     """
-    return evaluation_of(read_settings(config, overrides), retry_failed)
+    return evaluation_of(read_settings(config, overrides), retry_failed, go_on)
 
 
-def evaluation_of(data: dict[str, Any], retry_failed: bool = False) -> Evaluation:
+def evaluation_of(data: dict[str, Any], retry_failed: bool = False, go_on: bool = False) -> Evaluation:
     """The same of settings that are read."""
     from tacos.config import parse
     from tacos.pipeline.evaluate import EvaluateSettings, Evaluation
@@ -232,7 +241,7 @@ def evaluation_of(data: dict[str, Any], retry_failed: bool = False) -> Evaluatio
     from tacos.usage import Ledger
 
     settings = parse(EvaluateSettings, data)
-    return Evaluation(settings, assets(), make_tools(settings, Ledger(), retry_failed))
+    return Evaluation(settings, assets(), make_tools(settings, Ledger(), retry_failed, go_on))
 
 
 def known_lengths() -> Lengths | None:

@@ -2,13 +2,18 @@
 
 base.py          the contract: Request, Completion, Reply, LLM
 settings.py      what names a model, and how it is run
-client.py        CachedLLM (cache, ledger, cap, progress), build_llm, collect, complete, wait_for
+build.py         build_llm, make_backend: a client for the settings of a model
+client.py        CachedLLM (cache, ledger, cap, progress), collect, complete, wait_for
 window.py        a few of many requests, read ahead and asked
 failures.py      when too many fail
 meter.py         a progress bar, or lines in the log
 backend.py       what a backend implements, and running calls in parallel
+request_key.py   the name of a question, under which its reply is kept
 cache.py         paid replies in SQLite
+cache_file.py    how that file is made and opened
+salvage.py       what can still be read of a damaged one
 spend.py         what was used, and the hard cap
+bill.py          what the cap holds for: spent and in flight, shared by processes
 estimate.py      what a stage will use, before it is paid
 prices.py        dated prices, of prices.yaml and of the user's own file
 keys.py          where the API key comes from

@@ -25,8 +25,9 @@ from tacos.llm.backends.decode import loads
 from tacos.llm.backends.openai import OpenAIBackend
 from tacos.llm.backends.wire import read_reply
 from tacos.llm.base import Completion, Reply, Request
-from tacos.llm.cache import ReplyCache, request_key
+from tacos.llm.cache import ReplyCache
 from tacos.llm.failures import count_reason
+from tacos.llm.request_key import request_key
 from tacos.store.files import cannot_write
 from tacos.types import Message
 

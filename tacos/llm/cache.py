@@ -1,8 +1,6 @@
 """Paid replies, kept in one SQLite file.
 
-The key covers what makes the answer: model, messages, sampling, the JSON schema that was sent, the
-repeat index, how many log-probabilities were asked for, if any, and settings that change what a server is
-sent. Endpoint, timeouts and concurrency are left out. Errors never enter, nor do replies that are empty
+Keys are names of questions (`request_key`). Errors never enter, nor do replies that are empty
 (`Completion.is_answer_to`); those that an older version left in the file are not found.
 
 Every reply is committed as it arrives: in WAL mode that takes no fsync, and it survives a SIGKILL.
@@ -11,86 +9,38 @@ Every reply is committed as it arrives: in WAL mode that takes no fsync, and it 
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from json.encoder import encode_basestring
-from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tacos.llm.base import Completion, Request, Sampling
+from tacos.errors import TacosError
+from tacos.llm.base import Completion
+from tacos.llm.cache_file import INSERT, connect, grows, is_broken, quick_check, set_aside
+from tacos.llm.salvage import Loss, Salvaged, digest_of, note_loss, salvage
+from tacos.llm.settings import LLMSettings
 from tacos.store.files import cannot_write
-from tacos.store.fingerprint import canonical
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _LOOKUP = 500
 """Keys per SELECT; SQLite's oldest limit on variables is 999."""
-_BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-OPEN_S = 60.0
-"""How long to wait for other processes that open the file."""
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS replies (
-    key BLOB NOT NULL, text TEXT NOT NULL,
-    prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, created REAL NOT NULL,
-    logprobs TEXT, finish_reason TEXT, prompt TEXT
-);
-CREATE UNIQUE INDEX IF NOT EXISTS replies_by_key ON replies (key);
-"""
-_BY_PROMPT = """CREATE INDEX IF NOT EXISTS replies_by_prompt ON replies (prompt, completion_tokens)
-WHERE prompt IS NOT NULL"""
-_INSERT = "INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_ADDED = ("logprobs", "finish_reason", "prompt")
-"""Columns that files of older versions lack."""
 
-
-def request_key(
-    model: str, request: Request, structured: bool = False, altered: Mapping[str, Any] | None = None
-) -> bytes:
-    """32 bytes naming a question. The schema counts only where it is sent (`structured`).
-
-    altered: what else a server is told, or told otherwise (`LLMSettings.altered`).
-    """
-    schema = request.json_schema if structured else None
-    # The canonical JSON, written by hand: four times as fast.
-    messages = ",".join(
-        f'{{"content":{encode_basestring(message.content)},"role":"{message.role}"}}'
-        for message in request.messages
-    )
-    # Only where it is asked for: replies paid before there were log-probabilities keep their keys.
-    last = "" if request.top_logprobs is None else f",{request.top_logprobs}"
-    last += f",{canonical(altered)}" if altered else ""
-    text = (
-        f"[{encode_basestring(model)},[{messages}],{_sampling_text(request.sampling)},"
-        f"{'null' if schema is None else canonical(schema)},{request.repeat}{last}]"
-    )
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-
-
-def prompt_of(model: str, request: Request) -> str:
-    """Names a model and the words it is asked with; "" where the request does not say them."""
-    return f"{model} {request.prompt}" if request.prompt else ""
-
-
-def _sampling_text(sampling: Sampling) -> str:
-    if sampling.temperature is None or sampling.top_p is None or not isfinite(sampling.temperature):
-        return canonical(sampling)
-    temperature, top_p = float.__repr__(sampling.temperature), float.__repr__(sampling.top_p)
-    return f'{{"max_tokens":{sampling.max_tokens},"temperature":{temperature},"top_p":{top_p}}}'
+LOST_SHARE = 0.05
+"""Of a damaged cache's replies, up to which work goes on without a word of the user."""
 
 
 class ReplyCache:
     """Replies by key. Safe to call from any thread, and several processes may share the file.
 
-    A file that is no sound database is set aside as `<name>.corrupt-<timestamp>`, with a warning, and
-    an empty one takes its place.
+    A file that is no sound database is set aside as `<name>.corrupt-<timestamp>`; what can be read of it goes into a
+    new one. What was lost is known to the new file until somebody goes on without it (`go_on`).
 
     Raises: TacosError, from any method, when the file cannot be opened or written.
     """
@@ -99,8 +49,28 @@ class ReplyCache:
         self.path = path
         self._lock = threading.RLock()
         self._db: sqlite3.Connection | None = None
+        empty = path.is_file() and not path.stat().st_size and not grows(path)
         with self._lock:
-            self._guarded(lambda db: None)
+            self._guarded(quick_check)
+            if empty:
+                self._guarded(lambda db: note_loss(db, Salvaged([], 0)))
+
+    def lost(self) -> Loss | None:
+        """What a damaged file held and this one lacks; None where nothing is, or all was acknowledged."""
+
+        def read(db: sqlite3.Connection) -> Loss | None:
+            found = db.execute(
+                "SELECT COUNT(*), SUM(kept), SUM(total), MAX(sent), MAX(got) FROM losses"
+            ).fetchone()
+            return Loss(*found[1:]) if found[0] else None
+
+        with self._lock:
+            return self._guarded(read)
+
+    def go_on(self) -> None:
+        """Acknowledge what was lost: it is asked, and paid for, again."""
+        with self._lock:
+            self._guarded(lambda db: db.execute("DELETE FROM losses"))
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, Completion]:
         """The replies that are known, marked `cached`; absent keys are absent."""
@@ -120,7 +90,7 @@ class ReplyCache:
         """
         row = _row(key, completion, prompt)
         with self._lock:
-            self._guarded(lambda db: db.execute(_INSERT, row))
+            self._guarded(lambda db: db.execute(INSERT, row))
 
     def put_many(self, replies: Iterable[tuple[bytes, Completion]]) -> None:
         """Keep many replies, all or none, in one commit: for those that come from a file.
@@ -174,7 +144,7 @@ class ReplyCache:
             try:
                 return work(self._open())
             except sqlite3.DatabaseError as error:
-                if not _is_broken(error):
+                if not is_broken(error):
                     raise
                 self._set_aside(error)
                 return work(self._open())
@@ -185,74 +155,65 @@ class ReplyCache:
 
     def _open(self) -> sqlite3.Connection:
         if self._db is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(
-                self.path, timeout=60.0, check_same_thread=False, isolation_level=None
-            )  # every statement its own transaction, unless one is begun
-            self._db.text_factory = bytes
-            _use_wal(self._db)
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.executescript(_SCHEMA)
-            _add_columns(self._db)
-            self._db.execute(_BY_PROMPT)
+            self._db = connect(self.path)
         return self._db
 
     def _set_aside(self, error: sqlite3.Error) -> None:
         if self._db:
             self._db.close()
             self._db = None
-        suffix = f".corrupt-{time.strftime('%Y%m%dT%H%M%S')}-{time.time_ns() % 10**9:09d}"
-        aside = self.path.with_name(self.path.name + suffix)
-        for tail in ("", "-wal", "-shm"):
-            part = self.path.with_name(self.path.name + tail)
-            if part.exists():
-                part.rename(aside.with_name(aside.name + tail))
+        aside = set_aside(self.path)
+        found = salvage(aside)
+        db = self._open()
+        _insert_many(db, found.rows)
+        note_loss(db, found)
         log.warning(
-            "the reply cache %s is corrupt (%s): kept as %s, starting an empty one", self.path, error, aside
+            "the reply cache %s is corrupt (%s): kept as %s; %d of about %d replies could be saved",
+            self.path,
+            error,
+            aside,
+            len(found.rows),
+            found.total,
         )
 
 
-def _is_broken(error: sqlite3.Error) -> bool:
-    code: int = getattr(error, "sqlite_errorcode", 0)
-    return code & 0xFF in _BROKEN  # the low byte is the primary code
+def check_losses(cache: ReplyCache, settings: LLMSettings, go_on: bool) -> None:
+    """Whether work may go on without what a damaged cache lost; a small loss is told and taken.
 
-
-def _use_wal(db: sqlite3.Connection) -> None:
-    """SQLite does not wait for another process that makes the same change to a new file, so we do."""
-    give_up = time.monotonic() + OPEN_S
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
-                raise
-            time.sleep(0.01)
-
-
-def _add_columns(db: sqlite3.Connection) -> None:
-    """A file of an older version gets the columns it lacks: what was paid for stays."""
-    known = {row[1].decode() for row in db.execute("PRAGMA table_info(replies)")}
-    for column in _ADDED:
-        if column in known:
-            continue
-        try:
-            db.execute(f"ALTER TABLE replies ADD COLUMN {column} TEXT")
-        except sqlite3.OperationalError as error:
-            if "duplicate column" not in str(error):  # another process was faster
-                raise
+    Raises: TacosError for a larger one, with what it would cost.
+    """
+    loss = cache.lost()
+    if loss is None:
+        return
+    what = f"{loss.missing:,} of about {loss.total:,} replies" if loss.total else "all its replies"
+    price = settings.price(round(loss.missing * loss.sent), round(loss.missing * loss.got))
+    cost = (
+        ""
+        if settings.unpriced or not loss.total
+        else f", about ${price:,.2f} if {settings.model} gave them all"
+    )
+    if go_on or loss.share <= LOST_SHARE:
+        log.warning("the reply cache %s lost %s%s: they are asked again", cache.path, what, cost)
+        cache.go_on()
+        return
+    raise TacosError(
+        f"the reply cache {cache.path} was damaged and lost {what}{cost}; what could be saved is in it, and the "
+        "damaged file beside it: put a copy back, or give --continue to ask and pay again"
+    )
 
 
 def _select(db: sqlite3.Connection, keys: Sequence[bytes]) -> Iterator[tuple[bytes, Completion]]:
     rest = iter(keys)
     while chunk := list(islice(rest, _LOOKUP)):
         marks = ",".join("?" * len(chunk))
-        columns = "key, text, prompt_tokens, completion_tokens, logprobs, finish_reason"
+        columns = "key, text, prompt_tokens, completion_tokens, logprobs, finish_reason, digest"
         query = f"SELECT {columns} FROM replies WHERE key IN ({marks})"
-        for key, text, sent, got, logprobs, finish in db.execute(query, chunk):
+        for key, text, sent, got, logprobs, finish, digest in db.execute(query, chunk):
             if not text.strip():  # of a version that kept empty replies
                 continue
             try:
+                if digest is not None and digest != digest_of(key, text, sent, got):
+                    raise ValueError("not what was written")
                 reply = Completion(
                     text=text.decode(),
                     finish_reason=finish.decode() if finish else None,
@@ -272,10 +233,11 @@ def _row(key: bytes, reply: Completion, prompt: str) -> tuple[Any, ...]:
         raise ValueError("errors are never cached")
     logprobs = None if reply.logprobs is None else json.dumps(reply.logprobs)
     tokens = reply.prompt_tokens, reply.completion_tokens
-    return key, reply.text, *tokens, time.time(), logprobs, reply.finish_reason, prompt or None
+    digest = digest_of(key, reply.text.encode("utf-8", "surrogatepass"), *tokens)
+    return key, reply.text, *tokens, time.time(), logprobs, reply.finish_reason, prompt or None, digest
 
 
 def _insert_many(db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     with db:  # commits, or rolls back
         db.execute("BEGIN IMMEDIATE")
-        db.executemany(_INSERT, rows)
+        db.executemany(INSERT, rows)

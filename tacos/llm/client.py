@@ -13,28 +13,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import sys
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
-from tacos.errors import ConfigError, LLMError, SpendCapError
+from tacos.errors import LLMError, SpendCapError
 from tacos.llm.backend import Backend
 from tacos.llm.base import LLM, Completion, Reply, Request
-from tacos.llm.cache import ReplyCache, prompt_of, request_key
+from tacos.llm.cache import ReplyCache
 from tacos.llm.failures import Failures
-from tacos.llm.keys import read_key
 from tacos.llm.meter import Meter
+from tacos.llm.request_key import prompt_of, request_key
 from tacos.llm.settings import LLMSettings
 from tacos.llm.spend import SpendGate, usage_of
 from tacos.llm.window import Window
 from tacos.usage import Ledger, Usage
 
-__all__ = ["CachedLLM", "build_llm", "collect", "complete", "make_backend", "wait_for"]
+__all__ = ["CachedLLM", "collect", "complete", "wait_for"]
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 WAIT_S = 0.1
@@ -250,58 +246,3 @@ async def collect(llm: LLM, requests: Sequence[Request]) -> list[Completion]:
 def complete(llm: LLM, requests: Sequence[Request]) -> list[Completion]:
     """`collect` for code that is not async."""
     return wait_for(collect(llm, requests))
-
-
-def build_llm(
-    settings: LLMSettings, ledger: Ledger, cache_path: Path | None, device: str = "auto", bill: str = ""
-) -> CachedLLM:
-    """The client for `settings`. Nothing is loaded or contacted before the first request.
-
-    bill: on what the caps hold, see `CachedLLM`. The API key is read here; see `keys.read_key`.
-
-    Raises: ConfigError for settings that cannot work; TacosError when the cache cannot be written.
-    """
-    prices = (settings.price_per_million_input, settings.price_per_million_output)
-    if settings.max_cost_usd is not None and None in prices:
-        raise ConfigError(
-            f"max_cost_usd of {settings.model!r} needs price_per_million_input and "
-            "price_per_million_output; set both, or cap tokens with max_tokens_total"
-        )
-    backend = make_backend(settings, device, ledger)
-    cache = ReplyCache(cache_path) if cache_path else None
-    return CachedLLM(backend, cache, ledger, settings, progress=sys.stderr.isatty(), bill=bill)
-
-
-def make_backend(settings: LLMSettings, device: str = "auto", ledger: Ledger | None = None) -> Backend:
-    """What answers, without a client around it. ledger: where the passes of a model in this process are counted.
-
-    Raises: ConfigError for settings that cannot work.
-    """
-    if settings.ray is not None:
-        from tacos.llm.backends.ray import RayBackend
-
-        return RayBackend(settings, device, make=make_backend)
-    if settings.backend == "openai":
-        from tacos.llm.backends.openai import OpenAIBackend
-
-        key = read_key(settings, os.environ)
-        if key is None and (host := _abroad(settings)):
-            log.warning("%s is not set, so calls to %s go out without a key", settings.key_source, host)
-        return OpenAIBackend(settings, api_key=key)
-    if settings.backend == "transformers":
-        from tacos.llm.backends.transformers import TransformersBackend
-
-        return TransformersBackend(settings, device, ledger)
-    if settings.backend == "vllm":
-        from tacos.llm.backends.vllm import VLLMBackend
-
-        return VLLMBackend(settings)
-    raise ConfigError(
-        f"backend {settings.backend!r} is made in code, for tests; use 'openai', 'transformers' or 'vllm'"
-    )
-
-
-def _abroad(settings: LLMSettings) -> str | None:
-    """A host of the endpoints that is not this machine or its network: most want a key."""
-    hosts = (urlsplit(url).hostname or "" for url in settings.endpoints)
-    return next((host for host in hosts if "." in host and not host.replace(".", "").isdigit()), None)

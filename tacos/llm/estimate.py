@@ -21,7 +21,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from tacos.llm.base import Completion, Request
-from tacos.llm.cache import ReplyCache, prompt_of, request_key
+from tacos.llm.cache import ReplyCache
+from tacos.llm.request_key import prompt_of, request_key
 from tacos.llm.settings import LLMSettings
 from tacos.models.expected import BYTES_PER_TOKEN
 from tacos.usage import Usage

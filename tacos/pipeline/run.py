@@ -36,6 +36,7 @@ def run_experiment(
     replay: bool = False,
     ray: str | None = None,
     verify: bool = False,
+    go_on: bool = False,
 ) -> tuple[Results, Path]:
     """Run what is not done, then report; returns the results and the run folder.
 
@@ -44,6 +45,7 @@ def run_experiment(
     assets: upstream's files, where the experiment has public benchmarks.
     replay: ask nobody and train nothing (`tacos.pipeline.replay`); the run folder is `NAME-replay`.
     verify: read every file of finished stages, to know that it is as it was written.
+    go_on: ask again for replies that a damaged cache lost.
     ray: the address of a Ray cluster whose machines do the stages (`tacos.pipeline.cluster`); None does them here.
 
     Raises: TacosError for what went wrong, with finished stages kept; also where that is the baseline.
@@ -61,7 +63,9 @@ def run_experiment(
     store = ReplayStore(root, settings.name) if replay else ArtifactStore(root, retry_failed, verify)
     write_config(folder, settings)
     with ExperimentRuns(experiment, store, ledger, folder) as runs:
-        tools = replay_tools(settings, ledger) if replay else make_tools(settings, ledger, retry_failed)
+        tools = (
+            replay_tools(settings, ledger) if replay else make_tools(settings, ledger, retry_failed, go_on)
+        )
         store.run(experiment.load, tools)
         check_before_paying(experiment, store)
         needed = None if fail_fast or replay else {settings.baseline}

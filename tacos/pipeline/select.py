@@ -55,12 +55,17 @@ class SelectReport(Record):
 
 
 def select(
-    settings: SelectSettings, out: Path, retry_failed: bool = False, verify: bool = False
+    settings: SelectSettings,
+    out: Path,
+    retry_failed: bool = False,
+    verify: bool = False,
+    go_on: bool = False,
 ) -> SelectReport:
     """Select, and copy the selection to `out`.
 
     retry_failed: ask again for rows that earlier runs got no answer for, or none that can be read.
     verify: read every file of finished stages, to know that it is as it was written.
+    go_on: ask again for replies that a damaged cache lost.
 
     Raises: TacosError when `out` cannot be written; what was worked out stays in the artifacts.
     """
@@ -70,7 +75,7 @@ def select(
         raise ConfigError(f"{out} is a folder: --out takes the name of a file")
     check_ending(out)
     refuse_input_as_output(out, [settings.pool.source, *_file_names(settings.model_dump(mode="json"))])
-    stage, tools = selection_stage(settings), make_tools(settings, ledger, retry_failed)
+    stage, tools = selection_stage(settings), make_tools(settings, ledger, retry_failed, go_on)
     run = Path(settings.runs) / f"select-{settings.method}-{stage.fingerprint[:8]}"
     check_run_folder(run, Path(settings.artifacts))
     loading = next(iter(stage.walk()))

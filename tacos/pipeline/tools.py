@@ -6,7 +6,7 @@ import sys
 from functools import cache
 
 from tacos.llm.base import LLM
-from tacos.llm.client import build_llm
+from tacos.llm.build import build_llm
 from tacos.models.embedder import Embedder, EmbedderSettings
 from tacos.pipeline.settings import ModelsSettings
 from tacos.stage import Tools
@@ -18,10 +18,13 @@ def work_name(settings: ModelsSettings) -> str:
     return str(getattr(settings, "name", None) or getattr(settings, "method", "eval"))
 
 
-def make_tools(settings: ModelsSettings, ledger: Ledger, retry_failed: bool = False) -> Tools:
+def make_tools(
+    settings: ModelsSettings, ledger: Ledger, retry_failed: bool = False, go_on: bool = False
+) -> Tools:
     """Collaborators, each made once and when first asked for; replies are cached beside the artifacts.
 
     retry_failed: replies of an earlier run that cannot be read are asked for anew.
+    go_on: those that a damaged cache lost, too.
     """
     models = cache(settings.models)  # the price table is read when a model is first asked for
 
@@ -35,7 +38,7 @@ def make_tools(settings: ModelsSettings, ledger: Ledger, retry_failed: bool = Fa
     @cache
     def llm(name: str) -> LLM:
         bill = f"{work_name(settings)}/{name}"
-        client = build_llm(models()[name], ledger, settings.replies, settings.embedder.device, bill)
+        client = build_llm(models()[name], ledger, settings.replies, settings.embedder.device, bill, go_on)
         client.retry_unread = retry_failed
         return client
 

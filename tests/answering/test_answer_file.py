@@ -23,7 +23,8 @@ from tacos.data.rows import Row
 from tacos.errors import LLMError, SpendCapError, TacosError
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.base import Completion, Request
-from tacos.llm.client import CachedLLM, build_llm
+from tacos.llm.build import build_llm
+from tacos.llm.client import CachedLLM
 from tacos.llm.settings import LLMSettings
 from tacos.types import Answer, Question
 from tacos.usage import Ledger
@@ -324,7 +325,8 @@ from tacos.answering.answer_file import answer_file
 from tacos.answering.candidate import GenerateSettings, served
 from eval.questions import read_questions
 from tacos.llm.settings import LLMSettings
-from tacos.llm.client import CachedLLM, build_llm
+from tacos.llm.build import build_llm
+from tacos.llm.client import CachedLLM
 from tacos.llm.backends.engine import release
 from tacos.usage import Ledger
 

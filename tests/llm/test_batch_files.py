@@ -16,7 +16,8 @@ from tacos.errors import ConfigError, SpendCapError, TacosError
 from tacos.llm.backends.openai import OpenAIBackend
 from tacos.llm.base import Completion
 from tacos.llm.batch_files import BatchWriter, Import, Sent
-from tacos.llm.cache import ReplyCache, request_key
+from tacos.llm.cache import ReplyCache
+from tacos.llm.request_key import request_key
 from tacos.llm.settings import LLMSettings
 from tacos.pipeline.batch import Export, Imported, export, import_results
 from tacos.pipeline.select import select

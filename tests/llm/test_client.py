@@ -13,8 +13,9 @@ import pytest
 from tacos.errors import ConfigError, LLMError, SpendCapError
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.base import Reply, Request
+from tacos.llm.build import build_llm
 from tacos.llm.cache import ReplyCache
-from tacos.llm.client import CachedLLM, build_llm, complete
+from tacos.llm.client import CachedLLM, complete
 from tacos.llm.settings import LLMSettings
 from tacos.usage import Ledger, Usage
 

@@ -14,9 +14,10 @@ from tacos.data.builtin.build import BuiltinSettings, build
 from tacos.data.read import read_pool
 from tacos.grouping.tagging import LLMTagger, TaggingSettings, tag_request
 from tacos.llm.base import Completion, Sampling
-from tacos.llm.cache import ReplyCache, prompt_of, request_key
-from tacos.llm.client import build_llm
+from tacos.llm.build import build_llm
+from tacos.llm.cache import ReplyCache
 from tacos.llm.estimate import ENOUGH, Asked, batch_cost, expected_usage
+from tacos.llm.request_key import prompt_of, request_key
 from tacos.llm.settings import LLMSettings
 from tacos.models.embedder import packaged_minilm
 from tacos.types import Pool

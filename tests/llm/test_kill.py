@@ -22,7 +22,7 @@ import asyncio, json, sys
 from pathlib import Path
 from tacos.llm.base import Request
 from tacos.llm.settings import LLMSettings
-from tacos.llm.client import build_llm
+from tacos.llm.build import build_llm
 from tacos.usage import Ledger
 from tacos.types import Message
 

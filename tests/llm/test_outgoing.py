@@ -13,8 +13,8 @@ from tacos.config import parse
 from tacos.errors import ConfigError
 from tacos.llm.backends.outgoing import call_headers, call_url, request_body
 from tacos.llm.base import Request, Sampling
-from tacos.llm.cache import request_key
 from tacos.llm.client import complete
+from tacos.llm.request_key import request_key
 from tacos.llm.settings import LLMSettings
 from tacos.types import Message
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tacos.errors import ConfigError
-from tacos.llm.client import build_llm
+from tacos.llm.build import build_llm
 from tacos.llm.prices import price_tables, priced
 from tacos.llm.settings import LLMSettings
 from tacos.pipeline.settings import SelectSettings

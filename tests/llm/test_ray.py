@@ -23,8 +23,9 @@ from tacos.llm.backends.ray import RayBackend
 from tacos.llm.backends.ray_cluster import check, gpus, release, rotated, worker_settings
 from tacos.llm.backends.worker import ActorStarted, Worker
 from tacos.llm.base import LLM, Completion
+from tacos.llm.build import build_llm
 from tacos.llm.cache import ReplyCache
-from tacos.llm.client import CachedLLM, build_llm, collect, complete
+from tacos.llm.client import CachedLLM, collect, complete
 from tacos.llm.settings import LLMSettings, RayActors, VLLMEngine
 from tacos.models.reading import ModelReading
 from tacos.scoring.answer_loss import Layout, _losses

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from tacos.cli.app import app
 from tacos.config import parse
 from tacos.errors import ConfigError
-from tacos.llm.client import make_backend
+from tacos.llm.build import make_backend
 from tacos.llm.keys import read_key
 from tacos.llm.settings import LLMSettings
 from tests.pipeline.helpers import LLM_TACOS, reply_to, write_pool

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tacos.llm.base import Sampling
-from tacos.llm.client import build_llm, complete
+from tacos.llm.build import build_llm
+from tacos.llm.client import complete
 from tacos.llm.settings import LLMSettings
 from tacos.usage import Ledger
 

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from tacos.errors import TacosError
 from tacos.llm.base import Completion, Request, Sampling
-from tacos.llm.client import build_llm, complete
+from tacos.llm.build import build_llm
+from tacos.llm.client import complete
 from tacos.llm.settings import LLMSettings
 from tacos.models.chat import ensure_template, prompt_ids
 from tacos.store.fingerprint import named_by_content

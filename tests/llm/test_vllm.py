@@ -16,7 +16,8 @@ from tacos.errors import LLMError
 from tacos.llm.backends.engine import release
 from tacos.llm.backends.vllm import VLLMBackend
 from tacos.llm.base import Request, Sampling
-from tacos.llm.client import CachedLLM, build_llm, complete
+from tacos.llm.build import build_llm
+from tacos.llm.client import CachedLLM, complete
 from tacos.llm.settings import LLMSettings, VLLMEngine
 from tacos.models.chat import prompt_ids
 from tacos.usage import Ledger

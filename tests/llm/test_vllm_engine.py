@@ -15,7 +15,8 @@ from tacos.errors import ConfigError, LLMError
 from tacos.llm.backends.engine import release, start_options
 from tacos.llm.backends.vllm import answer_logprobs
 from tacos.llm.base import Request, Sampling
-from tacos.llm.client import build_llm, complete
+from tacos.llm.build import build_llm
+from tacos.llm.client import complete
 from tacos.llm.settings import LLMSettings, VLLMEngine
 from tacos.usage import Ledger
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tacos.llm.backends.prompts import PromptRow, Prompts, closing_token
 from tacos.llm.backends.sampling import RowSampler
 from tacos.llm.base import Completion, Reply, Request
-from tacos.llm.cache import request_key
+from tacos.llm.request_key import request_key
 from tacos.llm.settings import LLMSettings
 from tacos.models.local import LocalModel, load_lm
 from tacos.text import whole_characters

@@ -27,8 +27,8 @@ from tacos.errors import LLMError, first_line
 from tacos.llm.backends.engine import import_vllm, lent_engine, lora_request, tokenizer_source
 from tacos.llm.backends.prompts import PromptRow, Prompts, closing_token
 from tacos.llm.base import Completion, Reply, Request
-from tacos.llm.cache import request_key
 from tacos.llm.reasoning import answer_start
+from tacos.llm.request_key import request_key
 from tacos.llm.settings import LLMSettings
 from tacos.models.local import load_tokenizer
 from tacos.text import whole_characters
