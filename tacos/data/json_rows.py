@@ -1,7 +1,7 @@
 """Rows of JSON text: lines of objects, arrays, or objects one after the other, however they are laid out.
 
 A file whose first line is an object is read line by line, and a broken line costs its row only. Everything else is
-read whole, value by value: the items of an array are rows, and so is an object that stands by itself.
+read value by value: the items of an array are rows, and so is an object that stands by itself.
 """
 
 from __future__ import annotations
@@ -9,21 +9,16 @@ from __future__ import annotations
 import codecs
 import io
 import json
-import re
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from tacos.data.json_text import BOM, BROKEN, CHUNK, NO_LIMIT, UNDECODED, JsonText, too_much_blank
 from tacos.data.raw import Row
 from tacos.errors import PoolError
 
-BOM = b"\xef\xbb\xbf"
-BROKEN = (ValueError, RecursionError)
-"""What `json` raises: bad syntax, an integer of thousands of digits, nesting without end."""
+__all__ = ["BOM", "BROKEN", "NOT_UTF8", "UNDECODED", "json_rows", "recoded"]
 NOT_UTF8 = "not UTF-8"
-UNDECODED = re.compile("[\udc80-\udcff]")
-"""Bytes that are not UTF-8, as `surrogateescape` decodes them."""
 WIDE = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -57,42 +52,35 @@ def recoded(path: Path, handle: io.BufferedReader) -> io.BufferedReader:
     return handle
 
 
-def decoded(data: bytes) -> str:
-    """The text, without byte order mark; bytes that are not UTF-8 as `UNDECODED`."""
-    return data.removeprefix(BOM).decode("utf-8", "surrogateescape")
+def json_rows(path: Path, handle: io.BufferedReader, limit: int = NO_LIMIT) -> Iterator[Row]:
+    """The rows of a JSON text. limit: bytes of a row, and of the white space between two.
 
-
-def json_rows(path: Path, handle: io.BufferedReader) -> Iterator[Row]:
-    """The rows of a JSON text. Raises: PoolError where an array is torn or followed by something else."""
-    before, first = 0, b""
-    for first in handle:
-        if first.removeprefix(BOM).strip():
-            break
-        before += 1
-    if _begins_with_object(decoded(first), whole=True):
-        yield from _line_rows(chain([first], handle), before)
-        return
-    rest = handle.read()
-    text = decoded(first + rest)
-    if text.lstrip().startswith("[") or _begins_with_object(text):
-        yield from _document_rows(path, text, before)
+    Raises: PoolError where an array is torn or followed by something else, and for more white space.
+    """
+    text = JsonText(path, handle, limit)
+    begins = text.next_character()
+    if begins == "[" or (begins == "{" and not text.first_line_is_an_object() and text.begins_with_a_value()):
+        yield from _document_rows(text)
     else:
-        yield from _line_rows(chain([first], io.BytesIO(rest)), before)
+        yield from _line_rows(path, text.seen, handle, limit, text.blank_lines)
 
 
-def _begins_with_object(text: str, whole: bool = False) -> bool:
-    """Whether the text begins with an object. whole: and is nothing else."""
-    try:
-        value, end = json.JSONDecoder().raw_decode(text.lstrip())
-    except BROKEN:
-        return False
-    return isinstance(value, dict) and not (whole and text.lstrip()[end:].strip())
-
-
-def _line_rows(lines: Iterator[bytes], before: int) -> Iterator[Row]:
-    """before: lines that were read before."""
-    for line, raw in enumerate(lines, start=before + 1):
-        if raw.strip():
+def _line_rows(path: Path, seen: bytes, handle: io.BufferedReader, limit: int, line: int) -> Iterator[Row]:
+    """seen: what was read of the text behind its first `line` lines."""
+    blank = 0
+    start = io.BytesIO(seen)
+    while raw := start.readline(limit + 1) or handle.readline(limit + 1):
+        if not raw.endswith(b"\n") and len(raw) <= limit:  # what was seen ends within a line
+            raw += handle.readline(limit + 1 - len(raw))
+        line += 1
+        blank = 0 if raw.strip() else blank + len(raw)
+        if blank > limit:
+            raise too_much_blank(path, limit)
+        if len(raw) > limit:
+            while raw and not raw.endswith(b"\n"):
+                raw = start.readline(CHUNK) or handle.readline(CHUNK)
+            yield Row(line, None, f"longer than {limit / 1e6:g} MB (pool.read.max_row_mb)")
+        elif not blank:
             yield _value(raw)._replace(line=line)
 
 
@@ -103,35 +91,28 @@ def _value(raw: bytes) -> Row:
         return Row(0, None, _why(error))
 
 
-def _document_rows(path: Path, text: str, line: int) -> Iterator[Row]:
-    """Items of arrays and single objects, decoded one by one: the memory needed is the text, not all its objects.
+def _document_rows(text: JsonText) -> Iterator[Row]:
+    """Items of arrays and single objects, decoded one by one as the text is read.
 
-    Nothing after a syntax error can be trusted, so that raises. line: lines that were read before.
+    Nothing after a syntax error can be trusted, so that raises.
     """
-    decoder, clean = json.JSONDecoder(), UNDECODED.search(text) is None
-    at, seen, inside, line = 0, 0, False, line + 1
+    inside, text.undecided = False, False
     while True:
-        at = _skip(text, at, " \t\r\n,")
-        if at == len(text) and not inside:
+        begins = text.next_character(",")
+        if not begins and not inside:
             return
-        if text.startswith("]" if inside else "[", at):
-            at, inside = at + 1, not inside
+        if begins == ("]" if inside else "["):
+            text.at, inside = text.at + 1, not inside
             continue
-        line, seen = line + text.count("\n", seen, at), at
-        where = f"cannot read {path}: broken JSON array at line {line}"
-        if not inside and not text.startswith("{", at):
-            raise PoolError(f"{where}: data after the closing bracket: {text[at : at + 40]!r}")
+        where = f"cannot read {text.path}: broken JSON array at line {text.line()}"
+        if not inside and begins != "{":
+            raise PoolError(f"{where}: data after the closing bracket: {text.text[text.at : text.at + 40]!r}")
+        start = text.line()
         try:
-            value, at = decoder.raw_decode(text, at)
+            value, odd = text.value()
         except BROKEN as error:
             raise PoolError(f"{where}: {_why(error)}") from error
-        yield Row(line, value) if clean or not UNDECODED.search(text, seen, at) else Row(line, None, NOT_UTF8)
-
-
-def _skip(text: str, at: int, blank: str) -> int:
-    while at < len(text) and text[at] in blank:
-        at += 1
-    return at
+        yield Row(start, None, NOT_UTF8) if odd else Row(start, value)
 
 
 def _why(error: Exception) -> str:

@@ -54,6 +54,9 @@ class ReadSettings(Record):
     """Split of a hub dataset, unless the source says `org/name:split`; or the name in a file of several."""
     revision: str | None = None
     """Branch, tag or commit of a hub dataset; pin it for a result that others can repeat."""
+    max_row_mb: float = Field(default=256, gt=0)
+    """Megabytes of a row of text as it is unpacked, and of white space between two: a small archive may hold endless
+    ones."""
     max_bad_share: float = Field(default=0.5, ge=0, le=1)
     """Stop when more than this share of the rows is bad. Alpaca has 0.0005; far more than a few
     percent means the wrong format or a broken export, so set it lower where the pool is known."""
@@ -177,7 +180,9 @@ def local_file(source: str) -> Path | None:
 
 def _open(source: str, settings: ReadSettings) -> Iterator[Row]:
     path = local_file(source)
-    return read_rows(path) if path else hub_rows(source, settings.revision, settings.split)
+    if path is None:
+        return hub_rows(source, settings.revision, settings.split)
+    return read_rows(path, round(settings.max_row_mb * 1e6))
 
 
 def _near(path: Path) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from tacos.data.json_rows import BOM, json_rows, recoded
+from tacos.data.json_text import NO_LIMIT
 from tacos.data.raw import Row
 from tacos.data.tables import parquet_rows, separated_rows
 from tacos.errors import PoolError
@@ -50,11 +51,14 @@ BROKEN_FILE = (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException)
 """What reading a file that is torn, or cannot be read, raises."""
 
 
-def read_rows(path: Path) -> Iterator[Row]:
-    """The rows of a file, in order. Raises: PoolError when the file cannot be read as a whole."""
+def read_rows(path: Path, limit: int = NO_LIMIT) -> Iterator[Row]:
+    """The rows of a file, in order. limit: bytes of a row of text, and of white space between two, unpacked.
+
+    Raises: PoolError when the file cannot be read as a whole.
+    """
     try:
         with path.open("rb") as raw:
-            yield from _rows(path, unpacked(raw))
+            yield from _rows(path, unpacked(raw), limit)
     except BROKEN_FILE as error:
         raise PoolError(f"cannot read {path}: {error}; check that the file is complete") from error
 
@@ -67,7 +71,7 @@ def unpacked(raw: io.BufferedReader) -> io.BufferedReader:
     return raw if opener is None else io.BufferedReader(opener(raw), 1 << 16)
 
 
-def _rows(path: Path, handle: io.BufferedReader) -> Iterator[Row]:
+def _rows(path: Path, handle: io.BufferedReader, limit: int) -> Iterator[Row]:
     head = handle.peek(HEAD)
     what = next((what for magic, what in FOREIGN.items() if head.startswith(magic)), None)
     if what or head[257:262] == b"ustar":
@@ -79,6 +83,6 @@ def _rows(path: Path, handle: io.BufferedReader) -> Iterator[Row]:
     begins_json = handle.peek(HEAD).removeprefix(BOM).lstrip()[:1] in (b"[", b"{")
     separator = next((end for end in map(str.lower, path.suffixes) if end in (".csv", ".tsv")), None)
     if separator and not begins_json:
-        yield from separated_rows(path, handle, "\t" if separator == ".tsv" else None)
+        yield from separated_rows(path, handle, "\t" if separator == ".tsv" else None, limit)
     else:
-        yield from json_rows(path, handle)
+        yield from json_rows(path, handle, limit)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tacos.data.json_rows import NOT_UTF8, UNDECODED
+from tacos.data.json_text import NO_LIMIT
 from tacos.data.raw import Row
 from tacos.errors import PoolError
 
@@ -42,16 +43,29 @@ def _values(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | None]:
                 yield None
 
 
-def separated_rows(path: Path, handle: io.BufferedReader, separator: str | None) -> Iterator[Row]:
-    """Rows of CSV by the names of its first line. separator: None is the one that its first line has most of.
+def _lines(path: Path, text: io.TextIOWrapper, limit: int) -> Iterator[str]:
+    while line := text.readline(min(limit + 1, LONGEST_CELL)):
+        if len(line) > limit:
+            raise PoolError(
+                f"cannot read {path}: a line is longer than {limit / 1e6:g} MB: set pool.read.max_row_mb if it is meant"
+            )
+        yield line
 
-    Raises: PoolError for a header that names no columns or one twice, and for a quote that is never closed.
+
+def separated_rows(
+    path: Path, handle: io.BufferedReader, separator: str | None, limit: int = NO_LIMIT
+) -> Iterator[Row]:
+    """Rows of CSV by the names of its first line. separator: None is the one that its first line has most of; limit:
+    characters of a line.
+
+    Raises: PoolError for a header that names no columns or one twice, for a quote that is never closed, and for a
+    longer line.
     """
     csv.field_size_limit(LONGEST_CELL)
     head = handle.peek(4096).split(b"\n", 1)[0].decode("utf-8", "replace")
     separator = separator or max(SEPARATORS, key=head.count)
     with io.TextIOWrapper(handle, "utf-8-sig", errors="surrogateescape", newline="") as text:
-        reader = csv.reader(text, delimiter=separator, strict=True)
+        reader = csv.reader(_lines(path, text, limit), delimiter=separator, strict=True)
         header: list[str] = []
         for line, cells, error in _records(path, reader):
             if not header:

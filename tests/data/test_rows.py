@@ -188,3 +188,46 @@ def test_a_torn_archive_is_named(tmp_path, how):
     content = packed((LINES * 200).encode(), how, tmp_path)
     with pytest.raises(PoolError, match=r"cannot read .*pool\.jsonl"):
         list(read_rows(file(tmp_path, content[:-20])))
+
+
+@pytest.mark.parametrize("blank", [b" ", b"\n", b"\t \n"])
+@pytest.mark.parametrize("start", [b"", b"[", b'[{"instruction": "a", "output": "b"},'])
+def test_endless_white_space_in_a_small_archive_is_refused(tmp_path, blank, start):
+    path = file(tmp_path, gzip.compress(start + blank * (3_000_000 // len(blank)), 1))
+    with pytest.raises(PoolError, match=r"more than 1 MB of white space .* pool.read.max_row_mb"):
+        list(read_rows(path, 1_000_000))
+
+
+def test_endless_white_space_between_lines_is_refused(tmp_path):
+    with pytest.raises(PoolError, match="more than 1 MB of white space"):
+        list(read_rows(file(tmp_path, f"{LINES}\n" + "\n" * 2_000_000 + LINES), 1_000_000))
+
+
+def test_a_line_that_is_too_long_costs_its_row_only(tmp_path):
+    long = json.dumps({"instruction": "x" * 2_000_000})
+    rows = list(read_rows(file(tmp_path, f"{LINES}\n{long}\n{LINES}"), 1_000_000))
+    assert [row.value for row in rows if row.error is None] == ROWS * 2
+    assert [(row.line, row.error) for row in rows if row.error] == [
+        (len(ROWS) + 1, "longer than 1 MB (pool.read.max_row_mb)")
+    ]
+    assert rows[-1].line == 2 * len(ROWS) + 1
+
+
+def test_an_item_or_a_cell_that_is_too_long_is_refused(tmp_path):
+    long = json.dumps([*ROWS, {"instruction": "x" * 3_000_000}])
+    with pytest.raises(PoolError, match=r"the value at line 1 is longer than 1 MB: set pool.read.max_row_mb"):
+        list(read_rows(file(tmp_path, long), 1_000_000))
+    with pytest.raises(PoolError, match="a line is longer than 1 MB"):
+        list(read_rows(file(tmp_path, f"a,b\n1,{'x' * 2_000_000}\n", "p.csv"), 1_000_000))
+
+
+@pytest.mark.parametrize("layout", [None, 1])
+def test_a_long_array_is_read_in_pieces(tmp_path, layout):
+    """Items, characters and escapes lie across the pieces; lines are counted through all of them."""
+    many = [{"instruction": f"{i} é\u65e5 " + "\\ud83d\\ude00 \n" * (i % 700)} for i in range(4000)]
+    rows = list(
+        read_rows(file(tmp_path, "\n\n" + json.dumps(many, indent=layout, ensure_ascii=False)), 100_000)
+    )
+    assert [row.value for row in rows] == many
+    assert [row.line for row in rows[:3]] == ([3, 3, 3] if layout is None else [4, 7, 10])
+    assert rows[-1].line == (3 if layout is None else 4 + 3 * 3999)
