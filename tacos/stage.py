@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
-from filelock import FileLock
 from pydantic import Field, ValidationError
 
 from tacos.errors import TacosError, first_line
 from tacos.store.files import cannot_write, read_json, write_json
 from tacos.store.fingerprint import fingerprint, plain
+from tacos.store.held import held
 from tacos.store.intact import WrittenFile, damage, listing
 from tacos.types import Pool, Record
 from tacos.usage import Ledger, Usage
@@ -222,7 +222,7 @@ class ArtifactStore:
         partial = final.with_name(final.name + ".partial")
         try:
             partial.mkdir(parents=True, exist_ok=True)
-            with FileLock(final.with_name(final.name + ".lock")):
+            with held(final, stage.name):
                 if not self.is_done(stage):  # another process may have finished it while we waited
                     self._fill(stage, partial, tools)
                     shutil.rmtree(final, ignore_errors=True)  # damaged, or to be done again

@@ -38,7 +38,7 @@ from tacos.tracking.tracker import Artifact, TrackedRun, Tracker
 from tacos.types import Pool, Trained
 from train.checkpoints import CHECKPOINTS, LOCK, RESULT, has_weights, make_out, resume_point
 from train.data import TrainingData
-from train.memory import advice_on_memory
+from train.memory import advice_on_memory, advice_on_space
 from train.outcome import model_artifact, summary
 from train.processes import on_cpu, rank, world_size
 from train.settings import TrainRun, TrainSettings
@@ -63,7 +63,7 @@ def train(run: TrainRun) -> Trained:
     if done := finished(out, who):
         log.info("%s is trained already", out / "model")
         return done
-    with only_writer(out), advice_on_memory(run.train):
+    with only_writer(out), advice_on_memory(run.train), advice_on_space(out):
         return _train(run, pool, who)
 
 

@@ -235,6 +235,8 @@ def cannot_load(what: str, source: str, error: Exception, instead: str = "") -> 
 
 def reason(error: Exception) -> str:
     """What a library says in one line, with the kind of error where that line was not written for users."""
+    if is_pickle(error):
+        return "its weights are a Python pickle that holds more than tensors, and reading one may run code"
     said = first_line(error).rstrip()
     if said.endswith(":"):
         said = " ".join(str(error).split())
@@ -242,8 +244,19 @@ def reason(error: Exception) -> str:
     return (said if written else f"{type(error).__name__}: {said}").rstrip(" .:;")
 
 
+def is_pickle(error: Exception) -> bool:
+    """Whether torch refused weights that are more than tensors."""
+    return type(error).__name__ == "UnpicklingError" or "weights_only" in str(error)
+
+
 def advice(error: Exception, folder: Path) -> str:
     """By what is in a folder in place of a model, where that can be seen."""
+    if is_pickle(error):
+        return (
+            "take the model's safetensors, or, where you trust the file, write them once: python -c \"import torch, "
+            "safetensors.torch as s; s.save_file(torch.load('pytorch_model.bin', weights_only=False), "
+            "'model.safetensors')\""
+        )
     if "custom code" in str(error):
         return "code that comes with a model is not run here: take a model of a type that transformers has itself"
     if (folder / "model" / "config.json").is_file():
@@ -255,6 +268,8 @@ def advice(error: Exception, folder: Path) -> str:
         return (
             f"{pointers[0]}{others(pointers)} holds only a name in Git LFS: run `git lfs pull` in the folder"
         )
+    if type(error).__name__ == "SafetensorError":
+        return "a file of weights is damaged or cut off: copy or download it again"
     return "check the name, the folder and the network"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -263,7 +264,11 @@ def edit(path: Path, **changed: Any) -> None:
 DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "half of the weights": (
         lambda folder: os.truncate(folder / "model.safetensors", 4000),
-        r"SafetensorError: .*; check the name, the folder and the network$",
+        r"SafetensorError: .*; a file of weights is damaged or cut off: copy or download it again$",
+    ),
+    "a pickle that runs code": (
+        lambda folder: hostile(folder),
+        r"its weights are a Python pickle that holds more than tensors, .*save_file\(torch\.load\(",
     ),
     "pointer to weights": (
         lambda folder: (folder / "model.safetensors").write_text(
@@ -303,6 +308,21 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
 """What is done to a model's folder, and what is then said."""
 
 
+class Hostile:
+    """Writes a file where it is unpickled."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+def hostile(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Hostile(folder / "ran"), protocol=2))
+
+
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_folder_that_cannot_be_loaded_says_why_and_what_to_do(damage: str, tmp_path: Path) -> None:
     folder = tiny_llama.build(tmp_path / "m")
@@ -310,6 +330,7 @@ def test_a_folder_that_cannot_be_loaded_says_why_and_what_to_do(damage: str, tmp
     do(folder)
     with pytest.raises(TacosError, match="^cannot load the model '.*/m': .*" + message):
         load_lm(str(folder), device="cpu")
+    assert not (folder / "ran").exists()
 
 
 def test_weights_that_the_files_lack_are_not_made_up(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import torch
 import transformers
 from filelock import FileLock
 from pydantic import ValidationError
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from tacos.answering.heldout import heldout_loss
@@ -228,6 +229,29 @@ def test_memory_that_runs_out_gives_advice(micro_pool, micro_base, tmp_path, mon
     monkeypatch.setattr(transformers.Trainer, "training_step", step)
     with pytest.raises(TacosError, match=r"lower train.micro_batch_tokens \(now 8192\).*zero3.json"):
         train(micro_pool, micro_base, SETTINGS, 0, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        RuntimeError(
+            "[enforce fail at inline_container.cc:664] PytorchStreamWriter failed writing file data/0"
+        ),
+        SafetensorError("I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_is_named(micro_pool, micro_base, tmp_path, monkeypatch, error):
+    """Whichever library finds out, in training or when the model is written."""
+
+    def full(*args: object, **kwargs: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("train.saved.save", full)
+        with pytest.raises(TacosError, match=r"^cannot write .*; free space or choose another"):
+            train(micro_pool, micro_base, SETTINGS, 0, tmp_path)
+    assert train(micro_pool, micro_base, SETTINGS, 0, tmp_path).steps == SETTINGS.steps
 
 
 def test_cut_samples_are_counted_in_the_log(micro_pool, micro_base, tmp_path, caplog):

@@ -1,0 +1,42 @@
+"""One process at a time works on a stage; the others wait, and say for whom."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+log = logging.getLogger(__name__)
+PATIENCE_S = 5.0
+"""After this a process that waits says so."""
+
+
+@contextmanager
+def held(folder: Path, what: str) -> Iterator[None]:
+    """Keeps the lock of a folder. what: is worked on, for the log."""
+    lock, owner = FileLock(folder.with_name(f"{folder.name}.lock")), folder.with_name(f"{folder.name}.owner")
+    try:
+        lock.acquire(timeout=PATIENCE_S)
+    except Timeout:
+        log.info("%s %s: waiting for %s", what, folder.name, _read(owner))
+        lock.acquire()
+    try:
+        since = datetime.now().astimezone().isoformat(" ", "seconds")
+        owner.write_text(f"process {os.getpid()} on {socket.gethostname()}, which works on it since {since}")
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()
+
+
+def _read(owner: Path) -> str:
+    try:
+        return owner.read_text() or "another process"
+    except OSError:
+        return "another process"
