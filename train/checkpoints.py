@@ -22,8 +22,10 @@ from zipfile import is_zipfile
 from safetensors import SafetensorError, safe_open
 
 from tacos.errors import ConfigError
+from tacos.models.epochs import EPOCHS
 from tacos.store.files import read_json, write_json
 from tacos.store.fingerprint import plain
+from train.curve import HISTORY
 
 log = logging.getLogger(__name__)
 CHECKPOINTS = "checkpoints"
@@ -42,7 +44,7 @@ WEIGHTS = (("model.safetensors",), ("adapter_model.safetensors", "adapter_config
 def refuse_foreign(out: Path) -> None:
     """Raises: ConfigError where `out` holds what this training would replace and no training has written to it."""
     ours = any((out / name).exists() for name in (LOCK, RESULT))
-    for name in ("model", ADAPTER, CHECKPOINTS):
+    for name in ("model", "model.new", "base.new", ADAPTER, CHECKPOINTS, EPOCHS, HISTORY):
         if (out / name).exists() and not ours:
             raise ConfigError(
                 f"{out / name} is not of a training run and would be replaced: give another out"

@@ -102,7 +102,7 @@ def test_other_files_are_left_alone(folder):
     assert sorted(p.name for p in folder.iterdir()) == ["checkpoint-best", IDENTITY, "logs"]
 
 
-@pytest.mark.parametrize("name", ["model", "adapter", "checkpoints"])
+@pytest.mark.parametrize("name", ["model", "adapter", "checkpoints", "epochs", "history.jsonl", "model.new"])
 def test_a_folder_that_no_training_wrote_is_not_replaced(name: str, tmp_path: Path) -> None:
     (tmp_path / name).mkdir()
     with pytest.raises(ConfigError, match="not of a training run"):
