@@ -14,7 +14,8 @@ _KEY = re.compile(
 )
 """Prefixes of the keys of model servers, code hosts and clouds, JSON web tokens, and what stands behind "Bearer"."""
 SENSITIVE = re.compile(
-    r"api[-_]?key|authoriz|token|secret|password|passwd|header|endpoint|query|extra_body", re.IGNORECASE
+    r"api[-_]?key|authoriz|token(?!s|iz)|secret|password|passwd|header|endpoint|query|extra_body",
+    re.IGNORECASE,
 )
 """Settings whose values are in no message."""
 

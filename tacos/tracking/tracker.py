@@ -162,6 +162,10 @@ class Tracker:
         self.run = None
 
 
+_STARTED: list[bool] = []
+"""Whether this process has asked for a run before."""
+
+
 def _spaced(rows: Sequence[Mapping[str, Any]], most: int) -> Sequence[Mapping[str, Any]]:
     """Of more than `most` rows as many, evenly spaced from the first to the last."""
     if len(rows) <= most:
@@ -190,9 +194,11 @@ def _start(settings: TrackingSettings, folder: Path, shown: TrackedRun, config: 
     chosen: Any = chosen_mode(settings.mode)
     if not os.environ.get("WANDB_MODE"):
         os.environ.pop("WANDB_MODE", None)  # wandb takes an empty one for a mode
-    wandb.setup(
-        wandb.Settings(silent=True, console="off")
-    )  # else it warns of fingerprints that stand for files
+    if not _STARTED:  # the service of a process that started this one knows runs that are none of ours
+        os.environ.pop("WANDB_SERVICE", None)
+        _STARTED.append(True)
+    # silent, else it warns of fingerprints that stand for files
+    wandb.setup(wandb.Settings(silent=True, console="off"))
     return wandb.init(
         project=settings.project,
         entity=settings.entity,
