@@ -146,14 +146,10 @@ class Tracker:
             if self.run is None:
                 return
             made = _artifact(kept, self.settings.max_file_mb)
-            if not used:
-                self.run.log_artifact(made)
-            elif (
-                self.run.offline
-            ):  # `use_artifact` asks the server; this writes what it would, for `wandb sync`
+            if used:  # `use_artifact` does this too, but waits for the server, and refuses to offline
                 self.run._log_artifact(made, use_after_commit=True, is_user_created=True)
             else:
-                self.run.use_artifact(made)
+                self.run.log_artifact(made)
 
     def finish(self, code: int = 0) -> None:
         with self._beside():
