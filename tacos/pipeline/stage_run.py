@@ -50,6 +50,7 @@ KINDS = {
     "lm_tasks": "judgments",
 }
 """How the name of a stage begins, and the type of its artifact; others, such as embeddings, leave none."""
+ROWS_TOLD = "stage/train/rows_told"
 BY_NAME_ALONE = ("pool", "groups")
 """Types whose files do not go along: their fingerprint stands for them."""
 
@@ -58,15 +59,21 @@ class StageRun:
     """Works on stages, and tells a tracker of them. A context manager, in which figures are told live.
 
     own: fingerprints of the stages that are told of; others that these rest on, such as the answers of the arm that is
-    compared with, are worked on alone. None is all.
+    compared with, are worked on alone. None is all. training: whose curve is told; others are on the way to a
+    selection.
     """
 
     def __init__(
-        self, tracker: Tracker, store: ArtifactStore, ledger: Ledger, own: Collection[str] | None = None
+        self,
+        tracker: Tracker,
+        store: ArtifactStore,
+        ledger: Ledger,
+        own: Collection[str] | None = None,
+        training: Stage | None = None,
     ):
-        self.tracker, self.store, self.own = tracker, store, own
-        self._told: dict[str, int] = {}
-        """Name of a training's stage -> rows of its history that were told."""
+        self.tracker, self.store, self.own, self.training = tracker, store, own, training
+        self._told: int | None = None
+        """Rows of the training's history that were told; None before the first."""
         self._seen: set[str] = set()
         self._current: Stage | None = None
         self._live = Live(tracker, ledger, self._new_rows)
@@ -102,22 +109,22 @@ class StageRun:
         self.tracker.summary(
             {f"stage/{stage.name}/seconds": done.usage.seconds, f"stage/{stage.name}/reused": reused}
         )
-        if stage.name in self._told:
-            self.tracker.summary({_rows(stage): self._told[stage.name]})
+        if self.training is not None and stage.fingerprint == self.training.fingerprint:
+            self.tracker.summary({ROWS_TOLD: self._told})
         if kept := self.artifact(stage, done):
             self.tracker.keep(kept, used=reused or kept.type == "pool")
 
     def _new_rows(self) -> Iterator[dict[str, Any]]:
         """Of the training that is worked on, those rows of its history that were not told yet."""
-        stage = self._current
-        if stage is None:
+        stage = self.training
+        if stage is None or self._current is None or self._current.fingerprint != stage.fingerprint:
             return
         final = self.store.folder(stage)
         for path in (final / HISTORY, final.with_name(f"{final.name}.partial") / HISTORY):
             if path.is_file():
                 rows = list(read_jsonl(path))
-                known = self._told.get(stage.name) or self.tracker.known(_rows(stage)) or 0
-                self._told[stage.name] = len(rows)
+                known = self.tracker.known(ROWS_TOLD) or 0 if self._told is None else self._told
+                self._told = len(rows)
                 yield from (curve(row) for row in rows[known:])
                 return
 
@@ -143,10 +150,6 @@ class StageRun:
             known = {file: f"tacos://{stage.name}/{stage.fingerprint}/{file}" for file in files}
             return Artifact(name=name, type=kind, known_as=known, about=about)
         return Artifact(name=name, type=kind, files=files, about=about)
-
-
-def _rows(stage: Stage) -> str:
-    return f"stage/{stage.name}/rows_told"
 
 
 def _name(stage: Stage) -> str:

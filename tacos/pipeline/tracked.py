@@ -69,7 +69,7 @@ class ExperimentRuns:
         shown = self._shown(arm)
         with (
             Tracker(self.settings.tracking, self.folder, shown, self._config(arm)) as tracker,
-            StageRun(tracker, self.store, self.ledger, own_stages(arm)) as working,
+            StageRun(tracker, self.store, self.ledger, own_stages(arm), arm.train) as working,
         ):
             yield working
             if tracker.run is not None:

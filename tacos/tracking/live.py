@@ -7,6 +7,7 @@ progress/embedding/done, progress/embedding/total, progress/embedding/per_second
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -34,6 +35,7 @@ class Live:
         self._began = self._then = time.monotonic()
         self._start = self._last = ledger.total
         self._done: dict[str, int] = {}
+        self._one_at_a_time = threading.Lock()
         self._beats = Repeated(self.beat, EVERY_S)
 
     def __enter__(self) -> Live:
@@ -45,6 +47,12 @@ class Live:
         self.beat()
 
     def beat(self) -> None:
+        """May be called between two beats, too."""
+        if self.tracker.run is not None:
+            with self._one_at_a_time:
+                self._beat()
+
+    def _beat(self) -> None:
         now = time.monotonic()
         told = self.calls(now - self._then) | self.loops()
         if told:
@@ -57,11 +65,10 @@ class Live:
         """Since the start; nothing where none was made since the last beat."""
         total = self.ledger.total
         since, self._last = total - self._last, total
-        return (
-            llm_figures(total - self._start) | {"llm/calls_per_second": since.asked / max(seconds, 1e-9)}
-            if (since.asked)
-            else {}
-        )
+        if not since.asked:
+            return {}
+        rate = {"llm/calls_per_second": since.asked / max(seconds, 1e-9)}
+        return llm_figures(total - self._start) | rate
 
     def loops(self) -> dict[str, float]:
         """Of every loop that went on since the last beat."""
