@@ -14,6 +14,7 @@ its root, with Satterthwaite's degrees of freedom. One seed cannot see b: what i
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
 
@@ -40,11 +41,15 @@ class Variation(Record):
 
     def smallest(self, questions: int, seeds: int = 1) -> float:
         """The smallest difference that 80% of repeats find, in the measure's unit."""
+        if questions < 2:
+            return math.inf
         shared = self.chance**2 / (questions * seeds)
         parts = [(self.question**2 / questions + shared, questions - 1)]
         if seeds > 1:
             parts.append(((self.seed or 0.0) ** 2 / seeds + shared, seeds - 1))
         variance, df = satterthwaite(parts)
+        if not variance:
+            return 0.0
         return float((t_point(1 - ALPHA / 2, df) + t_point(POWER, df)) * variance**0.5)
 
     def questions_for(self, difference: float, seeds: int = 1) -> int | None:
@@ -53,8 +58,12 @@ class Variation(Record):
         def found(n: int) -> bool:
             return self.smallest(n, seeds) <= difference
 
-        n = 2 + bisect_left(range(2, MOST_QUESTIONS), True, key=found)
-        return n if n < MOST_QUESTIONS else None
+        # With few seeds many questions leave few degrees of freedom, so more of them can find less.
+        grid = sorted({2, *np.geomspace(2, MOST_QUESTIONS, 200).round().astype(int).tolist()})
+        place = next((i for i, n in enumerate(grid) if found(n)), None)
+        if not place:
+            return None if place is None else grid[0]
+        return bisect_left(range(grid[place]), True, lo=grid[place - 1], key=found)
 
     def seeds_for(self, difference: float, questions: int) -> int | None:
         """How many seeds find `difference`; None where no number does, since there are too few questions."""

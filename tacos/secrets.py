@@ -8,9 +8,10 @@ from typing import Any
 
 _KEY = re.compile(
     r"(?<![A-Za-z0-9])(?:"
-    r"(?:sk|rk|gsk|csk|xai|nvapi|pplx|glpat)[-_](?=[\w-]*\d)[\w-]{10,}"
+    r"(?:sk|rk|gsk|csk|xai|nvapi|pplx|glpat)[-_](?:proj-|svcacct-|ant-(?:api\d+-)?|or-v1-|live_|test_)?"
+    r"(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{12,}[\w-]*"
     r"|(?:hf|r8|ghp|gho|ghs)_[A-Za-z0-9]{20,}|github_pat_\w{10,}|AKIA[A-Z0-9]{12,}|AIza[\w-]{20,}|eyJ[\w-]{10,}\.[\w-]{10,}[\w.-]*"
-    r"|(?<=[Bb]earer )[\w.~+/-]{8,}=*)"
+    r"|(?<=[Bb]earer )(?=[A-Za-z_.~+/-]*\d)[\w.~+/-]{12,}=*)"
 )
 """Prefixes of the keys of model servers, code hosts and clouds, JSON web tokens, and what stands behind "Bearer"."""
 SENSITIVE = re.compile(

@@ -220,10 +220,14 @@ class ArtifactStore:
     def _work(self, stage: Stage, tools: Tools) -> None:
         final = self.folder(stage)
         partial = final.with_name(final.name + ".partial")
+        before = self._read(stage)
         try:
-            partial.mkdir(parents=True, exist_ok=True)
+            final.parent.mkdir(parents=True, exist_ok=True)
             with held(final, stage.name):
-                if not self.is_done(stage):  # another process may have finished it while we waited
+                self._intact.pop(final, None)
+                now = self._read(stage)
+                if now is None or now == before:  # else another process has done it while we waited
+                    partial.mkdir(exist_ok=True)
                     self._fill(stage, partial, tools)
                     shutil.rmtree(final, ignore_errors=True)  # damaged, or to be done again
                     self._intact.pop(final, None)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from tacos.errors import TacosError
-from tacos.stage import ArtifactStore, Job, Outcome, Stage, Tools
-from tacos.store.files import read_json, write_text
+from tacos.stage import DONE, ArtifactStore, Job, Outcome, Stage, Tools
+from tacos.store.files import read_json, write_json, write_text
 from tacos.store.fingerprint import fingerprint
+from tacos.store.held import held
 from tacos.usage import Ledger, Usage
 
 
@@ -122,3 +125,28 @@ def test_the_done_record_says_what_made_it(tmp_path: Path, tools: Tools) -> None
     assert record["settings"] == {"alpha": 20}
     assert {"torch", "transformers", "trl"} <= set(record["packages"])
     assert record["commit"]
+
+
+def test_a_stage_that_another_process_repaired_meanwhile_is_not_worked_on_again(tmp_path: Path) -> None:
+    """Two stores that both ask again for failed rows: the second waits, and takes what the first has made."""
+    worked: list[str] = []
+
+    def work(job: Job) -> Outcome:
+        worked.append("work")
+        (job.out / "t.txt").write_text("t")
+        job.tools.ledger.add(Usage(failed_calls=1 if len(worked) == 1 else 0, calls=1))
+        return Outcome(rows_failed=1 if len(worked) == 1 else 0)
+
+    tools = Tools(ledger=Ledger(), embedder=None, llm=None)  # type: ignore[arg-type]
+    stage = Stage("ask", work, {})
+    ArtifactStore(tmp_path).run(stage, tools)
+    first, second = (ArtifactStore(tmp_path, retry_failed=True) for _ in range(2))
+    assert not first.is_done(stage) and not second.is_done(stage)
+    with held(first.folder(stage), "ask"):
+        waiting = threading.Thread(target=lambda: second.run(stage, tools))
+        waiting.start()
+        time.sleep(0.2)
+        done = first.record(stage)
+        write_json(first.folder(stage) / DONE, done.model_copy(update={"created": "later", "usage": Usage()}))
+    waiting.join(30)
+    assert len(worked) == 1 and second.is_done(stage)

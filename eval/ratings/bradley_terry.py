@@ -34,7 +34,7 @@ import numpy as np
 from pydantic import Field
 
 from eval.interval import Interval
-from eval.spread import OPEN, MeanSpread, interval_of, p_value_of
+from eval.spread import OPEN, SAME, MeanSpread, interval_of, p_value_of
 from eval.stats import Difference, against, holm
 from tacos.errors import TacosError, nearest
 from tacos.types import Record
@@ -212,7 +212,11 @@ class _Fitted(NamedTuple):
     def difference(self, i: int, j: int) -> Difference:
         """r_i - r_j."""
         gap, n = float(self.ratings[i] - self.ratings[j]), len(self.influence)
-        if i != j and {self.models[i], self.models[j]} & {*self.unbounded}:
+        parts = n * (self.influence[:, i] - self.influence[:, j])
+        free = {self.models[i], self.models[j]} & {*self.unbounded}
+        if i != j and (
+            free or np.abs(parts).max() <= SAME
+        ):  # nothing varied, which is not to say that nothing could
             centre, covariance = (
                 float(self.bounded.ratings[i] - self.bounded.ratings[j]),
                 self.bounded.covariance,
@@ -222,7 +226,7 @@ class _Fitted(NamedTuple):
             found = interval_of(spread, OPEN)
             ends = {"mean": gap, "low": min(found.low, gap), "high": max(found.high, gap)}
             return Difference(interval=found.model_copy(update=ends), p_value=p_value_of(spread, 0.0))
-        return against([gap + n * (self.influence[:, i] - self.influence[:, j])], 0.0)
+        return against([gap + parts], 0.0)
 
 
 def _information(pairs: np.ndarray, games: np.ndarray, ratings: np.ndarray) -> np.ndarray:

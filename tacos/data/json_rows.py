@@ -70,6 +70,8 @@ def _line_rows(path: Path, seen: bytes, handle: io.BufferedReader, limit: int, l
     blank = 0
     start = io.BytesIO(seen)
     while raw := start.readline(limit + 1) or handle.readline(limit + 1):
+        if not line:
+            raw = raw.removeprefix(BOM)
         if not raw.endswith(b"\n") and len(raw) <= limit:  # what was seen ends within a line
             raw += handle.readline(limit + 1 - len(raw))
         line += 1

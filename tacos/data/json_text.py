@@ -93,7 +93,7 @@ class JsonText:
         at = self.at
         try:
             self.value()
-        except BROKEN:
+        except (*BROKEN, PoolError):  # too long for a value: its line says so
             return False
         finally:
             self.at = at
@@ -108,7 +108,7 @@ class JsonText:
                 if self._ended or self._hopeless(error):
                     raise
             else:
-                if end < len(self.text) or self._ended:
+                if end < len(self.text) - 2 or self._ended:  # a number may go on: "1" and ".5", "1e" and "+5"
                     odd = self._odd and UNDECODED.search(self.text, self.at, end) is not None
                     self.at = end
                     return value, odd

@@ -9,9 +9,10 @@ A process that was killed leaves flights behind. Their servers may charge for th
 each with what it was asked for and the longest reply seen so far.
 
 Calls are reserved with what the largest so far used: a prompt with its estimate times the worst ratio seen of tokens
-to estimate, a reply with its limit, or the longest seen where a server does not keep to it. Nothing is known before the
-first answer, so one call goes first, and then no more in flight than twice as many as were answered. What is in flight
-when a larger call comes than any before is all that a cap can be overshot by.
+to estimate, or, where that is less, with the worst ratio of long prompts and the most that short ones had beside their
+estimate, as a chat template adds it; a reply with its limit, or the longest seen where a server does not keep to it.
+Nothing is known before the first answer, so one call goes first, and then no more in flight than twice as many as were
+answered. What is in flight when a larger call comes than any before is all that a cap can be overshot by.
 """
 
 from __future__ import annotations
@@ -23,15 +24,16 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from itertools import count
 from typing import NamedTuple, Protocol, TypeVar
 
 import psutil
 
 T = TypeVar("T")
-_SCHEMA = (
+SCHEMA = (
     """CREATE TABLE IF NOT EXISTS bills (
         bill TEXT PRIMARY KEY, sent INTEGER NOT NULL, got INTEGER NOT NULL, calls INTEGER NOT NULL,
-        ratio REAL NOT NULL, longest INTEGER NOT NULL
+        ratio REAL NOT NULL, long_ratio REAL NOT NULL, extra INTEGER NOT NULL, longest INTEGER NOT NULL
     )""",
     """CREATE TABLE IF NOT EXISTS billed (bill TEXT NOT NULL, key BLOB NOT NULL, PRIMARY KEY (bill, key))
     WITHOUT ROWID""",
@@ -41,6 +43,11 @@ _SCHEMA = (
     )""",
 )
 _LOOKUP = 500
+_COUNT = count()
+LONG = 200
+"""Tokens from which a prompt is long, so that what a template adds to it hardly counts."""
+SAME_BIRTH_S = 120.0
+"""Clocks are set; a process that began within this time of another with its number is the same."""
 STALE_S = 3600.0
 """After this a flight of another machine counts as lost: no call takes so long."""
 
@@ -53,6 +60,19 @@ class Tokens(NamedTuple):
 
     def plus(self, sent: int, got: int) -> Tokens:
         return Tokens(self.sent + sent, self.got + got)
+
+
+class _Row(NamedTuple):
+    """A bill. ratio: the worst of tokens to estimate, long_ratio: that of long prompts; extra: the most tokens of a
+    short one beside its estimate."""
+
+    sent: int
+    got: int
+    calls: int
+    ratio: float
+    long_ratio: float
+    extra: int
+    longest: int
 
 
 class Transactions(Protocol):
@@ -76,15 +96,16 @@ class Bill:
 
     def __init__(self, kept: Transactions, name: str):
         self._kept, self.name = kept, name
+        self.owner = f"{_me()}/{next(_COUNT)}"
         self._own: list[int] = []
-        """Flights of this process."""
+        """Flights of this client."""
         self.lost = kept.transact(self._open)
         """Calls of processes that ended, which were in flight."""
 
     @property
     def spent(self) -> Tokens:
-        query = "SELECT sent, got FROM bills WHERE bill = ?"
-        return Tokens(*self._kept.transact(lambda db: db.execute(query, (self.name,)).fetchone()))
+        row = self._kept.transact(self._row)
+        return Tokens(row.sent, row.got)
 
     def take_off(self, estimate: int, limit: int, fits: Callable[[Tokens], bool]) -> int | None:
         """The number of a call that is let out; None where it would not fit, or too little is known for so many.
@@ -93,17 +114,17 @@ class Bill:
         """
 
         def work(db: sqlite3.Connection) -> int | None:
-            sent, got, calls, ratio, longest = self._row(db)
-            if len(self._own) > 2 * calls:
+            row = self._row(db)
+            if len(self._own) > 2 * row.calls:
                 return None
-            reserved = math.ceil(estimate * ratio), max(limit, longest)
+            by_both = estimate * row.long_ratio + row.extra
+            reserved = math.ceil(min(estimate * row.ratio, by_both)), max(limit, row.longest)
             query = "SELECT COALESCE(SUM(sent), 0), COALESCE(SUM(got), 0) FROM flights WHERE bill = ?"
             flying = db.execute(query, (self.name,)).fetchone()
-            if not fits(Tokens(sent, got).plus(*flying).plus(*reserved)):
+            if not fits(Tokens(row.sent, row.got).plus(*flying).plus(*reserved)):
                 return None
-            row = (self.name, _me(), *reserved, time.time())
             query = "INSERT INTO flights (bill, owner, sent, got, since) VALUES (?, ?, ?, ?, ?)"
-            return db.execute(query, row).lastrowid
+            return db.execute(query, (self.name, self.owner, *reserved, time.time())).lastrowid
 
         number = self._kept.transact(work)
         if number is not None:
@@ -113,22 +134,37 @@ class Bill:
     def land(self, number: int, key: bytes, estimate: int, used: Tokens, answered: bool = True) -> None:
         """A call that ended, and what it used. answered: whether it teaches what calls use."""
 
+        long = estimate >= LONG
+
         def work(db: sqlite3.Connection) -> None:
+            self._row(db)
             db.execute("DELETE FROM flights WHERE id = ?", (number,))
-            db.execute("INSERT OR IGNORE INTO billed VALUES (?, ?)", (self.name, key))
+            if answered:
+                db.execute("INSERT OR IGNORE INTO billed VALUES (?, ?)", (self.name, key))
+            ratio = used.sent / max(estimate, 1)
             db.execute(
                 "UPDATE bills SET sent = sent + ?, got = got + ?, calls = calls + ?, ratio = MAX(ratio, ?),"
-                " longest = MAX(longest, ?) WHERE bill = ?",
-                (*used, answered, used.sent / max(estimate, 1), used.got, self.name),
+                " long_ratio = MAX(long_ratio, ?), extra = MAX(extra, ?), longest = MAX(longest, ?) WHERE bill = ?",
+                (
+                    *used,
+                    answered,
+                    ratio,
+                    ratio if long else 1.0,
+                    0 if long else used.sent - estimate,
+                    used.got,
+                    self.name,
+                ),
             )
 
         self._kept.transact(work)
-        self._own.remove(number)
+        if number in self._own:
+            self._own.remove(number)
 
     def add_known(self, replies: Sequence[tuple[bytes, Tokens]]) -> None:
         """Replies from the cache, each once: they were paid for this work before."""
 
         def work(db: sqlite3.Connection) -> None:
+            self._row(db)
             for start in range(0, len(replies), _LOOKUP):
                 chunk = dict(replies[start : start + _LOOKUP])
                 marks = ",".join("?" * len(chunk))
@@ -142,31 +178,32 @@ class Bill:
             self._kept.transact(work)
 
     def others_in_flight(self) -> bool:
-        """Whether other processes wait for answers; those of processes that ended are booked."""
+        """Whether others wait for answers; calls of processes that ended are booked."""
         query = "SELECT COUNT(*) FROM flights WHERE bill = ? AND owner != ?"
 
         def work(db: sqlite3.Connection) -> bool:
             self._book_lost(db)
-            return bool(db.execute(query, (self.name, _me())).fetchone()[0])
+            return bool(db.execute(query, (self.name, self.owner)).fetchone()[0])
 
         return self._kept.transact(work)
 
-    def give_up(self) -> None:
-        """Books the calls of this process that will have no answer: they were sent."""
-        own, self._own = self._own, []
-        if own:
-            self._kept.transact(lambda db: self._book(db, own))
+    def give_up(self, numbers: Sequence[int]) -> None:
+        """Books calls that will have no answer: they were sent."""
+        self._own = [number for number in self._own if number not in numbers]
+        if numbers:
+            self._kept.transact(lambda db: self._book(db, numbers))
 
     def _open(self, db: sqlite3.Connection) -> int:
-        for table in _SCHEMA:
-            db.execute(table)
-        db.execute("INSERT OR IGNORE INTO bills VALUES (?, 0, 0, 0, 1.0, 0)", (self.name,))
+        self._row(db)
         return self._book_lost(db)
 
-    def _row(self, db: sqlite3.Connection) -> tuple[int, int, int, float, int]:
-        query = "SELECT sent, got, calls, ratio, longest FROM bills WHERE bill = ?"
-        sent, got, calls, ratio, longest = db.execute(query, (self.name,)).fetchone()
-        return sent, got, calls, ratio, longest
+    def _row(self, db: sqlite3.Connection) -> _Row:
+        """What stands on the bill, which is made where there is none: a damaged file may have been replaced."""
+        for table in SCHEMA:
+            db.execute(table)
+        db.execute("INSERT OR IGNORE INTO bills VALUES (?, 0, 0, 0, 1.0, 1.0, 0, 0)", (self.name,))
+        columns = ", ".join(_Row._fields)
+        return _Row(*db.execute(f"SELECT {columns} FROM bills WHERE bill = ?", (self.name,)).fetchone())
 
     def _add(self, db: sqlite3.Connection, used: Iterable[Tokens]) -> None:
         every = list(used)
@@ -182,11 +219,12 @@ class Bill:
 
     def _book(self, db: sqlite3.Connection, numbers: Sequence[int]) -> None:
         """With the prompts they were asked with, and the longest reply seen; before any was seen, with their limits."""
-        longest = self._row(db)[4]
+        longest = self._row(db).longest
         for number in numbers:
-            sent, got = db.execute("SELECT sent, got FROM flights WHERE id = ?", (number,)).fetchone()
-            self._add(db, [Tokens(sent, min(got, longest or got))])
-            db.execute("DELETE FROM flights WHERE id = ?", (number,))
+            flight = db.execute("SELECT sent, got FROM flights WHERE id = ?", (number,)).fetchone()
+            if flight is not None:  # else another process has booked it
+                self._add(db, [Tokens(flight[0], min(flight[1], longest or flight[1]))])
+                db.execute("DELETE FROM flights WHERE id = ?", (number,))
 
 
 def _text(value: str | bytes) -> str:
@@ -204,10 +242,17 @@ def _me() -> str:
 
 
 def _lives(owner: str, since: float) -> bool:
-    host, pid, born = owner.rsplit("/", 2)
+    """Whether the process still waits; one that was killed and not yet taken off by its parent does not."""
+    host, pid, born, _ = owner.rsplit("/", 3)
+    if time.time() - since > STALE_S:
+        return False
     if host != socket.gethostname():
-        return time.time() - since < STALE_S
+        return True
     try:
-        return psutil.Process(int(pid)).create_time() == float(born)
+        process = psutil.Process(int(pid))
+        return (
+            abs(process.create_time() - float(born)) < SAME_BIRTH_S
+            and process.status() != psutil.STATUS_ZOMBIE
+        )
     except psutil.NoSuchProcess:
         return False

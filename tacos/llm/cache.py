@@ -19,10 +19,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from filelock import FileLock
+
 from tacos.errors import TacosError
 from tacos.llm.base import Completion
-from tacos.llm.cache_file import INSERT, connect, grows, is_broken, quick_check, set_aside
-from tacos.llm.salvage import Loss, Salvaged, digest_of, note_loss, salvage
+from tacos.llm.cache_file import INSERT, TABLES, connect, is_broken, quick_check, set_aside
+from tacos.llm.salvage import Loss, Salvaged, carried_over, digest_of, note_loss, salvage
 from tacos.llm.settings import LLMSettings
 from tacos.store.files import cannot_write
 
@@ -49,11 +51,17 @@ class ReplyCache:
         self.path = path
         self._lock = threading.RLock()
         self._db: sqlite3.Connection | None = None
-        empty = path.is_file() and not path.stat().st_size and not grows(path)
-        with self._lock:
-            self._guarded(quick_check)
-            if empty:
-                self._guarded(lambda db: note_loss(db, Salvaged([], 0)))
+        self._alone = FileLock(f"{path}.lock")
+        """Held while the file is opened or replaced."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with self._lock, self._alone:
+                empty = path.is_file() and not path.stat().st_size
+                self._guarded(quick_check)
+                if empty:
+                    self._guarded(lambda db: note_loss(db, Salvaged([], 0)))
+        except OSError as error:
+            raise cannot_write(path, error) from error
 
     def lost(self) -> Loss | None:
         """What a damaged file held and this one lacks; None where nothing is, or all was acknowledged."""
@@ -123,7 +131,8 @@ class ReplyCache:
             try:
                 found = work(db)
             except BaseException:
-                db.execute("ROLLBACK")
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
                 raise
             if db.in_transaction:
                 db.execute("COMMIT")
@@ -159,22 +168,50 @@ class ReplyCache:
         return self._db
 
     def _set_aside(self, error: sqlite3.Error) -> None:
+        """Puts a new file with what can be saved in the place of a damaged one; of several processes that find it, one
+        does."""
         if self._db:
             self._db.close()
             self._db = None
-        aside = set_aside(self.path)
-        found = salvage(aside)
-        db = self._open()
-        _insert_many(db, found.rows)
-        note_loss(db, found)
+        with self._alone:
+            if _is_sound(self.path):
+                return
+            aside = set_aside(self.path)
+            found = salvage(aside)
+            made = self.path.with_name(f"{self.path.name}.new")
+            made.unlink(missing_ok=True)
+            db = connect(made)
+            _insert_many(db, found.rows)
+            unread = carried_over(db, aside, TABLES)
+            note_loss(db, found)
+            db.execute("PRAGMA journal_mode=DELETE")  # all of it into the one file that is renamed
+            db.close()
+            made.rename(self.path)
         log.warning(
-            "the reply cache %s is corrupt (%s): kept as %s; %d of about %d replies could be saved",
+            "the reply cache %s is corrupt (%s): kept as %s; %d of about %d replies could be saved%s",
             self.path,
             error,
             aside,
             len(found.rows),
             found.total,
+            "; what was spent under a cap is not known, and counts anew" if unread else "",
         )
+
+
+def _is_sound(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        db = connect(path)
+    except sqlite3.DatabaseError:
+        return False
+    try:
+        quick_check(db)
+    except sqlite3.DatabaseError:
+        return False
+    finally:
+        db.close()
+    return True
 
 
 def check_losses(cache: ReplyCache, settings: LLMSettings, go_on: bool) -> None:

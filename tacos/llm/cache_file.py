@@ -6,9 +6,12 @@ import sqlite3
 import time
 from pathlib import Path
 
+from tacos.llm.bill import SCHEMA as BILLS
 from tacos.llm.salvage import COLUMNS, LOSSES
 
 _BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+TABLES = ("bills", "billed", "flights", "losses")
+"""Small ones, which go over from a damaged file as they are."""
 OPEN_S = 60.0
 """How long to wait for other processes that open the file."""
 SCHEMA = """
@@ -39,6 +42,8 @@ def connect(path: Path) -> sqlite3.Connection:
     _add_columns(db)
     db.execute(_BY_PROMPT)
     db.execute(LOSSES)
+    for table in BILLS:
+        db.execute(table)
     return db
 
 
@@ -86,15 +91,6 @@ def quick_check(db: sqlite3.Connection) -> None:
         error = sqlite3.DatabaseError(said.decode(errors="replace").splitlines()[0])
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error
-
-
-def grows(path: Path) -> bool:
-    """Whether another process is making the file right now."""
-    for _ in range(20):
-        if path.stat().st_size:
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def is_broken(error: sqlite3.Error) -> bool:

@@ -125,7 +125,7 @@ class CachedLLM:
                 if work.failures.too_many:
                     raise LLMError(self._failed_message(work.failures))
             finally:
-                self._gate.release()
+                self._gate.release([ticket for _, _, ticket in work.flight.values()])
                 work.book()
                 self.ledger.add(Usage(repeated_calls=work.window.repeats))
 
@@ -149,6 +149,7 @@ class _Work:
         self.meter = meter
         self.flight: dict[int, tuple[bytes, Request, int]] = {}
         """What the backend has pulled and not answered, with its ticket, by its number in the wave."""
+        self.waited = False
         self.unbooked: list[Completion] = []
         """Answered, and not in the ledger yet."""
 
@@ -187,6 +188,9 @@ class _Work:
         if not sent and self.window.queue:
             if not self.gate.waits:
                 raise SpendCapError(self._cap_message())
+            if not self.waited:
+                log.info("%s: at the cap, waiting for what other processes have in flight", self.llm.model)
+            self.waited = True
             await asyncio.sleep(WAIT_S)
 
     def _admitted(self) -> Iterator[Request]:

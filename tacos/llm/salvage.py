@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,8 +29,10 @@ Row = tuple[Any, ...]
 """A reply, by `COLUMNS`; texts as bytes."""
 PAGE = 4096
 """Bytes of a page, as SQLite makes them."""
-LEAF = 0x0D
-"""The first byte of a page with rows."""
+LEAF, INDEX_LEAF = 0x0D, 0x0A
+"""The first byte of a page with rows, and of one with keys."""
+KINDS = (0x00, 0x02, 0x05, INDEX_LEAF, LEAF, ord("S"))
+"""What pages begin with: long texts that go on, inner and outer pages of both kinds, the file itself."""
 WAL_HEAD, FRAME_HEAD = 32, 24
 KEY = 32
 INTEGERS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
@@ -69,6 +71,24 @@ LOSSES = """CREATE TABLE IF NOT EXISTS losses (
 )"""
 
 
+def carried_over(db: sqlite3.Connection, damaged: Path, tables: Sequence[str]) -> list[str]:
+    """Copies small tables of a damaged file into the new one; returns those that cannot be read."""
+    unread = []
+    old = sqlite3.connect(damaged)
+    for table in tables:
+        try:
+            rows = old.execute(f"SELECT * FROM {table}").fetchall()
+            for row in rows:
+                db.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):
+                unread.append(table)
+        except sqlite3.DatabaseError:
+            unread.append(table)
+    old.close()
+    return unread
+
+
 def note_loss(db: sqlite3.Connection, found: Salvaged) -> None:
     """Into the new file: what was saved, and what was not."""
     kept = len(found.rows)
@@ -84,30 +104,47 @@ def digest_of(key: bytes, text: bytes, *tokens: int) -> bytes:
 def salvage(damaged: Path) -> Salvaged:
     """The replies of a file that is set aside, which is not changed."""
     content = damaged.read_bytes()
-    pages = {
-        number + 1: content[start : start + PAGE] for number, start in enumerate(range(0, len(content), PAGE))
-    }
-    pages |= _logged(damaged.with_name(f"{damaged.name}-wal"))
+    file = [(n + 1, content[at : at + PAGE]) for n, at in enumerate(range(0, len(content), PAGE))]
+    logged = list(_logged(damaged.with_name(f"{damaged.name}-wal")))
+    pages = dict(file) | {number: page for number, page, current in logged if current}
     rows: dict[bytes, tuple[int, Row]] = {}
-    for number, page in pages.items():
+    keys: set[bytes] = set()
+    for number, page in [*file, *((number, page) for number, page, _ in logged)]:  # old versions, too
+        keys |= _index_keys(page)
         for rowid, values in _cells(page, 100 if number == 1 else 0, pages):
             row = _reply(values)
             if row and rowid >= rows.get(row[0], (0, ()))[0]:
                 rows[row[0]] = rowid, row
-    last = max((rowid for rowid, _ in rows.values()), default=0)
-    lost_pages = int.from_bytes(content[28:32], "big") / max(len(pages), 1)
-    cut_off = len(rows) * lost_pages if 1 < lost_pages < 1000 else 0
-    return Salvaged([row for _, row in rows.values()], max(len(rows), last, round(cut_off)))
+    of_file = int.from_bytes(content[28:32], "big") / max(len(pages), 1)
+    whole = of_file if 1 < of_file < 1000 else 1.0  # how many times the pages that are left
+    odd = sum(page[0] not in KINDS for page in pages.values() if page)
+    whole *= len(pages) / max(len(pages) - odd, 1)
+    return Salvaged([row for _, row in rows.values()], max(len(keys | rows.keys()), round(len(rows) * whole)))
 
 
-def _logged(wal: Path) -> dict[int, bytes]:
-    """Number -> the last version of each page that stands in the log."""
+def _logged(wal: Path) -> Iterator[tuple[int, bytes, bool]]:
+    """Number and content of every page in the log, and whether it is of its present round: older ones stay behind."""
     content = wal.read_bytes() if wal.is_file() else b""
-    starts = range(WAL_HEAD, len(content) - FRAME_HEAD - PAGE + 1, FRAME_HEAD + PAGE)
-    return {
-        int.from_bytes(content[at : at + 4], "big"): content[at + FRAME_HEAD : at + FRAME_HEAD + PAGE]
-        for at in starts
-    }
+    for at in range(WAL_HEAD, len(content) - FRAME_HEAD - PAGE + 1, FRAME_HEAD + PAGE):
+        current = content[at + 8 : at + 16] == content[16:24]
+        page = content[at + FRAME_HEAD : at + FRAME_HEAD + PAGE]
+        yield int.from_bytes(content[at : at + 4], "big"), page, current
+
+
+def _index_keys(page: bytes) -> set[bytes]:
+    """Keys of replies that a leaf of the index names, which tell how many there were."""
+    found = set()
+    if page[:1] == bytes([INDEX_LEAF]):
+        count = int.from_bytes(page[3:5], "big")
+        for place in range(8, min(8 + 2 * count, len(page) - 1), 2):
+            try:
+                size, at = _varint(page, int.from_bytes(page[place : place + 2], "big"))
+                key = _values(page[at : at + size])[0]
+            except (IndexError, struct.error, KeyError, ValueError):
+                continue
+            if isinstance(key, bytes) and len(key) == KEY:
+                found.add(key)
+    return found
 
 
 def _cells(page: bytes, head: int, pages: Mapping[int, bytes]) -> Iterator[tuple[int, list[Any]]]:

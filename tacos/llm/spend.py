@@ -86,10 +86,10 @@ class SpendGate:
         """Whether another process has calls in flight, which may leave room."""
         return self._bill is not None and self._bill.others_in_flight()
 
-    def release(self) -> None:
-        """Books what is in flight, after a stream that was broken off: servers may charge for it."""
+    def release(self, tickets: Sequence[int]) -> None:
+        """Books what a stream that was broken off has in flight: servers may charge for it."""
         if self._bill:
-            self._bill.give_up()
+            self._bill.give_up(tickets)
 
     @property
     def spent(self) -> Tokens:

@@ -109,8 +109,6 @@ class StageRun:
         self.tracker.summary(
             {f"stage/{stage.name}/seconds": done.usage.seconds, f"stage/{stage.name}/reused": reused}
         )
-        if self.training is not None and stage.fingerprint == self.training.fingerprint:
-            self.tracker.summary({ROWS_TOLD: self._told})
         if kept := self.artifact(stage, done):
             self.tracker.keep(kept, used=reused or kept.type == "pool")
 
@@ -126,6 +124,7 @@ class StageRun:
                 known = self.tracker.known(ROWS_TOLD) or 0 if self._told is None else self._told
                 self._told = len(rows)
                 yield from (curve(row) for row in rows[known:])
+                self.tracker.summary({ROWS_TOLD: self._told})
                 return
 
     def artifact(self, stage: Stage, done: Done) -> Artifact | None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tacos.data import json_text
 from tacos.data.read import read_pool
 from tacos.data.rows import Row, read_rows
 from tacos.errors import PoolError
@@ -231,3 +232,22 @@ def test_a_long_array_is_read_in_pieces(tmp_path, layout):
     assert [row.value for row in rows] == many
     assert [row.line for row in rows[:3]] == ([3, 3, 3] if layout is None else [4, 7, 10])
     assert rows[-1].line == (3 if layout is None else 4 + 3 * 3999)
+
+
+def test_a_first_line_that_is_too_long_costs_its_row_only(tmp_path):
+    long = json.dumps({"instruction": "x" * 2_000_000})
+    rows = list(read_rows(file(tmp_path, f"{long}\n{LINES}"), 1_000_000))
+    assert rows[0].error == "longer than 1 MB (pool.read.max_row_mb)"
+    assert [row.value for row in rows[1:]] == ROWS
+
+
+def test_a_byte_order_mark_before_an_empty_line_is_no_row(tmp_path):
+    assert values(file(tmp_path, "\ufeff\n" + LINES)) == ROWS
+
+
+def test_values_that_lie_across_pieces_are_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_text, "CHUNK", 5)
+    many = [{"a": [1.5, 100000.0, -2]}, 1.25, 12345, "é\u65e5\U0001f600\n", [1, [2.5]], None, True]
+    for layout in (None, 2):
+        text = json.dumps(many, indent=layout).replace("100000.0", "1e+5")
+        assert [row.value for row in read_rows(file(tmp_path, text))] == many

@@ -54,6 +54,10 @@ def test_ways_to_a_wanted_difference() -> None:
     assert seeds is not None and sds.smallest(400, seeds) <= 0.05 < sds.smallest(400, seeds - 1)
     assert sds.seeds_for(0.03, 400) is None  # questions alone leave 3.6 points
     assert Variation(question=0.26, seed=0.1).questions_for(0.05, 3) is None
+    few = Variation(question=0.4, seed=0.02)  # 5,000 questions with 2 seeds find less than 400
+    assert few.questions_for(0.10, 2) == next(n for n in range(2, 400) if few.smallest(n, 2) <= 0.10)
+    assert few.questions_for(0.06, 3) == next(n for n in range(2, 999) if few.smallest(n, 3) <= 0.06)
+    assert Variation(question=0).smallest(10) == 0 and Variation(question=1).smallest(1) == np.inf
 
 
 def test_arms_with_several_seeds_are_asked_first() -> None:

@@ -331,6 +331,11 @@ def test_a_model_that_wins_every_game_has_a_wide_interval():
     assert bradley_terry(games("A", "B", "w" * 6), anchor="B").contrasts[0].p_value > 0.05
 
 
+def test_ties_alone_leave_room():
+    (found,) = bradley_terry(games("A", "B", "t" * 10), anchor="B").contrasts
+    assert found.difference.low < -0.5 and found.difference.high > 0.5 and found.p_value == 1
+
+
 def test_four_questions_claim_nothing():
     found = bradley_terry(games("A", "B", "wwwl") + games("B", "C", "wtwl"), anchor="C")
     assert all(c.p_value > 0.05 and c.difference.low <= 0 <= c.difference.high for c in found.contrasts)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tacos.errors import TacosError
 from tacos.llm.base import Completion
+from tacos.llm.bill import Bill, Tokens
 from tacos.llm.cache import LOST_SHARE, ReplyCache, check_losses
 from tacos.llm.client import complete
 from tacos.llm.salvage import PAGE, salvage
@@ -155,3 +158,82 @@ def test_damage_in_the_middle_of_work_is_seen_too(path: Path) -> None:
     cache.get([key(number) for number in range(COUNT)])
     loss = cache.lost()
     assert loss is not None and 0 < loss.kept < COUNT
+
+
+FIND = """
+import sys
+from pathlib import Path
+from tacos.llm.cache import ReplyCache
+sys.stdin.readline()
+cache = ReplyCache(Path(sys.argv[1]))
+print(len(cache.get([n.to_bytes(32, "big") for n in range(3000)])), cache.lost().kept)
+"""
+
+
+def test_processes_that_find_the_damage_together_save_it_once(path: Path) -> None:
+    overwrite(path, 2, 2)
+    pipe = subprocess.PIPE
+    found = [
+        subprocess.Popen([sys.executable, "-c", FIND, str(path)], stdin=pipe, stdout=pipe, text=True)
+        for _ in range(3)
+    ]
+    said = {process.communicate("\n", timeout=120)[0] for process in found}
+    assert len(said) == 1 and int(said.pop().split()[0]) > COUNT - 20
+    assert len([p for p in path.parent.iterdir() if ".corrupt-" in p.name]) == 1
+
+
+def test_what_was_spent_goes_over(path: Path) -> None:
+    bill = Bill(ReplyCache(path), "run/tagger")
+    bill.add_known([(key(1), Tokens(100, 50))])
+    overwrite(path, 60, 300)
+    cache = ReplyCache(path)
+    assert cache.lost() is not None and Bill(cache, "run/tagger").spent == (100, 50)
+
+
+def test_a_bill_lives_on_in_a_new_file(path: Path) -> None:
+    """Where the damage is met in the middle of work, and the tables of bills were in it."""
+    cache = ReplyCache(path)
+    bill = Bill(cache, "run/tagger")
+    cache.close()
+    overwrite(path, 1, 1000)
+    cache.get([key(1)])
+    number = bill.take_off(10, 20, lambda total: True)
+    assert number is not None
+    bill.land(number, key(1), 10, Tokens(10, 5))
+    assert bill.spent == (10, 5)
+
+
+def test_replies_that_were_asked_again_are_no_loss(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    cache = ReplyCache(path)
+    for _ in range(3):
+        for number in range(300):
+            cache.put(key(number), Completion(text=text(number)))
+    cache.close()
+    found = salvage(path)
+    assert (len(found.rows), found.total) == (300, 300)
+
+
+def test_a_second_damage_adds_to_the_loss(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: 300 * PAGE])
+    first = ReplyCache(path).lost()
+    assert first is not None
+    overwrite(path, 30, 20)
+    second = ReplyCache(path).lost()
+    assert second is not None and second.missing > first.missing
+
+
+def test_old_pages_of_the_log_hide_no_new_ones(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    cache = ReplyCache(path)
+    assert cache._db is not None
+    for number in range(400):
+        cache.put(key(number), Completion(text=text(number)))
+        if number == 300:
+            cache._db.execute("PRAGMA wal_checkpoint(RESTART)")
+    for tail in ("", "-wal"):
+        shutil.copy(path.with_name(path.name + tail), tmp_path / f"k.sqlite{tail}")
+    cache.close()
+    with (tmp_path / "k.sqlite").open("r+b") as handle:
+        handle.write(b"\xff" * 32)
+    assert len(salvage(tmp_path / "k.sqlite").rows) == 400

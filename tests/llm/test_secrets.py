@@ -19,12 +19,13 @@ from tacos.errors import ConfigError
 from tacos.llm.build import make_backend
 from tacos.llm.keys import read_key
 from tacos.llm.settings import LLMSettings
+from tacos.secrets import holds_key, redacted
 from tests.pipeline.helpers import LLM_TACOS, reply_to, write_pool
 
 from .server import Fault, FaultServer
 
 pytestmark = pytest.mark.usefixtures("offline")
-CANARY = "sk-canary-7f3aQ9"
+CANARY = "sk-proj-canary7f3aQ9xK42"
 QUESTIONS = [{"question_id": i, "text": f"Tell me about poetry {i}", "category": "c"} for i in range(6)]
 
 
@@ -208,6 +209,23 @@ def test_no_key_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         read_key(LLMSettings(model="m", api_key_file=str(tmp_path / "none")), {})
     assert LLMSettings(model="m", api_key_file="k").identity() == LLMSettings(model="m").identity()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pplx-70b-online",
+        "xai-grok-2-latest",
+        "/models/sk-alpaca-52k",
+        "sk_wiki_2024_03.jsonl",
+        "the bearer certificates",
+        "hf-internal-testing/tiny-random-llama",
+        "deepseek-ai/DeepSeek-R1-0528",
+        "task-2024-tagging-of-prompts",
+    ],
+)
+def test_names_are_no_keys(text: str) -> None:
+    assert not holds_key(text) and redacted(text) == text
 
 
 PLAIN = "plainsecret4711"
