@@ -65,7 +65,7 @@ def select_by_llm(endpoint: str, *more: str, rows: int = 40) -> list[str]:
 
 def test_select(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "EVERY_S", 0.02)
-    with FaultServer(answer=reply_to, delay_s=0.01) as server:
+    with FaultServer(answer=reply_to, delay_s=0.03) as server:
         named = ("tracking.group=trial", "tracking.tags=[mine]")
         tacos(*select_by_llm(server.endpoint, *named, rows=300))
     (folder,) = Path("runs").glob("select-tacos-*")
@@ -84,7 +84,7 @@ def test_select(monkeypatch: pytest.MonkeyPatch) -> None:
         summary["usage/cost_usd"] == pytest.approx(told["usage"]["cost_usd"]) and summary["llm/cost_usd"] > 0
     )
     calls = [row["llm/calls"] for row in run["history"] if "llm/calls" in row]
-    assert len(calls) > 3 and calls == sorted(calls) and calls[-1] == summary["llm/calls"]
+    assert len(calls) > 2 and calls == sorted(calls) and calls[-1] == summary["llm/calls"]
     times = [row["time_s"] for row in run["history"] if "time_s" in row]
     assert times == sorted(times) and all(
         row["llm/calls_per_second"] > 0 for row in run["history"] if "llm/calls" in row
