@@ -169,3 +169,14 @@ def test_an_asset_is_named_anywhere_in_a_config() -> None:
 @pytest.mark.parametrize("name", yaml_files("train"))
 def test_every_train_config_parses(name: str) -> None:
     assert load(TrainRun, ROOT / name).train.lr > 0
+
+
+def test_settings_that_were_written_are_the_same_when_read() -> None:
+    """256 and 256.0 would name two pools: what a cluster's machine or a run folder's config reads is another one."""
+    from tacos.pipeline.evaluate import EvaluateSettings
+    from tacos.pipeline.settings import ExperimentSettings, SelectSettings
+    from tacos.store.fingerprint import fingerprint, plain
+
+    experiment = ExperimentSettings(name="x", budget=3, baseline="r", arms={"r": {"method": "random"}})  # type: ignore[dict-item]
+    for settings in (SelectSettings(), EvaluateSettings(), experiment):
+        assert fingerprint(type(settings).model_validate(plain(settings))) == fingerprint(settings)

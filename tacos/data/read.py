@@ -54,7 +54,7 @@ class ReadSettings(Record):
     """Split of a hub dataset, unless the source says `org/name:split`; or the name in a file of several."""
     revision: str | None = None
     """Branch, tag or commit of a hub dataset; pin it for a result that others can repeat."""
-    max_row_mb: float = Field(default=256, gt=0)
+    max_row_mb: float = Field(default=256.0, gt=0)
     """Megabytes of a row of text as it is unpacked, and of white space between two: a small archive may hold endless
     ones."""
     max_bad_share: float = Field(default=0.5, ge=0, le=1)

@@ -26,5 +26,5 @@ class TrackingSettings(Record):
     """Whether weights of trained models go along, as artifacts; without, a model is known by its fingerprint alone."""
     table_rows: int = Field(1000, ge=1)
     """Rows of a table of texts; of longer ones a sample is shown."""
-    max_file_mb: float = Field(100, gt=0)
+    max_file_mb: float = Field(100.0, gt=0)
     """Larger files of artifacts are named by fingerprint and size alone."""
