@@ -267,13 +267,13 @@ def test_no_setting_takes_a_key_and_no_message_repeats_one(name: str, shape: str
         {"api_key": PLAIN},
     ],
 )
-@pytest.mark.parametrize("command", ["run", "plan", "select", "eval"])
+@pytest.mark.parametrize("command", ["run", "plan", "export", "select", "eval", "generate", "doctor"])
 def test_a_secret_in_the_wrong_place_is_in_no_output_and_no_file(
     wrong: dict[str, Any], command: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     chosen = {"llms": {"judge": {"model": "m", **wrong}}, "pool": {"source": "pool.jsonl"}}
-    if command in ("run", "plan"):
+    if command in ("run", "plan", "export"):
         chosen |= {"name": "x", "budget": 3, "baseline": "r", "arms": {"r": {"method": "random"}}}
     folder = Path("configs")
     folder.mkdir()
@@ -281,6 +281,19 @@ def test_a_secret_in_the_wrong_place_is_in_no_output_and_no_file(
     words = {
         "run": ["run", "configs/x.yaml"],
         "plan": ["plan", "configs/x.yaml"],
+        "export": ["llm", "export", "configs/x.yaml", "--out", "batch"],
+        "generate": [
+            "generate",
+            "--model",
+            "judge",
+            "--questions",
+            "q.jsonl",
+            "--out",
+            "o.jsonl",
+            "--config",
+            "configs/x.yaml",
+        ],
+        "doctor": ["doctor", "--config", "configs/x.yaml"],
         "select": ["select", "pool.jsonl", "--config", "configs/x.yaml"],
         "eval": ["eval", "judge-check", "--pairs", "p.jsonl", "--config", "configs/x.yaml"],
     }[command]
