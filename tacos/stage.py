@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 DONE = "done.json"
+PACKAGES = "tacos", "torch", "transformers", "trl", "peft", "scikit-learn", "sentence-transformers", "numpy"
+"""Those that can change a result."""
 NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
 """What an operating system says when a folder takes no more files."""
 
@@ -259,8 +261,7 @@ class ArtifactStore:
             outcome=outcome.model_copy(update={"metrics": job.metrics | outcome.metrics}),
             usage=spent[0],
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            commit=git_commit(),
-            packages=package_versions(),
+            **made_with(),
             files=listing(partial, (DONE,)),
         )
         write_json(partial / DONE, done)
@@ -286,15 +287,10 @@ def git_commit() -> str:
 
 @cache
 def package_versions() -> dict[str, str]:
-    """Versions of the packages that can change a result."""
-    names = (
-        "tacos",
-        "torch",
-        "transformers",
-        "trl",
-        "peft",
-        "scikit-learn",
-        "sentence-transformers",
-        "numpy",
-    )
-    return {name: metadata.version(name) for name in names}
+    """Versions of `PACKAGES`."""
+    return {name: metadata.version(name) for name in PACKAGES}
+
+
+def made_with() -> dict[str, Any]:
+    """What a record says of its making: the code's commit and the versions of its packages."""
+    return {"commit": git_commit(), "packages": package_versions()}

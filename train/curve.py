@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tacos.types import Trained
+
 HISTORY = "history.jsonl"
 NAMES = {
     "loss": "loss",
@@ -24,3 +26,8 @@ NAMES = {
 def curve(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of the history under its names in W&B: {"train/loss": 1.92, "train/step": 40, ...}."""
     return {f"train/{name}": row[key] for key, name in NAMES.items() if key in row}
+
+
+def figures(trained: Trained) -> dict[str, Any]:
+    """What a training came to, under names beside those of its curve; what is no figure is left out."""
+    return {f"train/{name}": value for name, value in trained if not isinstance(value, str)}

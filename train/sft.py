@@ -31,12 +31,13 @@ from tacos.data.read import read_pool
 from tacos.errors import TacosError
 from tacos.models.chat import template_hash
 from tacos.models.wrapping import wrap_pool
-from tacos.stage import git_commit, package_versions
+from tacos.stage import made_with
 from tacos.store.files import read_json, write_json
 from tacos.store.fingerprint import fingerprint, named_by_content, plain
 from tacos.tracking.tracker import Artifact, TrackedRun, Tracker
 from tacos.types import Pool, Trained
 from train.checkpoints import CHECKPOINTS, LOCK, RESULT, has_weights, make_out, resume_point
+from train.curve import figures
 from train.data import TrainingData
 from train.memory import advice_on_memory, advice_on_space
 from train.outcome import model_artifact, summary
@@ -161,8 +162,7 @@ def tracked(run: TrainRun, who: dict[str, Any], data: TrainingData, tokenizer: A
         "selection": who["samples"],
         "samples": data.samples,
         "template_hash": template_hash(tokenizer, run.train.wrap),
-        "commit": git_commit(),
-        "packages": package_versions(),
+        **made_with(),
         "processes": world_size(),
     }
     name = run.tracking.name or out.name
@@ -175,7 +175,7 @@ def tracked(run: TrainRun, who: dict[str, Any], data: TrainingData, tokenizer: A
 
 def tell(tracker: Tracker, run: TrainRun, who: dict[str, Any], trained: Trained) -> None:
     """What came out of the training: its figures, and the model as an artifact that rests on the selection."""
-    tracker.summary({f"train/{name}": value for name, value in trained if not isinstance(value, str)})
+    tracker.summary(figures(trained))
     made, out = fingerprint(who), Path(run.out)
     rows = Artifact(
         name=f"selection-{who['samples']}",

@@ -33,7 +33,7 @@ def track_command(
 ) -> Tracker:
     """made_from: what decides the result; the same is the same run. ledger: whose calls are told live, beside how far
     loops are."""
-    from tacos.stage import git_commit, package_versions
+    from tacos.stage import made_with
     from tacos.store.fingerprint import fingerprint, plain
     from tacos.tracking.live import Live
     from tacos.tracking.tracker import TrackedRun, Tracker
@@ -46,21 +46,20 @@ def track_command(
         job=job,
         tags=tags,
     )
-    versions = {"commit": git_commit(), "packages": package_versions()}
-    tracker = during(Tracker(settings, folder, shown, {**plain(config), **versions}))
+    tracker = during(Tracker(settings, folder, shown, {**plain(config), **made_with()}))
     if ledger is not None:
         during(Live(tracker, ledger))
     return tracker
 
 
-def track_file(tracker: Tracker, kind: str, path: Path, used: bool = False) -> None:
-    """A file that the command wrote, or read, as an artifact named by its content."""
+def track_file(tracker: Tracker, kind: str, path: Path) -> None:
+    """A file that the command wrote, as an artifact named by its content."""
     from tacos.store.fingerprint import file_digest
     from tacos.tracking.tracker import Artifact
 
     if path.is_file():
         name = f"{kind}-{file_digest(path)[:16]}"
-        tracker.keep(Artifact(name=name, type=kind, files={path.name: path}), used)
+        tracker.keep(Artifact(name=name, type=kind, files={path.name: path}))
 
 
 def track_generation(

@@ -76,7 +76,7 @@ class _Row(NamedTuple):
 
 
 class Transactions(Protocol):
-    """Where bills are kept: a reply cache, or `InMemory`."""
+    """Where bills are kept, with the tables of `SCHEMA`: a reply cache, or `InMemory`."""
 
     def transact(self, work: Callable[[sqlite3.Connection], T]) -> T: ...
 
@@ -86,6 +86,9 @@ class InMemory:
 
     def __init__(self) -> None:
         self._db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        self._db.text_factory = bytes  # as that of a cache
+        for table in SCHEMA:
+            self._db.execute(table)
 
     def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return work(self._db)
@@ -199,8 +202,6 @@ class Bill:
 
     def _row(self, db: sqlite3.Connection) -> _Row:
         """What stands on the bill, which is made where there is none: a damaged file may have been replaced."""
-        for table in SCHEMA:
-            db.execute(table)
         db.execute("INSERT OR IGNORE INTO bills VALUES (?, 0, 0, 0, 1.0, 1.0, 0, 0)", (self.name,))
         columns = ", ".join(_Row._fields)
         return _Row(*db.execute(f"SELECT {columns} FROM bills WHERE bill = ?", (self.name,)).fetchone())
@@ -213,7 +214,7 @@ class Bill:
     def _book_lost(self, db: sqlite3.Connection) -> int:
         """Flights of processes that are no more."""
         rows = db.execute("SELECT id, owner, since FROM flights WHERE bill = ?", (self.name,)).fetchall()
-        lost = [id_ for id_, owner, since in rows if not _lives(_text(owner), since)]
+        lost = [id_ for id_, owner, since in rows if not _lives(owner.decode(), since)]
         self._book(db, lost)
         return len(lost)
 
@@ -225,10 +226,6 @@ class Bill:
             if flight is not None:  # else another process has booked it
                 self._add(db, [Tokens(flight[0], min(flight[1], longest or flight[1]))])
                 db.execute("DELETE FROM flights WHERE id = ?", (number,))
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
 
 
 @cache

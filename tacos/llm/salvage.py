@@ -48,8 +48,7 @@ class Salvaged(NamedTuple):
 
 class Loss(NamedTuple):
     """Replies that a damaged file held: those that were saved and, as far as that can be told, all of them; 0 where
-    nothing tells. sent, got: mean tokens of a prompt and a reply, of
-    those that were saved."""
+    nothing tells. sent, got: mean tokens of a prompt and a reply, of those that were saved."""
 
     kept: int
     total: int

@@ -61,7 +61,6 @@ class Collector:
         self.store = store
         self.used = used
         self.load = store.folder(experiment.load)
-        self.pool = Pool.read(self.load / "pool.parquet")
         self.truth = truth_of(self.load)
         self.questions = {question.id: question for question in questions_of(self.load)}
         sets = {question.id: question.set for question in self.questions.values()}
@@ -70,6 +69,10 @@ class Collector:
             for benchmark in benchmarks(self.settings.benchmarks, self.settings.baseline)
         ]
         self.benchmarks += tasks_benchmarks([arm.stages() for arm in self.arms], store)
+
+    @cached_property
+    def pool(self) -> Pool:
+        return Pool.read(self.load / "pool.parquet")
 
     def results(self) -> Results:
         outcome = self.store.record(self.experiment.load).outcome

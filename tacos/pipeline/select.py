@@ -20,8 +20,8 @@ from tacos.pipeline.settings import SelectSettings
 from tacos.pipeline.stage_run import StageRun
 from tacos.pipeline.text_tables import selection_rows
 from tacos.pipeline.tools import make_tools
-from tacos.pipeline.tracked import made_with, pool_name
-from tacos.stage import ArtifactStore, Stage, Tools
+from tacos.pipeline.tracked import pool_name
+from tacos.stage import ArtifactStore, Stage, Tools, made_with
 from tacos.store import tables
 from tacos.store.files import read_jsonl, refuse_input_as_output, write_json
 from tacos.store.fingerprint import plain

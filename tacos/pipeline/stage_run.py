@@ -129,10 +129,10 @@ class StageRun:
 
     def artifact(self, stage: Stage, done: Done) -> Artifact | None:
         """What the stage left; None for what nobody would look up."""
-        kind = next((kind for begins, kind in KINDS.items() if stage.name.startswith(begins)), None)
+        kind = _kind(stage)
         if kind is None:
             return None
-        folder, name = self.store.folder(stage), f"{kind}-{stage.fingerprint}"
+        folder, name = self.store.folder(stage), _name(stage)
         about = {
             "stage": stage.name,
             "rows_in": done.outcome.rows_in,
@@ -151,6 +151,9 @@ class StageRun:
         return Artifact(name=name, type=kind, files=files, about=about)
 
 
+def _kind(stage: Stage) -> str | None:
+    return next((kind for begins, kind in KINDS.items() if stage.name.startswith(begins)), None)
+
+
 def _name(stage: Stage) -> str:
-    kind = next((kind for begins, kind in KINDS.items() if stage.name.startswith(begins)), stage.name)
-    return f"{kind}-{stage.fingerprint}"
+    return f"{_kind(stage) or stage.name}-{stage.fingerprint}"

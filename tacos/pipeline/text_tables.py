@@ -115,6 +115,6 @@ def judgment_tables(folder: Path) -> dict[str, Rows]:
 
 
 def _columns(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> Rows:
-    """The same columns of every row; numbers that a row may lack as texts."""
+    """The same columns of every row, None where it lacks one."""
     shown = list(columns)
     return [{name: row.get(name) for name in shown} for row in rows]

@@ -9,7 +9,7 @@ names for their figures; which arm it is stands in the config and the tags.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,21 +20,17 @@ from tacos.pipeline.graph import ArmStages, Experiment
 from tacos.pipeline.settings import ExperimentSettings, ModelsSettings
 from tacos.pipeline.stage_run import StageRun
 from tacos.pipeline.text_tables import answer_rows, judgment_tables, selection_rows
-from tacos.stage import ArtifactStore, Stage, git_commit, package_versions
+from tacos.stage import ArtifactStore, Stage, made_with
 from tacos.store.fingerprint import fingerprint, plain
 from tacos.tracking.tracker import TrackedRun, Tracker
 from tacos.usage import Ledger, Usage
+from train.curve import figures
 
 
 def pool_name(settings: ModelsSettings) -> str:
     """For tags: the file's or the data set's name."""
     source = str(getattr(getattr(settings, "pool", None), "source", ""))
     return Path(source).name if source.startswith(("/", ".")) else source
-
-
-def made_with() -> dict[str, Any]:
-    """The code's commit and the versions of its packages."""
-    return {"commit": git_commit(), "packages": package_versions()}
 
 
 class ExperimentRuns:
@@ -66,14 +62,14 @@ class ExperimentRuns:
     @contextmanager
     def arm(self, arm: ArmStages) -> Iterator[StageRun]:
         """The run of one arm with one seed, to work on its stages; what they came to is told at the end."""
-        shown = self._shown(arm)
+        shown, own = self._shown(arm), own_stages(arm)
         with (
             Tracker(self.settings.tracking, self.folder, shown, self._config(arm)) as tracker,
-            StageRun(tracker, self.store, self.ledger, own_stages(arm), arm.train) as working,
+            StageRun(tracker, self.store, self.ledger, own, arm.train) as working,
         ):
             yield working
             if tracker.run is not None:
-                self._tell(tracker, arm)
+                self._tell(tracker, arm, own.values())
         self.done += 1
         self.whole.log(
             {
@@ -115,20 +111,18 @@ class ExperimentRuns:
             **made_with(),
         }
 
-    def _tell(self, tracker: Tracker, arm: ArmStages) -> None:
+    def _tell(self, tracker: Tracker, arm: ArmStages, own: Iterable[Stage]) -> None:
         collector = Collector(self.experiment, self.store, Usage(), only=arm)
         run = collector.run(arm)
         measures = [measure for benchmark in collector.benchmarks for measure in benchmark.measures]
         tracker.summary(run_figures(measures, run))
-        own = own_stages(arm).values()
         paid = (
             self.store.record(stage).usage for stage in own if stage.name != "load"
         )  # which all arms share
         used = sum((usage.as_first_paid() for usage in paid), Usage())
         tracker.summary({f"usage/{name}": value for name, value in used})
         if run.trained:
-            told = {name: value for name, value in run.trained if not isinstance(value, str)}
-            tracker.summary({f"train/{name}": value for name, value in told.items()})
+            tracker.summary(figures(run.trained))
         if arm.data:
             tracker.table("select/selection", selection_rows(self.store.folder(arm.data)))
         if arm.judge:

@@ -19,9 +19,11 @@ from tacos.tracking.settings import TrackingSettings
 from tacos.types import Record
 
 log = logging.getLogger(__name__)
-STEPS = {"train/*": "train/step", "llm/*": "time_s", "progress/*": "time_s", "stage/*": "time_s"}
+STEPS = {"train/*": "train/step", "llm/*": "time_s", "progress/*": "time_s"}
 """Metrics with an axis of their own."""
 BYTES_PER_MB = 1_000_000
+MOST_OF_TAG = 64
+"""Characters that W&B takes of a tag."""
 
 
 class TrackedRun(Record):
@@ -32,7 +34,7 @@ class TrackedRun(Record):
     name: str
     group: str
     job: str
-    """The command: select, train, answer, eval, iqs, report; or experiment, or arm."""
+    """The command: select, train, answer, eval, iqs; or experiment, or arm."""
     tags: tuple[str, ...] = ()
 
 
@@ -184,7 +186,7 @@ def _artifact(kept: Artifact, max_file_mb: float) -> Any:
     return made
 
 
-def _start(settings: TrackingSettings, folder: Path, shown: TrackedRun, config: Mapping[str, Any]) -> Any:
+def _start(settings: TrackingSettings, folder: Path, shown: TrackedRun, config: dict[str, Any]) -> Any:
     import wandb
 
     chosen: Any = chosen_mode(settings.mode)
@@ -206,12 +208,8 @@ def _start(settings: TrackingSettings, folder: Path, shown: TrackedRun, config: 
         resume="allow",
         reinit="create_new",  # arms are tracked within their experiment's run
         dir=str(folder.resolve()),  # its service keeps the working folder that it was started in
-        config=dict(config),
+        config=config,
         mode=chosen,
         # metadata would say where this machine keeps things, and who works here
         settings=wandb.Settings(console="off", silent=True, x_disable_meta=True, disable_git=True),
     )
-
-
-MOST_OF_TAG = 64
-"""Characters that W&B takes of a tag."""
