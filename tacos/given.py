@@ -1,6 +1,7 @@
 """What a user gives instead of having it made: scores, groups and vectors from files, checked against the pool.
 
-scores     JSONL or Parquet   id, value (or null), error         a row that is left out has no score
+scores     JSONL or Parquet   id, value (or null), error,        a row that is left out has no score
+                              std_error                          if there is one, of every value
 groups     JSONL or Parquet   id, group                          a row may stand in several lines, or in none
                               as CaR's authors name them also: score for value, cluster for group
 vectors    .npy               (n, dim), rows in pool order       as many as the clean pool has
@@ -44,6 +45,7 @@ def named(path: str, where: str) -> dict[str, str]:
 def read_given_scores(path: Path, pool: Pool) -> Scores:
     """Raises: PoolError for an id that stands twice, a value that is not a finite number, or no id of the pool."""
     values, errors = np.full(len(pool), np.nan), dict.fromkeys(range(len(pool)), f"not in {path.name}")
+    sure = np.full(len(pool), np.nan)
     unread = 0
     for line, position, row in _rows(path, pool, "value"):
         if errors.pop(position, None) is None:
@@ -57,9 +59,10 @@ def read_given_scores(path: Path, pool: Pool) -> Scores:
                 f"{path} line {line}: value {value!r} is not a finite number (use null where there is none)"
             )
         else:
-            values[position] = value
+            values[position], sure[position] = value, row.get("std_error") or np.nan
     # What was popped and not put back has a value; the rest keeps its reason.
-    return Scores(values, errors, unread=unread)
+    told = not np.isnan(sure[~np.isnan(values)]).any()
+    return Scores(values, errors, unread=unread, std_errors=sure if told and unread < len(pool) else None)
 
 
 def read_given_groups(path: Path, pool: Pool) -> Groups:

@@ -16,7 +16,7 @@ Three registries hold the parts by name; `tacos parts` lists them. `tacos.method
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -196,7 +196,7 @@ class Scorer(Part):
 
         def work(job: Job) -> Outcome:
             pool = job.pool()
-            scores = self.score(pool, job)
+            scores = self.score(pool, replace(job, budget=setup.budget))
             tables.write_scores(job.out, pool, scores)
             metrics = check_premises(self.by, pool, scores, self.by_length)
             return Outcome(

@@ -22,6 +22,7 @@ class Score(Record):
     sample_id: str
     value: float | None
     error: str | None = None
+    std_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Scores:
     within: where a score holds inside a group only, one array per group, aligned with its members.
     unread: answers that could not be had, where rows share them (one call for two rows); else None.
     targets: of a scorer that is given query rows.
+    std_errors: (n_samples,) of values, NaN where missing; None of a scorer that does not know how sure it is.
     """
 
     values: np.ndarray
@@ -67,6 +69,7 @@ class Scores:
     within: tuple[np.ndarray, ...] | None = None
     unread: int | None = None
     targets: Targets | None = None
+    std_errors: np.ndarray | None = None
 
     @classmethod
     def none(cls, n: int) -> Scores:
@@ -91,7 +94,8 @@ class Scores:
         for i, (id_, value) in enumerate(zip(pool.ids, self.values, strict=True)):
             missing = bool(np.isnan(value))
             error = self.errors.get(i, "no score") if missing else None
-            yield Score(sample_id=id_, value=None if missing else float(value), error=error)
+            sure = None if missing or self.std_errors is None else float(self.std_errors[i])
+            yield Score(sample_id=id_, value=None if missing else float(value), error=error, std_error=sure)
 
 
 @dataclass(frozen=True)

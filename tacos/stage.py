@@ -109,6 +109,8 @@ class Job:
     seed: int = 0
     metrics: dict[str, Any] = field(default_factory=dict)
     """Numbers worth a line in the done record."""
+    budget: int | None = None
+    """Rows that will be selected, where a scorer looks at that (and says so in its identity)."""
 
     def pool(self) -> Pool:
         return Pool.read(self.inputs["pool"] / "pool.parquet")

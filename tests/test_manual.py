@@ -18,7 +18,9 @@ from tacos.part import ALLOCATORS, GROUPERS, SCORERS
 from tacos.pipeline.evaluate import EvaluateSettings
 from tacos.pipeline.pool_settings import PoolSettings
 from tacos.pipeline.settings import ExperimentSettings
+from tacos.scoring.designs import Design
 from tacos.scoring.learned import LearnedSettings
+from tacos.scoring.readout.readout import Readout
 from tacos.store.fingerprint import plain
 from tests.pages import page
 from train.settings import EXECUTION, TrainSettings
@@ -43,6 +45,8 @@ WHOLE: list[tuple[str, str, type[BaseModel]]] = [
     *PARTS,
     ("tacos/methods", "`fit`, or `quality` of comparative", LearnedSettings),
     ("tacos/methods", "`refine`", Refine),
+    ("tacos/scoring", "`score.design`", Design),
+    ("tacos/scoring", "`score.readout`", Readout),
     ("tacos/llm", "`llms.<name>`", LLMSettings),
     ("configs", "setting of an experiment", ExperimentSettings),
     ("eval", "`lm_tasks`", LMTasksSettings),

@@ -112,6 +112,21 @@ def parse_pair_scores(text: str, low: float, high: float) -> tuple[float, float]
     return first, second
 
 
+def parse_list_scores(text: str, count: int, low: float, high: float) -> tuple[float, ...]:
+    """The scores of a list of samples, in order, each in [low, high].
+
+    Reads {"scores": [70, 85, 40]}, or the numbers alone in the reply's last or first line.
+
+    Raises: ParseError when the last verdict has another number of scores or is off the scale, or there is none.
+    """
+    verdicts = [verdict for span in _json_spans(text) if (verdict := _verdict_in(span, ("scores",)))]
+    values = verdicts[-1].values[0] if verdicts else _bare_numbers(text, count)
+    if not isinstance(values, list | tuple) or len(values) != count:
+        found = f"{len(values)} scores" if isinstance(values, list | tuple) else "no list of scores"
+        raise ParseError(f"{found} for {count} samples", text)
+    return tuple(_on_scale(value, low, high, text) for value in values)
+
+
 def parse_score(text: str, low: float, high: float) -> float:
     """One score in [low, high]: {"score": 4}, "Score: 85/100", "I give it [[4]]", or a number alone in the
     reply's last or first line.

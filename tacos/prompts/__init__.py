@@ -13,6 +13,8 @@ compare.txt     TACOS's comparative scoring: two samples in one call, seven crit
                 an explanation of every criterion, which ours sums up in two or three sentences. An earlier
                 released one scores a pair from 1 to 6. Fields: low, high, prompt_1, response_1, prompt_2,
                 response_2.
+compare_list.txt  the same for three to five samples in one call, with a list of scores. Fields: low, high, count,
+                samples.
 rate.txt        one sample on its own, with the criteria of compare.txt: TACOS without comparison (their
                 ablation, whose prompt is not among the released files). Fields: low, high, prompt, response.
 rate_accuracy.txt  a single rating of accuracy, after AlpaGasus (arXiv 2307.08701), which puts the
@@ -46,7 +48,7 @@ from typing import Any
 
 from tacos.errors import ConfigError, nearest
 
-_MARK = re.compile(r"<(/?(?:prompt|response|question|answer)(?:_[12])?)>", re.IGNORECASE)
+_MARK = re.compile(r"<(/?(?:prompt|response|question|answer)(?:_[1-5])?)>", re.IGNORECASE)
 
 
 @cache
@@ -65,11 +67,18 @@ def packaged() -> tuple[str, ...]:
 
 
 def fill(name: str, **fields: str) -> str:
-    """The prompt with its fields; a field that imitates our delimiters has them defused ("<x>" -> "(x)").
+    """The prompt with its fields; a field that imitates our delimiters has them defused ("<x>" -> "(x)"), but for
+    `samples`, which holds delimiters of ours.
 
     Raises: KeyError for a field that is left out.
     """
-    return load(name).substitute({key: _MARK.sub(r"(\1)", text) for key, text in fields.items()})
+    made = {key: text if key == "samples" else defused(text) for key, text in fields.items()}
+    return load(name).substitute(made)
+
+
+def defused(text: str) -> str:
+    """Without anything that reads like a delimiter of ours: "</prompt_1>" -> "(/prompt_1)"."""
+    return _MARK.sub(r"(\1)", text)
 
 
 @cache
@@ -135,6 +144,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     # OpenAI wants an object on top; `parse_tags` reads it like the bare list the prompt asks for.
     "tag": _object(tags={"type": "array", "items": _object(tag=_TEXT, explanation=_TEXT)}),
     "compare": _object(feedback=_TEXT, score_1=_NUMBER, score_2=_NUMBER),
+    "compare_list": _object(feedback=_TEXT, scores={"type": "array", "items": _NUMBER}),
     "rate": _object(feedback=_TEXT, score=_NUMBER),
     "rate_accuracy": _object(feedback=_TEXT, score={"type": "number"}),
     "judge_pair": _object(feedback=_TEXT, score_1=_NUMBER, score_2=_NUMBER),

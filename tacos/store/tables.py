@@ -6,10 +6,10 @@
     vectors.npy       embed, states    (n_samples, dim) float32; normalize: of the tags left, in alphabetical order
     tags.parquet      tag, normalize    id, tags, error
     groups.jsonl      group      group, rows (row numbers of the pool)
-    scores.parquet    score      id, value (or null), error; `within.json` where a score holds inside a group only,
-                                 `targets.npy` and `targets.json` where it was made for query rows
+    scores.parquet    score      id, value (or null), error, std_error; `within.json` where a score holds inside a
+                                 group only, `targets.npy` and `targets.json` where it was made for query rows
     read.jsonl        losses, ratings, states, gradients ...    what a local model says of each row (`tacos.store.kept`)
-    pairs.parquet     compare    every comparison with its answer
+    comparisons.parquet  compare    every comparison with its answer (`tacos.scoring.calls`), and `readout.json`
     selection.jsonl   select     id, messages, selection: rank, score, group, place, reason
 
 A scores table is also what `score: {by: file}` reads, so scores can be shared.
@@ -97,6 +97,7 @@ def write_scores(folder: Path, pool: Pool, scores: Scores) -> None:
         "id": [r.sample_id for r in rows],
         "value": pa.array([r.value for r in rows], pa.float64()),
         "error": pa.array([r.error for r in rows], pa.string()),
+        "std_error": pa.array([r.std_error for r in rows], pa.float64()),
     }
     pq.write_table(pa.table(columns), folder / SCORES)
     if scores.within is not None:
@@ -116,7 +117,9 @@ def read_scores(folder: Path) -> Scores:
     within = None
     if path.exists():
         within = tuple(np.array(v, dtype=np.float64) for v in json.loads(path.read_text()))
-    return Scores(values, errors, within, targets=_targets(folder))
+    sure = table.column("std_error")
+    known = None if sure.null_count == len(sure) else sure.to_numpy(zero_copy_only=False).astype(np.float64)
+    return Scores(values, errors, within, targets=_targets(folder), std_errors=known)
 
 
 def _targets(folder: Path) -> Targets | None:

@@ -11,8 +11,9 @@ from tacos.errors import ConfigError
 from tacos.grouping.tagging import TaggingSettings, tag_request
 from tacos.llm.asking import Asking
 from tacos.llm.settings import LLMSettings
-from tacos.scoring.comparative import Comparative, compare_request
+from tacos.scoring.comparative import Comparative
 from tacos.types import make_sample
+from tests.scoring.compared import compare_request
 
 LLM = LLMSettings(model="m")
 PAIR = make_sample("Add 2 and 2.", "4"), make_sample("Name a fruit. {instruction} <Response 1>", "A $pear")
@@ -43,7 +44,11 @@ def test_places_of_another_kind_are_mapped_and_filled_once(tmp_path: Path) -> No
         "<Instruction 2>": "prompt_2",
         "<Response 2>": "response_2",
     }
-    said = compare_request(*PAIR, Comparative(prompt=own(tmp_path, text), fields=places)).messages[0].content
+    said = (
+        compare_request(*PAIR, settings=Comparative(prompt=own(tmp_path, text), fields=places))
+        .messages[0]
+        .content
+    )
     assert said == (
         "[Instruction 1]Add 2 and 2.\n[Response 1]4\n[2]Name a fruit. {instruction} <Response 1> / A $pear for $10"
     )
@@ -107,7 +112,7 @@ def test_the_released_comparing_prompts_are_filled(name: str) -> None:
     }
     settings = Comparative(prompt=str(assets() / name), fields=places)
     settings.check(("prompt_1", "response_1", "prompt_2", "response_2", "low", "high"), "score")
-    said = compare_request(*PAIR, settings).messages[0].content
+    said = compare_request(*PAIR, settings=settings).messages[0].content
     assert "Add 2 and 2." in said and "A $pear" in said and "<Instruction 1>" not in said
 
 

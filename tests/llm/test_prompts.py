@@ -13,8 +13,9 @@ from tacos.grouping.tagging import TaggingSettings, tag_request
 from tacos.llm.base import Request
 from tacos.llm.reading import again
 from tacos.prompts import SCHEMAS, fill, load
-from tacos.scoring.comparative import Comparative, compare_request
+from tacos.scoring.comparative import Comparative
 from tacos.types import make_sample
+from tests.scoring.compared import compare_request
 
 FIELDS = {
     "tag": ("prompt",),
@@ -71,7 +72,7 @@ def shared_part(first: Request, second: Request) -> str:
     [
         (*(tag_request(sample, TaggingSettings()) for sample in SAMPLES[:2]), "<prompt>"),
         (
-            *(compare_request(*pair, Comparative()) for pair in (SAMPLES[:2], SAMPLES[2:])),
+            *(compare_request(*pair, settings=Comparative()) for pair in (SAMPLES[:2], SAMPLES[2:])),
             "<prompt_1>",
         ),
         (

@@ -29,7 +29,7 @@ from tacos.llm.client import CachedLLM, collect, complete
 from tacos.llm.settings import LLMSettings, RayActors, VLLMEngine
 from tacos.models.reading import ModelReading
 from tacos.scoring.answer_loss import Layout, _losses
-from tacos.scoring.comparative import LLMComparator
+from tacos.scoring.comparators import LLMComparator
 from tacos.scoring.ifd import Ifd
 from tacos.scoring.ray_readers import ray_readers
 from tacos.selection import Groups, Scores, Tags
@@ -60,7 +60,7 @@ def answer(content: str) -> str:
 
 def tag_and_score(llm: LLM) -> tuple[Tags, Scores]:
     tags = LLMTagger(work.TAGGING, llm).tag(POOL)
-    comparator = LLMComparator(work.COMPARING, llm)
+    comparator = LLMComparator(work.COMPARING.call_prompt, llm)
     return tags, comparative_scores(POOL, Groups.one(ROWS), comparator, work.COMPARING, seed=0)
 
 

@@ -20,7 +20,9 @@ from tacos.llm.client import CachedLLM
 from tacos.llm.parse import ParseError, parse_score
 from tacos.llm.reading import REMINDER, CutOffError, Read, ask, said
 from tacos.llm.settings import LLMSettings
-from tacos.scoring.comparative import Comparative, LLMComparator
+from tacos.scoring.comparative import Comparative
+from tacos.scoring.comparators import LLMComparator
+from tacos.scoring.designs import Design
 from tacos.selection import Groups
 from tacos.types import Pool, make_sample
 from tacos.usage import Ledger
@@ -116,9 +118,9 @@ def test_all_stages_ask_again_over_the_wire(tmp_path: Path) -> None:
         assert tags.rows == (("maths",),) * 6 and not tags.errors and server.hits == 12
     with twice(verdict) as server:
         settings = Comparative()
-        pairs = settings.pairs(Groups.one(6), 0)
-        scores = LLMComparator(settings, through(server, tmp_path)).compare(POOL, pairs)
-        assert [(pair.first, pair.second, pair.error) for pair in scores] == [(3, 7, None)] * 3
+        calls = settings.design.plan(Groups.one(6), 0)
+        scores = LLMComparator(settings.call_prompt, through(server, tmp_path)).compare(POOL, calls)
+        assert scores.scores.tolist() == [[3, 7]] * 3 and not scores.errors
         assert server.hits == 6
         items = [Comparison(question="q", answer_1="a", answer_2="b")]
         (found,) = LLMJudge(through(server, tmp_path)).judge(items)
@@ -129,10 +131,10 @@ def test_all_stages_ask_again_over_the_wire(tmp_path: Path) -> None:
 
 def test_samples_of_a_group_are_sent_next_to_each_other(tmp_path: Path) -> None:
     groups = Groups(("a", "b"), (np.array([0, 2, 4]), np.array([1, 3, 5])))
-    settings = Comparative(rounds=2)
+    settings = Comparative(design=Design(rounds=2))
     with FaultServer(answer=lambda _: '{"score_1": 3, "score_2": 7}') as server:
-        comparator = LLMComparator(settings, through(server, tmp_path))
-        comparator.compare(POOL, settings.pairs(groups, 0))
+        comparator = LLMComparator(settings.call_prompt, through(server, tmp_path))
+        comparator.compare(POOL, settings.design.plan(groups, 0))
     texts = [body["messages"][0]["content"] for body in server.bodies]
     shown = [{i for i in range(6) if f"Question {i}?" in text} for text in texts]
     even = [rows <= {0, 2, 4} for rows in shown]

@@ -13,11 +13,12 @@ from random import Random
 from tacos.answering.judge import Comparison, LLMJudge, LLMJudgeSettings, Verdict, judge_request
 from tacos.grouping.tagging import LLMTagger, TaggingSettings, tag_request
 from tacos.llm.base import LLM, Sampling
-from tacos.scoring.comparative import Comparative, LLMComparator, compare_request
+from tacos.scoring.comparative import Comparative
+from tacos.scoring.comparators import LLMComparator
 from tacos.selection import Groups, Scores, Tags
 from tacos.types import Message, Pool, make_sample
 from tacos.usage import Ledger
-from tests.scoring.compared import comparative_scores
+from tests.scoring.compared import comparative_scores, compare_request
 
 ROWS = 24
 SHORT = Sampling(temperature=0.6, max_tokens=64)
@@ -45,7 +46,7 @@ class Done:
 def work(llm: LLM) -> Done:
     """Tag, score and judge through the stages' own code."""
     tags = LLMTagger(TAGGING, llm).tag(pool())
-    comparator = LLMComparator(COMPARING, llm)
+    comparator = LLMComparator(COMPARING.call_prompt, llm)
     scores = comparative_scores(pool(), Groups.one(ROWS), comparator, COMPARING, seed=0)
     return Done(tags, scores, LLMJudge(llm, JUDGING).judge(comparisons()))
 
@@ -73,7 +74,7 @@ def lessons(seed: int = 0) -> Iterator[tuple[tuple[Message, ...], str]]:
         one, two = rng.sample(samples, 2)
         tag, why = rng.choice(tags), rng.choice(tags)
         yield tag_request(one, TAGGING).messages, f'{{"tags": [{{"tag": "{tag}", "explanation": "{why}"}}]}}'
-        yield compare_request(one, two, COMPARING).messages, _grades(rng, why, 100)
+        yield compare_request(one, two, settings=COMPARING).messages, _grades(rng, why, 100)
         yield judge_request(rng.choice(pairs), JUDGING).messages, _grades(rng, why, 10)
 
 

@@ -167,7 +167,7 @@ def test_without_groups_all_samples_are_compared_in_one(root: Path) -> None:
     chosen = recipe(root, "none", "comparative", "top")
     stage = next(s for s in selection_stage(chosen).walk() if s.name == "compare")
     select(root, chosen)
-    assert ArtifactStore(root / "artifacts").record(stage).outcome.metrics["pairs"] == ROWS // 2
+    assert ArtifactStore(root / "artifacts").record(stage).outcome.metrics["calls"] == ROWS // 2
 
 
 def test_a_rating_that_cannot_be_read_is_missing(root: Path, tmp_path: Path) -> None:

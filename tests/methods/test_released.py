@@ -42,13 +42,24 @@ def test_tacos_as_released() -> None:
     assert (normal["order"], normal["min_count"], normal["stem"]) == (["frequency", "rules"], 20, "phrase")
     assert group["clustering"]["k"] == 50 and not group["clustering"]["unit_vectors"] and group["reduce"]
     assert group["embedder"]["model"] == "whaleloops/phrase-bert"
-    assert (score["pairing"], score["odd"], score["low"], score["high"]) == ("stored", "drop", 0, 100)
+    design = {
+        "order": "stored",
+        "odd": "drop",
+        "rounds": 1,
+        "size": 2,
+        "bridges": 0,
+        "late": 0,
+        "cut": "group",
+    }
+    assert score["design"] == design and score["readout"]["by"] == "mean"
+    assert (score["low"], score["high"]) == (0, 100)
     assert (score["sampling"]["temperature"], chosen["llms"]["scorer"]["model"]) == (0.0, "gpt-4o")
     assert allocate == {"by": "per_group", "fill": False}
 
 
 def test_tacos_as_published() -> None:
-    chosen = resolved("select/tacos.yaml")
+    chosen = resolved("select/tacos_paper.yaml")
+    assert chosen["score"]["design"]["order"] == "stored" and chosen["score"]["readout"]["by"] == "mean"
     assert chosen["allocate"]["by"] == "top" and chosen["allocate"]["least"] is None  # figure 2
     assert (chosen["score"]["low"], chosen["score"]["high"]) == (1, 100)  # figure 3
     assert chosen["group"]["clustering"]["k"] == 50 and chosen["group"]["normalization"]["min_count"] == 20

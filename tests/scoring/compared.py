@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from tacos.scoring.comparative import Comparative, Comparator, read_out
+from tacos.llm.base import Request
+from tacos.scoring.comparative import Comparative
+from tacos.scoring.comparators import Comparator
 from tacos.selection import Groups, Scores
-from tacos.types import Pool
+from tacos.types import Pool, Sample
 
 
 def comparative_scores(
     pool: Pool, groups: Groups, comparator: Comparator, settings: Comparative, seed: int
 ) -> Scores:
-    pairs = settings.pairs(groups, seed)
-    return read_out(len(pool), groups, pairs, comparator.compare(pool, pairs))
+    return settings.compared(pool, groups, comparator, seed)[2].scores
+
+
+def compare_request(*samples: Sample, settings: Comparative) -> Request:
+    """The call that shows these samples."""
+    return settings.call_prompt.request(Pool.from_samples(samples), range(len(samples)))

@@ -10,11 +10,11 @@ import pytest
 from tacos.data.builtin.build import BuiltinSettings, build
 from tacos.data.read import read_pool
 from tacos.models.embedder import Embedder
-from tacos.scoring.comparative import LearnedComparator
+from tacos.scoring.calls import Calls
+from tacos.scoring.comparators import LearnedComparator
 from tacos.scoring.corrupt import CORRUPTIONS, Donors
 from tacos.scoring.features import NAMES, SURFACE, Corpus, features, surface, tidy
 from tacos.scoring.learned import LearnedSettings, QualityModel, fit_on_pool
-from tacos.scoring.pairing import Pair
 from tacos.types import Pool, make_sample
 
 
@@ -30,8 +30,8 @@ def test_pairwise_fit_finds_the_feature_that_decides() -> None:
 
 def test_scores_are_ranks_on_the_papers_scale(pool) -> None:  # type: ignore[no-untyped-def]
     comparator = LearnedComparator(np.array([0.3, -2.0, 5.0]))
-    answer = comparator.compare(pool, [Pair(group=0, first=1, second=2), Pair(group=0, first=0, second=1)])
-    assert [(a.first, a.second) for a in answer] == [(1.0, 100.0), (50.5, 1.0)]
+    answer = comparator.compare(pool, Calls.of([[1, 2], [0, 1]]))
+    assert answer.scores.tolist() == [[1.0, 100.0], [50.5, 1.0]]
 
 
 @pytest.mark.parametrize(

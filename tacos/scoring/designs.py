@@ -1,0 +1,205 @@
+"""Designs: which samples meet in a comparing call, at a number of calls that is known before the first one.
+
+TACOS (arXiv 2507.03673) pairs neighbours of a cluster once, in stored order: half a call per sample. At the same number
+of calls there is more to be had, and for more calls more than asking twice about the same pair:
+
+    order: random     random partners, and a random one of them shown first
+    rounds: 2         everybody is scored twice, with another partner each time; 1.5: every second one is
+    size: 4           lists of four samples, each scored in one call: half as many calls for as many scores
+    bridges: 0.1      a tenth of the scores are given in calls across groups, so that scores of groups compare
+    late: 0.5         half a round more, planned after the others: spent on the rows nearest the cut-off
+
+    a group of 8, `rounds: 1.5`, pairs:   round 0   (5,0) (2,7) (1,4) (6,3)      round 1   (0,2) (7,5)
+    10,000 rows, `rounds: 1`, `late: 0.5`, pairs:   5,000 calls, then 2,500
+
+Who meets whom is drawn by the seed, and written with every score into `comparisons.parquet`. A plan is made again from
+the seed, and the late one from the answers before it, so that a run that was killed asks nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, TypeVar
+
+import numpy as np
+from pydantic import Field
+
+from tacos.scoring.calls import ACROSS, LATE, Calls
+from tacos.selection import Groups, Scores
+from tacos.types import Record
+
+T = TypeVar("T")
+
+
+class Design(Record):
+    """Which samples meet, and how often."""
+
+    order: Literal["random", "stored"] = "random"
+    """Partners drawn by the seed, or neighbours in stored order: (0,1), (2,3), ... as in the released code."""
+    rounds: float = Field(1, ge=1)
+    """Times each sample is scored in a group, each time with another partner as far as there are any; the part of a
+    whole round is given to as large a part of the group. Above 1 implies random order."""
+    size: int = Field(2, ge=2, le=5)
+    """Samples in a call."""
+    odd: Literal["rematch", "drop"] = "rematch"
+    """Who is left over when a group does not divide by `size` meets scored ones again, or stays without a score."""
+    bridges: float = Field(0, ge=0, le=0.5)
+    """Share of the scores that are given in calls across groups."""
+    late: float = Field(0, ge=0, le=1)
+    """A part of a round more, for those nearest the cut-off once the other scores are known."""
+    cut: Literal["group", "pool"] = "group"
+    """Where that is: an equal number of places in every group, or the top of all."""
+
+    @property
+    def shuffled(self) -> bool:
+        return self.order == "random" or self.rounds > 1
+
+    @property
+    def scores_per_row(self) -> float:
+        """Scores that a sample gets in a group, on average."""
+        return self.rounds + self.late
+
+    def plan(self, groups: Groups, seed: int) -> Calls:
+        """Every call but the late ones."""
+        rng = np.random.default_rng(seed)
+        orders = [rng.permutation(m) if self.shuffled else m for m in groups.members]
+        parts: list[Calls] = []
+        for round_ in range(int(np.ceil(self.rounds))):
+            share = min(1.0, self.rounds - round_)
+            parts += self._round(orders, round_, share, rng)
+        return Calls.join(parts).by_group()
+
+    def _round(
+        self, orders: list[np.ndarray], round_: int, share: float, rng: np.random.Generator
+    ) -> Iterator[Calls]:
+        """share: of the members of each group."""
+        out = [_drawn(order, self.bridges * share, rng) for order in orders]
+        for number, order in enumerate(orders):
+            inside = order[~np.isin(order, out[number])] if len(out[number]) else order
+            yield self._inside(inside, number, round_, share, rng)
+        if self.bridges:
+            yield _across(out, self.size, round_, rng)
+
+    def _inside(
+        self, order: np.ndarray, group: int, round_: int, share: float, rng: np.random.Generator
+    ) -> Calls:
+        """The calls of one group in one round."""
+        if len(order) < 2:
+            return Calls.of([])
+        if self.size == 2 and not self.bridges:
+            seated, guests = _pairs(order, round_, self.odd == "rematch")
+        else:
+            turned = order if round_ == 0 else rng.permutation(order)
+            seated, guests = _lists(turned, self.size, self.odd == "rematch")
+        kept = round(share * len(seated)) if share < 1 else len(seated)
+        calls = Calls.of(seated[:kept], group, round_, [g for g in guests if g[0] < kept])
+        return _mixed_up(calls, rng) if self.shuffled else calls
+
+    def late_plan(self, groups: Groups, scores: Scores, budget: int, seed: int) -> Calls:
+        """The late calls: rows nearest the cut-off of their group, or of the pool, meet each other.
+
+        scores: read from the calls before. budget: rows that will be selected.
+        """
+        rng = np.random.default_rng([seed, 1])
+        parts = []
+        for number, members in enumerate(groups.members):
+            values = scores.values[members]
+            scored = members[~np.isnan(values)]
+            values = scores.values[scored]
+            asked = min(len(scored), round(self.late * len(members)))
+            if asked < 2:
+                continue
+            at = self._cut_off(groups, scores, budget, values)
+            near = np.argsort(np.abs(values - at), kind="stable")[:asked]
+            seated, guests = _lists(rng.permutation(scored[near]), self.size, True)
+            parts.append(_mixed_up(Calls.of(seated, number, LATE, guests), rng))
+        return Calls.join(parts)
+
+    def _cut_off(self, groups: Groups, scores: Scores, budget: int, values: np.ndarray) -> float:
+        """The score of the last place. values: of the scored members of one group."""
+        known = values
+        places = budget / max(1, len(groups))
+        if self.cut == "pool":
+            known = scores.values[groups.covered]
+            known, places = known[~np.isnan(known)], budget
+        return float(np.quantile(known, max(0.0, 1 - places / len(known))))
+
+    def expected(self, groups: Groups, seed: int) -> Calls:
+        """As many calls as will be made; random ones stand for the late ones, which nobody knows yet."""
+        some = Scores(
+            np.random.default_rng(seed).random(1 + max((m.max(initial=0) for m in groups.members), default=0))
+        )
+        late = self.late_plan(groups, some, len(groups.covered) // 2, seed) if self.late else Calls.of([])
+        return Calls.join([self.plan(groups, seed), late])
+
+
+def _drawn(order: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """A share of a group's members, at random."""
+    return rng.choice(order, size=round(share * len(order)), replace=False) if share else order[:0]
+
+
+def _across(out: list[np.ndarray], size: int, round_: int, rng: np.random.Generator) -> Calls:
+    """Members of different groups meet: those of one group lie together and are dealt out a stretch apart."""
+    dealt = np.concatenate([rng.permutation(rows) for rows in out]) if out else np.empty(0, dtype=np.int64)
+    n = len(dealt) // size
+    calls = [list(dict.fromkeys(dealt[place : n * size : n].tolist())) for place in range(n)]
+    return _mixed_up(Calls.of([call for call in calls if len(call) > 1], ACROSS, round_), rng)
+
+
+def _pairs(order: np.ndarray, round_: int, rematch: bool) -> tuple[list[list[int]], list[tuple[int, int]]]:
+    """One round in which nobody meets a partner of an earlier one, and where the guest sits; [] when all have met."""
+    seats: list[int | None] = [*order.tolist(), *([None] if len(order) % 2 else [])]
+    if round_ >= len(seats) - 1:
+        return [], []
+    seated = round_of(seats, round_)
+    met = [[a, b] for a, b in seated if a is not None and b is not None]
+    odd = next((a if b is None else b for a, b in seated if None in (a, b)), None)
+    if odd is None or not rematch:
+        return met, []
+    opponent = next(row for pair in met for row in pair if row != odd)
+    return [*met, [odd, opponent]], [(len(met), 1)]
+
+
+def _lists(order: np.ndarray, size: int, rematch: bool) -> tuple[list[list[int]], list[tuple[int, int]]]:
+    """Lists of `size`, the last one filled up with guests from the front, and where those sit."""
+    rows: list[int] = order.tolist()
+    lists = [rows[at : at + size] for at in range(0, len(rows), size)]
+    if len(lists) == 1 or len(lists[-1]) == size:
+        return lists, []
+    if not rematch:
+        return (lists if len(lists[-1]) > 1 else lists[:-1]), []
+    last, had = lists[-1], len(lists[-1])
+    last += rows[: size - had]
+    return lists, [(len(lists) - 1, place) for place in range(had, size)]
+
+
+def _mixed_up(calls: Calls, rng: np.random.Generator) -> Calls:
+    """Who is shown first is drawn, call by call; empty places stay last."""
+    keys = rng.random(calls.rows.shape) + ~calls.present
+    order = np.argsort(keys, axis=1)
+    return Calls(
+        np.take_along_axis(calls.rows, order, axis=1),
+        calls.group,
+        calls.round,
+        np.take_along_axis(calls.guest, order, axis=1),
+    )
+
+
+def round_of(seats: list[T], number: int) -> list[tuple[T, T]]:
+    """One round of a round robin by the circle method: every two meet once in len(seats) - 1 rounds.
+
+    Round 0 pairs neighbours: (0,1), (2,3), ...; later rounds turn all but the first seat, and swap who is
+    shown first.
+
+    >>> [round_of([0, 1, 2, 3], r) for r in range(3)]
+    [[(0, 1), (2, 3)], [(2, 0), (1, 3)], [(0, 3), (1, 2)]]
+    """
+    # Seats lie around a table so that neighbours face each other in round 0.
+    table = seats[::2] + seats[1::2][::-1]
+    turned = [table[0], *_rotate(table[1:], number)]
+    faced = [(turned[i], turned[-1 - i]) for i in range(len(turned) // 2)]
+    return [(b, a) for a, b in faced] if number % 2 else faced
+
+
+def _rotate(items: list[T], by: int) -> list[T]:
+    return items[by % len(items) :] + items[: by % len(items)]

@@ -1,0 +1,1 @@
+"""What the scores of comparing calls say of each sample: means, a mixed model, Bradley-Terry."""

@@ -1,0 +1,126 @@
+"""Who meets whom: counted by hand, and held for every design."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from tacos.scoring.calls import ACROSS, LATE, Calls
+from tacos.scoring.designs import Design, round_of
+from tacos.selection import Groups, Scores
+
+
+def group(*rows: int) -> np.ndarray:
+    return np.array(rows, dtype=np.int64)
+
+
+def shown(calls: Calls) -> list[list[int]]:
+    return [calls.shown(number) for number in range(len(calls))]
+
+
+def counts(calls: Calls, n: int, guests: bool = True) -> np.ndarray:
+    keep = calls.present & (guests | ~calls.guest)
+    return np.bincount(calls.rows[keep], minlength=n)
+
+
+STORED = Design(order="stored")
+SPREAD = Groups(tuple("abcde"), tuple(np.arange(40) + 40 * g for g in range(5)))
+
+
+def test_stored_order_pairs_neighbours() -> None:
+    groups = Groups(("a", "b"), (group(0, 1, 2, 3), group(2, 5)))
+    calls = STORED.plan(groups, seed=0)
+    assert shown(calls) == [[0, 1], [2, 3], [2, 5]] and calls.group.tolist() == [0, 0, 1]
+
+
+def test_an_odd_last_sample_meets_a_scored_one_or_is_dropped() -> None:
+    groups = Groups(("a",), (group(3, 4, 5),))
+    rematch = STORED.plan(groups, seed=0)
+    assert shown(rematch) == [[3, 4], [5, 3]]
+    assert rematch.guest.tolist() == [[False, False], [False, True]]
+    assert shown(Design(order="stored", odd="drop").plan(groups, seed=0)) == [[3, 4]]
+
+
+def test_partners_and_order_are_drawn_by_the_seed() -> None:
+    groups = Groups(("a",), (np.arange(400),))
+    first, second = (shown(Design().plan(groups, seed)) for seed in (1, 2))
+    assert shown(Design().plan(groups, 1)) == first != second
+    assert first != shown(STORED.plan(groups, 1)) and len(first) == 200
+    ascending = np.mean([a < b for a, b in first])
+    assert 0.4 < ascending < 0.6  # who is shown first has nothing to do with stored order
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3])
+def test_a_round_scores_everybody_once(rounds: int) -> None:
+    calls = Design(rounds=rounds).plan(Groups(("a",), (np.arange(20),)), 1)
+    assert len(calls) == 10 * rounds
+    for number in range(rounds):
+        assert sorted(calls.rows[calls.round == number].ravel().tolist()) == list(range(20))
+
+
+def test_half_a_round_more_scores_half_of_the_group_again() -> None:
+    calls = Design(rounds=1.5).plan(Groups(("a",), (np.arange(20),)), 1)
+    assert len(calls) == 15 and sorted(counts(calls, 20).tolist()) == [1] * 10 + [2] * 10
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 7, 10])
+def test_nobody_meets_the_same_partner_twice(size: int) -> None:
+    calls = Design(rounds=20, odd="drop").plan(Groups(("a",), (np.arange(size),)), seed=0)
+    met = [frozenset(pair) for pair in shown(calls)]
+    assert len(set(met)) == len(met) == size * (size - 1) // 2  # more rounds than partners: everyone, once
+
+
+@pytest.mark.parametrize("size", [3, 4, 5])
+def test_lists_score_everybody_once_and_fill_up_with_guests(size: int) -> None:
+    calls = Design(size=size).plan(Groups(("a",), (np.arange(23),)), 0)
+    assert len(calls) == -(-23 // size)
+    assert counts(calls, 23, guests=False).tolist() == [1] * 23
+    assert calls.present.all() and calls.guest.sum() == len(calls) * size - 23
+    assert all(len(set(call)) == size for call in shown(calls))
+    dropped = Design(size=size, odd="drop").plan(Groups(("a",), (np.arange(size + 1),)), 0)
+    assert counts(dropped, size + 1).sum() == size  # one alone is left out
+
+
+def test_a_group_smaller_than_a_list_is_one_list() -> None:
+    calls = Design(size=5).plan(Groups(("a",), (group(7, 8, 9),)), 0)
+    assert [sorted(call) for call in shown(calls)] == [[7, 8, 9]]
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_bridges_cross_groups_at_no_more_calls(size: int) -> None:
+    calls = Design(bridges=0.2, size=size).plan(SPREAD, 3)
+    across = calls.group == ACROSS
+    assert across.sum() == 0.2 * 200 / size and len(calls) == 200 / size
+    assert all(a // 40 != b // 40 for call in calls.rows[across].tolist() for a, b in combinations(call, 2))
+    assert all(len(set(row // 40 for row in call)) == 1 for call in calls.rows[~across].tolist())
+    assert counts(calls, 200).tolist() == [1] * 200
+
+
+def test_late_calls_go_to_those_near_the_cut_off() -> None:
+    design, values = Design(late=0.25), np.tile(np.arange(40.0), 5)
+    late = design.late_plan(SPREAD, Scores(values), budget=50, seed=0)
+    assert len(late) == 5 * 5 and set(late.round.tolist()) == {LATE}
+    assert sorted(late.rows[late.group == 0].ravel().tolist()) == list(
+        range(25, 35)
+    )  # 10 of 40 places: above 29.25
+    whole = Design(late=0.25, cut="pool").late_plan(
+        SPREAD, Scores(values + np.repeat(np.arange(5), 40) * 40), 40, 0
+    )
+    assert min(whole.rows[whole.group == 3].ravel()) == 150  # the cut is at 160: the top of d, the foot of e
+    assert design.scores_per_row == 1.25
+
+
+def test_as_many_calls_are_expected_as_are_made() -> None:
+    design = Design(rounds=1.5, late=0.5)
+    late = design.late_plan(SPREAD, Scores(np.arange(200.0)), 30, 0)
+    assert len(design.expected(SPREAD, 0)) == len(design.plan(SPREAD, 0)) + len(late)
+
+
+def test_rounds_of_a_round_robin() -> None:
+    assert [round_of([0, 1, 2, 3], r) for r in range(3)] == [
+        [(0, 1), (2, 3)],
+        [(2, 0), (1, 3)],
+        [(0, 3), (1, 2)],
+    ]
