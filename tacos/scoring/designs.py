@@ -9,7 +9,7 @@ of calls there is more to be had, and for more calls more than asking twice abou
     bridges: 0.1      a tenth of the scores are given in calls across groups, so that scores of groups compare
     late: 0.5         half a round more, planned after the others: spent on the rows nearest the cut-off
 
-    a group of 8, `rounds: 1.5`, pairs:   round 0   (5,0) (2,7) (1,4) (6,3)      round 1   (0,2) (7,5)
+    a group of 8, `rounds: 1.5`, pairs:   round 0   (5,0) (2,7) (1,4) (6,3)      round 1   (7,5) (4,2)
     10,000 rows, `rounds: 1`, `late: 0.5`, pairs:   5,000 calls, then 2,500
 
 Who meets whom is drawn by the seed, and written with every score into `comparisons.parquet`. A plan is made again from
@@ -19,7 +19,7 @@ the seed, and the late one from the answers before it, so that a run that was ki
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -28,8 +28,6 @@ from tacos.scoring.calls import ACROSS, LATE, Calls
 from tacos.selection import Groups, Scores
 from tacos.types import Record
 
-T = TypeVar("T")
-
 
 class Design(Record):
     """Which samples meet, and how often."""
@@ -37,8 +35,8 @@ class Design(Record):
     order: Literal["random", "stored"] = "random"
     """Partners drawn by the seed, or neighbours in stored order: (0,1), (2,3), ... as in the released code."""
     rounds: float = Field(1, ge=1)
-    """Times each sample is scored in a group, each time with another partner as far as there are any; the part of a
-    whole round is given to as large a part of the group. Above 1 implies random order."""
+    """Times each sample is scored in a group; pairs have another partner each time, in a group of n up to n / 2 times.
+    The part of a whole round is given to as large a part of the group. Above 1 implies random order."""
     size: int = Field(2, ge=2, le=5)
     """Samples in a call."""
     odd: Literal["rematch", "drop"] = "rematch"
@@ -86,14 +84,15 @@ class Design(Record):
         """The calls of one group in one round."""
         if len(order) < 2:
             return Calls.of([])
-        if self.size == 2 and not self.bridges:
+        pairs = self.size == 2 and not self.bridges
+        if pairs:
             seated, guests = _pairs(order, round_, self.odd == "rematch")
         else:
-            turned = order if round_ == 0 else rng.permutation(order)
+            turned = rng.permutation(order) if self.shuffled else order
             seated, guests = _lists(turned, self.size, self.odd == "rematch")
         kept = round(share * len(seated)) if share < 1 else len(seated)
         calls = Calls.of(seated[:kept], group, round_, [g for g in guests if g[0] < kept])
-        return _mixed_up(calls, rng) if self.shuffled else calls
+        return calls if pairs or not self.shuffled else _mixed_up(calls, rng)
 
     def late_plan(self, groups: Groups, scores: Scores, budget: int, seed: int) -> Calls:
         """The late calls: rows nearest the cut-off of their group, or of the pool, meet each other.
@@ -147,11 +146,17 @@ def _across(out: list[np.ndarray], size: int, round_: int, rng: np.random.Genera
 
 
 def _pairs(order: np.ndarray, round_: int, rematch: bool) -> tuple[list[list[int]], list[tuple[int, int]]]:
-    """One round in which nobody meets a partner of an earlier one, and where the guest sits; [] when all have met."""
+    """One round in which nobody meets a partner of an earlier one, and where the guest sits; [] when all have met.
+
+    One half sits still while the other moves on by a seat, and the halves take turns at being shown first, so that
+    after two rounds everybody was first once.
+    """
     seats: list[int | None] = [*order.tolist(), *([None] if len(order) % 2 else [])]
-    if round_ >= len(seats) - 1:
+    one, other = seats[::2], seats[1::2]
+    if round_ >= len(one):
         return [], []
-    seated = round_of(seats, round_)
+    moved = other[round_:] + other[:round_]
+    seated = list(zip(moved, one, strict=True) if round_ % 2 else zip(one, moved, strict=True))
     met = [[a, b] for a, b in seated if a is not None and b is not None]
     odd = next((a if b is None else b for a, b in seated if None in (a, b)), None)
     if odd is None or not rematch:
@@ -183,23 +188,3 @@ def _mixed_up(calls: Calls, rng: np.random.Generator) -> Calls:
         calls.round,
         np.take_along_axis(calls.guest, order, axis=1),
     )
-
-
-def round_of(seats: list[T], number: int) -> list[tuple[T, T]]:
-    """One round of a round robin by the circle method: every two meet once in len(seats) - 1 rounds.
-
-    Round 0 pairs neighbours: (0,1), (2,3), ...; later rounds turn all but the first seat, and swap who is
-    shown first.
-
-    >>> [round_of([0, 1, 2, 3], r) for r in range(3)]
-    [[(0, 1), (2, 3)], [(2, 0), (1, 3)], [(0, 3), (1, 2)]]
-    """
-    # Seats lie around a table so that neighbours face each other in round 0.
-    table = seats[::2] + seats[1::2][::-1]
-    turned = [table[0], *_rotate(table[1:], number)]
-    faced = [(turned[i], turned[-1 - i]) for i in range(len(turned) // 2)]
-    return [(b, a) for a, b in faced] if number % 2 else faced
-
-
-def _rotate(items: list[T], by: int) -> list[T]:
-    return items[by % len(items) :] + items[: by % len(items)]
