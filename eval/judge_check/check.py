@@ -34,8 +34,6 @@ from tacos.answering.orders import Judged, Rule, compare
 from tacos.errors import TacosError
 from tacos.types import Record
 
-POINTS = {("win", 1): 1.0, ("lose", 1): 0.0, ("win", 2): 0.0, ("lose", 2): 1.0}
-
 
 class Rates(Record):
     """One judge on one set of pairs."""
@@ -167,7 +165,7 @@ def _rates(
 ) -> Rates:
     """longer: the same pairs by `LongerJudge`, which the judge is held against."""
     rows = [
-        (pair.instruction, _points(pair, row), _points(pair, other))
+        (pair.instruction, pair.points(row.result), pair.points(other.result))
         for pair, row, other in zip(pairs, judged, longer or judged, strict=True)
         if pair.label is not None
     ]
@@ -187,11 +185,6 @@ def _rates(
         first_position=first_position_rate(judged, asked),
         longer_wins=longer_wins(judged, asked),
     )
-
-
-def _points(pair: LabelledPair, judged: Judged) -> float | None:
-    """1 where the labelled output won, 0 where it lost; None where that cannot be read."""
-    return None if judged.result == "unparsed" else POINTS.get((judged.result, pair.label or 0), 0.5)
 
 
 def _label_longer(pairs: Sequence[LabelledPair]) -> Interval | None:
