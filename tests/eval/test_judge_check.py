@@ -13,37 +13,11 @@ from eval.judge_check.labelled_pairs import (
     LabelledPairs,
     read_labelled_pairs,
 )
-from tacos.answering.judge import Comparison, LLMJudge, ReferenceJudge, Verdict
+from tacos.answering.judge import Comparison, LLMJudge, ReferenceJudge
 from tacos.data.expert_pairs import read_expert_pairs
 from tacos.errors import TacosError
 from tacos.llm.backends.scripted import ScriptedLLM
-
-
-def pair(
-    number: int, label: int | None, output_1: str = "short", output_2: str = "much longer"
-) -> LabelledPair:
-    return LabelledPair(
-        id=f"p{number}", instruction=f"q{number}", output_1=output_1, output_2=output_2, label=label
-    )
-
-
-def labelled(*pairs: LabelledPair) -> LabelledPairs:
-    return LabelledPairs(source="test", pairs=list(pairs))
-
-
-class Orders:
-    """Gives the verdicts it was made with: all first orders, then all second ones."""
-
-    name, embedded = "orders", True
-
-    def __init__(self, *scores: tuple[float, float] | None):
-        self.verdicts = [
-            Verdict(score_1=s[0], score_2=s[1]) if s else Verdict(error="refused") for s in scores
-        ]
-
-    def judge(self, items):
-        assert len(items) == len(self.verdicts)
-        return self.verdicts
+from tests.eval.judges import Orders, labelled, pair
 
 
 def test_the_worked_example():
