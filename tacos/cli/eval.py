@@ -229,7 +229,7 @@ def judge_check(
     names = list(dict.fromkeys(judge or ([run.settings.judge] if run else [])))
     asked = judges_of(names, run)
     if run is not None:
-        shown = shown.kept_in(out, run, "judge-check", ", ".join(names), str(pairs))
+        shown = shown.kept_in(out, run, "judge-check", ", ".join(names), [str(pairs), difference])
     shown.finish("Judge check", [check_judges(asked, labelled, difference=difference)], {})
 
 
