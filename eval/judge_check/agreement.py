@@ -38,15 +38,15 @@ class Agreement(Record):
     """Labels whose other annotators have no majority; in no figure."""
     pairwise: Interval | None
     """Share of two annotators' labels of one pair that are the same."""
-    people: Interval | None
+    annotators: Interval | None
     """Share of panels on which the annotator says what most others say: the ceiling of a judge."""
     each: tuple[Interval | None, ...]
     """The same of each annotator, in the order of the file; None where there is no panel."""
     judge: Interval | None
-    """Share of the same panels on which the judge does, of those it could be read on."""
+    """Share of the same panels on which the judge does over both orders, of those it could be read on."""
     gain: Interval | None
-    """The judge's share minus that of people, paired by panel."""
-    kappa_people: float | None
+    """The judge's share minus that of annotators, paired by panel."""
+    kappa_annotators: float | None
     """-1 to 1; None where all labels are the same."""
     kappa_judge: float | None
 
@@ -77,14 +77,14 @@ def agreement(pairs: Sequence[LabelledPair], judged: Sequence[Judged]) -> Agreem
         pairwise=rate(
             (pair.instruction, a == b) for pair, _ in several for a, b in combinations(_given(pair), 2)
         ),
-        people=_people(panels),
+        annotators=_right(panels),
         each=tuple(
-            _people([panel for panel in panels if panel.annotator == number])
+            _right([panel for panel in panels if panel.annotator == number])
             for number in range(max(len(pair.annotators) for pair, _ in several))
         ),
         judge=rate((panel.instruction, panel.judge == panel.others) for panel in read),
         gain=against([gaps], 0.0, drawn, (-1.0, 1.0)).interval if gaps else None,
-        kappa_people=_kappa([(panel.label, panel.others) for panel in panels]),
+        kappa_annotators=_kappa([(panel.label, panel.others) for panel in panels]),
         kappa_judge=_kappa([(panel.judge, panel.others) for panel in read if panel.judge is not None]),
     )
 
@@ -100,7 +100,7 @@ def _panels(pair: LabelledPair, judged: Judged) -> Iterator[Panel]:
             yield Panel(pair.instruction, number, label, others, WINNER[judged.result])
 
 
-def _people(panels: Sequence[Panel]) -> Interval | None:
+def _right(panels: Sequence[Panel]) -> Interval | None:
     return rate((panel.instruction, panel.label == panel.others) for panel in panels)
 
 

@@ -106,10 +106,10 @@ def _words(
     if best.all.unparsed > MOST_UNPARSED * asked:
         unread = f"{fmt.count(best.all.unparsed)} of {fmt.count(asked)}"
         words.append(f"Warning: {unread} labelled pairs could not be read; they are in no figure.")
-    if (found := best.agreement) and found.judge and found.people:
+    if (found := best.agreement) and found.judge and found.annotators:
         words.append(
-            f"It says what most annotators say on {_share(found.judge)}; an annotator says what most others"
-            f" say on {_share(found.people)}."
+            f"It agrees with most of the other annotators on {_share(found.judge)} of labels, an annotator on"
+            f" {_share(found.annotators)}."
         )
     return [line for line in [*words, *_orders(best)] if line]
 

@@ -41,7 +41,7 @@ def figures(check: JudgeCheck) -> Figures:
 
 def _figures(report: JudgeReport) -> dict[str, float | None]:
     """Every name for every judge, so that runs of several stand in one table."""
-    every, orders, people = report.all, report.orders, report.agreement
+    every, orders, agreed = report.all, report.orders, report.agreement
     rates = {
         "accuracy": every.accuracy,
         "gain_over_longer": every.gain,
@@ -50,8 +50,8 @@ def _figures(report: JudgeReport) -> dict[str, float | None]:
         "longer_wins": every.longer_wins,
         "accuracy_one_order": orders.one.accuracy if orders else None,
         "gain_of_two_orders": orders.gain if orders else None,
-        "agreement": people.judge if people else None,
-        "agreement_of_annotators": people.people if people else None,
+        "agreement": agreed.judge if agreed else None,
+        "agreement_of_annotators": agreed.annotators if agreed else None,
     }
     found: dict[str, float | None] = {"n": every.n, "unparsed": every.unparsed}
     found["questions_one_order"] = orders.one.questions if orders else None

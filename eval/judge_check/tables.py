@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 BASELINE = "longer wins"
 ALL, MATCHED = "all", "length-matched"
-PEOPLE = "annotators"
+ANNOTATORS = "annotators"
 Agreed = tuple[Interval | None, Interval | None, float | None]
-"""Share of panels, the same minus that of people, kappa."""
+"""Share of panels, the same minus that of annotators, kappa."""
 
 
 def judge_tables(check: JudgeCheck) -> list[Table]:
@@ -127,11 +127,11 @@ def _agreement_table(check: JudgeCheck) -> Table:
     entries = [Entry[Agreed](name, (one.judge, one.gain, one.kappa_judge)) for name, one in found]
     said = ""
     if found:
-        people = found[0][1]
-        entries.append(Entry(PEOPLE, (people.people, None, people.kappa_people), marked=True))
-        each = enumerate(people.each, start=1)
+        first = found[0][1]
+        entries.append(Entry(ANNOTATORS, (first.annotators, None, first.kappa_annotators), marked=True))
+        each = enumerate(first.each, start=1)
         entries += [Entry(f"annotator {n}", (rate, None, None), marked=True) for n, rate in each]
-        said = _panels(people)
+        said = _panels(first)
     specs: list[Spec[Agreed]] = [
         (Column("agreement"), lambda item: _percent(item[0])),
         (Column("minus annotators"), lambda item: mean(item[1], fmt.points)),
@@ -140,8 +140,8 @@ def _agreement_table(check: JudgeCheck) -> Table:
     ]
     note = (
         "Agreement: the share of labels of which the majority of the other annotators say the same, a tie being"
-        " a label like the others; the judge is held against the same majorities. 95% intervals over"
-        f" instructions. {said}"
+        " a label like the others; the judge, over both orders, is held against the same majorities. 95% intervals"
+        f" over instructions. {said}"
     )
     return build("judge_agreement", "Judge and annotators", note, "judge", entries, specs)
 

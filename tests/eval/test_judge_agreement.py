@@ -8,6 +8,8 @@ from eval.interval import Interval
 from eval.judge_check.agreement import Agreement
 from eval.judge_check.check import judge_check
 from eval.judge_check.labelled_pairs import LabelledPair, majority
+from eval.judge_check.recommend import check_judges
+from eval.report.scores import figures_of, report_of
 from tests.eval.judges import Orders, labelled, pair, saying
 
 WORKED = (
@@ -32,20 +34,35 @@ def test_the_worked_example() -> None:
     found = agreed(saying(1, 2, 0), *WORKED)
     assert (found.pairs, found.panels, found.no_majority) == (3, 5, 4)
     assert mean(found.pairwise) == pytest.approx(5 / 9)
-    assert (mean(found.people), mean(found.judge)) == (3 / 5, 4 / 5)
+    assert (mean(found.annotators), mean(found.judge)) == (3 / 5, 4 / 5)
     assert [mean(one) for one in found.each] == [1 / 2, 1, 1 / 2]
     assert mean(found.gain) == pytest.approx(1 / 5)
-    assert found.people is not None and found.people.n == 5 and found.people.low < 0.6 < found.people.high
+    assert (
+        found.annotators is not None
+        and found.annotators.n == 5
+        and found.annotators.low < 0.6 < found.annotators.high
+    )
+
+
+def test_the_recommendation_and_the_table_have_the_ceiling() -> None:
+    check = check_judges({"j": saying(1, 2, 0)}, labelled(*WORKED))
+    (said,) = [line for line in check.recommendation if "annotator" in line]
+    assert said.startswith("It agrees with most of the other annotators on 80.0% [")
+    assert " of labels, an annotator on 60.0% [" in said
+    table = report_of(check).tables(check)[2]
+    shown = {row.cells[0].text: row.cells[1].text for row in table.rows}
+    assert (shown["j"], shown["annotators"], shown["annotator 2"]) == ("80.0%", "60.0%", "100.0%")
+    assert figures_of([check])["j"]["judge_check/agreement_of_annotators"] == 0.6
 
 
 def test_kappa_is_agreement_over_chance() -> None:
     """People (1 1 1 2 2) against majorities (1 1 1 1 0): observed 3/5, chance .6 x .8 = .48, so .12 / .52. The judge
     (1 1 1 2 0): observed 4/5, chance .6 x .8 + .2 x .2 = .52, so .28 / .48."""
     found = agreed(saying(1, 2, 0), *WORKED)
-    assert found.kappa_people == pytest.approx(0.12 / 0.52)
+    assert found.kappa_annotators == pytest.approx(0.12 / 0.52)
     assert found.kappa_judge == pytest.approx(0.28 / 0.48)
     same = agreed(saying(1), pair(1, 1, annotators=(1, 1)))
-    assert (same.kappa_people, same.kappa_judge) == (None, None)
+    assert (same.kappa_annotators, same.kappa_judge) == (None, None)
 
 
 def test_a_judge_as_good_as_an_annotator_reaches_the_ceiling() -> None:
@@ -53,13 +70,13 @@ def test_a_judge_as_good_as_an_annotator_reaches_the_ceiling() -> None:
     pairs = [pair(n, 1, annotators=(1 if n % 4 else 2, 1, 1)) for n in range(40)]
     found = agreed(saying(*(one.annotators[0] for one in pairs)), *pairs)
     assert [mean(one) for one in found.each] == [0.75, 1, 1]
-    assert (found.panels, mean(found.judge), mean(found.people), mean(found.gain)) == (100, 0.9, 0.9, 0)
+    assert (found.panels, mean(found.judge), mean(found.annotators), mean(found.gain)) == (100, 0.9, 0.9, 0)
 
 
 def test_a_verdict_that_cannot_be_read_is_in_no_share_of_the_judge() -> None:
     found = agreed(saying(None, 1), pair(1, 1, annotators=(1, 1)), pair(2, 1, annotators=(1, 2)))
     assert (found.panels, found.judge and found.judge.n, mean(found.judge)) == (4, 2, 0.5)
-    assert mean(found.people) == 0.5 and mean(found.gain) == 0.5
+    assert mean(found.annotators) == 0.5 and mean(found.gain) == 0.5
     unread = agreed(saying(None), pair(1, 1, annotators=(1, 1)))
     assert (unread.judge, unread.gain, unread.kappa_judge) == (None, None, None)
 
