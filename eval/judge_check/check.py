@@ -22,10 +22,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from eval.interval import Interval
+from eval.judge_check.agreement import Agreement, agreement
 from eval.judge_check.labelled_pairs import LabelledPair, LabelledPairs
+from eval.judge_check.orders import DIFFERENCE, OneOrTwo, one_or_two
 from eval.pairwise.rules import first_position_rate, longer_wins, swap_consistency
 from eval.rates import rate
 from eval.stats import against, crossed_mean
@@ -33,8 +35,6 @@ from tacos.answering.judge import Comparison, PairJudge, Verdict
 from tacos.answering.orders import Judged, Rule, compare
 from tacos.errors import TacosError
 from tacos.types import Record
-
-POINTS = {("win", 1): 1.0, ("lose", 1): 0.0, ("win", 2): 0.0, ("lose", 2): 1.0}
 
 
 class Rates(Record):
@@ -60,14 +60,14 @@ class Rates(Record):
 class JudgeReport(Record):
     """A judge beside the baseline, on all pairs and on the length-matched ones."""
 
-    report: ClassVar[str] = "eval.judge_check.report:JUDGE"
-
     judge: str
     source: str
     rule: Rule
     pairs: int
     tied_labels: int
     """Pairs where neither is better; in the bias rates, in no accuracy."""
+    no_majority: int = 0
+    """Of these, the pairs on which no label has a majority of the annotators."""
     bad: int
     """Rows of the file that are no labelled pair."""
     duplicate: int
@@ -78,6 +78,10 @@ class JudgeReport(Record):
     longer_baseline_matched: Rates
     label_longer: Interval | None
     """Share of labels that name the longer output, where lengths differ: what `longer_wins` should be."""
+    orders: OneOrTwo | None = None
+    """What a second order buys; None where no labelled pair could be read."""
+    agreement: Agreement | None = None
+    """With several annotators; None where no pair has two."""
     errors: dict[str, int]
     """Why orders could not be read -> how many."""
 
@@ -117,22 +121,37 @@ def _verdict(first: float | None, second: float | None) -> Verdict:
 class LongerJudge(ScoreJudge):
     """Prefers the output with more characters: the baseline every judge has to beat."""
 
+    title = "longer wins"
+
     def __init__(self) -> None:
-        super().__init__("longer wins", lambda pairs: [float(len(output)) for _, output in pairs])
+        super().__init__(self.title, lambda pairs: [float(len(output)) for _, output in pairs])
 
 
-def judge_check(judge: PairJudge, labelled: LabelledPairs, rule: Rule = "lenient") -> JudgeReport:
+def judge_check(
+    judge: PairJudge, labelled: LabelledPairs, rule: Rule = "lenient", difference: float = DIFFERENCE
+) -> JudgeReport:
     """Judge every pair in both orders, one call of the judge for all, and hold it against the labels.
 
-    Raises: TacosError when no pair has a label.
+    difference: what `JudgeReport.orders` tells the questions for. Raises: TacosError when no pair has a label.
     """
-    pairs = labelled.pairs
-    if not any(pair.label for pair in pairs):
+    return report_on(judge.name, verdicts(judge, labelled, rule), labelled, rule, difference)
+
+
+def verdicts(judge: PairJudge, labelled: LabelledPairs, rule: Rule) -> list[Judged]:
+    """Every pair judged in both orders. Raises: TacosError when no pair has a label, before the judge is asked."""
+    if not any(pair.label for pair in labelled.pairs):
         raise TacosError(
             f"{labelled.source} labels no pair: every label is a tie, so there is nothing to check"
         )
-    items = [pair.shown for pair in pairs]
-    judged, longer = compare(judge, items, rule), compare(LongerJudge(), items, rule)
+    return compare(judge, [pair.shown for pair in labelled.pairs], rule)
+
+
+def report_on(
+    judge: str, judged: Sequence[Judged], labelled: LabelledPairs, rule: Rule, difference: float
+) -> JudgeReport:
+    """A judge's verdicts on the pairs held against their labels."""
+    pairs = labelled.pairs
+    longer = compare(LongerJudge(), [pair.shown for pair in pairs], rule)
     matched = [number for number, pair in enumerate(pairs) if pair.matched]
 
     def rates(rows: Sequence[Judged], numbers: Sequence[int]) -> Rates:
@@ -141,11 +160,12 @@ def judge_check(judge: PairJudge, labelled: LabelledPairs, rule: Rule = "lenient
 
     whole = range(len(pairs))
     return JudgeReport(
-        judge=judge.name,
+        judge=judge,
         source=labelled.source,
         rule=rule,
         pairs=len(pairs),
         tied_labels=sum(pair.label is None for pair in pairs),
+        no_majority=sum(pair.undecided for pair in pairs),
         bad=len(labelled.bad),
         duplicate=labelled.duplicate,
         all=rates(judged, whole),
@@ -153,6 +173,8 @@ def judge_check(judge: PairJudge, labelled: LabelledPairs, rule: Rule = "lenient
         longer_baseline=rates(longer, whole),
         longer_baseline_matched=rates(longer, matched),
         label_longer=_label_longer(pairs),
+        orders=one_or_two(pairs, judged, difference),
+        agreement=agreement(pairs, judged),
         errors=_errors(judged),
     )
 
@@ -167,7 +189,7 @@ def _rates(
 ) -> Rates:
     """longer: the same pairs by `LongerJudge`, which the judge is held against."""
     rows = [
-        (pair.instruction, _points(pair, row), _points(pair, other))
+        (pair.instruction, pair.points(row.result), pair.points(other.result))
         for pair, row, other in zip(pairs, judged, longer or judged, strict=True)
         if pair.label is not None
     ]
@@ -187,11 +209,6 @@ def _rates(
         first_position=first_position_rate(judged, asked),
         longer_wins=longer_wins(judged, asked),
     )
-
-
-def _points(pair: LabelledPair, judged: Judged) -> float | None:
-    """1 where the labelled output won, 0 where it lost; None where that cannot be read."""
-    return None if judged.result == "unparsed" else POINTS.get((judged.result, pair.label or 0), 0.5)
 
 
 def _label_longer(pairs: Sequence[LabelledPair]) -> Interval | None:

@@ -29,6 +29,8 @@ class Section:
     problems: Sequence[str]
     given: Mapping[str, str] | None = None
     """Colours of models or arms; None gives one to each, in the order of the main table."""
+    advice: Sequence[str] = ()
+    """What to do about it, a line each."""
 
     @property
     def colours(self) -> Mapping[str, str]:

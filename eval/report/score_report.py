@@ -33,12 +33,16 @@ def no_plots(score: object) -> list[Plot]:
     return []
 
 
+def no_advice(score: object) -> list[str]:
+    return []
+
+
 @dataclass(frozen=True)
 class ScoreReport(Generic[T]):
     """tables: the main one first; problems: what could not be counted, or not as usual, and why; headline: the result
     in one sentence; figures: model, pair or judge -> the numbers worth following over runs, "mt_bench/average", under
     the names that experiments use too (`Measure.metric`), None where not known; plots: all that the score has data
-    for.
+    for; advice: what to do about it, a line each, after the headline.
     """
 
     name: str
@@ -47,6 +51,7 @@ class ScoreReport(Generic[T]):
     headline: Callable[[T], str]
     figures: Callable[[T], Figures]
     plots: Callable[[T], list[Plot]] = no_plots
+    advice: Callable[[T], list[str]] = no_advice
 
 
 def best_first(entries: Sequence[Entry[T]], value: Callable[[T], float | None]) -> list[Entry[T]]:

@@ -65,6 +65,13 @@ def problems_of(score: Any) -> list[str]:
     return [" ".join(line.split()) for line in report_of(score).problems(score)]
 
 
+def advice_of(score: Any) -> list[str]:
+    """What to do about a score, after its headline: a line each, none for most kinds."""
+    report = report_of(score)
+    advice = report.advice(score)
+    return [report.headline(score), *advice] if advice else []
+
+
 def console_tables(score: Any) -> list[RichTable]:
     """For a terminal: the brief columns, and always how much was judged and why not all."""
     return [_console_table(table) for table in report_of(score).tables(score)]
@@ -111,7 +118,13 @@ def write_score_report(out: Path, title: str, scores: Sequence[Any]) -> ScorePat
     folder.mkdir(parents=True, exist_ok=True)
     pictures = {plot.name: save_png(plot, folder) for own in plots for plot in own}
     sections = [
-        Section(report_of(score).headline(score), own, drawn, problems_of(score))
+        Section(
+            report_of(score).headline(score),
+            own,
+            drawn,
+            problems_of(score),
+            advice=report_of(score).advice(score),
+        )
         for score, own, drawn in zip(scores, tables, plots, strict=True)
     ]
     paths = ScorePaths(

@@ -6,6 +6,7 @@ than `--min-coverage` of what is expected was judged, unless `--allow-incomplete
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -197,26 +198,56 @@ def pairwise(
 
 @command(app)
 def judge_check(
-    pairs: Annotated[Path, typer.Option(help="JSONL of instruction, output_1, output_2, label")],
+    pairs: Annotated[
+        Path,
+        typer.Option(help="Labelled pairs: instruction, output_1, output_2, label, or a public set's file"),
+    ],
     overrides: Overrides = None,
-    judge: Annotated[str, typer.Option(help='A name under `llms`, "reference", or "longer"')] = "judge",
+    judge: Annotated[
+        list[str] | None,
+        typer.Option(help='Names under `llms`, "reference", or "longer"; the settings\' `judge` when unset'),
+    ] = None,
+    difference: Annotated[
+        float,
+        typer.Option(help="How far above 50% a win rate lies that questions are counted for, as a share"),
+    ] = 0.05,
     config: Config = None,
     out: Out = None,
     retry_failed: RetryFailed = False,
     go_on: GoOn = False,
     as_json: AsJson = False,
 ) -> None:
-    """How far a judge can be trusted: accuracy, swap consistency and length bias on labelled pairs."""
-    from eval.judge_check.check import LongerJudge
-    from eval.judge_check.check import judge_check as check
+    """How far judges can be trusted on labelled pairs, which one to take, and how many questions it needs."""
     from eval.judge_check.labelled_pairs import read_labelled_pairs
+    from eval.judge_check.recommend import check_judges
 
-    labelled, shown = read_labelled_pairs(pairs), Shown(out, as_json, 0.0)
-    asked: PairJudge = LongerJudge()
-    if judge != "longer":
-        run = evaluation(config, [*(overrides or []), f"judge={judge}"], retry_failed, go_on)
-        shown, asked = shown.kept_in(out, run, "judge-check", judge, str(pairs)), run.pair_judge()
-    shown.finish("Judge check", [check(asked, labelled)], {})
+    if not 0 < difference <= 0.5:
+        raise ConfigError(f"--difference {difference:g}: give a share above 0, up to 0.5; 0.05 is 55% v 50%")
+    labelled, shown, run = read_labelled_pairs(pairs), Shown(out, as_json, 0.0), None
+    if judge is None or set(judge) != {"longer"}:
+        run = evaluation(config, overrides, retry_failed, go_on)
+    names = list(dict.fromkeys(judge or ([run.settings.judge] if run else [])))
+    asked = judges_of(names, run)
+    if run is not None:
+        shown = shown.kept_in(out, run, "judge-check", ", ".join(names), [str(pairs), difference])
+    shown.finish("Judge check", [check_judges(asked, labelled, difference=difference)], {})
+
+
+def judges_of(names: Sequence[str], run: Evaluation | None) -> dict[str, PairJudge]:
+    """What a judge is called in a report -> the judge. run: None where "longer" is the only name.
+
+    Raises: ConfigError for a name that is not configured, before any judge is asked.
+    """
+    from eval.judge_check.check import LongerJudge
+
+    made: dict[str, PairJudge] = {
+        name: run.pair_judge(name) if run and name != "longer" else LongerJudge() for name in names
+    }
+    called = Counter(judge.name for judge in made.values())
+    return {
+        judge.name if called[judge.name] == 1 else f"{name}: {judge.name}": judge
+        for name, judge in made.items()
+    }
 
 
 def evaluation(

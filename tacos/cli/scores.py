@@ -139,12 +139,14 @@ def show(scores: Sequence[Any], report: Path | None) -> None:
     """Tables, then what could not be counted."""
     from rich.console import Console
 
-    from eval.report.scores import console_tables, problems_of
+    from eval.report.scores import advice_of, console_tables, problems_of
 
     console = Console()
     for score in scores:
         for table in console_tables(score):
             console.print(table)
+        for line in advice_of(score):
+            typer.echo(line)
         problems = problems_of(score)
         for problem in problems[:SHOWN]:
             typer.echo(f"note: {problem}")

@@ -249,11 +249,13 @@ class Evaluation:
         asked = self.settings.alpaca_eval
         return read_annotator(asked.annotator, self.assets.path) if asked.annotator else asked
 
-    def pair_judge(self) -> PairJudge:
-        if self.settings.judge == "reference":
+    def pair_judge(self, name: str | None = None) -> PairJudge:
+        """name: one of `llms`, or "reference"; None is the settings' `judge`."""
+        asked = name or self.settings.judge
+        if asked == "reference":
             return ReferenceJudge()
         self.settings.pairwise.check(FIELDS, "pairwise")
-        return LLMJudge(self.llm(self.settings.judge), self.settings.pairwise)
+        return LLMJudge(self.llm(asked), self.settings.pairwise)
 
     def llm(self, name: str) -> LLM:
         """Raises: ConfigError when it is not configured."""

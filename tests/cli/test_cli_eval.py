@@ -179,6 +179,7 @@ def test_a_terminal_shows_what_was_not_counted() -> None:
         ),
         (["pairwise", "--reviews", "none.json"], 1, "none.json"),
         (["judge-check", "--pairs", "none.jsonl", "--judge", "longer"], 1, "none.jsonl"),
+        (["judge-check", "--pairs", "p.jsonl", "--difference", "5"], 2, "give a share above 0, up to 0.5"),
     ],
 )
 def test_wrong_use_is_one_line_and_an_exit_code(
@@ -338,6 +339,41 @@ def test_judge_check_stands_beside_the_longer_answer() -> None:
         asked = found(tacos_eval(*words))
     assert (asked["accuracy"], asked["all"]["first_position"]["mean"]) == (0.5, 1.0)
     assert asked["longer_baseline"]["longer_wins"]["mean"] == 1.0
+    assert any("shown first in 100.0%" in line for line in asked["recommendation"])
+
+
+def test_several_judges_are_checked_on_the_same_pairs_and_one_is_recommended() -> None:
+    rows = [
+        {"prompt": f"q{i}", "response 1": "word " * (1 + i % 2), "response 2": "word ", "label": 1 - i % 2}
+        for i in range(1, 40, 2)
+    ]
+    Path("auto_j.jsonl").write_text("\n".join(map(json.dumps, rows)))  # the longer is always the better
+    with serving() as server:
+        words = (
+            "judge-check",
+            "--pairs",
+            "auto_j.jsonl",
+            "--config",
+            judging(server.endpoint),
+            "--difference",
+            "0.1",
+        )
+        words = (*words, "--judge", "judge", "--judge", "candidate", "longer")
+        checked = found(tacos_eval(*words, "--json"))
+        said = tacos_eval(*words, "--out", "checked")
+    names = ["judge: LLM judge (m)", "candidate: LLM judge (m)", "longer wins"]
+    assert list(checked["judges"]) == names and checked["best"] == "longer wins"
+    assert {name: one["accuracy"] for name, one in checked["judges"].items()} == dict(
+        zip(names, (0.5, 0.5, 1.0), strict=True)
+    )
+    assert checked["judges"]["longer wins"]["orders"]["difference"] == 0.1
+    assert all(gap["difference"]["mean"] == -0.5 for gap in checked["beside_best"].values())
+    assert "Warning: no judge here is shown to beat taking the longer answer" in said.stdout
+    report = Path("checked/report.md").read_text()
+    assert all(line in report.replace("\\", "") for line in checked["recommendation"])
+    assert Path("checked/tables/judge_orders.csv").is_file()
+    unknown = tacos_eval(*words, "--judge", "nobody")
+    assert unknown.exit_code == 2 and "llms.nobody is not configured" in unknown.stderr
 
 
 def answers(name: str, model: str, texts: list[str]) -> Path:

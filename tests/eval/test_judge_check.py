@@ -13,37 +13,11 @@ from eval.judge_check.labelled_pairs import (
     LabelledPairs,
     read_labelled_pairs,
 )
-from tacos.answering.judge import Comparison, LLMJudge, ReferenceJudge, Verdict
+from tacos.answering.judge import Comparison, LLMJudge, ReferenceJudge
 from tacos.data.expert_pairs import read_expert_pairs
 from tacos.errors import TacosError
 from tacos.llm.backends.scripted import ScriptedLLM
-
-
-def pair(
-    number: int, label: int | None, output_1: str = "short", output_2: str = "much longer"
-) -> LabelledPair:
-    return LabelledPair(
-        id=f"p{number}", instruction=f"q{number}", output_1=output_1, output_2=output_2, label=label
-    )
-
-
-def labelled(*pairs: LabelledPair) -> LabelledPairs:
-    return LabelledPairs(source="test", pairs=list(pairs))
-
-
-class Orders:
-    """Gives the verdicts it was made with: all first orders, then all second ones."""
-
-    name, embedded = "orders", True
-
-    def __init__(self, *scores: tuple[float, float] | None):
-        self.verdicts = [
-            Verdict(score_1=s[0], score_2=s[1]) if s else Verdict(error="refused") for s in scores
-        ]
-
-    def judge(self, items):
-        assert len(items) == len(self.verdicts)
-        return self.verdicts
+from tests.eval.judges import Orders, labelled, pair
 
 
 def test_the_worked_example():
@@ -171,6 +145,74 @@ def test_labels_that_count_from_zero_are_refused(tmp_path):
         read_labelled_pairs(write(path, {"label": 1}))
     with pytest.raises(TacosError, match=r"absent\.jsonl"):
         read_labelled_pairs(tmp_path / "absent.jsonl")
+
+
+def read(path: Path, *rows: object) -> LabelledPairs:
+    return read_labelled_pairs(write(path / "p.jsonl", *rows))
+
+
+def test_llmbars_input_is_the_instruction(tmp_path):
+    rows = [{"input": "Say hi.", "output_1": "hi", "output_2": "no", "label": 1}]
+    rows += [{"input": "Add.", "output_1": "3", "output_2": "4", "label": label} for label in (2, 0)]
+    file = write(tmp_path / "dataset.json", json.dumps(rows, indent=2))
+    found = read_labelled_pairs(file)
+    assert (found.form, [(p.instruction, p.label) for p in found.pairs]) == (
+        "LLMBar",
+        [("Say hi.", 1), ("Add.", 2)],
+    )
+    assert [b.reason for b in found.bad] == ["label '0', expected one of 1, 2"]
+
+
+def test_auto_j_counts_outputs_from_zero(tmp_path):
+    texts = {"scenario": "planning", "response 1": "a", "response 2": "b"}
+    found = read(tmp_path, *(texts | {"prompt": f"q{label}", "label": label} for label in (0, 1, 2, 3)))
+    assert (found.form, [p.label for p in found.pairs]) == ("Auto-J", [1, 2, None])
+    assert [(b.line, b.reason) for b in found.bad] == [(4, "label '3', expected one of 0, 1, 2")]
+    zero_and_one = read(tmp_path, *(texts | {"prompt": f"q{label}", "label": label} for label in (0, 1)))
+    assert [p.label for p in zero_and_one.pairs] == [1, 2]  # they may be 0 and 1 alone here
+
+
+def test_pandalm_has_three_annotators(tmp_path):
+    def row(idx: int, *labels: int | None) -> dict[str, object]:
+        people = {f"annotator{n}": label for n, label in enumerate(labels, start=1)}
+        given = float("nan") if idx else "this"
+        return {
+            "idx": idx,
+            "instruction": "q",
+            "input": given,
+            "response1": f"{idx}",
+            "response2": "b",
+        } | people
+
+    found = read(
+        tmp_path, row(0, 1, 2, 1), row(1, 0, 0, 2), row(2, 0, 1, 2), row(3, 2, None, None), row(4, 1, 7, 1)
+    )
+    assert (found.form, [p.label for p in found.pairs]) == ("PandaLM", [1, None, None, 2])
+    assert [p.undecided for p in found.pairs] == [False, False, True, False]
+    assert (found.pairs[0].instruction, found.pairs[1].instruction) == ("q\n\nthis", "q")
+    assert found.pairs[3].annotators == (2, None, None) and found.pairs[3].id == "3"
+    assert [b.reason for b in found.bad] == ["label '7', expected one of 0, 1, 2"]
+
+
+def test_our_own_rows_may_have_several_annotators(tmp_path):
+    votes = [[1, "2", 1.0], [0, "tie", 1], [1, 2], [2, None], "12", [], [None], [1, 3], [1, 1]]
+    rows = [ROW | {"output_1": str(n), "annotators": vote} for n, vote in enumerate(votes)]
+    found = read(tmp_path, *rows[:-1], rows[-1] | {"label": 1}, rows[-1] | {"output_1": "x", "label": 2})
+    assert [p.annotators for p in found.pairs] == [(1, 2, 1), (0, 0, 1), (1, 2), (2, None), (1, 1)]
+    assert [p.label for p in found.pairs] == [1, None, None, 2, 1]
+    reasons = [b.reason for b in found.bad]
+    assert reasons[0] == "annotators '12', expected a list of labels" and "label '3'" in reasons[3]
+    assert reasons[1:3] == ["no label of any annotator"] * 2
+    assert reasons[4] == "label '2' is not that of most annotators: leave it out, or correct it"
+    with pytest.raises(TacosError, match="labels are 0 and 1 only"):
+        read(tmp_path, ROW | {"annotators": [0, 1, 1]})
+
+
+def test_a_row_without_its_instruction_is_never_taken_for_llmbars(tmp_path):
+    lacking = {"input": "Add.", "output_1": "3", "output_2": "4", "label": 1}
+    found = read(tmp_path, lacking, *(lacking | {"instruction": f"q{n}"} for n in (1, 2)))
+    assert (found.form, [p.instruction for p in found.pairs]) == ("own", ["q1\n\nAdd.", "q2\n\nAdd."])
+    assert [b.reason for b in found.bad] == ["no text under instruction"]
 
 
 def test_longer_wins_on_the_released_expert_pairs(shared):

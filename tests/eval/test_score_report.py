@@ -19,6 +19,7 @@ from rich.console import Console
 from eval.alpaca_eval.score import AlpacaEvalResult, AlpacaEvalScore
 from eval.interval import Interval
 from eval.judge_check.check import JudgeReport, Rates
+from eval.judge_check.recommend import JudgeCheck
 from eval.mt_bench.files import Problem
 from eval.mt_bench.pairs import CategoryPairs, ModelPairScore, ModelPairScores
 from eval.mt_bench.score import CategoryScore, ModelScore, SingleScores
@@ -191,7 +192,7 @@ def reviews() -> PairwiseScores:
     return PairwiseScores(rule="lenient", unparsed_as="count", sets=sets, pooled=pooled)
 
 
-def judged() -> JudgeReport:
+def judged() -> JudgeCheck:
     def rates(n: int, accuracy: float, unparsed: int = 0) -> Rates:
         return Rates(
             n=n,
@@ -204,7 +205,7 @@ def judged() -> JudgeReport:
             longer_wins=interval(0.6, 0.05),
         )
 
-    return JudgeReport(
+    report = JudgeReport(
         judge="scorer",
         source="pairs.jsonl",
         rule="lenient",
@@ -219,6 +220,7 @@ def judged() -> JudgeReport:
         label_longer=interval(0.61, 0.05),
         errors={"no scores": 2},
     )
+    return JudgeCheck(judges=(report,), best="scorer", recommendation=("scorer is right on 78.0%.", "Go on."))
 
 
 def ratings() -> Ratings:
@@ -430,8 +432,7 @@ def test_a_judge_without_length_matched_pairs_has_no_row_of_them() -> None:
         ),
         (
             judged(),
-            "scorer is right on 78.0% [73.0, 83.0] of 55 labelled pairs;"
-            " taking the longer output is right on 60.0%.",
+            "scorer is right on 78.0%.",
         ),
         (
             ratings(),
@@ -569,6 +570,7 @@ def test_the_markdown_shows_tables_plots_and_problems(written: ScorePaths) -> No
         assert f"](plots/{name}.png)" in text
     assert "**m_1 has the highest MT-Bench average of 2 models, 6.08 \\[5.58, 6.58\\].**" in text
     assert "- MT-Bench, m_2: 3 of 4 turns judged (1 unparsed)" in text
+    assert "\nscorer is right on 78.0%.\n\nGo on.\n" in text
     assert "rating is in no mean. Judge: gpt-4." in text and "| judge |" not in text.split("## ")[1]
     for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
