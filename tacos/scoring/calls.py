@@ -78,8 +78,11 @@ class Calls:
     def by_group(self) -> Calls:
         """Those of a group next to each other, round after round, as a server's cache of prompts likes them; then
         those across groups."""
-        order = np.lexsort((self.group, self.group == ACROSS))
-        return Calls(*(column[order] for column in (self.rows, self.group, self.round, self.guest)))
+        return self.at(np.lexsort((self.group, self.group == ACROSS)))
+
+    def at(self, numbers: np.ndarray) -> Calls:
+        """Those calls, in that order."""
+        return Calls(self.rows[numbers], self.group[numbers], self.round[numbers], self.guest[numbers])
 
     def __len__(self) -> int:
         return len(self.rows)

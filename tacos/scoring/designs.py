@@ -6,7 +6,7 @@ of calls there is more to be had, and for more calls more than asking twice abou
     order: random     random partners, and a random one of them shown first
     rounds: 2         everybody is scored twice, with another partner each time; 1.5: every second one is
     size: 4           lists of four samples, each scored in one call: half as many calls for as many scores
-    bridges: 0.1      a tenth of the scores are given in calls across groups, so that scores of groups compare
+    bridges: 0.1      a tenth of the calls are across groups, so that scores of different groups compare
     late: 0.5         half a round more, planned after the others: spent on the rows nearest the cut-off
 
     a group of 8, `rounds: 1.5`, pairs:   round 0   (5,0) (2,7) (1,4) (6,3)      round 1   (7,5) (4,2)
@@ -18,7 +18,6 @@ the seed, and the late one from the answers before it, so that a run that was ki
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -41,8 +40,8 @@ class Design(Record):
     """Samples in a call."""
     odd: Literal["rematch", "drop"] = "rematch"
     """Who is left over when a group does not divide by `size` meets scored ones again, or stays without a score."""
-    bridges: float = Field(0, ge=0, le=0.5)
-    """Share of the scores that are given in calls across groups."""
+    bridges: float = Field(0.1, ge=0, le=0.5)
+    """Share of the calls whose samples meet members of other groups instead, where there are several."""
     late: float = Field(0, ge=0, le=1)
     """A part of a round more, for those nearest the cut-off once the other scores are known."""
     cut: Literal["group", "pool"] = "group"
@@ -69,14 +68,13 @@ class Design(Record):
 
     def _round(
         self, orders: list[np.ndarray], round_: int, share: float, rng: np.random.Generator
-    ) -> Iterator[Calls]:
+    ) -> list[Calls]:
         """share: of the members of each group."""
-        out = [_drawn(order, self.bridges * share, rng) for order in orders]
-        for number, order in enumerate(orders):
-            inside = order[~np.isin(order, out[number])] if len(out[number]) else order
-            yield self._inside(inside, number, round_, share, rng)
-        if self.bridges:
-            yield _across(out, self.size, round_, rng)
+        inside = [self._inside(order, number, round_, share, rng) for number, order in enumerate(orders)]
+        if not self.bridges or len(orders) < 2:
+            return inside
+        split = [_broken_up(calls, self.bridges, rng) for calls in inside]
+        return [*(kept for kept, _ in split), _across([out for _, out in split], self.size, round_, rng)]
 
     def _inside(
         self, order: np.ndarray, group: int, round_: int, share: float, rng: np.random.Generator
@@ -84,15 +82,14 @@ class Design(Record):
         """The calls of one group in one round."""
         if len(order) < 2:
             return Calls.of([])
-        pairs = self.size == 2 and not self.bridges
-        if pairs:
+        if self.size == 2:
             seated, guests = _pairs(order, round_, self.odd == "rematch")
         else:
             turned = rng.permutation(order) if self.shuffled else order
             seated, guests = _lists(turned, self.size, self.odd == "rematch")
         kept = round(share * len(seated)) if share < 1 else len(seated)
         calls = Calls.of(seated[:kept], group, round_, [g for g in guests if g[0] < kept])
-        return calls if pairs or not self.shuffled else _mixed_up(calls, rng)
+        return calls if self.size == 2 or not self.shuffled else _mixed_up(calls, rng)
 
     def late_plan(self, groups: Groups, scores: Scores, budget: int, seed: int) -> Calls:
         """The late calls: rows nearest the cut-off of their group, or of the pool, meet each other.
@@ -132,9 +129,12 @@ class Design(Record):
         return Calls.join([self.plan(groups, seed), late])
 
 
-def _drawn(order: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """A share of a group's members, at random."""
-    return rng.choice(order, size=round(share * len(order)), replace=False) if share else order[:0]
+def _broken_up(calls: Calls, share: float, rng: np.random.Generator) -> tuple[Calls, np.ndarray]:
+    """The calls of a group without a share of them, drawn, and whom these showed; calls with guests stay."""
+    whole = np.flatnonzero(~calls.guest.any(axis=1))
+    broken = rng.choice(whole, size=min(len(whole), int(share * len(calls) + rng.random())), replace=False)
+    out = calls.rows[broken]
+    return calls.at(np.delete(np.arange(len(calls)), broken)), out[calls.present[broken]]
 
 
 def _across(out: list[np.ndarray], size: int, round_: int, rng: np.random.Generator) -> Calls:

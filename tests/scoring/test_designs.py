@@ -25,7 +25,7 @@ def counts(calls: Calls, n: int, guests: bool = True) -> np.ndarray:
     return np.bincount(calls.rows[keep], minlength=n)
 
 
-STORED = Design(order="stored")
+STORED = Design(order="stored", bridges=0)
 SPREAD = Groups(tuple("abcde"), tuple(np.arange(40) + 40 * g for g in range(5)))
 
 
@@ -40,7 +40,7 @@ def test_an_odd_last_sample_meets_a_scored_one_or_is_dropped() -> None:
     rematch = STORED.plan(groups, seed=0)
     assert shown(rematch) == [[3, 4], [5, 3]]
     assert rematch.guest.tolist() == [[False, False], [False, True]]
-    assert shown(Design(order="stored", odd="drop").plan(groups, seed=0)) == [[3, 4]]
+    assert shown(Design(order="stored", odd="drop", bridges=0).plan(groups, seed=0)) == [[3, 4]]
 
 
 def test_partners_and_order_are_drawn_by_the_seed() -> None:
@@ -102,6 +102,8 @@ def test_bridges_cross_groups_at_no_more_calls(size: int) -> None:
     assert all(a // 40 != b // 40 for call in calls.rows[across].tolist() for a, b in combinations(call, 2))
     assert all(len(set(row // 40 for row in call)) == 1 for call in calls.rows[~across].tolist())
     assert counts(calls, 200).tolist() == [1] * 200
+    whole = Design(bridges=0.2, size=size).plan(Groups.one(40), 3)
+    assert (whole.group != ACROSS).all()  # there is nothing to cross to
 
 
 def test_late_calls_go_to_those_near_the_cut_off() -> None:

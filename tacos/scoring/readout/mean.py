@@ -19,15 +19,22 @@ def mean_scores(n: int, found: Given) -> np.ndarray:
 
 
 def means_within(groups: Groups, found: Given) -> tuple[np.ndarray, ...]:
-    """Per group its members' means over the calls inside it, (n_members,) each."""
-    found = found.where(~found.guest & (found.group != ACROSS))
+    """Per group its members' means over the calls inside it, or over those across groups where they have no other;
+    (n_members,) each."""
+    found = found.where(~found.guest)
+    across = found.group == ACROSS
+    elsewhere = mean_scores(int(groups.covered.max(initial=0)) + 1, found.where(across))
+    inside = found.where(~across)
     starts = np.cumsum([0, *(len(m) for m in groups.members)])
-    places = np.empty(len(found.row), dtype=np.int64)
+    places = np.empty(len(inside.row), dtype=np.int64)
     for number, members in enumerate(groups.members):
-        inside = found.group == number
-        places[inside] = starts[number] + _position(members, found.row[inside])
-    means = _means(found, places, int(starts[-1]))
-    return tuple(means[a:b] for a, b in pairwise(starts))
+        own = inside.group == number
+        places[own] = starts[number] + _position(members, inside.row[own])
+    means = _means(inside, places, int(starts[-1]))
+    return tuple(
+        np.where(np.isnan(means[a:b]), elsewhere[members], means[a:b])
+        for members, (a, b) in zip(groups.members, pairwise(starts), strict=True)
+    )
 
 
 def _position(members: np.ndarray, rows: np.ndarray) -> np.ndarray:

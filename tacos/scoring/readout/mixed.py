@@ -1,14 +1,17 @@
 """A mixed model of comparing calls: what is left of a score once drift, position and noise are taken out.
 
-    y = q_i + u_c + b_place [+ s_group] + e        q_i ~ N(m_i, sample)    u_c ~ N(0, drift)    e ~ N(0, noise)
+    y = a_group + q_i + u_c + b_place [+ s_group] + e      a ~ N(0, between)   q_i ~ N(m_i, sample)
+                                                           u_c ~ N(0, drift)   e ~ N(0, noise)
 
-q_i is the sample's quality and the score that is read out, u_c what a call adds to all its scores (a judge in a
-lenient mood), b what the place in the list adds. m_i is 0, or what features and embeddings foretell
-(`tacos.scoring.readout.prior`). Where there are calls across groups, s_group is the scale of a group's own calls: its
-samples' level then comes from the bridges alone, and one cut over all groups is fair. Estimates of q_i are best linear
-unbiased predictions by Henderson's equations (Henderson 1975), a sparse system of one line for each sample and call,
-solved by conjugate gradients; variances are moments:
+a + q_i is the sample's quality and the score that is read out, a being what its group has in common; u_c what a call
+adds to all its scores (a judge in a lenient mood), b what the place in the list adds. m_i is 0, or what features and
+embeddings foretell (`tacos.scoring.readout.prior`). Where there are calls across groups, s_group is the scale of a
+group's own calls: the level of a group then comes from the bridges alone, and one cut over all groups is fair. Without
+them the level is taken for quality. Estimates are best linear unbiased predictions by Henderson's equations (Henderson
+1975), a sparse system of one line for each sample and call, solved by conjugate gradients; variances are moments of the
+residuals:
 
+    between  mean product of the means of two calls of one group, the rest without the level of groups:
     drift    mean product of two scores of one call
     sample   mean product of two scores of one sample, in different calls
     noise    what is left of the mean square
@@ -83,7 +86,7 @@ def fit_mixed(
 ) -> Fitted:
     """The model, fitted to every score that was read.
 
-    homes: (n_pool,) the group that each row stands in, -1 for none; read where calls go across groups.
+    homes: (n_pool,) the group that each row stands in, -1 for none; a sample's home.
     prior: (n_pool,) expected quality of each row, up to a constant; None for none. variances: variances that are known.
 
     Raises: TacosError where no score was read.
@@ -95,14 +98,12 @@ def fit_mixed(
     expected = np.zeros(len(rows)) if prior is None else prior[rows]
     y = found.value - expected[row]
     fixed, names = _fixed(found)
-    rest = y - fixed @ _least_squares(fixed, y)
-    variances = variances or _variances(found, homes, prior, moments(rest, row, call, found.late))
-    home, between = _levels(found, homes, rest)
-    blocks = [_dummies(row), _dummies(call), fixed, home[rows][row]]
-    solved = _solve(
-        blocks, [variances.sample, variances.drift, variances.noise / FREE, between], y, variances.noise
-    )
-    quality = expected + solved[0] + solved[2][0] + home[rows] @ solved[3]
+    level = _levels(found, homes, y - fixed @ _least_squares(fixed, y))
+    variances = variances or _variances(found, homes, prior, moments(level.rest, row, call, found.late))
+    blocks = [_dummies(row), _dummies(call), fixed, level.home[rows][row]]
+    free = variances.noise / FREE
+    solved = _solve(blocks, [variances.sample, variances.drift, free, level.between], y, variances.noise)
+    quality = expected + solved[0] + solved[2][0] + level.home[rows] @ solved[3]
     error = np.sqrt(sample_variance(row, call, variances.noise, variances.sample, variances.drift))
     effects = {name: float(value) for name, value in zip(names[1:], solved[2][1:], strict=True)}
     return Fitted(rows, quality, error, variances, solved[0], effects)
@@ -169,16 +170,34 @@ def _fixed(found: Given) -> tuple[sparse.csr_matrix, list[str]]:
     return sparse.hstack([matrix, scales]).tocsr(), [*names, *(f"group_{g}" for g in groups[1:].tolist())]
 
 
-def _levels(found: Given, homes: np.ndarray, rest: np.ndarray) -> tuple[sparse.csr_matrix, float]:
-    """(n_pool, n_groups) the home of each row, and the variance of quality between groups; no group without bridges.
+@dataclass(frozen=True)
+class _Levels:
+    """home: (n_pool, n_groups) of each row. between: variance of the levels. rest: residuals without them."""
 
-    rest: residuals, of which those of bridges hold the level of a sample's own group.
-    """
-    bridge = found.group == ACROSS
-    if not bridge.any():
-        return sparse.csr_matrix((len(homes), 0)), 1.0
-    between, _ = products(rest[bridge], homes[found.row[bridge]])
-    return _dummies(homes), max(between, LEAST * float(np.mean(rest[bridge] ** 2)))
+    home: sparse.csr_matrix
+    between: float
+    rest: np.ndarray
+
+
+def _levels(found: Given, homes: np.ndarray, rest: np.ndarray) -> _Levels:
+    """What groups have in common: of calls across groups where there are any, else of the groups' own calls."""
+    bridge, label = found.group == ACROSS, homes[found.row]
+    at = bridge if bridge.any() else label >= 0
+    if len(np.unique(label[at])) < 2:
+        return _Levels(sparse.csr_matrix((len(homes), 0)), 0.0, rest)
+    if bridge.any():
+        between, _ = products(rest[at], label[at])
+    else:
+        calls, call = np.unique(found.call[at], return_inverse=True)
+        mean = np.bincount(call, rest[at]) / np.bincount(call)
+        group = np.zeros(len(calls), dtype=np.int64)
+        group[call] = label[at]
+        between, _ = products(mean, group)
+    between = max(between, 0.0)
+    count = np.bincount(label[at])
+    noisy = between + float(np.mean(rest[at] ** 2)) / np.maximum(count, 1)
+    level = np.bincount(label[at], rest[at]) / np.maximum(count, 1) * between / noisy
+    return _Levels(_dummies(homes), between, rest - np.where(at, level[np.where(at, label, 0)], 0.0))
 
 
 def _least_squares(matrix: sparse.csr_matrix, y: np.ndarray) -> np.ndarray:
