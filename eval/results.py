@@ -11,6 +11,7 @@ from eval.interval import Interval
 from eval.measures import Measure
 from eval.power import Variation
 from tacos.errors import TacosError
+from tacos.selection import Calibration, Certainty, QuotaGap
 from tacos.store.files import read_json
 from tacos.types import Record, Trained
 from tacos.usage import Usage
@@ -85,6 +86,12 @@ class ArmRun(Record):
     failed: dict[str, int] = Field(default_factory=dict)
     """Stage -> rows it could give no answer for (pairs for "compare", questions for "judge"); only
     stages that have some."""
+    certainty: Certainty | None = None
+    """How sure the selection is of its rows; None where scores know no errors."""
+    quota_gap: QuotaGap | None = None
+    """Equal places for groups beside one cut; None where rows are not ranked, or stand in one group."""
+    calibration: Calibration | None = None
+    """Whether the scores' errors are right; None where no sample was scored often enough to tell."""
     trained: Trained | None = None
     measures: dict[str, RunMeasure] = Field(default_factory=dict)
     """By name, those that this run was examined by."""

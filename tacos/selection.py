@@ -171,3 +171,38 @@ class Selected(Record):
     group: str = ""
     place: int | None = None
     reason: str = ""
+
+
+class Certainty(Record):
+    """How sure a selection is of its rows (`tacos.allocation.certainty`)."""
+
+    std_error: float
+    """Median of the selected rows, in points of the score."""
+    score_sd: float
+    """Standard deviation of the scores of the pool."""
+    within_noise: float
+    """Share of the selection whose 95% interval holds the cut."""
+    expected_above: float
+    """Share of the selection that is expected to be above the cut."""
+
+
+class QuotaGap(Record):
+    """An equal number of places for every group beside one cut over all, at the same budget and scores."""
+
+    shared: float
+    """Share of the rows that both take."""
+    largest_group: float
+    """Share of the rows of one cut that come from the group which has most of them."""
+    group_sd: float
+    """Standard deviation of the groups' mean scores, over that of all scores: 0 where groups are level."""
+
+
+class Calibration(Record):
+    """Whether the standard errors of scores are right (`tacos.scoring.readout.calibration`)."""
+
+    n: int
+    """Scores that were foretold."""
+    coverage: dict[str, float]
+    """Level, such as "0.9" -> share of scores inside the interval of that level."""
+    z_sd: float
+    """Standard deviation of (score - foretold) / its standard deviation: 1 where errors are right."""

@@ -22,6 +22,7 @@ from eval.report import gains as gains
 from eval.report import notices as notices
 from eval.report import plots as plots
 from eval.report.arm_tables import TABLES, write_tables
+from eval.report.certainty import certainty_tables
 from eval.report.console import rich_table
 from eval.report.effects import factorial_tables
 from eval.report.page import drawn_parts, environment
@@ -96,7 +97,7 @@ def _words(results: Results, drawn: Sequence[Plot]) -> dict[str, Any]:
         "row_warnings": notices.row_warnings(results),
         "protocol": notices.protocol_notes(results),
         "gains": gains.gains_table(results),
-        "further": [*factorial_tables(results), *variation_tables(results)],
+        "further": [*factorial_tables(results), *variation_tables(results), *certainty_tables(results)],
         "plots": drawn,
         "sections": [(group, heading) for group, heading in SECTIONS.items() if group in groups],
         "rounds": arms.rounds_table(results),

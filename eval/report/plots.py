@@ -19,6 +19,7 @@ from eval.report import plots_pool as plots_pool
 from eval.report import rounds as rounds
 from eval.report import style as look
 from eval.report.arms import Arm, ordered_arms
+from eval.report.certainty import calibration_plot
 from eval.report.effects import effects_plot
 from eval.report.frontier import frontier_plot
 from eval.report.overlap import overlap_plot
@@ -43,6 +44,7 @@ def draw(results: Results) -> Iterator[Plot]:
             defects,
             plots_pool.skills,
             plots_pool.lengths,
+            calibration_plot,
             overlap_plot,
             frontier_plot,
             plots_pool.cost,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 from scipy.stats import rankdata
 
 from tacos.errors import BudgetError, ConfigError
@@ -52,6 +54,25 @@ def check_scored(budget: int, scored: int, scores: Scores) -> None:
     why = "; without one: " + ", ".join(f"{n:,} ({reason})" for reason, n in reasons) if reasons else ""
     ask = f"ask for at most {scored:,}" if scored else "nothing can be selected"
     raise BudgetError(f"budget {budget:,} is above the {scored:,} samples that have a score: {ask}{why}")
+
+
+class RankingAllocator(Allocator):
+    """An allocator that ranks by score, and may prefer those it is sure of."""
+
+    risk: float = Field(0, ge=0)
+    """Standard errors that every score is lowered by before rows are ranked: with 1, a score of 80 +- 10 counts 70."""
+
+    def cautious(self, scores: Scores) -> Scores:
+        """What rows are ranked by. Raises: ConfigError where a score has no standard error."""
+        if not self.risk:
+            return scores
+        if scores.std_errors is None:
+            raise ConfigError(
+                f"allocate.risk={self.risk:g} lowers scores by their standard errors, and these have none: set "
+                "allocate.risk=0, or take a score that knows its error, such as score.by=comparative with an LLM and "
+                "score.readout.by=mixed"
+            )
+        return replace(scores, values=scores.values - self.risk * scores.std_errors, within=None)
 
 
 class VectorAllocator(Embedded, Allocator):

@@ -18,8 +18,8 @@ from collections import deque
 
 import numpy as np
 
-from tacos.allocation.base import best_first, check_scored
-from tacos.part import Allocator, allocator
+from tacos.allocation.base import RankingAllocator, best_first, check_scored
+from tacos.part import allocator
 from tacos.selection import Groups, Pick, Scores
 from tacos.stage import Job
 
@@ -30,7 +30,7 @@ from tacos.stage import Job
     paper="arXiv 2507.03673",
     needs="groups, scores",
 )
-class PerGroup(Allocator):
+class PerGroup(RankingAllocator):
     """The best `budget // n_groups` of each group, smallest group first."""
 
     fill: bool = True
@@ -38,6 +38,7 @@ class PerGroup(Allocator):
 
     def allocate(self, groups: Groups, scores: Scores, budget: int, job: Job) -> list[Pick]:
         """Raises: BudgetError when fewer samples have a score and the budget is to be met."""
+        scores = self.cautious(scores)
         order = sorted(range(len(groups)), key=lambda g: (len(groups.members[g]), g))
         queues = {g: _Queue(groups, scores, g) for g in order}
         if self.fill:

@@ -13,15 +13,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tacos.allocation.base import best_first, check_scored, picked
+from tacos.allocation.base import RankingAllocator, best_first, check_scored, picked
 from tacos.errors import BudgetError
-from tacos.part import Allocator, Setup, allocator
+from tacos.part import Setup, allocator
 from tacos.selection import Groups, Pick, Scores
 from tacos.stage import Job
 
 
 @allocator("top", summary="the highest scores of all", paper="arXiv 2507.03673", needs="scores")
-class Top(Allocator):
+class Top(RankingAllocator):
     """Sort all scored rows that stand in a group and take the first of them."""
 
     least: float | None = None
@@ -34,6 +34,7 @@ class Top(Allocator):
 
     def allocate(self, groups: Groups, scores: Scores, budget: int, job: Job) -> list[Pick]:
         """Raises: BudgetError when fewer rows have a score, or one that is high enough."""
+        scores = self.cautious(scores)
         order = self._order(groups.covered, scores.values, job)
         check_scored(budget, len(order), scores)
         if self.least is not None:

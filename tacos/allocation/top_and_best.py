@@ -12,9 +12,9 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from tacos.allocation.base import best_first, check_scored, first_group
+from tacos.allocation.base import RankingAllocator, best_first, check_scored, first_group
 from tacos.errors import BudgetError
-from tacos.part import Allocator, allocator
+from tacos.part import allocator
 from tacos.selection import Groups, Pick, Scores
 from tacos.stage import Job
 
@@ -25,7 +25,7 @@ from tacos.stage import Job
     paper="arXiv 2402.18191",
     needs="groups, scores",
 )
-class TopAndBest(Allocator):
+class TopAndBest(RankingAllocator):
     """CaR's n1 and n2."""
 
     top: int | None = Field(None, ge=0)
@@ -39,6 +39,7 @@ class TopAndBest(Allocator):
         With a fixed n1 the budget is an upper limit. Raises: BudgetError when it does not hold n1 rows and the
             clusters' best, or, where n1 follows from it, the clusters' best, or when fewer rows have a score.
         """
+        scores = self.cautious(scores)
         order = best_first(groups.covered, scores.values[groups.covered])
         best = self._best(groups, scores)
         top = self._top(order, best, budget, scores)

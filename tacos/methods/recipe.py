@@ -8,14 +8,16 @@ and one that looks at no score would let a scorer be paid for nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tacos.allocation.base import RankingAllocator
+from tacos.allocation.certainty import certainty, quota_gap
 from tacos.errors import ConfigError
 from tacos.llm.settings import LLMSettings
 from tacos.methods.slots import SLOTS, read_part
 from tacos.part import SCORERS, Allocator, AnyAllocator, AnyGrouper, AnyScorer, Setup
-from tacos.selection import Scores
+from tacos.selection import Groups, Pick, Scores
 from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
 from tacos.types import Record
@@ -89,7 +91,22 @@ def select(setup: Setup, allocator: Allocator, groups: Stage | None, scores: Sta
         budget = len(pool) if setup.budget is None else setup.budget
         picks = allocator.allocate(members, known, budget, job)
         tables.write_selection(job.out, pool, picks)
-        return Outcome(rows_in=len(pool), rows_out=len(picks), metrics={"groups": len(members)})
+        told = {"certainty": certainty(members, known, picks), "quota_gap": quota_gap(members, known, budget)}
+        metrics = {"groups": len(members)} | {
+            name: found.model_dump() for name, found in told.items() if found
+        }
+        return Outcome(rows_in=len(pool), rows_out=len(picks), metrics=metrics)
 
     stage = allocator.stage(setup, work, inputs)
     return stage.with_settings(budget=setup.budget if allocator.budgeted else None)
+
+
+def _told(allocator: Allocator, groups: Groups, scores: Scores, picks: Sequence[Pick]) -> dict[str, Any]:
+    """How sure a selection by rank is of its rows, and how much it hangs on quotas, as far as that can be said."""
+    if not isinstance(allocator, RankingAllocator):
+        return {}
+    found = {
+        "certainty": certainty(groups, scores, picks),
+        "quota_gap": quota_gap(groups, scores, len(picks)),
+    }
+    return {name: record.model_dump() for name, record in found.items() if record}

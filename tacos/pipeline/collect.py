@@ -27,6 +27,7 @@ from eval.results import (
 from eval.samples import MeasuredRun
 from eval.summary import arm_measure, by_category, corrected, run_measure
 from tacos.pipeline.audit import audit, training_rows
+from tacos.pipeline.certainty import certainty_of
 from tacos.pipeline.differences import differences
 from tacos.pipeline.graph import ArmStages, Experiment
 from tacos.pipeline.overlap import overlap_of
@@ -172,6 +173,7 @@ class Collector:
             audit=audit(rows, self.truth),
             selection_usage=self.selection_usage(arm.data),
             failed=failed_rows(arm, self.store),
+            **certainty_of(arm.select, self.store),
             trained=read_trained(folders["train"]) if arm.train else None,
             measures={name: found for name, found in examined.items() if found},
         )

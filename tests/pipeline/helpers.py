@@ -44,10 +44,11 @@ def reply_to(text: str) -> str:
     if "<refined>" in text:
         return "Too short.\n<refined>\nA better text.\n</refined>"
     if "<response_1>" in text:
-        first, second = re.findall(r"<response_[12]>\n(.*?)\n</response_[12]>", text, re.DOTALL)
-        return json.dumps(
-            {"feedback": "ok", "score_1": min(100, len(first)), "score_2": min(100, len(second))}
-        )
+        shown = re.findall(r"<response_[1-5]>\n(.*?)\n</response_[1-5]>", text, re.DOTALL)
+        scores = [min(100, len(response)) for response in shown]
+        if '"scores"' in text:
+            return json.dumps({"feedback": "ok", "scores": scores})
+        return json.dumps({"feedback": "ok", "score_1": scores[0], "score_2": scores[1]})
     if "<response>" in text:
         (response,) = re.findall(r"<response>\n(.*?)\n</response>", text, re.DOTALL)
         return json.dumps({"feedback": "ok", "score": min(100, len(response))})

@@ -10,12 +10,13 @@ A sample without a score that can be read has none here either, whatever a prior
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from tacos.scoring.calls import Calls, CallScores, given, why_missing
 from tacos.scoring.readout.bradley_terry import fit_bradley_terry
+from tacos.scoring.readout.calibration import Calibration, calibration
 from tacos.scoring.readout.mean import mean_scores, means_within
 from tacos.scoring.readout.mixed import Fitted, fit_mixed
 from tacos.scoring.readout.prior import foretold
@@ -69,22 +70,29 @@ class Readout(Record):
         values[fitted.rows], errors[fitted.rows] = fitted.quality, fitted.std_error
         missing = why_missing(n, calls, answers, fitted.rows)
         scores = Scores(values, missing, None, len(answers.errors), std_errors=errors)
-        return ReadScores(scores, fitted, _explained(found.row, found.value, prior))
+        errors_right = calibration(found, _homes(groups, n), prior, seed) if self.by == "mixed" else None
+        return ReadScores(scores, fitted, _explained(found.row, found.value, prior), errors_right)
 
 
 class ReadScores:
     """The scores, and what the model behind them found. foretold: squared correlation of prior and scores as given."""
 
-    def __init__(self, scores: Scores, fitted: Fitted | None = None, foretold: float | None = None):
-        self.scores, self.fitted, self.foretold = scores, fitted, foretold
+    def __init__(
+        self,
+        scores: Scores,
+        fitted: Fitted | None = None,
+        foretold: float | None = None,
+        calibration: Calibration | None = None,
+    ):
+        self.scores, self.fitted, self.foretold, self.calibration = scores, fitted, foretold, calibration
 
     def write(self, folder: Path) -> None:
         """`readout.json`: variances, effects of place and group, what the prior explains."""
         if self.fitted is not None:
             write_json(folder / READOUT, self.summary())
 
-    def summary(self) -> dict[str, float | bool | dict[str, float]]:
-        """Variances and effects in points of the judge's scale (squared); {} of means."""
+    def summary(self) -> dict[str, Any]:
+        """Variances and effects in points of the judge's scale (squared), and whether errors are right; {} of means."""
         if self.fitted is None:
             return {}
         variances = self.fitted.variances
@@ -92,7 +100,8 @@ class ReadScores:
         said = {"sample": variances.sample, "drift": variances.drift, "noise": variances.noise, **told}
         named = {name: float(value) for name, value in said.items() if np.isfinite(value)}
         prior = {} if self.foretold is None else {"prior_r2": self.foretold}
-        return {**named, **prior, "told_apart": variances.told_apart, "effects": self.fitted.effects}
+        right = {} if self.calibration is None else {"calibration": self.calibration.model_dump()}
+        return {**named, **prior, **right, "told_apart": variances.told_apart, "effects": self.fitted.effects}
 
 
 def _homes(groups: Groups, n: int) -> np.ndarray:
