@@ -54,7 +54,7 @@ def test_tacos_as_released() -> None:
     assert score["design"] == design and score["readout"]["by"] == "mean"
     assert (score["low"], score["high"]) == (0, 100)
     assert (score["sampling"]["temperature"], chosen["llms"]["scorer"]["model"]) == (0.0, "gpt-4o")
-    assert allocate == {"by": "per_group", "fill": False}
+    assert allocate == {"by": "per_group", "fill": False, "risk": 0}
 
 
 def test_tacos_as_published() -> None:
@@ -87,7 +87,7 @@ def test_alpagasus_as_published() -> None:
     score = chosen["score"]
     assert (score["prompt"], score["low"], score["high"]) == ("rate_accuracy", 0, 5)
     assert (score["sampling"]["temperature"], score["sampling"]["max_tokens"]) == (0.0, 256)
-    assert chosen["allocate"] == {"by": "top", "least": 4.5, "ties": "random"}
+    assert chosen["allocate"] == {"by": "top", "least": 4.5, "ties": "random", "risk": 0}
 
 
 @pytest.mark.parametrize(

@@ -263,7 +263,7 @@ def test_replies_that_could_not_be_read_are_asked_for_again_when_told_to(tmp_pat
 def test_the_bill_counts_replies_that_another_arm_paid_for(tmp_path: Path) -> None:
     pool, model = write_pool(tmp_path / "p.jsonl"), ScriptedLLM(reply)
     _, one = run(tacos(pool), tmp_path, model)
-    _, two = run(tacos(pool, score={"llm": "scorer", "odd": "drop"}), tmp_path, model)
+    _, two = run(tacos(pool, score={"llm": "scorer", "design": {"odd": "drop"}}), tmp_path, model)
     store = ArtifactStore(tmp_path / "artifacts")
     paid, cached = (store.record(next(s for s in x.walk() if s.name == "compare")).usage for x in (one, two))
     assert (paid.calls, cached.calls, cached.cached_calls) == (12, 0, 12)
