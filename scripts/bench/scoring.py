@@ -92,6 +92,7 @@ JUDGES = {
     "contrast": Judge(contrast=0.3),
     "scales": Judge(scale=1.0),
     "crowded": Judge(crowd=0.15),
+    "packed": Judge(crowd=0.25),
 }
 Ask = Callable[[Calls], CallScores]
 
