@@ -11,7 +11,7 @@ vectors    .npy               (n, dim), rows in pool order       as many as the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +59,21 @@ def read_given_scores(path: Path, pool: Pool) -> Scores:
                 f"{path} line {line}: value {value!r} is not a finite number (use null where there is none)"
             )
         else:
-            values[position], sure[position] = value, row.get("std_error") or np.nan
+            values[position], sure[position] = value, _std_error(path, line, row)
     # What was popped and not put back has a value; the rest keeps its reason.
-    told = not np.isnan(sure[~np.isnan(values)]).any()
-    return Scores(values, errors, unread=unread, std_errors=sure if told and unread < len(pool) else None)
+    known = ~np.isnan(sure)
+    complete = known.any() and (known == ~np.isnan(values)).all()
+    return Scores(values, errors, unread=unread, std_errors=sure if complete else None)
+
+
+def _std_error(path: Path, line: int, row: Mapping[str, Any]) -> float:
+    """NaN where the row has none. Raises: PoolError for what is no such number."""
+    found = row.get("std_error")
+    if found is None or found != found:
+        return np.nan
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found < np.inf:
+        raise PoolError(f"{path} line {line}: std_error {found!r} is not a finite number of 0 and more")
+    return float(found)
 
 
 def read_given_groups(path: Path, pool: Pool) -> Groups:

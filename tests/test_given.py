@@ -13,6 +13,7 @@ import pytest
 
 from tacos.errors import ConfigError, PoolError
 from tacos.given import named, read_given_groups, read_given_scores, read_given_vectors
+from tacos.store import tables
 from tacos.types import Pool, make_sample
 
 POOL = Pool.from_samples(make_sample(f"Ask {i}", f"Say {i}", id=f"r{i}") for i in range(4))
@@ -43,12 +44,29 @@ def test_a_number_that_pandas_left_out_is_missing(tmp_path: Path) -> None:
     assert scores.scored == 1 and "no value" in scores.errors[1]
 
 
+def test_standard_errors_count_where_every_score_has_one(tmp_path: Path) -> None:
+    rows = [
+        {"id": "r0", "value": 5, "std_error": 1.5},
+        {"id": "r1", "value": 4, "std_error": 0},
+        {"id": "r2", "value": None},
+    ]
+    scores = read_given_scores(lines(tmp_path / "s.jsonl", *rows), POOL)
+    assert scores.std_errors is not None
+    assert np.array_equal(scores.std_errors, [1.5, 0, np.nan, np.nan], equal_nan=True)
+    tables.write_scores(tmp_path, POOL, scores)  # every scorer's table is such a file
+    again = read_given_scores(tmp_path / tables.SCORES, POOL)
+    assert again.std_errors is not None and again.std_errors[0] == 1.5
+    partly = lines(tmp_path / "p.jsonl", *rows, {"id": "r3", "value": 3})
+    assert read_given_scores(partly, POOL).std_errors is None
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
         ([{"id": "r0", "value": 1}, {"id": "r0", "value": 2}], r"line 2: id 'r0' occurs twice"),
         ([{"id": "r0", "value": "high"}], r"line 1: value 'high' is not a finite number"),
         ([{"id": "r0", "value": True}], r"value True is not a finite number"),
+        ([{"id": "r0", "value": 1, "std_error": -1}], r"line 1: std_error -1 is not a finite number of 0"),
         ([{"id": "r0", "points": 1}], r"line 1: a row needs `id` and `value`"),
         ([{"id": "x", "value": 1}], r"names none of the pool's 4 ids, such as 'r0'"),
     ],
