@@ -21,6 +21,9 @@ from tacos.types import Record
 MAX_OPENERS = 5000
 """Brackets tried as the start of JSON; each costs up to one pass over the reply."""
 
+MOST_FEEDBACK = 2000
+"""Characters of feedback that are kept."""
+
 _DECODER = json.JSONDecoder(strict=False)  # models put raw newlines into strings
 _QUOTES = str.maketrans({"\u201c": '"', "\u201d": '"', "\u201e": '"', "\u2018": "'", "\u2019": "'"})
 _NOT_PLAIN = re.compile(r"[^a-z0-9]")
@@ -135,6 +138,17 @@ def parse_score(text: str, low: float, high: float) -> float:
     """
     (value,) = _last_verdict(text, ("score",), _SINGLE)
     return _on_scale(value, low, high, text)
+
+
+def parse_feedback(text: str) -> str:
+    """What a reply says in words beside its scores, white space folded: `feedback` of its last JSON object that has
+    one, else all of it that is no JSON; at most `MOST_FEEDBACK` characters."""
+    spans = list(_json_spans(text))
+    said = [
+        str(record["feedback"]) for span in spans for record in _records(span.value) if "feedback" in record
+    ]
+    found = said[-1] if said else _without(text, spans).replace("\0", "")
+    return " ".join(found.split())[:MOST_FEEDBACK]
 
 
 def _last_verdict(text: str, names: tuple[str, ...], pattern: re.Pattern[str]) -> tuple[Any, ...]:

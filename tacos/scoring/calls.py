@@ -104,16 +104,25 @@ def _widened(values: np.ndarray, width: int, empty: Any) -> np.ndarray:
 
 @dataclass(frozen=True)
 class CallScores:
-    """What a comparator answers. scores: (n_calls, width) float64, NaN where there is none. errors: call -> why."""
+    """What a comparator answers.
+
+    scores: (n_calls, width) float64, NaN where there is none. errors: call -> why.
+    feedback: call -> what it says in words.
+    """
 
     scores: np.ndarray
     errors: Mapping[int, str] = field(default_factory=dict)
+    feedback: Mapping[int, str] = field(default_factory=dict)
 
     def then(self, more: CallScores) -> CallScores:
         """These, and those of later calls."""
         width, n = max(self.scores.shape[1], more.scores.shape[1]), len(self.scores)
         both = np.vstack([_widened(part.scores, width, np.nan) for part in (self, more)])
-        return CallScores(both, {**self.errors, **{n + call: why for call, why in more.errors.items()}})
+        told = [
+            {**own, **{n + call: text for call, text in later.items()}}
+            for own, later in ((self.errors, more.errors), (self.feedback, more.feedback))
+        ]
+        return CallScores(both, *told)
 
 
 @dataclass(frozen=True)
@@ -181,6 +190,7 @@ def write_comparisons(folder: Path, pool: Pool, calls: Calls, answers: CallScore
         "score": pa.array(scores, pa.float64(), mask=np.isnan(scores)),
         "guest": calls.guest[call, place],
         "error": pa.array([answers.errors.get(number) for number in call.tolist()], pa.string()),
+        "feedback": pa.array([answers.feedback.get(number) for number in call.tolist()], pa.string()),
     }
     pq.write_table(pa.table(columns), folder / COMPARISONS)
 
@@ -197,9 +207,12 @@ def read_comparisons(folder: Path, pool: Pool) -> tuple[Calls, CallScores]:
     scores[call, place] = table.column("score").to_numpy(zero_copy_only=False)
     group, round_ = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
     group[call], round_[call] = table.column("group").to_numpy(), table.column("round").to_numpy()
-    errors = {
-        number: why
-        for number, why in zip(call.tolist(), table.column("error").to_pylist(), strict=True)
-        if why is not None
-    }
-    return Calls(rows, group, round_, guest), CallScores(scores, errors)
+    told = [
+        {
+            n: text
+            for n, text in zip(call.tolist(), table.column(name).to_pylist(), strict=True)
+            if text is not None
+        }
+        for name in ("error", "feedback")
+    ]
+    return Calls(rows, group, round_, guest), CallScores(scores, *told)

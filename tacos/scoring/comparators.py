@@ -10,7 +10,7 @@ import numpy as np
 
 from tacos.llm.asking import Asking
 from tacos.llm.base import LLM, Request
-from tacos.llm.parse import parse_list_scores, parse_pair_scores
+from tacos.llm.parse import parse_feedback, parse_list_scores, parse_pair_scores
 from tacos.llm.reading import Read, ask
 from tacos.prompts import defused
 from tacos.scoring.calls import Calls, CallScores
@@ -20,6 +20,10 @@ PAIR = ("prompt_1", "response_1", "prompt_2", "response_2", "low", "high")
 """What a prompt for two is filled with."""
 LIST = ("samples", "count", "low", "high")
 """What a prompt for more is filled with: all samples in one field."""
+
+
+Verdicts = tuple[tuple[float, ...], str]
+"""The scores of a call, and its feedback."""
 
 
 class Comparator(Protocol):
@@ -71,7 +75,7 @@ class LLMComparator:
         self.llm = llm
 
     def compare(self, pool: Pool, calls: Calls) -> CallScores:
-        scores, errors = np.full(calls.rows.shape, np.nan), {}
+        scores, errors, feedback = np.full(calls.rows.shape, np.nan), dict[int, str](), dict[int, str]()
         sizes = calls.present.sum(axis=1)
         for size in sorted(set(sizes.tolist()), reverse=True):
             numbers = np.flatnonzero(sizes == size).tolist()
@@ -79,17 +83,17 @@ class LLMComparator:
                 if read.value is None:
                     errors[number] = read.error or "no score"
                 else:
-                    scores[number, :size] = read.value
-        return CallScores(scores, errors)
+                    scores[number, :size], feedback[number] = read.value
+        return CallScores(scores, errors, feedback)
 
-    def _ask(self, pool: Pool, calls: Calls, numbers: list[int], size: int) -> list[Read[tuple[float, ...]]]:
+    def _ask(self, pool: Pool, calls: Calls, numbers: list[int], size: int) -> list[Read[Verdicts]]:
         """Of calls that all show `size` samples."""
 
         def request(place: int) -> Request:
             return self.call_prompt.request(pool, calls.shown(numbers[place]))
 
-        def read(reply: str) -> tuple[float, ...]:
-            return self.call_prompt.read(reply, size)
+        def read(reply: str) -> Verdicts:
+            return self.call_prompt.read(reply, size), parse_feedback(reply)
 
         return ask(self.llm, len(numbers), request, read, self.call_prompt.asking.reask)
 

@@ -6,8 +6,9 @@
     vectors.npy       embed, states    (n_samples, dim) float32; normalize: of the tags left, in alphabetical order
     tags.parquet      tag, normalize    id, tags, error
     groups.jsonl      group      group, rows (row numbers of the pool)
-    scores.parquet    score      id, value (or null), error, std_error; `within.json` where a score holds inside a
-                                 group only, `targets.npy` and `targets.json` where it was made for query rows
+    scores.parquet    score      id, value (or null), error, and std_error where it is known;
+                                 `within.json` where a score holds inside a group only,
+                                 `targets.npy` and `targets.json` where it was made for query rows
     read.jsonl        losses, ratings, states, gradients ...    what a local model says of each row (`tacos.store.kept`)
     comparisons.parquet  compare    every comparison with its answer (`tacos.scoring.calls`), and `readout.json`
     selection.jsonl   select     id, messages, selection: rank, score, group, place, reason
@@ -93,12 +94,13 @@ def groups_of(inputs: Mapping[str, Path], n: int) -> Groups:
 def write_scores(folder: Path, pool: Pool, scores: Scores) -> None:
     """One row per sample: its score or the reason there is none, and its score in each of its groups."""
     rows = list(scores.rows(pool))
-    columns: Mapping[str, Any] = {
+    columns: dict[str, Any] = {
         "id": [r.sample_id for r in rows],
         "value": pa.array([r.value for r in rows], pa.float64()),
         "error": pa.array([r.error for r in rows], pa.string()),
-        "std_error": pa.array([r.std_error for r in rows], pa.float64()),
     }
+    if scores.std_errors is not None:
+        columns |= {"std_error": pa.array([r.std_error for r in rows], pa.float64())}
     pq.write_table(pa.table(columns), folder / SCORES)
     if scores.within is not None:
         payload = [[None if np.isnan(v) else float(v) for v in values] for values in scores.within]
@@ -117,8 +119,9 @@ def read_scores(folder: Path) -> Scores:
     within = None
     if path.exists():
         within = tuple(np.array(v, dtype=np.float64) for v in json.loads(path.read_text()))
-    sure = table.column("std_error")
-    known = None if sure.null_count == len(sure) else sure.to_numpy(zero_copy_only=False).astype(np.float64)
+    known = None
+    if "std_error" in table.column_names:
+        known = table.column("std_error").to_numpy(zero_copy_only=False).astype(np.float64)
     return Scores(values, errors, within, targets=_targets(folder), std_errors=known)
 
 
