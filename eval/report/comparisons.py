@@ -32,8 +32,8 @@ def comparison_tables(
         return []
     specs: list[Spec[ArmComparison]] = [
         (Column("difference"), lambda a: mean(a.difference, form)),
-        (Column("p", brief=False), lambda a: _p_cell(a.p_value)),
-        (Column("p (Holm)"), lambda a: _p_cell(a.p_holm)),
+        (Column("p", brief=False), lambda a: p_cell(a.p_value)),
+        (Column("p (Holm)"), lambda a: p_cell(a.p_holm)),
         (Column("verdict", numeric=False), _verdict),
         (Column("questions"), counts(lambda a: a.difference.n)),
         (Column("unpaired"), counts(lambda a: a.unpaired)),
@@ -60,7 +60,7 @@ def led(lead: Lead | None, form: fmt.Format, of: str) -> str:
     return f" No leader can be named: the second, {lead.second}, is {gap} {of} behind."
 
 
-def _p_cell(value: float) -> Cell:
+def p_cell(value: float | None) -> Cell:
     return numbers(p_text, lambda p: p)(value)
 
 

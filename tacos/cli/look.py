@@ -1,4 +1,4 @@
-"""Looking at a finished run: why a sample was taken, or not."""
+"""Looking at finished runs: why a sample was taken, or not; what differs between two arms."""
 
 from __future__ import annotations
 
@@ -28,3 +28,26 @@ def show(
         return
     for line in lines(story):
         typer.echo(line)
+
+
+def compare(
+    a: Annotated[
+        str, typer.Argument(metavar="RUN[:ARM]", help="A run, or one of its arms, as runs/quickstart:tacos")
+    ],
+    b: Annotated[str, typer.Argument(metavar="RUN[:ARM]", help="What it is held against")],
+    out: Annotated[Path | None, typer.Option(help="A folder for report, tables and JSON")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What differs between two arms: settings, rows, and every measure with its paired difference."""
+    from eval.report.scores import report_of, write_score_report
+    from tacos.cli.scores import show as show_scores
+    from tacos.viewing.sides import compare as compare_arms
+
+    found = compare_arms(a, b)
+    written = write_score_report(out, f"{a} beside {b}", found) if out else None
+    if as_json:
+        print_json({"compared": found})
+        return
+    for one in found:
+        typer.echo(report_of(one).headline(one))
+    show_scores(found, written.html if written else None)
