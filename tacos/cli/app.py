@@ -29,7 +29,7 @@ from tacos.cli.eval import app as eval_app
 from tacos.cli.iqs import app as iqs_app
 from tacos.cli.llm import app as llm_app
 from tacos.cli.lm_tasks import lm_eval
-from tacos.cli.look import compare, show
+from tacos.cli.look import compare, export, show
 from tacos.cli.planned import passed, spent
 
 app = typer.Typer(
@@ -41,6 +41,7 @@ app = typer.Typer(
 command(eval_app)(lm_eval)
 command(app)(show)
 command(app)(compare)
+command(app)(export)
 app.add_typer(eval_app, name="eval")
 app.add_typer(iqs_app, name="iqs")
 app.add_typer(llm_app, name="llm")

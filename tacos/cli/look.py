@@ -1,4 +1,5 @@
-"""Looking at finished runs: why a sample was taken, or not; what differs between two arms."""
+"""Looking at finished runs: why a sample was taken, or not; what differs between two arms; files for
+other tools."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tacos.cli.console import AsJson, print_json
+from tacos.cli.console import AsJson, one_of, print_json
 
 
 def show(
@@ -51,3 +52,29 @@ def compare(
     for one in found:
         typer.echo(report_of(one).headline(one))
     show_scores(found, written.html if written else None)
+
+
+def export(
+    arm: Annotated[str, typer.Argument(metavar="RUN[:ARM]", help="An arm, as runs/quickstart:tacos")],
+    to: Annotated[str, typer.Option(help="llama-factory, trl, or datasets")],
+    out: Annotated[Path, typer.Option(help="The folder that is written into")],
+    seed: Annotated[int | None, typer.Option(help="Of several seeds; the first when unset")] = None,
+    name: Annotated[str | None, typer.Option(help="Of the dataset; run and arm when unset")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """A selection as files for another tool; nothing is uploaded."""
+    from tacos.viewing.export import FORMS
+    from tacos.viewing.export import export as write
+    from tacos.viewing.run_folder import named_arm
+
+    one_of("--to", to, tuple(FORMS))
+    folder, own = named_arm(arm, seed)
+    made = write(own, to, out, name or f"{folder.path.name}-{own.arm}")
+    if as_json:
+        print_json(made)
+        return
+    typer.echo(f"{made.rows:,} rows -> {', '.join(map(str, made.files))}")
+    if made.context_only:
+        typer.echo(
+            f"note: {made.context_only:,} assistant turns are context only here; the other tool will train on them"
+        )

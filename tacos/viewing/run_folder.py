@@ -144,3 +144,23 @@ def _target(own: dict[str, Path]) -> StageFolder:
     if not (target / tables.SELECTION).is_file():
         raise TacosError(f"{link} leads to no selection: run the command again, what is done is reused")
     return StageFolder(target)
+
+
+def split_name(text: str) -> tuple[Path, str]:
+    """ "runs/quickstart:tacos" as the run folder and the arm, "" for none."""
+    if Path(text).is_dir():
+        return Path(text), ""
+    folder, _, arm = text.rpartition(":")
+    return (Path(folder), arm) if folder else (Path(text), "")
+
+
+def named_arm(text: str, seed: int | None = None) -> tuple[RunFolder, RunArm]:
+    """The arm of "RUN:ARM", or the only one of "RUN". Raises: TacosError where several could be meant."""
+    path, name = split_name(text)
+    run = RunFolder(path)
+    names = list(dict.fromkeys(arm.arm for arm in run.arms))
+    if not name and len(names) > 1:
+        raise TacosError(
+            f"{path} has several arms: say which, as in {path}:{names[0]} (there are {', '.join(names)})"
+        )
+    return run, run.arm(name or names[0], seed)

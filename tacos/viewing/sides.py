@@ -18,7 +18,7 @@ from tacos.errors import ConfigError, nearest
 from tacos.store import tables
 from tacos.store.files import read_jsonl
 from tacos.types import Pool
-from tacos.viewing.run_folder import RunFolder
+from tacos.viewing.run_folder import RunFolder, split_name
 
 EXECUTION = {"name", "runs", "artifacts", "tracking", "arms", "focus", "baseline"}
 """Settings of a run that say where, or which arms there are."""
@@ -29,7 +29,7 @@ def compare(a: str, b: str) -> list[ArmsCompared]:
 
     Raises: ConfigError for an arm that is not there, or where the runs share none; TacosError for what is no run.
     """
-    (left, one), (right, other) = _named(a), _named(b)
+    (left, one), (right, other) = split_name(a), split_name(b)
     first, second = load_results(left / RESULTS), load_results(right / RESULTS)
     if one or other:
         pairs = [(one or other, other or one)]
@@ -58,14 +58,6 @@ def _groups(folder: Path, arm: str) -> dict[str, str]:
         return {}
     groups, ids = tables.read_groups(inputs["groups"].path), Pool.read(inputs["pool"].path / tables.POOL).ids
     return {ids[row]: groups.labels[numbers[0]] for row, numbers in groups.homes.items()}
-
-
-def _named(text: str) -> tuple[Path, str]:
-    """The run folder and the arm, "" for none."""
-    if Path(text).is_dir():
-        return Path(text), ""
-    folder, _, arm = text.rpartition(":")
-    return (Path(folder), arm) if folder else (Path(text), "")
 
 
 def _side(folder: Path, results: Results, arm: str, groups: Mapping[str, str], apart: bool) -> Side:
