@@ -1,0 +1,74 @@
+"""How a score follows the grades of an alteration: does it fall when answers are made worse, step by step?
+
+    row    as it is   25% cut   50% cut   75% cut
+    a         8          7         5         2       falls at every step, tau -1
+    b         6          6         4         5       falls at the second step alone, tau -1/2
+
+    falls: 25% 1/2, 50% 2/2, 75% 1/2     mean score 7, 6.5, 4.5, 3.5     tau -0.75
+
+A step is held against the grade before it, a change against the answer as it is. Changes are in standard deviations of
+the scorer over the rows as they are, so that scorers of any scale compare. A row that lacks a score at any grade is in
+no figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from eval.interval import Interval
+from eval.ranks import mean_tau
+from eval.spread import wilson
+from eval.stats import mean_interval
+from tacos.types import Record
+
+AS_IT_IS = "as it is"
+
+
+class Grade(Record):
+    """One step of an alteration."""
+
+    name: str
+    score: float
+    """Mean score, on the scorer's scale."""
+    change: Interval | None = None
+    """Less the score of the answer as it is, in standard deviations of the scorer; None for that answer itself, and
+    where all scores are one."""
+    falls: Interval | None = None
+    """Share of rows that score below the grade before; None for the answer as it is."""
+    rises: Interval | None = None
+    """Share of rows that score above it; the rest is tied."""
+
+
+class Graded(Record):
+    """One kind of alteration."""
+
+    kind: str
+    n: int
+    """Rows with a score at every grade."""
+    grades: list[Grade]
+    """The answer as it is, and then the mildest first; empty where `n` is 0."""
+    tau: Interval | None
+    """Kendall's, of grade and score, mean over rows: -1 where every step lowers every score, 0 where none says
+    anything, above 0 where the scorer prefers what was made worse."""
+
+
+def graded(kind: str, names: Sequence[str], scores: np.ndarray, sd: float) -> Graded:
+    """scores: (n_rows, 1 + grades), first those of the answers as they are; NaN where missing. sd: of the scorer."""
+    known = scores[~np.isnan(scores).any(axis=1)]
+    if not len(known):
+        return Graded(kind=kind, n=0, grades=[], tau=None)
+    found = [Grade(name=AS_IT_IS, score=float(known[:, 0].mean()))]
+    for at, name in enumerate(names, start=1):
+        step, n = known[:, at] - known[:, at - 1], len(known)
+        found.append(
+            Grade(
+                name=name,
+                score=float(known[:, at].mean()),
+                change=mean_interval((known[:, at] - known[:, 0]) / sd) if sd > 0 else None,
+                falls=wilson(int((step < 0).sum()), n),
+                rises=wilson(int((step > 0).sum()), n),
+            )
+        )
+    return Graded(kind=kind, n=len(known), grades=found, tau=mean_tau(known))
