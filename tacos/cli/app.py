@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tacos.cli.audit import audit
 from tacos.cli.console import (
     AsJson,
     GoOn,
@@ -38,6 +39,7 @@ app = typer.Typer(
     help="Select instruction-tuning data, fine-tune on it, judge the model, report what the selection bought.",
 )
 command(eval_app)(lm_eval)
+command(app)(audit)
 app.add_typer(eval_app, name="eval")
 app.add_typer(iqs_app, name="iqs")
 app.add_typer(llm_app, name="llm")
