@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 from eval.interval import Interval
 from eval.measures import Measure
 from eval.power import Variation
+from eval.scorer_card import ScorerCard
 from tacos.errors import TacosError
 from tacos.store.files import read_json
 from tacos.types import Record, Trained
@@ -86,6 +87,8 @@ class ArmRun(Record):
     """Stage -> rows it could give no answer for (pairs for "compare", questions for "judge"); only
     stages that have some."""
     trained: Trained | None = None
+    scorer: ScorerCard | None = None
+    """What is known of the scorer that its rows were chosen by; None where none was."""
     measures: dict[str, RunMeasure] = Field(default_factory=dict)
     """By name, those that this run was examined by."""
 

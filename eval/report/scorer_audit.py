@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from eval.interval import Interval
 from eval.report import format as fmt
 from eval.report.score_report import Figures, ScoreReport, with_ends
-from eval.report.scorers import cost_words
+from eval.report.scorers import card_figures, cost_words
 from eval.report.table import NOTHING, Cell, Column, Entry, Spec, Table, build, counts, mean, texts
 from eval.scorer_audit import ScorerAudit, warnings
 from eval.scorer_card import Measurement
@@ -147,25 +147,20 @@ def headline(audit: ScorerAudit) -> str:
 
 def figures(audit: ScorerAudit) -> Figures:
     """Under `scorer/`, with the ends of their intervals."""
-    card = audit.card
     intervals = {
-        "unread": card.unread,
         "retest": audit.retest.interval,
         "swap_consistency": audit.swap_consistency.interval,
-        "first_position": card.first_position.interval,
-        "split_half": card.split_half.interval,
-        "length_correlation": card.length.interval,
         "agreement": audit.agreement.interval,
         **{f"{found.kind}_tau": found.tau for found in audit.worsened},
         "padding_raises": audit.padded.grades[-1].rises if audit.padded else None,
     }
-    found: dict[str, float | None] = {"scorer/n": card.n, "scorer/warnings": len(warnings(audit))}
+    found = card_figures(audit.card) | {"scorer/warnings": len(warnings(audit))}
     for name, interval in intervals.items():
         found |= with_ends(f"scorer/{name}", interval)
     if audit.pairs:
         found["scorer/pair_accuracy"] = audit.pairs.pair_accuracy
         found["scorer/pair_accuracy_length_matched"] = audit.pairs.length_matched.pair_accuracy
-    return {card.scorer: found}
+    return {audit.card.scorer: found}
 
 
 def plots(audit: ScorerAudit) -> list[Plot]:

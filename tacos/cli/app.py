@@ -153,6 +153,10 @@ def select(
         typer.echo(
             f"answers missing, or not readable: {report.unanswered:,}; --retry-failed asks for them again"
         )
+    if report.scorer:
+        from eval.report.scorers import card_line
+
+        typer.echo(f"scorer {card_line(report.scorer)}")
     if report.dropped:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in report.dropped_reasons.items())
         typer.echo(f"dropped: {reasons}; each row: {report.run_dir}/artifacts/load/dropped.jsonl")

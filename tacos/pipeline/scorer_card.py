@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from eval.scorer_card import ScorerCard, scorer_card
+from tacos.llm.settings import LLMSettings
+from tacos.part import Scorer
 from tacos.scoring.calls import COMPARISONS, Calls, CallScores, read_comparisons
 from tacos.scoring.readout.readout import READOUT
 from tacos.stage import ArtifactStore, Stage
@@ -13,6 +17,15 @@ from tacos.usage import Usage
 
 NOT_THE_SCORERS = ("load", "sample")
 """Stages that cost the same whoever scores."""
+
+
+def card_of_selection(
+    scorer: Scorer | None, llms: Mapping[str, LLMSettings], selection: Stage | None, store: ArtifactStore
+) -> ScorerCard | None:
+    """Of the scores that a selection was made from; None where there are none. selection: or what refined it."""
+    found = [selection, *selection.inputs.values()] if selection else []
+    scored = next((stage.inputs.get("scores") for stage in found if stage.name == "select"), None)
+    return card_of(scorer.describe(llms), scored, store) if scorer and scored else None
 
 
 def card_of(scorer: str, stage: Stage, store: ArtifactStore) -> ScorerCard:
