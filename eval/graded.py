@@ -6,9 +6,10 @@
 
     falls: 25% 1/2, 50% 2/2, 75% 1/2     mean score 7, 6.5, 4.5, 3.5     tau -0.75
 
-A step is held against the grade before it, a change against the answer as it is. Changes are in standard deviations of
-the scorer over the rows as they are, so that scorers of any scale compare. A row that lacks a score at any grade is in
-no figure.
+A step is held against the grade before it, a change against the answer as it is. Scores are first put on one scale:
+each step's are those of one pool, and count in standard deviations from the mean of that pool's rows that no pool has
+altered (`standardised`). So scorers of any scale compare, and so do scores of a model that was fitted on each pool
+anew. A row that lacks a score at any grade is in no figure.
 """
 
 from __future__ import annotations
@@ -31,10 +32,9 @@ class Grade(Record):
 
     name: str
     score: float
-    """Mean score, on the scorer's scale."""
+    """Mean score, in standard deviations of the scorer from the mean of the rows as they are."""
     change: Interval | None = None
-    """Less the score of the answer as it is, in standard deviations of the scorer; None for that answer itself, and
-    where all scores are one."""
+    """Less the score of the answer as it is; None for that answer itself."""
     falls: Interval | None = None
     """Share of rows that score below the grade before; None for the answer as it is."""
     rises: Interval | None = None
@@ -54,8 +54,26 @@ class Graded(Record):
     anything, above 0 where the scorer prefers what was made worse."""
 
 
-def graded(kind: str, names: Sequence[str], scores: np.ndarray, sd: float) -> Graded:
-    """scores: (n_rows, 1 + grades), first those of the answers as they are; NaN where missing. sd: of the scorer."""
+SAME = 6
+"""Digits after which two scores are one: models that read other batches differ in the last ones."""
+
+
+def standardised(scores: np.ndarray, as_they_are: np.ndarray) -> np.ndarray:
+    """(n_pools, n_rows), each pool's scores less the mean of its rows as they are, over their standard deviation, or
+    over 1 where they are all the same. NaN where missing, and everywhere in a pool of which no such row has a score.
+
+    as_they_are: (n_rows,) bool, rows that are the same in all pools.
+    """
+    found = np.full(scores.shape, np.nan)
+    for number, pool in enumerate(scores):
+        known = pool[as_they_are & ~np.isnan(pool)]
+        if len(known):
+            found[number] = np.round((pool - known.mean()) / (known.std() or 1.0), SAME)
+    return found
+
+
+def graded(kind: str, names: Sequence[str], scores: np.ndarray) -> Graded:
+    """scores: (n_rows, 1 + grades), first those of the answers as they are; NaN where missing."""
     known = scores[~np.isnan(scores).any(axis=1)]
     if not len(known):
         return Graded(kind=kind, n=0, grades=[], tau=None)
@@ -66,7 +84,7 @@ def graded(kind: str, names: Sequence[str], scores: np.ndarray, sd: float) -> Gr
             Grade(
                 name=name,
                 score=float(known[:, at].mean()),
-                change=mean_interval((known[:, at] - known[:, 0]) / sd) if sd > 0 else None,
+                change=mean_interval(known[:, at] - known[:, 0]),
                 falls=wilson(int((step < 0).sum()), n),
                 rises=wilson(int((step > 0).sum()), n),
             )

@@ -11,9 +11,9 @@ more, pairs in both orders, pairs whose better side is known, and answers made w
     padding            more than half of the rows gain by words that say nothing
     one position       who is shown first wins more, or less, than half of what is decided
 
-An audit looks at many figures, and the altered rows of all kinds share their originals, so the last three take more
-than a 95% interval: the figure must lie 1.7 such half widths off (99.9%). Random scores on 200 altered rows and 254
-pairs are then warned of in 0.2% of audits; with 95% it were 12% (4,000 simulated audits).
+An audit looks at many figures, so the last three take more than a 95% interval: the figure must lie 1.7 such half
+widths off (99.9%). Random scores on 100 rows of each kind and 254 pairs are then warned of in 0.2% of audits; with 95%
+it would be 13% (4,000 simulated audits).
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ def altered_table(audit: ScorerAudit) -> Table:
     ]
     specs: list[Spec[tuple[int, Grade]]] = [
         (Column("rows"), counts(lambda item: item[0])),
-        (Column("mean score"), lambda item: Cell(fmt.score(item[1].score), raw=item[1].score)),
+        (Column("score, sd"), lambda item: Cell(fmt.score(item[1].score), raw=item[1].score)),
         (Column("change, sd"), lambda item: mean(item[1].change, fmt.score_difference)),
         (Column("falls"), lambda item: mean(item[1].falls, fmt.percent, fmt.percent_number)),
         (Column("rises", brief=False), lambda item: mean(item[1].rises, fmt.percent, fmt.percent_number)),
@@ -129,7 +129,7 @@ def altered_table(audit: ScorerAudit) -> Table:
     note = (
         "Truncate: percent cut off the end. Swap: the answer to the nearest other prompt, a less near one, any. Errors:"
         " numbers or words exchanged. Pad: the beginning again, and a closing. Falls and rises are against the grade"
-        " before, changes against the answer as it is."
+        " before, changes against the answer as it is; scores are in sd from the mean of the rows as they are."
     )
     return build("altered", "Answers altered by known steps", note, "answer", entries, specs)
 

@@ -121,6 +121,6 @@ def show_bill(planned: Sequence[PlannedStage], as_json: bool) -> None:
         state = "done" if stage.cached else "to run"
         read = f"{stage.estimate.forward_tokens:,} tokens read here" if stage.estimate.forward_tokens else ""
         cost = ", ".join(filter(None, (expected_cost(stage.estimate, stage.batch_usd), read)))
-        typer.echo(f"{stage.arms[0]:<14} {stage.stage:<10} {stage.fingerprint}  {state:<7} {cost}".rstrip())
+        typer.echo(f"{stage.arms[0]:<16} {stage.stage:<10} {stage.fingerprint}  {state:<7} {cost}".rstrip())
     here = f"{passed(total)} here; " if total.forward_tokens else ""
     typer.echo(f"about {here}{spent(total)}")

@@ -1,14 +1,14 @@
 """The stages of an audit: pools made for it, each scored by the scorer's ordinary stage.
 
-    sample     rows of the pool, drawn by the seed          scored, and scored again     (and scored by a second scorer)
-    probes     the sample, altered copies of some of its    altered
-               rows, and the sides of given pairs
-    shown      pairs of rows, for scorers that compare      swapped: each pair in both orders, and nobody else
+    sample          rows of the pool, drawn by the seed             scored, scored again, and by a second scorer
+    step 1, 2, 3    the sample with some of its answers altered     altered: the others are as they were, and known
+    beside          the sample and the sides of given pairs         paired
+    shown           pairs of rows, for scorers that compare         swapped: each pair in both orders, and nobody else
 
 Whatever scores can so be audited: answers come from the reply cache, finished stages are kept, and a run that was
-stopped goes on. An altered copy is a row like any other: it may meet its original in a comparing call, as two versions
-of one sample may in a pool, which happens to about one copy in a thousand. What is fitted on its pool (`pool_quality`)
-is fitted on the copies, too: of 1,000 rows with 200 altered they are two thirds of it, of 10,000 a sixth.
+stopped goes on. An altered row stands in the place of its original, and never meets it. With the same seed it meets the
+partner that its original met, so a scorer that compares is asked again only about calls with an altered row. What is
+fitted on its pool (`pool_quality`) is fitted on the altered rows, too: 40% of 1,000 rows, 16% of 5,000.
 
 Scored again is with another seed and, of a language model, with every question asked anew; of a scorer that does
 neither there is no second scoring, since it would be the first one.
@@ -33,17 +33,17 @@ from tacos.scoring.comparative import Comparative
 from tacos.scoring.designs import Design
 from tacos.scoring.file import FileScores
 from tacos.scoring.iqs.pairs import QualityPairs, read_pairs
-from tacos.scoring.probes import probes
+from tacos.scoring.probes import STEPS, Probe, at_step, probes
 from tacos.scoring.readout.readout import Readout
 from tacos.selection import Groups
 from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
-from tacos.store.files import write_jsonl
+from tacos.store.files import read_jsonl, write_jsonl
 from tacos.types import Pool, Sample, make_sample
 
 PROBES = "probes.jsonl"
 MOST_PROBED = 200
-"""Rows that are altered, in every kind and grade; at most a fifth of the sample."""
+"""Rows that each kind alters; at most a tenth of the sample."""
 MOST_SHOWN = 200
 """Pairs of the sample that are shown in both orders, where none are given."""
 
@@ -75,11 +75,6 @@ class AuditStages:
             selecting_setup(settings, self.load, max(1, settings.rows // 2), settings.seed), pool=self.sample
         )
 
-    @property
-    def compares_by_asking(self) -> bool:
-        """Whether the order in which a call shows its samples can matter."""
-        return isinstance(self.scorer, Comparative) and self.scorer.llm is not None
-
     @cached_property
     def scored(self) -> Stage:
         return self.scorer.build(self.setup, self.settings.group)
@@ -99,15 +94,23 @@ class AuditStages:
 
     @cached_property
     def probes(self) -> Stage:
-        given = None if self.compares_by_asking else self.pairs
-        return _probes(self.load, self.sample, given, self.settings)
+        return _probes(self.load, self.sample, self.settings.seed)
 
     @cached_property
-    def altered(self) -> Stage | None:
-        """None of scores from a file, which cannot know the copies."""
+    def altered(self) -> list[Stage]:
+        """For each step; none of scores from a file, which cannot know altered rows."""
         if isinstance(self.scorer, FileScores):
+            return []
+        pools = [_step(self.sample, self.probes, step) for step in range(1, STEPS + 1)]
+        return [self.scorer.build(replace(self.setup, pool=pool), self.settings.group) for pool in pools]
+
+    @cached_property
+    def paired(self) -> Stage | None:
+        """The sides of given pairs beside the sample; None of scores from a file, and where both sides are shown."""
+        if self.pairs is None or self.swapped is not None or isinstance(self.scorer, FileScores):
             return None
-        return self.scorer.build(replace(self.setup, pool=self.probes), self.settings.group)
+        beside = _beside(self.sample, self.pairs)
+        return self.scorer.build(replace(self.setup, pool=beside), self.settings.group)
 
     @cached_property
     def shown(self) -> Stage:
@@ -128,11 +131,8 @@ class AuditStages:
     @property
     def made(self) -> list[Stage]:
         """The pools: nobody is asked for them."""
-        return [
-            self.sample,
-            *([self.probes] if self.altered else []),
-            *([self.shown] if self.swapped else []),
-        ]
+        scored = [*self.altered, *filter(None, (self.paired, self.swapped))]
+        return [self.sample, *(stage.inputs["pool"] for stage in scored)]
 
     @property
     def targets(self) -> dict[str, Stage]:
@@ -140,7 +140,8 @@ class AuditStages:
         found = {
             "scored": self.scored,
             "scored again": self.again,
-            "altered rows": self.altered,
+            **{f"altered, step {step}": stage for step, stage in enumerate(self.altered, start=1)},
+            "given pairs": self.paired,
             "both orders": self.swapped,
             "second scorer": self.second,
         }
@@ -157,18 +158,38 @@ def _sample(load: Stage, rows: int, seed: int) -> Stage:
     return Stage("sample", work, {"rows": rows, "seed": seed}, {"pool": load})
 
 
-def _probes(load: Stage, sample: Stage, pairs: QualityPairs | None, settings: AuditSettings) -> Stage:
+def _probes(load: Stage, sample: Stage, seed: int) -> Stage:
+    def work(job: Job) -> Outcome:
+        pool, donors = job.pool(), Pool.read(job.inputs["donors"] / tables.POOL)
+        made = probes(pool, donors, min(MOST_PROBED, len(pool) // 10), seed)
+        write_jsonl(job.out / PROBES, (probe.model_dump() for probe in made))
+        return Outcome(rows_in=len(pool), rows_out=len(made))
+
+    return Stage("probes", work, {"seed": seed, "most": MOST_PROBED}, {"pool": sample, "donors": load})
+
+
+def read_probes(folder: Path) -> list[Probe]:
+    """folder: of the stage `probes`."""
+    return [Probe.model_validate(row) for row in read_jsonl(folder / PROBES)]
+
+
+def _step(sample: Stage, altered: Stage, step: int) -> Stage:
+    def work(job: Job) -> Outcome:
+        made = at_step(job.pool(), read_probes(job.inputs["probes"]), step)
+        made.write(job.out / tables.POOL)
+        return Outcome(rows_in=len(made), rows_out=len(made))
+
+    return Stage("step", work, {"step": step}, {"pool": sample, "probes": altered})
+
+
+def _beside(sample: Stage, pairs: QualityPairs) -> Stage:
     def work(job: Job) -> Outcome:
         pool = job.pool()
-        donors = Pool.read(job.inputs["donors"] / tables.POOL)
-        made = list(probes(pool, donors, min(MOST_PROBED, len(pool) // 5), settings.seed))
-        rows = [*pool, *(copy for _, copy in made), *sides(pairs)]
-        Pool.from_samples(rows).write(job.out / tables.POOL)
-        write_jsonl(job.out / PROBES, (probe.model_dump() for probe, _ in made))
-        return Outcome(rows_in=len(pool), rows_out=len(rows), metrics={"altered": len(made)})
+        made = Pool.from_samples([*pool, *sides(pairs)])
+        made.write(job.out / tables.POOL)
+        return Outcome(rows_in=len(pool), rows_out=len(made))
 
-    known = {"seed": settings.seed, "most": MOST_PROBED, "pairs": pairs.names() if pairs else []}
-    return Stage("probes", work, known, {"pool": sample, "donors": load})
+    return Stage("beside", work, {"pairs": pairs.names()}, {"pool": sample})
 
 
 def _shown(sample: Stage, pairs: QualityPairs | None, seed: int) -> Stage:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from eval.graded import Graded, graded
+from eval.graded import Graded, graded, standardised
 from eval.interval import Interval
 from eval.pairwise.rules import first_position_rate, swap_consistency
 from eval.ranks import spearman
@@ -17,17 +18,22 @@ from eval.scorer_card import Measurement, ScorerCard, split_half
 from eval.stats import mean_interval
 from tacos.answering.judge import Verdict
 from tacos.answering.orders import Judged, combine
+from tacos.llm.base import Request
 from tacos.llm.cache import ReplyCache
-from tacos.pipeline.audit_stages import PROBES, AuditStages
+from tacos.llm.estimate import Asked
+from tacos.llm.request_key import request_key
+from tacos.pipeline.audit_stages import AuditStages, read_probes
 from tacos.pipeline.plan import PlannedStage, planned_stage
 from tacos.pipeline.scorer_card import card_of, comparisons_of, pool_of
 from tacos.scoring.calls import Calls
 from tacos.scoring.iqs.measure import PairReport, measure
-from tacos.scoring.probes import GRADES, Probe
+from tacos.scoring.probes import GRADES
 from tacos.stage import ArtifactStore, Stage, Tools
 from tacos.store import tables
-from tacos.store.files import read_jsonl
+from tacos.types import Pool
 
+POOLS = ("load", "sample", "probes", "step", "beside", "shown")
+"""Stages that make pools."""
 DETERMINISTIC = "deterministic: nothing is drawn and nobody is asked, so the same rows get the same scores"
 NO_ORDER = "no call shows samples in an order that could matter"
 FROM_A_FILE = "scores from a file know no altered rows and no pairs"
@@ -38,15 +44,37 @@ def plan_audit(stages: AuditStages, store: ArtifactStore, tools: Tools) -> list[
     """What each measure will ask and read; `arms` names it. The pools are made for it, which asks nobody."""
     for made in stages.made:
         store.run(made, tools)
-    settings = stages.settings
+    settings, asked = stages.settings, set[bytes]()
     replies = ReplyCache(settings.replies) if settings.replies.is_file() else None
     found: dict[str, PlannedStage] = {}
     for name, target in stages.targets.items():
         for stage in target.walk():
-            if stage.fingerprint not in found and not (stage in stages.made or stage is stages.load):
+            if stage.fingerprint not in found and stage.name not in POOLS:
                 rows = cache(lambda stage=stage: pool_of(stage, store))
-                found[stage.fingerprint] = planned_stage(stage, (name,), store, rows, replies)
+                once = _asked_once(stage, asked)
+                found[stage.fingerprint] = planned_stage(once, (name,), store, rows, replies)
     return list(found.values())
+
+
+def _asked_once(stage: Stage, asked: set[bytes]) -> Stage:
+    """The stage for a plan, without the questions that stages before it will have asked. asked: by all so far."""
+    if stage.estimate is None:
+        return stage
+    whole = stage.estimate
+
+    def estimate(pool: Pool, done: Mapping[str, Path]) -> Asked:
+        found = whole(pool, done)
+        model = found.settings.identity()["model"]
+
+        def is_new(request: Request) -> bool:
+            key = request_key(model, request)
+            new = key not in asked
+            asked.add(key)
+            return new
+
+        return replace(found, requests=filter(is_new, found.requests))
+
+    return replace(stage, estimate=estimate)
 
 
 def audit_scorer(stages: AuditStages, store: ArtifactStore, tools: Tools) -> ScorerAudit:
@@ -162,31 +190,28 @@ def _pairs(stages: AuditStages, store: ArtifactStore) -> tuple[PairReport | None
         return None, "no pairs with a known better side were given (--pairs)"
     if stages.swapped is not None:
         values = _values(stages.swapped, store)
-    elif stages.altered is not None:
-        values = _values(stages.altered, store)[-2 * len(stages.pairs.pairs) :]
+    elif stages.paired is not None:
+        values = _values(stages.paired, store)[-2 * len(stages.pairs.pairs) :]
     else:
         return None, FROM_A_FILE
     return measure(stages.pairs, values[0::2], values[1::2]), None
 
 
 def _altered(stages: AuditStages, store: ArtifactStore) -> Iterator[Graded]:
-    if stages.altered is None:
+    if not stages.altered:
         return
-    values, pool = _values(stages.altered, store), pool_of(stages.altered, store)
-    sampled = values[: len(pool_of(stages.scored, store))]
-    known = sampled[~np.isnan(sampled)]
-    sd = float(known.std(ddof=1)) if len(known) > 1 else 0.0
-    probes = [Probe.model_validate(row) for row in read_jsonl(store.folder(stages.probes) / PROBES)]
-    originals = list(dict.fromkeys(probe.of for probe in probes))
-    score = {(probe.of, probe.kind, probe.grade): values[pool.position[probe.id]] for probe in probes}
-    for kind, grades in GRADES.items() if originals else ():
-        rows = [
-            [values[pool.position[of]], *(score[of, kind, grade] for grade in grades)] for of in originals
-        ]
-        yield graded(kind, grades, np.array(rows), sd)
+    found = read_probes(store.folder(stages.probes))
+    scores = np.array([_values(stage, store) for stage in (stages.scored, *stages.altered)])
+    as_they_are = np.ones(scores.shape[1], dtype=bool)
+    as_they_are[[probe.row for probe in found]] = False
+    steps = standardised(scores, as_they_are)
+    for kind, grades in GRADES.items():
+        rows = [probe.row for probe in found if probe.kind == kind]
+        if rows:
+            yield graded(kind, grades, steps[: len(grades) + 1, rows].T)
 
 
 def _why_not_altered(stages: AuditStages, found: list[Graded]) -> str | None:
-    if stages.altered is None:
+    if not stages.altered:
         return FROM_A_FILE
     return None if found else "no sampled row is long enough to be altered"

@@ -1,4 +1,4 @@
-"""Altered copies of samples by known steps: what a scorer that can be trusted puts lower, or at least not higher.
+"""Answers altered by known steps: what a scorer that can be trusted puts lower, or at least not higher.
 
     kind       grades            what is done to the answer
     truncate   25, 50, 75        so many percent of it are cut off its end
@@ -6,19 +6,21 @@
     errors     1, 2, 4           so many numbers, and where there are fewer, words, exchanged for others
     pad        1                 its beginning said again ("In other words: ..."), and a polite closing
 
-    sample a1   "3 + 4 = 7, so seven apples are left."
-    a1~errors-1 "3 + 4 = 9, so seven apples are left."        a1~errors-2 holds that error and one more
+    errors 1    "3 + 4 = 9, so seven apples are left."      errors 2 holds that error and one more
 
 Grades of errors and of cuts hold those before them; of swaps, the prompt that is answered lies further off each time.
-Nearness is that of words (TF-IDF), so that no model is needed. A row is altered if its answer has `LEAST` pieces and
-four places for an error: every altered row has every grade, and what is found holds for such rows, not for answers of a
+Nearness is that of words (TF-IDF), so that no model is needed. Each kind alters rows of its own. They are answers of
+`LEAST` pieces with four places for an error, whatever the kind: what is found holds for such rows, not for answers of a
 word. The seed decides what is drawn.
+
+An altered row takes the place of its original in a pool (`at_step`) and never stands beside it: copies of one answer
+would be each other's neighbours and make each other's sentences common, which moves whatever is fitted on a pool.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -34,6 +36,7 @@ GRADES: dict[str, tuple[str, ...]] = {
     PAD: ("1",),
 }
 """Kind -> its grades, the mildest first."""
+STEPS = max(map(len, GRADES.values()))
 LEAST = 8
 """Pieces of an answer that can be cut three times."""
 FAR = 100
@@ -50,40 +53,50 @@ _PLACE = re.compile(r"\d+|[^\W\d_]{4,}")
 
 
 class Probe(Record):
-    """An altered copy of a sample."""
+    """A row of a pool and its altered answers."""
 
-    id: str
-    of: str
-    """Id of the sample."""
+    row: int
     kind: str
-    grade: str
-    """One of `GRADES[kind]`."""
+    answers: tuple[str, ...]
+    """One for each of `GRADES[kind]`."""
 
 
-def probes(
-    pool: Pool, donors: Pool, most: int, seed: int, kinds: Sequence[str] = tuple(GRADES)
-) -> Iterator[tuple[Probe, Sample]]:
-    """Every grade of every kind of at most `most` rows of the pool, drawn at random.
+def probes(pool: Pool, donors: Pool, most: int, seed: int) -> list[Probe]:
+    """At most `most` rows of the pool for each kind, drawn at random; the same number for all kinds.
 
     donors: where answers to other prompts are taken from; the larger, the nearer is the nearest.
     """
     rng = np.random.default_rng([seed, len(pool)])
-    drawn = [row for row in rng.permutation(len(pool)).tolist() if _can_be_altered(_answer(pool[row]))][:most]
-    samples = [pool[row] for row in sorted(drawn)]
-    others = _others(samples, donors, rng)
+    usable = [row for row in rng.permutation(len(pool)).tolist() if _can_be_altered(_answer(pool[row]))]
+    n = min(most, len(usable) // len(GRADES))
+    drawn = {kind: sorted(usable[at * n : (at + 1) * n]) for at, kind in enumerate(GRADES)}
     vocabulary = sorted({word for answer in pool.responses for word in _words_of(answer)})
-    for sample, swapped in zip(samples, others, strict=True):
-        text = _answer(sample)
-        made = {
-            TRUNCATE: [truncated(text, int(grade) / 100) for grade in GRADES[TRUNCATE]],
-            SWAP: swapped,
-            ERRORS: with_errors(text, [int(grade) for grade in GRADES[ERRORS]], vocabulary, rng),
-            PAD: [padded(text, rng)],
-        }
-        for kind in kinds:
-            for grade, answer in zip(GRADES[kind], made[kind], strict=True):
-                probe = Probe(id=f"{sample.id}~{kind}-{grade}", of=sample.id, kind=kind, grade=grade)
-                yield probe, _with_answer(sample, answer, probe.id)
+    found = []
+    for kind, rows in drawn.items():
+        samples = [pool[row] for row in rows]
+        if kind == SWAP:
+            made = _others(samples, donors, rng)
+        else:
+            made = [_altered(kind, _answer(sample), vocabulary, rng) for sample in samples]
+        found += [
+            Probe(row=row, kind=kind, answers=tuple(answers)) for row, answers in zip(rows, made, strict=True)
+        ]
+    return found
+
+
+def at_step(pool: Pool, altered: Sequence[Probe], step: int) -> Pool:
+    """The pool with every altered row in its `step`-th grade, from 1; rows of kinds with fewer grades as they are."""
+    answers = {probe.row: probe.answers[step - 1] for probe in altered if step <= len(probe.answers)}
+    rows = (_with_answer(s, answers[i]) if i in answers else s for i, s in enumerate(pool))
+    return Pool.from_samples(rows)
+
+
+def _altered(kind: str, text: str, vocabulary: Sequence[str], rng: np.random.Generator) -> list[str]:
+    if kind == TRUNCATE:
+        return [truncated(text, int(grade) / 100) for grade in GRADES[TRUNCATE]]
+    if kind == ERRORS:
+        return with_errors(text, [int(grade) for grade in GRADES[ERRORS]], vocabulary, rng)
+    return [padded(text, rng)]
 
 
 def truncated(text: str, share: float) -> str:
@@ -175,9 +188,8 @@ def _answer(sample: Sample) -> str:
     return sample.messages[_last_answer(sample)].content
 
 
-def _with_answer(sample: Sample, answer: str, id_: str) -> Sample:
+def _with_answer(sample: Sample, answer: str) -> Sample:
     at = _last_answer(sample)
     altered = Message(role="assistant", content=answer)
-    return sample.model_copy(
-        update={"id": id_, "messages": (*sample.messages[:at], altered, *sample.messages[at + 1 :])}
-    )
+    messages = (*sample.messages[:at], altered, *sample.messages[at + 1 :])
+    return sample.model_copy(update={"messages": messages})

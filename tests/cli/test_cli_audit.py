@@ -56,7 +56,7 @@ def test_the_bill_is_known_in_advance() -> None:
     assert {stage["arms"][0]: stage["estimate"]["calls"] for stage in found["stages"]}["scored again"] == 100
     assert found["total"]["cost_usd"] > 0
     told = tacos("--scorer", "rating", "--rows", "100", "--plan", "score.llm=judge", llm)
-    assert "altered rows" in told.stdout and told.stdout.splitlines()[-1].startswith("about ")
+    assert "altered, step 3" in told.stdout and told.stdout.splitlines()[-1].startswith("about ")
 
 
 @pytest.mark.parametrize(

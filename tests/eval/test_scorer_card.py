@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eval.graded import graded
+from eval.graded import graded, standardised
 from eval.ranks import mean_tau, partial_spearman, spearman, stepped_up
 from eval.scorer_card import first_position, scorer_card, split_half
 from tacos.scoring.calls import Calls, CallScores
@@ -47,15 +47,15 @@ def test_tau_is_taken_row_by_row() -> None:
 def test_grades_are_held_against_the_one_before() -> None:
     """The table of the module, with a third row that lacks a score."""
     scores = np.array([[8, 7, 5, 2], [6, 6, 4, 5], [9, NAN, 1, 0]])
-    found = graded("truncate", ("25", "50", "75"), scores, sd=2.0)
+    found = graded("truncate", ("25", "50", "75"), scores)
     assert found.n == 2 and [grade.score for grade in found.grades] == [7, 6.5, 4.5, 3.5]
     falls = [grade.falls.mean for grade in found.grades[1:] if grade.falls]
     rises = [grade.rises.mean for grade in found.grades[1:] if grade.rises]
     assert falls == [0.5, 1.0, 0.5] and rises == [0, 0, 0.5]
     changes = [grade.change.mean for grade in found.grades[1:] if grade.change]
-    assert changes == [-0.25, -1.25, -1.75]
+    assert changes == [-0.5, -2.5, -3.5]
     assert found.tau and found.tau.mean == pytest.approx((-1 - 0.5) / 2)
-    nothing = graded("pad", ("1",), np.array([[NAN, 1.0]]), 1.0)
+    nothing = graded("pad", ("1",), np.array([[NAN, 1.0]]))
     assert (nothing.n, nothing.grades, nothing.tau) == (0, [], None)
 
 
@@ -108,3 +108,11 @@ def test_a_card_of_rows_as_they_are() -> None:
     assert flat.constant and flat.length.interval is None
     nothing = scorer_card("nothing", pool, np.full(6, NAN), Usage())
     assert nothing.unread and nothing.unread.mean == 1.0 and not nothing.constant
+
+
+def test_each_pool_is_held_against_its_rows_as_they_are() -> None:
+    """Rows 0 and 1 are as they are: mean 2 and sd 1 in one pool, 12 and 2 in the other, which was fitted anew."""
+    scores = np.array([[1, 3, 4], [10, 14, 10], [NAN, NAN, 7.0]])
+    found = standardised(scores, np.array([True, True, False]))
+    assert found[:2].tolist() == [[-1, 1, 2], [-1, 1, -1]] and np.isnan(found[2]).all()
+    assert standardised(np.array([[5.0, 5, 5]]), np.array([True, True, False])).tolist() == [[0, 0, 0]]

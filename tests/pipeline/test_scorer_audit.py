@@ -22,7 +22,7 @@ from tacos.pipeline.scorer_audit import audit_scorer, plan_audit
 from tacos.stage import ArtifactStore
 from tests.pipeline.helpers import scripted_tools
 
-ROWS = 60
+ROWS = 160
 WORDS = [
     "river",
     "stone",
@@ -110,10 +110,10 @@ def test_length_does_not_change_and_loves_padding() -> None:
     assert (
         cut.tau
         and cut.tau.mean == -1
-        and cut.n == 12
+        and cut.n == 16
         and all(g.falls and g.falls.mean == 1 for g in cut.grades[1:])
     )
-    assert errors.tau and errors.tau.mean == 0 and swapped.n == 12
+    assert errors.tau and errors.tau.mean == 0 and swapped.n == 16
     assert found.padded and found.padded.grades[-1].rises and found.padded.grades[-1].rises.mean == 1
     assert found.pairs and found.pairs.pair_accuracy == 1 and found.pairs.baselines.longer_wins == 1
     assert found.agreement.interval and found.agreement.interval.n == ROWS and found.second == "random"
@@ -174,7 +174,7 @@ def test_a_comparing_model_is_asked_in_both_orders_and_anew() -> None:
 
 def test_without_pairs_rows_of_the_sample_are_shown_in_both_orders() -> None:
     found = audited("comparative", comparing(lambda a, p: quality(a)), pairs=False, llm="judge")
-    assert found.swapped == "30 pairs of sampled rows" and found.swap_consistency.mean == 1
+    assert found.swapped == "80 pairs of sampled rows" and found.swap_consistency.mean == 1
 
 
 def test_what_is_planned_is_what_is_asked_and_nothing_is_paid_twice() -> None:
@@ -184,7 +184,9 @@ def test_what_is_planned_is_what_is_asked_and_nothing_is_paid_twice() -> None:
     planned = plan_audit(stages_of("comparative", **chosen), store, tools)
     assert model.calls == 0
     bill = {stage.arms[0]: stage.estimate.calls for stage in planned if stage.estimate.calls}
-    assert bill == {"scored": 30, "scored again": 30, "altered rows": (60 + 12 * 10) // 2, "both orders": 24}
+    assert (bill["scored"], bill["scored again"], bill["both orders"]) == (80, 80, 24)
+    steps = [bill[f"altered, step {step}"] for step in (1, 2, 3)]
+    assert 32 <= steps[0] <= 64 and steps[2] <= 48  # 64 and 48 altered rows, some of which meet
     first = audit_scorer(stages_of("comparative", **chosen), store, tools)
     assert model.calls == sum(bill.values())
     again = audit_scorer(stages_of("comparative", **chosen), ArtifactStore(Path("artifacts")), tools)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tacos.scoring.probes import GRADES, padded, probes, truncated, with_errors
+from tacos.scoring.probes import GRADES, STEPS, at_step, padded, probes, truncated, with_errors
 from tacos.types import Pool, make_sample
 
 TEXT = "There were 12 apples and 7 pears in the basket; nobody counted them twice."
@@ -47,29 +47,39 @@ def test_padding_only_adds_and_says_the_beginning_again() -> None:
     assert text.count("Milk is cold.") == 1
 
 
-def test_every_altered_row_has_every_grade_and_keeps_its_prompt() -> None:
-    rows = pool()
-    made = list(probes(rows, rows, 5, seed=0))
-    assert len(made) == 5 * sum(map(len, GRADES.values()))
-    for probe, sample in made:
-        assert sample.id == probe.id == f"{probe.of}~{probe.kind}-{probe.grade}"
-        original = rows.by_id(probe.of)
-        assert sample.prompt == original.prompt and sample.response != original.response
+def test_each_kind_alters_rows_of_its_own_in_every_grade() -> None:
+    rows = pool(14)
+    made = probes(rows, rows, 5, seed=0)
+    assert [probe.kind for probe in made] == [
+        kind for kind in GRADES for _ in range(3)
+    ]  # 14 rows, four kinds
+    assert len({probe.row for probe in made}) == 12
+    for probe in made:
+        assert len(probe.answers) == len(GRADES[probe.kind]) and rows[probe.row].response not in probe.answers
+
+
+def test_an_altered_row_takes_the_place_of_its_original() -> None:
+    rows = pool(14)
+    made = probes(rows, rows, 5, seed=0)
+    for step in range(1, STEPS + 1):
+        altered = at_step(rows, made, step)
+        assert altered.ids == rows.ids and altered.prompts == rows.prompts
+        pairs = zip(rows.responses, altered.responses, strict=True)
+        differ = {i for i, (before, after) in enumerate(pairs) if before != after}
+        assert differ == {probe.row for probe in made if step <= len(probe.answers)}
 
 
 def test_the_nearest_swap_answers_a_prompt_of_the_same_subject() -> None:
-    rows = pool()
+    rows = pool(24)
     answers = {text: i for i, text in enumerate(rows.responses)}
-    for probe, sample in probes(rows, rows, 12, seed=0, kinds=("swap",)):
-        if probe.grade == "near":
-            assert answers[sample.response] % 2 == int(probe.of[1:]) % 2
+    swapped = [probe for probe in probes(rows, rows, 6, seed=0) if probe.kind == "swap"]
+    assert len(swapped) == 6
+    assert all(answers[probe.answers[0]] % 2 == probe.row % 2 for probe in swapped)
 
 
 def test_the_seed_decides_and_short_answers_are_left_alone() -> None:
     rows = pool()
-    once, again, other = (
-        [sample.response for _, sample in probes(rows, rows, 3, seed)] for seed in (0, 0, 1)
-    )
+    once, again, other = (probes(rows, rows, 3, seed) for seed in (0, 0, 1))
     assert once == again != other
-    short = Pool.from_samples([make_sample("What is 3 + 4?", "7", id="a")])
-    assert list(probes(short, rows, 3, 0)) == []
+    short = Pool.from_samples([make_sample("What is 3 + 4?", "7", id=str(i)) for i in range(8)])
+    assert probes(short, rows, 3, 0) == []
