@@ -21,7 +21,7 @@ import numpy as np
 from eval.interval import Interval
 from eval.ranks import mean_tau
 from eval.spread import wilson
-from eval.stats import mean_interval
+from eval.stats import against
 from tacos.types import Record
 
 AS_IT_IS = "as it is"
@@ -84,7 +84,7 @@ def graded(kind: str, names: Sequence[str], scores: np.ndarray) -> Graded:
             Grade(
                 name=name,
                 score=float(known[:, at].mean()),
-                change=mean_interval(known[:, at] - known[:, 0]),
+                change=against([known[:, at] - known[:, 0]], 0.0).interval,
                 falls=wilson(int((step < 0).sum()), n),
                 rises=wilson(int((step > 0).sum()), n),
             )

@@ -17,7 +17,7 @@ import numpy as np
 
 from eval.interval import Interval
 from eval.spread import Z
-from eval.stats import mean_interval
+from eval.stats import against
 
 FEWEST = 4
 """Items for an interval of a correlation."""
@@ -55,7 +55,7 @@ def mean_tau(scores: np.ndarray) -> Interval | None:
         return None
     first, second = np.triu_indices(scores.shape[1], 1)
     taus = np.sign(scores[:, second] - scores[:, first]).mean(axis=1)
-    return mean_interval(taus, (-1.0, 1.0))
+    return against([taus], 0.0, scale=(-1.0, 1.0)).interval
 
 
 def _varied(*columns: np.ndarray) -> bool:

@@ -15,7 +15,7 @@ from eval.pairwise.rules import first_position_rate, swap_consistency
 from eval.ranks import spearman
 from eval.scorer_audit import ScorerAudit
 from eval.scorer_card import Measurement, ScorerCard, split_half
-from eval.stats import mean_interval
+from eval.stats import against
 from tacos.answering.judge import Verdict
 from tacos.answering.orders import Judged, combine
 from tacos.llm.base import Request
@@ -168,7 +168,7 @@ def _retest(stages: AuditStages, store: ArtifactStore) -> tuple[Measurement, Mea
         return Measurement(missing=DETERMINISTIC), Measurement(missing=DETERMINISTIC)
     gaps = np.abs(_values(stages.again, store) - _values(stages.scored, store))
     known = gaps[~np.isnan(gaps)]
-    apart = mean_interval(known, (0.0, None)) if len(known) else None
+    apart = against([known], 0.0, scale=(0.0, None)).interval if len(known) else None
     correlation = _correlation(stages.scored, stages.again, store)
     return Measurement.of(correlation, TOO_FEW), Measurement.of(apart, "no row has a score both times")
 

@@ -42,6 +42,10 @@ def test_tau_is_taken_row_by_row() -> None:
     found = mean_tau(np.array([[5, 4, 3], [5, 5, 3], [3, 4, 5.0]]))
     assert found and found.n == 3 and found.mean == pytest.approx((-1 - 2 / 3 + 1) / 3)
     assert mean_tau(np.empty((0, 3))) is None
+    tied = mean_tau(np.ones((20, 3)))
+    assert (
+        tied and tied.mean == 0 and tied.low == pytest.approx(-tied.high) == pytest.approx(-0.1684, abs=1e-4)
+    )
 
 
 def test_grades_are_held_against_the_one_before() -> None:
