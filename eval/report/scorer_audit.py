@@ -12,7 +12,7 @@ from eval.report.score_report import Figures, ScoreReport, with_ends
 from eval.report.scorers import card_figures, cost_words
 from eval.report.table import NOTHING, Cell, Column, Entry, Spec, Table, build, counts, mean, texts
 from eval.scorer_audit import ScorerAudit, warnings
-from eval.scorer_card import Measurement
+from eval.scorer_card import Measurement, ScorerCard
 
 if TYPE_CHECKING:
     from eval.graded import Grade
@@ -61,6 +61,7 @@ def _lines(audit: ScorerAudit) -> Iterator[tuple[str, _Line]]:
         _share(card.first_position, "the sample shown first scores higher; 50% is no bias"),
     )
     yield "split halves", _rank(card.split_half, "reliability of the mean of a row's scores, from two halves")
+    yield from _mixed_model(card)
     yield from _pairs(audit.pairs, audit.pairs_missing)
     for found in audit.worsened:
         tau = Measurement.of(found.tau, "no altered row has all scores")
@@ -73,6 +74,16 @@ def _lines(audit: ScorerAudit) -> Iterator[tuple[str, _Line]]:
     )
     yield "agreement", _rank(audit.agreement, f"rank correlation with {audit.second}")
     yield "cost of a sample", _Line(Cell(fmt.seconds(card.cost.seconds) + " s"), None, cost_words(card.cost))
+
+
+def _mixed_model(card: ScorerCard) -> Iterator[tuple[str, _Line]]:
+    """What `readout.json` says of one score; nothing of a scorer without one."""
+    if card.reliability is None:
+        return
+    parts = ", ".join(f"{name} {fmt.score(getattr(card, name))}" for name in ("sample", "drift", "noise"))
+    how = "" if card.told_apart else "; guessed, since no row was scored twice"
+    says = f"share of a score's variance that is the sample's ({parts}){how}"
+    yield "reliability", _Line(Cell(fmt.score(card.reliability), raw=card.reliability), None, says)
 
 
 def _pairs(pairs: PairReport | None, missing: str | None) -> Iterator[tuple[str, _Line]]:

@@ -2,7 +2,7 @@
 
     sample          rows of the pool, drawn by the seed             scored, scored again, and by a second scorer
     step 1, 2, 3    the sample with some of its answers altered     altered: the others are as they were, and known
-    beside          the sample and the sides of given pairs         paired
+    beside          the sample and one side of given pairs          paired: the better sides, and the worse ones
     shown           pairs of rows, for scorers that compare         swapped: each pair in both orders, and nobody else
 
 Whatever scores can so be audited: answers come from the reply cache, finished stages are kept, and a run that was
@@ -44,6 +44,8 @@ from tacos.types import Pool, Sample, make_sample
 PROBES = "probes.jsonl"
 MOST_PROBED = 200
 """Rows that each kind alters; at most a tenth of the sample."""
+BETTER, WORSE = 0, 1
+"""Where the sides of a pair stand in `sides`."""
 MOST_SHOWN = 200
 """Pairs of the sample that are shown in both orders, where none are given."""
 
@@ -105,12 +107,13 @@ class AuditStages:
         return [self.scorer.build(replace(self.setup, pool=pool), self.settings.group) for pool in pools]
 
     @cached_property
-    def paired(self) -> Stage | None:
-        """The sides of given pairs beside the sample; None of scores from a file, and where both sides are shown."""
+    def paired(self) -> list[Stage]:
+        """The better sides of given pairs beside the sample, and the worse ones: never a pair in one pool, whose sides
+        would be neighbours. None of scores from a file, and where both sides are shown in one call."""
         if self.pairs is None or self.swapped is not None or isinstance(self.scorer, FileScores):
-            return None
-        beside = _beside(self.sample, self.pairs)
-        return self.scorer.build(replace(self.setup, pool=beside), self.settings.group)
+            return []
+        pools = [_beside(self.sample, self.pairs, side) for side in (BETTER, WORSE)]
+        return [self.scorer.build(replace(self.setup, pool=pool), self.settings.group) for pool in pools]
 
     @cached_property
     def shown(self) -> Stage:
@@ -131,7 +134,7 @@ class AuditStages:
     @property
     def made(self) -> list[Stage]:
         """The pools: nobody is asked for them."""
-        scored = [*self.altered, *filter(None, (self.paired, self.swapped))]
+        scored = [*self.altered, *self.paired, *([self.swapped] if self.swapped else [])]
         return [self.sample, *(stage.inputs["pool"] for stage in scored)]
 
     @property
@@ -141,7 +144,7 @@ class AuditStages:
             "scored": self.scored,
             "scored again": self.again,
             **{f"altered, step {step}": stage for step, stage in enumerate(self.altered, start=1)},
-            "given pairs": self.paired,
+            **dict(zip(("better sides", "worse sides"), self.paired, strict=False)),
             "both orders": self.swapped,
             "second scorer": self.second,
         }
@@ -182,14 +185,14 @@ def _step(sample: Stage, altered: Stage, step: int) -> Stage:
     return Stage("step", work, {"step": step}, {"pool": sample, "probes": altered})
 
 
-def _beside(sample: Stage, pairs: QualityPairs) -> Stage:
+def _beside(sample: Stage, pairs: QualityPairs, side: int) -> Stage:
     def work(job: Job) -> Outcome:
         pool = job.pool()
-        made = Pool.from_samples([*pool, *sides(pairs)])
+        made = Pool.from_samples([*pool, *sides(pairs)[side::2]])
         made.write(job.out / tables.POOL)
         return Outcome(rows_in=len(pool), rows_out=len(made))
 
-    return Stage("beside", work, {"pairs": pairs.names()}, {"pool": sample})
+    return Stage("beside", work, {"pairs": pairs.names(), "side": side}, {"pool": sample})
 
 
 def _shown(sample: Stage, pairs: QualityPairs | None, seed: int) -> Stage:

@@ -22,7 +22,7 @@ from tacos.llm.base import Request
 from tacos.llm.cache import ReplyCache
 from tacos.llm.estimate import Asked
 from tacos.llm.request_key import request_key
-from tacos.pipeline.audit_stages import AuditStages, read_probes
+from tacos.pipeline.audit_stages import BETTER, WORSE, AuditStages, read_probes
 from tacos.pipeline.plan import PlannedStage, planned_stage
 from tacos.pipeline.scorer_card import card_of, comparisons_of, pool_of
 from tacos.scoring.calls import Calls
@@ -185,16 +185,18 @@ def _values(stage: Stage, store: ArtifactStore) -> np.ndarray:
 
 
 def _pairs(stages: AuditStages, store: ArtifactStore) -> tuple[PairReport | None, str | None]:
-    """Of scorers that compare by asking, both sides meet in both orders; of others each is a row among the probes."""
+    """Of scorers that compare by asking, both sides meet in both orders; of others each stands beside the sample."""
     if stages.pairs is None:
         return None, "no pairs with a known better side were given (--pairs)"
     if stages.swapped is not None:
         values = _values(stages.swapped, store)
-    elif stages.paired is not None:
-        values = _values(stages.paired, store)[-2 * len(stages.pairs.pairs) :]
-    else:
+        return measure(stages.pairs, values[BETTER::2], values[WORSE::2]), None
+    if not stages.paired:
         return None, FROM_A_FILE
-    return measure(stages.pairs, values[0::2], values[1::2]), None
+    scores = np.array([_values(stage, store) for stage in stages.paired])
+    sampled = np.arange(scores.shape[1]) < len(pool_of(stages.scored, store))
+    better, worse = standardised(scores, sampled)[:, ~sampled]
+    return measure(stages.pairs, better, worse), None
 
 
 def _altered(stages: AuditStages, store: ArtifactStore) -> Iterator[Graded]:

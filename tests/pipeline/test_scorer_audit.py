@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from eval.report.score_report import ScoreReport
+from eval.report.scorer_audit import measures_table
 from eval.report.scores import figures_of, report_of, write_score_report
 from eval.scorer_audit import ScorerAudit, warnings
 from tacos.llm.backends.scripted import ScriptedLLM
@@ -19,6 +20,7 @@ from tacos.llm.base import Request
 from tacos.pipeline.audit_settings import audit_settings
 from tacos.pipeline.audit_stages import AuditStages
 from tacos.pipeline.scorer_audit import audit_scorer, plan_audit
+from tacos.pipeline.scorer_card import pool_of
 from tacos.stage import ArtifactStore
 from tests.pipeline.helpers import scripted_tools
 
@@ -233,3 +235,25 @@ def test_the_report_has_tables_a_plot_and_figures(tmp_path: Path) -> None:
     (figures,) = figures_of([found]).values()
     assert figures["scorer/truncate_tau"] == -1 and figures["scorer/padding_raises"] == 1
     assert figures["scorer/retest"] is None
+
+
+def test_versions_of_one_answer_never_share_a_pool() -> None:
+    """They would be each other's neighbours, and a model that is fitted on its pool would see that."""
+    stages, store = stages_of("length"), ArtifactStore(Path("artifacts"))
+    audit_scorer(stages, store, scripted_tools(Path("r.sqlite"), ScriptedLLM(lambda request: "")))
+    sample = pool_of(stages.scored, store)
+    for step in stages.altered:
+        altered = pool_of(step, store)
+        changed = sum(a != b for a, b in zip(sample.responses, altered.responses, strict=True))
+        assert altered.ids == sample.ids and changed in (64, 48)
+    for side, stage in zip(("better", "worse"), stages.paired, strict=True):
+        beside = pool_of(stage, store)
+        assert beside.ids[:ROWS] == sample.ids
+        assert {id_.split("~")[1] for id_ in beside.ids[ROWS:]} == {side}
+
+
+def test_what_the_mixed_model_says_stands_on_the_card() -> None:
+    found = audited("comparative", comparing(lambda a, p: quality(a)), pairs=False, llm="judge")
+    table = measures_table(found)
+    (line,) = [row for row in table.rows if row.cells[0].text == "reliability"]
+    assert found.card.told_apart is False and "guessed" in line.cells[-1].text
