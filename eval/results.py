@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 from eval.interval import Interval
 from eval.measures import Measure
 from eval.power import Variation
+from eval.scorer_card import ScorerCard
 from tacos.errors import TacosError
 from tacos.selection import Calibration, Certainty, QuotaGap
 from tacos.store.files import read_json
@@ -93,6 +94,8 @@ class ArmRun(Record):
     calibration: Calibration | None = None
     """Whether the scores' errors are right; None where no sample was scored often enough to tell."""
     trained: Trained | None = None
+    scorer: ScorerCard | None = None
+    """What is known of the scorer that its rows were chosen by; None where none was."""
     measures: dict[str, RunMeasure] = Field(default_factory=dict)
     """By name, those that this run was examined by."""
 

@@ -26,6 +26,7 @@ from eval.report.certainty import certainty_tables
 from eval.report.console import rich_table
 from eval.report.effects import factorial_tables
 from eval.report.page import drawn_parts, environment
+from eval.report.scorers import scorers_tables
 from eval.report.style import Plot, arm_colours, save_png
 from eval.report.table import pairs_table
 from eval.report.text import headline
@@ -97,7 +98,12 @@ def _words(results: Results, drawn: Sequence[Plot]) -> dict[str, Any]:
         "row_warnings": notices.row_warnings(results),
         "protocol": notices.protocol_notes(results),
         "gains": gains.gains_table(results),
-        "further": [*factorial_tables(results), *variation_tables(results), *certainty_tables(results)],
+        "further": [
+            *factorial_tables(results),
+            *variation_tables(results),
+            *scorers_tables(results),
+            *certainty_tables(results),
+        ],
         "plots": drawn,
         "sections": [(group, heading) for group, heading in SECTIONS.items() if group in groups],
         "rounds": arms.rounds_table(results),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from eval.interval import Interval
 from eval.measures import Measure
 from eval.report.score_report import with_ends
+from eval.report.scorers import card_figures
 from eval.report.text import headline
 from eval.results import ArmRun, ArmSummary, Results
 from tacos.store.fingerprint import plain
@@ -30,6 +31,7 @@ def run_figures(measures: Sequence[Measure], run: ArmRun) -> dict[str, float | i
         "select/mean_words": run.audit.mean_words,
         **{f"select_usage/{name}": value for name, value in run.selection_usage if value},
     }
+    found |= card_figures(run.scorer) if run.scorer else {}
     for measure in measures:
         if (own := run.measures.get(measure.name)) is None:
             continue
@@ -74,8 +76,8 @@ def _of_arm(results: Results, summary: ArmSummary) -> dict[str, Any]:
 
 def _of_run(results: Results, run: ArmRun) -> dict[str, Any]:
     """Every run with the same keys, since a table takes its columns from the first."""
-    row = flat(run.model_copy(update={"measures": {}}))
-    del row["measures"]
+    row = flat(run.model_copy(update={"measures": {}, "scorer": None}))
+    del row["measures"], row["scorer"]
     for measure in results.measures:
         found = run.measures.get(measure.name)
         row[measure.tracked] = found and found.value

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tacos.cli.audit import audit
 from tacos.cli.console import (
     AsJson,
     GoOn,
@@ -42,6 +43,7 @@ command(eval_app)(lm_eval)
 command(app)(show)
 command(app)(compare)
 command(app)(export)
+command(app)(audit)
 app.add_typer(eval_app, name="eval")
 app.add_typer(iqs_app, name="iqs")
 app.add_typer(llm_app, name="llm")
@@ -155,6 +157,10 @@ def select(
         typer.echo(
             f"answers missing, or not readable: {report.unanswered:,}; --retry-failed asks for them again"
         )
+    if report.scorer:
+        from eval.report.scorers import card_line
+
+        typer.echo(f"scorer {card_line(report.scorer)}")
     if report.dropped:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in report.dropped_reasons.items())
         typer.echo(f"dropped: {reasons}; each row: {report.run_dir}/artifacts/load/dropped.jsonl")

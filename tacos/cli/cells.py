@@ -65,6 +65,7 @@ def run_one(cell: MatrixCell, how: How) -> bool:
     from rich.console import Console
 
     from eval.report.experiment import console_table
+    from eval.report.scorers import card_lines
 
     results, folder = _run(cell, how)
     if how.as_json:
@@ -72,6 +73,8 @@ def run_one(cell: MatrixCell, how: How) -> bool:
         print_json(said | _failures(results))
     else:
         Console().print(console_table(results))
+        for line in card_lines(results):
+            typer.echo(line)
         typer.echo(f"report: {folder / 'report.html'}\nnumbers: {folder / 'results.json'}")
     return not _told(results)
 

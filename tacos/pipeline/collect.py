@@ -25,6 +25,7 @@ from eval.results import (
     TagReport,
 )
 from eval.samples import MeasuredRun
+from eval.scorer_card import ScorerCard
 from eval.summary import arm_measure, by_category, corrected, run_measure
 from tacos.pipeline.audit import audit, training_rows
 from tacos.pipeline.certainty import certainty_of
@@ -34,6 +35,7 @@ from tacos.pipeline.overlap import overlap_of
 from tacos.pipeline.parts import answering, first_rival, left_out, parts_used, training_budget
 from tacos.pipeline.pool import questions_of, truth_of
 from tacos.pipeline.rounds import rounds_of
+from tacos.pipeline.scorer_card import card_of_selection
 from tacos.pipeline.settings import ExperimentSettings
 from tacos.pipeline.task_stages import tasks_benchmarks
 from tacos.stage import ArtifactStore, Stage, git_commit, package_versions
@@ -70,6 +72,7 @@ class Collector:
             for benchmark in benchmarks(self.settings.benchmarks, self.settings.baseline)
         ]
         self.benchmarks += tasks_benchmarks([arm.stages() for arm in self.arms], store)
+        self._cards: dict[str, ScorerCard | None] = {}
 
     @cached_property
     def pool(self) -> Pool:
@@ -175,8 +178,18 @@ class Collector:
             failed=failed_rows(arm, self.store),
             **certainty_of(arm.select, self.store),
             trained=read_trained(folders["train"]) if arm.train else None,
+            scorer=self.scorer(arm),
             measures={name: found for name, found in examined.items() if found},
         )
+
+    def scorer(self, arm: ArmStages) -> ScorerCard | None:
+        """Read once for all arms that select by the same scores."""
+        scored = arm.select.inputs.get("scores") if arm.select else None
+        key = scored.fingerprint if scored else ""
+        if key not in self._cards:
+            chosen, llms = self.settings.arms[arm.arm].score, self.settings.llms
+            self._cards[key] = card_of_selection(chosen, llms, arm.select, self.store)
+        return self._cards[key]
 
     def selection_usage(self, data: Stage | None) -> Usage:
         """What the training set rests on, as first paid; the pool costs every arm the same and is left out."""

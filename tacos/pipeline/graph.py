@@ -16,7 +16,7 @@ from tacos.part import Setup, Size, Trainer
 from tacos.pipeline.benchmarks import BenchmarkStages
 from tacos.pipeline.given_set import given_stage
 from tacos.pipeline.pool import load_stage
-from tacos.pipeline.settings import UNTRAINED, ExperimentSettings, SelectSettings
+from tacos.pipeline.settings import UNTRAINED, ExperimentSettings, ModelsSettings, SelectSettings
 from tacos.pipeline.stages import answer_stage, base_stage, judge_stage, train_stage
 from tacos.stage import Job, Outcome, Stage
 from train.settings import TrainSettings
@@ -229,16 +229,20 @@ def _public(settings: ExperimentSettings, assets: Assets | None) -> BenchmarkSta
 
 def selection_stage(settings: SelectSettings) -> Stage:
     """The graph of `tacos select`: the selection, refined where that is asked for."""
-    load = load_stage(settings.pool)
+    setup = selecting_setup(settings, load_stage(settings.pool), settings.budget, settings.seed)
+    selection = settings.build(setup)
+    return settings.refine.build(setup, selection) if settings.refine else selection
+
+
+def selecting_setup(settings: ModelsSettings, load: Stage, budget: int, seed: int) -> Setup:
+    """What parts build on where there are no arms. load: the pool."""
     made = base_stage(load, settings.base)
-    setup = Setup(
+    return Setup(
         load,
-        settings.budget,
-        settings.seed,
+        budget,
+        seed,
         settings.embedder,
         settings.models(),
         made or settings.base.model,
         trainer(made, settings.base.model, settings.train) if settings.train else None,
     )
-    selection = settings.build(setup)
-    return settings.refine.build(setup, selection) if settings.refine else selection

@@ -60,7 +60,7 @@ def plan(
     return [
         planned[stage.fingerprint].model_copy(update={"arms": arms})
         if stage.fingerprint in planned
-        else _planned(stage, arms, store, pool, replies)
+        else planned_stage(stage, arms, store, pool, replies)
         for stage, arms in stages.items()
     ]
 
@@ -109,13 +109,14 @@ def stages_of(
     return {stage: tuple(users[stage.fingerprint]) for stage in experiment.walk()}
 
 
-def _planned(
+def planned_stage(
     stage: Stage,
     arms: tuple[str, ...],
     store: ArtifactStore,
     pool: Callable[[], Pool],
     replies: ReplyCache | None,
 ) -> PlannedStage:
+    """One stage with its estimate. pool: of the rows that it will read, asked for only if it has a price."""
     cached, usage, batch_usd = store.is_done(stage), Usage(), None
     if not cached and stage.estimate is not None:
         asked = stage.estimate(pool(), _done_inputs(stage, store))

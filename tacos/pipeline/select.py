@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from eval.report.scorers import card_figures
+from eval.scorer_card import ScorerCard
 from tacos.allocation.base import check_budget
 from tacos.errors import ConfigError
 from tacos.pipeline.audit import audit, training_rows
@@ -16,6 +18,7 @@ from tacos.pipeline.folder import check_run_folder, link_artifacts, write_config
 from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.pool import tell, truth_of
 from tacos.pipeline.rounds import draw_rounds
+from tacos.pipeline.scorer_card import card_of_selection
 from tacos.pipeline.settings import SelectSettings
 from tacos.pipeline.stage_run import StageRun
 from tacos.pipeline.text_tables import selection_rows
@@ -50,6 +53,8 @@ class SelectReport(Record):
     """Answers of a language model that are missing or cannot be read, over all that the selection rests on."""
     paid_now: Usage
     """What this run paid."""
+    scorer: ScorerCard | None
+    """What is known of the scorer; None where no row has a score."""
     out: str
     run_dir: str
 
@@ -121,6 +126,7 @@ def _tell(tracker: Tracker, report: SelectReport, load: Path, selected: Path) ->
             "select/defect_rate": None if found.defects is None else sum(found.defects.values()) / found.rows,
         }
     )
+    tracker.summary(card_figures(report.scorer) if report.scorer else {})
     tracker.summary({f"usage/{name}": value for name, value in report.usage})
     tracker.summary({f"usage_now/{name}": value for name, value in report.paid_now})
     tracker.table("select/selection", selection_rows(selected))
@@ -147,6 +153,7 @@ def _report(
         usage=sum((store.record(s).usage.as_first_paid() for s in stage.walk()), Usage()),
         unanswered=sum(store.record(s).unanswered for s in stage.walk()),
         paid_now=ledger.total,
+        scorer=card_of_selection(settings.score, settings.llms, stage, store),
         out=str(out),
         run_dir=str(run),
     )

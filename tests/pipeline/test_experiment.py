@@ -139,6 +139,15 @@ def test_operations_of_selecting_stand_beside_those_of_training(results: Results
             assert r.trained.flops == 6 * (r.trained.parameters or 0) * r.trained.tokens > 0
 
 
+def test_arms_that_score_have_a_card_of_their_scorer(finished: Path, results: Results) -> None:
+    cards = {run.arm: run.scorer for run in results.runs}
+    assert {arm for arm, card in cards.items() if card} == {"tacos"}
+    card = cards["tacos"]
+    assert card and card.n == 256 and card.first_position.interval
+    assert card.cost.calls == 0 and card.cost.forward_tokens > 0
+    assert "## Scorers" in (finished / "runs" / "small" / "report.md").read_text()
+
+
 def test_a_second_run_works_nothing_anew(finished: Path) -> None:
     before = done_times(finished)
     run(finished)

@@ -195,8 +195,8 @@ def test_a_stage_that_cells_share_is_planned_once(tmp_path: Path, monkeypatch: p
         asked.append(stage.fingerprint)
         return planned(stage, *rest)
 
-    planned = plans._planned
-    monkeypatch.setattr(plans, "_planned", counted)
+    planned = plans.planned_stage
+    monkeypatch.setattr(plans, "planned_stage", counted)
     found = cells(yaml.safe_load(config(tmp_path, {"budgets": [4, 6]}).read_text()))
     stages = plans.plan_cells(found)
     assert sorted(asked) == sorted(stage.fingerprint for stage in stages)
