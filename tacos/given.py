@@ -63,6 +63,8 @@ def read_given_scores(path: Path, pool: Pool) -> Scores:
     # What was popped and not put back has a value; the rest keeps its reason.
     known = ~np.isnan(sure)
     complete = known.any() and (known == ~np.isnan(values)).all()
+    if known.any() and not complete:
+        log.warning("%s: some scores have no std_error, so that of the others is left out", path)
     return Scores(values, errors, unread=unread, std_errors=sure if complete else None)
 
 

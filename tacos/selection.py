@@ -194,7 +194,7 @@ class QuotaGap(Record):
     largest_group: float
     """Share of the rows of one cut that come from the group which has most of them."""
     group_sd: float
-    """Standard deviation of the groups' mean scores, over that of all scores: 0 where groups are level."""
+    """Standard deviation of groups' mean scores beyond chance, over that of all scores: 0 where groups are level."""
 
 
 class Calibration(Record):
@@ -205,4 +205,4 @@ class Calibration(Record):
     coverage: dict[str, float]
     """Level, such as "0.9" -> share of scores inside the interval of that level."""
     z_sd: float
-    """Standard deviation of (score - foretold) / its standard deviation: 1 where errors are right."""
+    """Root mean square of (score - foretold) / its standard deviation: 1 where errors are right."""

@@ -196,12 +196,14 @@ def table(
 
 
 def simulated(judge: Judge, whole: bool) -> Callable[[int], tuple[World, Callable[[int], Ask]]]:
-    """Quality of which half the variance is in 30 of 100 features; log length is one of them, and none of quality's."""
+    """Quality of which half the variance is in 30 of 100 features; log length is one of them, and none of quality's; ten
+    others tell the group, as embeddings do."""
 
     def world_of(seed: int) -> tuple[World, Callable[[int], Ask]]:
         rng = np.random.default_rng([7, seed])
         n = GROUPS * MEMBERS
         columns = rng.normal(size=(n, 100))
+        columns[:, 31:41] += 2 * np.repeat(rng.normal(size=(GROUPS, 10)), MEMBERS, axis=0)
         told = columns[:, 1:31] @ rng.normal(size=30)
         quality = np.sqrt(0.5) * told / told.std() + rng.normal(0, np.sqrt(0.5), n)
         members = tuple(np.arange(n).reshape(GROUPS, MEMBERS))

@@ -33,10 +33,12 @@ def certainty(groups: Groups, scores: Scores, picks: Sequence[Pick]) -> Certaint
     if any(pick.place is not None for pick in picks):
         number = {label: at for at, label in enumerate(groups.labels)}
         home = np.array([number[pick.group] for pick in picks])
-        cuts = np.array([_cut(scores.values, groups.members[g], rows[home == g]) for g in range(len(groups))])
+        cuts = np.array(
+            [_cut(scores.values, groups.members[g], rows[home == g], rows) for g in range(len(groups))]
+        )
         cut = cuts[home]
     else:
-        cut = np.full(len(rows), _cut(scores.values, groups.covered, rows))
+        cut = np.full(len(rows), _cut(scores.values, groups.covered, rows, rows))
     error = np.maximum(scores.std_errors[rows], 1e-12)
     z = (scores.values[rows] - cut) / error
     return Certainty(
@@ -47,38 +49,38 @@ def certainty(groups: Groups, scores: Scores, picks: Sequence[Pick]) -> Certaint
     )
 
 
-def _cut(values: np.ndarray, members: np.ndarray, taken: np.ndarray) -> float:
-    """Half-way between the lowest taken and the highest left; below everything where nothing is left."""
+def _cut(values: np.ndarray, members: np.ndarray, own: np.ndarray, taken: np.ndarray) -> float:
+    """Half-way between the lowest of a group's own picks and the highest of its members that nobody took; below
+    everything where none is left."""
     left = values[np.setdiff1d(members, taken)]
     left = left[~np.isnan(left)]
-    if not len(taken) or not len(left):
+    if not len(own) or not len(left):
         return -np.inf
-    return float((values[taken].min() + left.max()) / 2)
+    return float((values[own].min() + left.max()) / 2)
 
 
-def quota_gap(groups: Groups, scores: Scores, budget: int) -> QuotaGap | None:
-    """None for fewer than two groups, or where there is nothing to choose."""
+def quota_gap(groups: Groups, scores: Scores, quota: Sequence[Pick]) -> QuotaGap | None:
+    """quota: an equal share of each group (`PerGroup`). None for fewer than two groups, or where none is left out."""
     rows = groups.covered
     rows = rows[~np.isnan(scores.values[rows])]
-    if len(groups) < 2 or not 0 < budget < len(rows):
+    if len(groups) < 2 or not 0 < len(quota) < len(rows):
         return None
-    whole = rows[np.argsort(-scores.values[rows], kind="stable")[:budget]]
-    share = -(-budget // len(groups))
-    quota = _quota(groups, scores.values, share, budget)
+    whole = rows[np.argsort(-scores.values[rows], kind="stable")[: len(quota)]]
     of_whole = [np.isin(members, whole).sum() for members in groups.members]
-    means = [np.nanmean(scores.values[m]) for m in groups.members if not np.isnan(scores.values[m]).all()]
-    sd = float(np.std(scores.values[rows]))
     return QuotaGap(
-        shared=float(np.isin(whole, quota).mean()),
-        largest_group=float(max(of_whole) / budget),
-        group_sd=float(np.std(means) / sd) if sd else 0.0,
+        shared=float(np.isin(whole, [pick.index for pick in quota]).mean()),
+        largest_group=float(max(of_whole) / len(quota)),
+        group_sd=_apart(groups, scores.values, rows),
     )
 
 
-def _quota(groups: Groups, values: np.ndarray, share: int, budget: int) -> np.ndarray:
-    """The best `share` of every group, and from their end as many fewer as the budget wants."""
-    best = [m[np.argsort(-values[m], kind="stable")] for m in groups.members]
-    ranked = [row for place in range(share) for own in best for row in own[place : place + 1].tolist()]
-    return np.array(
-        [row for row in dict.fromkeys(ranked) if not np.isnan(values[row])][:budget], dtype=np.int64
+def _apart(groups: Groups, values: np.ndarray, rows: np.ndarray) -> float:
+    """Standard deviation of the groups' means beyond chance, over that of all scores."""
+    own = [found for m in groups.members if len(found := values[m][~np.isnan(values[m])]) > 1]
+    whole = float(np.var(values[rows]))
+    if len(own) < 2 or not whole:
+        return 0.0
+    between = float(
+        np.var([v.mean() for v in own], ddof=1) - np.mean([np.var(v, ddof=1) / len(v) for v in own])
     )
+    return float(np.sqrt(max(0.0, between) / whole))

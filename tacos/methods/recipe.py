@@ -13,6 +13,7 @@ from typing import Any
 
 from tacos.allocation.base import RankingAllocator
 from tacos.allocation.certainty import certainty, quota_gap
+from tacos.allocation.per_group import PerGroup
 from tacos.errors import ConfigError
 from tacos.llm.settings import LLMSettings
 from tacos.methods.slots import SLOTS, read_part
@@ -91,22 +92,23 @@ def select(setup: Setup, allocator: Allocator, groups: Stage | None, scores: Sta
         budget = len(pool) if setup.budget is None else setup.budget
         picks = allocator.allocate(members, known, budget, job)
         tables.write_selection(job.out, pool, picks)
-        told = {"certainty": certainty(members, known, picks), "quota_gap": quota_gap(members, known, budget)}
-        metrics = {"groups": len(members)} | {
-            name: found.model_dump() for name, found in told.items() if found
-        }
+        metrics = {"groups": len(members), **_told(allocator, members, known, picks, job)}
         return Outcome(rows_in=len(pool), rows_out=len(picks), metrics=metrics)
 
     stage = allocator.stage(setup, work, inputs)
     return stage.with_settings(budget=setup.budget if allocator.budgeted else None)
 
 
-def _told(allocator: Allocator, groups: Groups, scores: Scores, picks: Sequence[Pick]) -> dict[str, Any]:
+def _told(
+    allocator: Allocator, groups: Groups, scores: Scores, picks: Sequence[Pick], job: Job
+) -> dict[str, Any]:
     """How sure a selection by rank is of its rows, and how much it hangs on quotas, as far as that can be said."""
     if not isinstance(allocator, RankingAllocator):
         return {}
-    found = {
-        "certainty": certainty(groups, scores, picks),
-        "quota_gap": quota_gap(groups, scores, len(picks)),
-    }
+    found: dict[str, Record | None] = {}
+    if not allocator.risk:  # lowered scores have no one cut
+        found["certainty"] = certainty(groups, scores, picks)
+    if scores.scored >= len(picks):
+        quota = PerGroup().allocate(groups, scores, len(picks), job)
+        found["quota_gap"] = quota_gap(groups, scores, quota)
     return {name: record.model_dump() for name, record in found.items() if record}

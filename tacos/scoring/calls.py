@@ -130,7 +130,7 @@ class Given:
     """Every score that was read, one after the other; all (n_scores,).
 
     row: whose. call: in which. place: 0 for who was shown first. group: of the call. value: the score.
-    guest: whether it counts in no mean. late: whether the call was planned from the scores before it.
+    guest: whether it counts in no mean. round: of the call, `LATE` where it was planned from the scores before it.
     """
 
     row: np.ndarray
@@ -139,7 +139,12 @@ class Given:
     group: np.ndarray
     value: np.ndarray
     guest: np.ndarray
-    late: np.ndarray
+    round: np.ndarray
+
+    @property
+    def late(self) -> np.ndarray:
+        """(n_scores,) bool: of late calls."""
+        return self.round == LATE
 
     @cached_property
     def rows(self) -> np.ndarray:
@@ -161,7 +166,7 @@ def given(calls: Calls, answers: CallScores) -> Given:
         calls.group[call],
         answers.scores[call, place],
         calls.guest[call, place],
-        calls.round[call] == LATE,
+        calls.round[call],
     )
 
 
@@ -173,7 +178,7 @@ def why_missing(n: int, calls: Calls, answers: CallScores, scored: np.ndarray) -
     for call, why in answers.errors.items():
         reasons |= {row: why for row in calls.shown(call) if not has[row]}
     for row in np.flatnonzero(~has).tolist():
-        reasons.setdefault(row, "not compared: alone in its group, or in none")
+        reasons.setdefault(row, "not compared: alone in its group, left over, or in none")
     return reasons
 
 

@@ -5,8 +5,8 @@
 
 Samples of a group are shown together and one call scores them all, so that each is read against a neighbour on
 the same subject. The paper pairs neighbours in stored order once and takes the score as it is given
-(`design: {order: stored}`, `readout: {by: mean}`); the defaults keep its number of calls, half a one per sample, draw
-partners and order, and read the scores with a mixed model. The released code drops an odd last sample;
+(`design: {order: stored, bridges: 0}`, `readout: {by: mean}`); the defaults keep its number of calls, half a one per
+sample, draw partners and order, and read the scores with a mixed model. The released code drops an odd last sample;
 here it meets one that was already scored, and only its own new score counts (`odd: drop` for parity).
 
 A score is about its own sample, and the other one calibrates the scale, as in the released prompt. That prompt
@@ -38,7 +38,7 @@ from tacos.scoring.comparators import CallPrompt, Comparator, LearnedComparator,
 from tacos.scoring.designs import Design
 from tacos.scoring.learned import LearnedSettings
 from tacos.scoring.pool_quality import PoolQuality, pool_vectors, read_pool_vectors
-from tacos.scoring.readout.prior import design_matrix
+from tacos.scoring.readout.prior import FEWEST, design_matrix
 from tacos.scoring.readout.readout import Readout, ReadScores
 from tacos.selection import Groups, Scores
 from tacos.stage import Job, Stage
@@ -47,6 +47,8 @@ from tacos.types import Pool
 
 EXPECTED_REPLY = 60
 """Tokens for each sample; short feedback and a score."""
+VERSION = 1
+"""Of designs and read-outs: one more where the same settings make other calls, or read them otherwise."""
 PAIR_PROMPT, LIST_PROMPT = "compare", "compare_list"
 
 
@@ -76,7 +78,7 @@ class Comparative(Asking, Scorer):
     readout: Readout = Readout()
     """How scores of calls become scores of samples. The quality model has neither drift nor noise: of it, the mean."""
     quality: LearnedSettings = LearnedSettings()
-    """The quality model, where no LLM compares."""
+    """The quality model, where no LLM compares; its embeddings are those of the prior, too."""
 
     def describe(self, llms: Mapping[str, LLMSettings]) -> str:
         who = self.asks(llms) if self.llm else "quality model fitted on the pool, embedded, no LLM"
@@ -88,7 +90,12 @@ class Comparative(Asking, Scorer):
         return pool_vectors(setup, self.quality) if self.readout.foretells else {}
 
     def identity(self, setup: Setup) -> dict[str, Any]:
-        made = self.model_dump(include={"design", "low", "high"})
+        made: dict[str, Any] = {
+            "design": self.design.identity(),
+            "low": self.low,
+            "high": self.high,
+            "version": VERSION,
+        }
         if self.design.late:
             if setup.budget is None:
                 raise ConfigError(
@@ -99,7 +106,7 @@ class Comparative(Asking, Scorer):
             return made
         call_prompt = self.call_prompt
         call_prompt.asking.check(call_prompt.fields, "score")
-        made["readout"] = self.readout.model_dump()
+        made["readout"] = self.readout.identity()
         return made | call_prompt.asking.asked(setup.llm(self.llm, "score.llm"))
 
     def estimate(self, setup: Setup, per_row: int) -> Estimate | None:
@@ -117,7 +124,7 @@ class Comparative(Asking, Scorer):
     def score(self, pool: Pool, job: Job) -> Scores:
         groups = tables.groups_of(job.inputs, len(pool))
         columns = None
-        if self.llm is not None and self.readout.foretells:
+        if self.llm is not None and self.readout.foretells and len(pool) >= FEWEST:
             columns = design_matrix(pool, *read_pool_vectors(job), job.seed)
         calls, answers, read = self.compared(
             pool, groups, self.comparator(job), job.seed, job.budget, columns

@@ -18,7 +18,8 @@ the seed, and the late one from the answers before it, so that a run that was ki
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -51,10 +52,9 @@ class Design(Record):
     def shuffled(self) -> bool:
         return self.order == "random" or self.rounds > 1
 
-    @property
-    def scores_per_row(self) -> float:
-        """Scores that a sample gets in a group, on average."""
-        return self.rounds + self.late
+    def identity(self) -> dict[str, Any]:
+        """What of it changes a plan."""
+        return self.model_dump(exclude=set() if self.late else {"cut"})
 
     def plan(self, groups: Groups, seed: int) -> Calls:
         """Every call but the late ones."""
@@ -64,7 +64,7 @@ class Design(Record):
         for round_ in range(int(np.ceil(self.rounds))):
             share = min(1.0, self.rounds - round_)
             parts += self._round(orders, round_, share, rng)
-        return Calls.join(parts).by_group()
+        return _named(Calls.join(parts), groups).by_group()
 
     def _round(
         self, orders: list[np.ndarray], round_: int, share: float, rng: np.random.Generator
@@ -73,7 +73,9 @@ class Design(Record):
         inside = [self._inside(order, number, round_, share, rng) for number, order in enumerate(orders)]
         if not self.bridges or len(orders) < 2:
             return inside
-        split = [_broken_up(calls, self.bridges, rng) for calls in inside]
+        wanted = np.array([int(self.bridges * len(calls) + rng.random()) for calls in inside])
+        counts = _fair(wanted, self.size)
+        split = [_broken_up(calls, n, rng) for calls, n in zip(inside, counts.tolist(), strict=True)]
         return [*(kept for kept, _ in split), _across([out for _, out in split], self.size, round_, rng)]
 
     def _inside(
@@ -87,38 +89,41 @@ class Design(Record):
         else:
             turned = rng.permutation(order) if self.shuffled else order
             seated, guests = _lists(turned, self.size, self.odd == "rematch")
-        kept = round(share * len(seated)) if share < 1 else len(seated)
+        kept = int(share * len(seated) + rng.random()) if share < 1 else len(seated)
         calls = Calls.of(seated[:kept], group, round_, [g for g in guests if g[0] < kept])
         return calls if self.size == 2 or not self.shuffled else _mixed_up(calls, rng)
 
     def late_plan(self, groups: Groups, scores: Scores, budget: int, seed: int) -> Calls:
-        """The late calls: rows nearest the cut-off of their group, or of the pool, meet each other.
+        """The late calls: rows nearest the cut-off of their group, or of the pool, meet others of their group.
 
-        scores: read from the calls before. budget: rows that will be selected.
+        scores: read from the calls before. budget: rows that will be selected. A group that is taken whole has none.
         """
-        rng = np.random.default_rng([seed, 1])
-        parts = []
-        for number, members in enumerate(groups.members):
-            values = scores.values[members]
-            scored = members[~np.isnan(values)]
-            values = scores.values[scored]
-            asked = min(len(scored), round(self.late * len(members)))
-            if asked < 2:
-                continue
-            at = self._cut_off(groups, scores, budget, values)
-            near = np.argsort(np.abs(values - at), kind="stable")[:asked]
-            seated, guests = _lists(rng.permutation(scored[near]), self.size, True)
-            parts.append(_mixed_up(Calls.of(seated, number, LATE, guests), rng))
+        rng, parts = np.random.default_rng([seed, 1]), []
+        for number, near in self._near(groups, scores, budget):
+            if len(near) > 1:
+                seated, guests = _lists(rng.permutation(near), self.size, True)
+                parts.append(_mixed_up(Calls.of(seated, number, LATE, guests), rng))
         return Calls.join(parts)
 
-    def _cut_off(self, groups: Groups, scores: Scores, budget: int, values: np.ndarray) -> float:
-        """The score of the last place. values: of the scored members of one group."""
-        known = values
-        places = budget / max(1, len(groups))
+    def _near(self, groups: Groups, scores: Scores, budget: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Group -> the rows that are asked of once more, ascending."""
+        scored = [m[~np.isnan(scores.values[m])] for m in groups.members]
+        asked = round(self.late * sum(map(len, groups.members)))
         if self.cut == "pool":
-            known = scores.values[groups.covered]
-            known, places = known[~np.isnan(known)], budget
-        return float(np.quantile(known, max(0.0, 1 - places / len(known))))
+            every = np.unique(np.concatenate(scored)) if scored else np.empty(0, dtype=np.int64)
+            near = _nearest(every, scores.values, budget, round(self.late * len(every)))
+            yield from ((number, np.intersect1d(rows, near)) for number, rows in enumerate(scored))
+            return
+        sizes = np.array([len(rows) for rows in scored])
+        places = _places(sizes, budget)
+        still = sizes > places
+        share = asked / max(1, int(sizes[still].sum()))
+        for number in np.flatnonzero(still).tolist():
+            rows = scored[number]
+            yield (
+                number,
+                _nearest(rows, scores.values, int(places[number]), min(len(rows), round(share * len(rows)))),
+            )
 
     def expected(self, groups: Groups, seed: int) -> Calls:
         """As many calls as will be made; random ones stand for the late ones, which nobody knows yet."""
@@ -129,10 +134,44 @@ class Design(Record):
         return Calls.join([self.plan(groups, seed), late])
 
 
-def _broken_up(calls: Calls, share: float, rng: np.random.Generator) -> tuple[Calls, np.ndarray]:
-    """The calls of a group without a share of them, drawn, and whom these showed; calls with guests stay."""
+def _places(sizes: np.ndarray, budget: int) -> np.ndarray:
+    """Places of each group: equal ones, what small groups leave over going to the others."""
+    places = np.zeros(len(sizes), dtype=np.int64)
+    while (left := min(budget, int(sizes.sum())) - int(places.sum())) > 0:
+        still = np.flatnonzero(places < sizes)
+        share = max(1, left // len(still))
+        still = still[: left // share] if share == 1 else still
+        places[still] = np.minimum(sizes[still], places[still] + share)
+    return places
+
+
+def _nearest(rows: np.ndarray, values: np.ndarray, places: int, n: int) -> np.ndarray:
+    """The `n` of `rows` whose scores are nearest that of the last place, ascending; equal ones in stored order."""
+    if not len(rows) or not n:
+        return rows[:0]
+    cut = np.quantile(values[rows], max(0.0, 1 - places / len(rows)))
+    gap = np.round(np.abs(values[rows] - cut), 6)  # threads move the last digits
+    return np.sort(rows[np.argsort(gap, kind="stable")[:n]])
+
+
+def _fair(calls: np.ndarray, size: int) -> np.ndarray:
+    """How many calls of each group are broken up, so that those who are dealt out can all meet members of others.
+
+    calls: (n_groups,) as many as are wanted. With g groups at most ceil(size / g) of one group stand in a call.
+    """
+    calls = calls.copy()
+    while True:
+        most = -(-size // max(1, int((calls > 0).sum())))
+        fair = np.minimum(calls, most * (calls.sum() - calls) // max(1, size - most))
+        if (fair == calls).all():
+            return calls
+        calls = fair
+
+
+def _broken_up(calls: Calls, n: int, rng: np.random.Generator) -> tuple[Calls, np.ndarray]:
+    """The calls of a group without `n` of them, drawn, and whom these showed; calls with guests stay."""
     whole = np.flatnonzero(~calls.guest.any(axis=1))
-    broken = rng.choice(whole, size=min(len(whole), int(share * len(calls) + rng.random())), replace=False)
+    broken = rng.choice(whole, size=min(len(whole), n), replace=False)
     out = calls.rows[broken]
     return calls.at(np.delete(np.arange(len(calls)), broken)), out[calls.present[broken]]
 
@@ -140,9 +179,33 @@ def _broken_up(calls: Calls, share: float, rng: np.random.Generator) -> tuple[Ca
 def _across(out: list[np.ndarray], size: int, round_: int, rng: np.random.Generator) -> Calls:
     """Members of different groups meet: those of one group lie together and are dealt out a stretch apart."""
     dealt = np.concatenate([rng.permutation(rows) for rows in out]) if out else np.empty(0, dtype=np.int64)
-    n = len(dealt) // size
-    calls = [list(dict.fromkeys(dealt[place : n * size : n].tolist())) for place in range(n)]
+    n = -(-len(dealt) // size)
+    calls = [dealt[place::n].tolist() for place in range(n)]
+    _part_doubles(calls)
     return _mixed_up(Calls.of([call for call in calls if len(call) > 1], ACROSS, round_), rng)
+
+
+def _part_doubles(calls: list[list[int]]) -> None:
+    """A row of several groups may be dealt twice into a call: one of them changes places with somebody of another."""
+    for number, call in enumerate(calls):
+        for place in range(len(call)):
+            if call[place] in call[:place]:
+                own = call[place]
+                for other in (*calls[number + 1 :], *calls[:number]):
+                    if place < len(other) and own not in other and other[place] not in call:
+                        call[place], other[place] = other[place], own
+                        break
+        call[:] = list(dict.fromkeys(call))
+
+
+def _named(calls: Calls, groups: Groups) -> Calls:
+    """With calls across groups named by a group that all their samples stand in after all, where groups overlap."""
+    group = calls.group.copy()
+    for number in np.flatnonzero(group == ACROSS).tolist():
+        shared = set.intersection(*(set(groups.homes[row]) for row in calls.shown(number)))
+        if shared:
+            group[number] = min(shared)
+    return Calls(calls.rows, group, calls.round, calls.guest)
 
 
 def _pairs(order: np.ndarray, round_: int, rematch: bool) -> tuple[list[list[int]], list[tuple[int, int]]]:
@@ -158,11 +221,13 @@ def _pairs(order: np.ndarray, round_: int, rematch: bool) -> tuple[list[list[int
     moved = other[round_:] + other[:round_]
     seated = list(zip(moved, one, strict=True) if round_ % 2 else zip(one, moved, strict=True))
     met = [[a, b] for a, b in seated if a is not None and b is not None]
-    odd = next((a if b is None else b for a, b in seated if None in (a, b)), None)
-    if odd is None or not rematch:
+    if None not in moved or not rematch:
         return met, []
-    opponent = next(row for pair in met for row in pair if row != odd)
-    return [*met, [odd, opponent]], [(len(met), 1)]
+    odd = moved.index(None)
+    own = [
+        row for row in (one[odd], one[(odd + 1) % len(one)]) if row is not None
+    ]  # of one half: they never meet else
+    return [*met, own], [(len(met), 1)]
 
 
 def _lists(order: np.ndarray, size: int, rematch: bool) -> tuple[list[list[int]], list[tuple[int, int]]]:

@@ -76,13 +76,14 @@ def test_what_is_planned_is_asked_and_kept(tmp_path: Path, design: dict[str, Any
     kept = pq.read_table(store.folder(compared(stage)) / COMPARISONS)
     calls = len(set(kept.column("call").to_pylist()))
     size = design.get("size", 2)
-    assert tools.ledger.total.calls == calls == pytest.approx(2 * ROWS / size, abs=8)
+    asked = tools.ledger.total
+    assert asked.calls + asked.cached_calls == calls == pytest.approx(2 * ROWS / size, abs=8)
     late = sum(number == LATE for number in kept.column("round").to_pylist())
     assert late == pytest.approx(design.get("late", 0) * ROWS, abs=8)
     scores = tables.read_scores(store.folder(compared(stage)))
     shutil.rmtree(store.folder(compared(stage)))
     (planned,) = (p for p in plan(chosen) if p.stage == "compare")
-    assert planned.estimate.calls == calls
+    assert planned.estimate.calls == pytest.approx(calls, abs=2)  # two of a pair may meet again by chance
     assert scores.scored == ROWS and scores.std_errors is not None and (scores.std_errors > 0).all()
 
 
@@ -90,7 +91,8 @@ def test_a_run_again_pays_nothing_and_late_calls_alone_hang_on_the_budget(tmp_pa
     chosen = settings(tmp_path, design={"late": 0.5})
     _, _, first = run(tmp_path, chosen, "a")
     _, _, again = run(tmp_path, chosen, "b")
-    assert again.ledger.total.calls == 0 and again.ledger.total.cached_calls == first.ledger.total.calls
+    asked, cached = first.ledger.total, again.ledger.total
+    assert cached.calls == 0 and cached.cached_calls == asked.calls + asked.cached_calls
     _, _, other = run(tmp_path, settings(tmp_path, budget=120, design={"late": 0.5}), "a")
     assert 0 < other.ledger.total.calls <= ROWS / 4 + 4  # the calls before the late ones are known
     same = (selection_stage(settings(tmp_path, budget=b, design={})) for b in (40, 120))
@@ -116,3 +118,23 @@ def test_a_prior_reads_the_texts_and_asks_no_more(tmp_path: Path) -> None:
     told = store.record(compared(stage)).outcome.metrics["readout"]
     assert told["prior_r2"] > 0.1  # this judge likes length, which features read
     assert not told["told_apart"] and tools.ledger.total.calls == pytest.approx(ROWS / 2, abs=4)
+
+
+def test_what_changes_an_answer_is_in_the_fingerprint_and_nothing_else(tmp_path: Path) -> None:
+    def name(**score: Any) -> str:
+        return compared(selection_stage(settings(tmp_path, **score))).fingerprint
+
+    plain = name(readout={"by": "mixed", "prior": False}, design={})
+    changed = (
+        {"rounds": 2},
+        {"order": "stored"},
+        {"bridges": 0},
+        {"size": 3},
+        {"late": 0.5},
+        {"odd": "drop"},
+    )
+    assert len({plain, *(name(design=design) for design in changed)}) == 1 + len(changed)
+    assert len({plain, *(name(readout={"by": by, "prior": False}) for by in ("mean", "bradley_terry"))}) == 3
+    assert name(design={"cut": "pool"}) == plain  # of no late call
+    assert name(design={"cut": "pool", "late": 0.5}) != name(design={"late": 0.5})
+    assert name(readout={"by": "mean", "prior": True}) == name(readout={"by": "mean", "prior": False})

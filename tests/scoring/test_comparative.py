@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tacos.llm.backends.scripted import ScriptedLLM
-from tacos.scoring.calls import Calls, CallScores, given, read_comparisons, write_comparisons
+from tacos.scoring.calls import ACROSS, Calls, CallScores, given, read_comparisons, write_comparisons
 from tacos.scoring.comparative import LIST_PROMPT, PAIR_PROMPT, Comparative
 from tacos.scoring.comparators import LLMComparator
 from tacos.scoring.designs import Design
@@ -128,3 +128,26 @@ def test_comparisons_are_read_back_as_written(tmp_path: Path) -> None:
         assert (getattr(again, name) == getattr(calls, name)).all()
     assert np.array_equal(said.scores, answers.scores, equal_nan=True) and said.errors == answers.errors
     assert (given(calls, answers).value == 10 * given(calls, answers).row).all()
+
+
+def test_a_sample_that_met_others_alone_across_groups_counts_in_its_group_by_that() -> None:
+    groups = Groups(("a", "b"), (group(0, 1, 2), group(3, 4, 5)))
+    calls = Calls.join(
+        [Calls.of([[0, 1]], 0), Calls.of([[2, 3]], ACROSS), Calls.of([[4, 5], [0, 1]], [1, 0], 1, [(1, 0)])]
+    )
+    answers = CallScores(np.array([[10.0, 20], [30, 40], [50, 60], [99, 22]]))
+    scores = PAPER.readout.read(groups, 6, calls, answers).scores
+    assert scores.within is not None
+    assert [w.tolist() for w in scores.within] == [
+        [10, 21, 30],
+        [40, 50, 60],
+    ]  # a guest's 99 counts in no mean
+
+
+def test_without_an_llm_scores_are_the_quality_models_own(pool: Pool) -> None:
+    settings = Comparative()
+    assert (
+        settings.llm is None and settings.readout.by == "mixed"
+    )  # a model without drift or noise needs no model
+    scores = comparative_scores(pool, Groups.one(len(pool)), ByRow(), settings, seed=0)
+    assert scores.values.tolist() == [10.0 * row for row in range(len(pool))] and scores.std_errors is None

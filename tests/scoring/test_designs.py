@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -116,8 +116,46 @@ def test_late_calls_go_to_those_near_the_cut_off() -> None:
     whole = Design(late=0.25, cut="pool").late_plan(
         SPREAD, Scores(values + np.repeat(np.arange(5), 40) * 40), 40, 0
     )
-    assert min(whole.rows[whole.group == 3].ravel()) == 150  # the cut is at 160: the top of d, the foot of e
-    assert design.scores_per_row == 1.25
+    assert sorted(whole.rows[~whole.guest].tolist()) == list(
+        range(135, 185)
+    )  # the cut is at 160, in groups 3 and 4
+
+
+def test_a_group_that_is_taken_whole_has_no_late_calls() -> None:
+    groups = Groups(("small", "large"), (np.arange(20), np.arange(20, 120)))
+    late = Design(late=0.5).late_plan(groups, Scores(np.arange(120.0)), budget=100, seed=0)
+    assert set(late.group.tolist()) == {1} and len(late) == 30  # half a round of all 120
+    assert min(late.rows[~late.guest]) >= 20
+
+
+@pytest.mark.parametrize("sizes", [(900, 100), (600, 400), (40, 30, 20), (3, 3, 3)])
+@pytest.mark.parametrize("size", [2, 4])
+def test_bridges_meet_members_of_other_groups_whatever_the_sizes(sizes: tuple[int, ...], size: int) -> None:
+    ends = np.cumsum([0, *sizes])
+    groups = Groups(tuple(map(str, sizes)), tuple(np.arange(a, b) for a, b in pairwise(ends)))
+    home = np.repeat(np.arange(len(sizes)), sizes)
+    for seed in range(5):
+        calls = Design(bridges=0.3, size=size).plan(groups, seed)
+        across = calls.rows[calls.group == ACROSS]
+        assert all(len(set(home[row[row >= 0]])) > 1 for row in across)
+        if size == 2:
+            assert counts(calls, sum(sizes), guests=False).min() >= 1  # nobody loses the only score
+
+
+def test_a_call_is_named_by_a_group_that_all_of_it_stand_in() -> None:
+    members = tuple(np.sort(np.random.default_rng(g).permutation(1000)[:100]) for g in range(50))
+    groups = Groups(tuple(map(str, range(50))), members)
+    calls = Design(bridges=0.2).plan(groups, 0)
+    for number in range(len(calls)):
+        shared = set.intersection(*(set(groups.homes[row]) for row in calls.shown(number)))
+        assert (int(calls.group[number]) in shared) if shared else calls.group[number] == ACROSS
+        assert len(set(calls.shown(number))) == len(calls.shown(number))
+
+
+def test_a_tenth_of_a_round_reaches_small_groups_by_chance() -> None:
+    groups = Groups(tuple(map(str, range(200))), tuple(np.arange(800).reshape(200, 4)))
+    calls = Design(rounds=1.1).plan(groups, 0)
+    assert 20 <= len(calls) - 400 <= 60  # 40 on average, where rounding would give none
 
 
 def test_as_many_calls_are_expected_as_are_made() -> None:

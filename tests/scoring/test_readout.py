@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tacos.scoring.calls import ACROSS, Calls, CallScores, Given, given
 from tacos.scoring.designs import Design
 from tacos.scoring.readout.bradley_terry import consistency, fit_bradley_terry, outcomes
+from tacos.scoring.readout.calibration import calibration
 from tacos.scoring.readout.mixed import FREE, Fitted, Variances, fit_mixed, moments
 from tacos.scoring.readout.prior import foretold
 from tacos.scoring.readout.readout import Readout
@@ -46,7 +49,7 @@ def dense(found: Given, v: Variances) -> tuple[np.ndarray, np.ndarray]:
     z, u = np.eye(len(rows))[row], np.eye(call.max() + 1)[call]
     fixed = np.stack([np.ones(len(row)), found.place - found.place.mean()], axis=1)
     whole = np.linalg.inv(v.sample * z @ z.T + v.drift * u @ u.T + v.noise * np.eye(len(row)))
-    ridge = FREE / v.noise * np.eye(2)
+    ridge = np.diag([FREE / v.noise, 1 / v.total])
     beta = np.linalg.solve(fixed.T @ whole @ fixed + ridge, fixed.T @ whole @ found.value)
     q = beta[0] + v.sample * z.T @ whole @ (found.value - fixed @ beta)
     left = v.sample - v.sample**2 * np.einsum("ij,ik,kj->j", z, whole, z)
@@ -72,7 +75,7 @@ def test_scores_by_hand() -> None:
     calls = Calls.of([[0, 1], [2, 3]])
     found = given(calls, CallScores(np.array([[70.0, 60.0], [30.0, 40.0]])))
     fitted = fit_mixed(found, NO_HOMES, variances=Variances(100.0, 0.0, 100.0, told_apart=True))
-    assert fitted.effects["place_2"] == pytest.approx(0.0, abs=1e-3)
+    assert fitted.places.tolist() == pytest.approx([0, 0], abs=1e-3)
     assert fitted.quality == pytest.approx([60, 55, 40, 45], abs=0.01)
     assert fitted.std_error == pytest.approx(np.sqrt([50.0] * 4))
     drifted = fit_mixed(found, NO_HOMES, variances=Variances(100.0, 1e4, 100.0, told_apart=True))
@@ -113,8 +116,8 @@ def test_variances_and_standard_errors_are_those_of_the_judge(design: Design) ->
     fitted = fit_mixed(given(calls, answers), labels)
     v = fitted.variances
     assert v.told_apart
+    assert fitted.places[0] - fitted.places[1] == pytest.approx(0.3, abs=0.1)
     assert [v.sample, v.drift, v.noise] == pytest.approx([1.0, 0.36, 0.81], abs=0.12)
-    assert fitted.effects["place_2"] == pytest.approx(-0.3, abs=0.1)
     z = (fitted.quality - quality[fitted.rows]) / fitted.std_error
     assert z.std() == pytest.approx(1.0, abs=0.06)
 
@@ -175,6 +178,55 @@ def test_bridges_make_a_cut_over_groups_fair() -> None:
     assert abs(bias(Design(bridges=0.2))) < 0.15
 
 
+def kinder(calls: Calls, answers: CallScores, by: float) -> CallScores:
+    """The same judge, so much kinder inside groups."""
+    return CallScores(answers.scores + np.where(calls.group == ACROSS, 0.0, by)[:, None])
+
+
+def test_late_calls_of_a_judge_who_is_kinder_inside_groups() -> None:
+    n, labels, design = 6000, np.arange(6000) % 6, Design(late=0.5)
+    quality, groups = np.random.default_rng(2).normal(0, 1, 6000), groups_of(np.arange(6000) % 6)
+    calls, answers = played(design, groups, quality)
+    fitted = fit_mixed(given(calls, kinder(calls, answers, 1.0)), labels)
+    assert fitted.variances.sample == pytest.approx(1.0, abs=0.15)
+    z = (fitted.quality - quality[fitted.rows]) / fitted.std_error
+    assert z.std() == pytest.approx(1.0, abs=0.1) and n == len(quality)
+
+
+@pytest.mark.parametrize("size", [4, 8, 20])
+def test_drift_in_small_groups_is_no_level(size: int) -> None:
+    n, labels = 6000, np.arange(6000) // size
+    calls = Design().plan(groups_of(labels), 0)
+    fitted = fit_mixed(given(calls, judged(calls, np.random.default_rng(5).normal(size=n))), labels)
+    assert fitted.variances.drift == pytest.approx(0.36, abs=0.12)
+
+
+def test_a_call_of_a_tiny_pool_is_not_all_place() -> None:
+    found = given(Calls.of([[0, 1]]), CallScores(np.array([[90.0, 30.0]])))
+    fitted = fit_mixed(found, NO_HOMES)
+    assert fitted.quality[0] > fitted.quality[1] + 5 and (fitted.std_error > 5).all()
+
+
+def test_errors_that_are_right_are_said_to_be_right_and_wrong_ones_wrong() -> None:
+    labels = np.arange(6000) % 20
+    calls = Design(rounds=3).plan(groups_of(labels), 0)
+    quality = np.random.default_rng(4).normal(size=6000)
+    scale = np.random.default_rng(5).normal(0, 1.0, 20)
+    answers = judged(calls, quality, place=1.0)
+    scaled = CallScores(answers.scores + np.where(calls.group == ACROSS, 0, scale[calls.group])[:, None])
+    for said in (answers, scaled):
+        found = calibration(given(calls, said), labels, None, 0)
+        assert found is not None and found.z_sd == pytest.approx(1.0, abs=0.05)
+        assert found.coverage["0.9"] == pytest.approx(0.9, abs=0.02)
+    # A prior that foretells too much leaves too little to the scores.
+    wrong = calibration(given(calls, answers), labels, 3 * np.random.default_rng(6).normal(size=6000), 0)
+    assert wrong is not None and wrong.z_sd > 0.9
+    few = Design(rounds=2, size=5).plan(groups_of(np.append(np.arange(600) // 2, [300] * 5)), 0)
+    odd = judged(few, np.random.default_rng(1).normal(size=605))
+    for seed in range(10):  # the half that is held out may lack the last places
+        calibration(given(few, odd), np.full(605, -1), None, seed)
+
+
 def test_what_a_group_has_in_common_is_no_drift() -> None:
     """Partners of one group are alike where groups differ, and a call must not be blamed for it."""
     n, labels = 8000, np.arange(8000) % 40
@@ -185,7 +237,7 @@ def test_what_a_group_has_in_common_is_no_drift() -> None:
     fitted = fit_mixed(found, labels)
     assert fitted.variances.drift == pytest.approx(0.09, abs=0.08)
     assert np.corrcoef(fitted.quality, quality[fitted.rows])[0, 1] > 0.85
-    blind = fit_mixed(found, NO_HOMES)
+    blind = fit_mixed(replace(found, group=np.zeros_like(found.group)), NO_HOMES)
     assert blind.variances.drift > 0.8
     assert np.corrcoef(blind.quality, quality[blind.rows])[0, 1] < 0.8
 
@@ -196,7 +248,7 @@ def test_a_prior_is_foretold_by_others_and_moves_with_the_score() -> None:
     quality = columns[:, 0] * np.sqrt(0.5) + rng.normal(0, np.sqrt(0.5), 3000)
     calls = Design().plan(Groups.one(3000), 0)
     found = given(calls, judged(calls, quality))
-    prior = foretold(columns, found, 0)
+    prior = foretold(columns, found, np.zeros(len(found.row)), 0)
     assert prior is not None and np.corrcoef(prior, quality)[0, 1] ** 2 == pytest.approx(0.5, abs=0.06)
     top = set(np.argsort(-quality)[:600])
 
@@ -205,23 +257,65 @@ def test_a_prior_is_foretold_by_others_and_moves_with_the_score() -> None:
 
     without, informed = fit_mixed(found, NO_HOMES), fit_mixed(found, NO_HOMES, prior)
     assert precision(informed) > precision(without) + 0.05
-    # The values of a row's own score cannot reach its prior: noise foretells nothing of itself.
-    noise = found.where(np.ones(len(found.row), dtype=bool))
-    nothing = foretold(columns, Given(**{**vars(noise), "value": rng.normal(size=len(noise.row))}), 0)
-    assert nothing is not None and abs(np.corrcoef(nothing, quality)[0, 1]) < 0.1
-    assert foretold(columns, found.where(found.row < 20), 0) is None
+    # A row's own score cannot reach its prior: of noise, many columns would otherwise learn each value by heart.
+    drawn = Given(**{**vars(found), "value": rng.normal(size=len(found.row))})
+    wide = rng.normal(size=(3000, 600))
+    nothing = foretold(wide, drawn, np.zeros(len(drawn.row)), 0)
+    assert nothing is not None and abs(np.corrcoef(nothing[drawn.row], drawn.value)[0, 1]) < 0.08
+    few = found.where(found.row < 20)
+    assert foretold(columns, few, np.zeros(len(few.row)), 0) is None
+    assert foretold(np.ones((3000, 4)), found, np.zeros(len(found.row)), 0) is None
+
+
+def test_a_prior_does_not_learn_the_scale_of_groups() -> None:
+    """Embeddings tell the group; where a judge is harsher inside some, that is in no prior."""
+    n, labels = 6000, np.arange(6000) % 12
+    rng = np.random.default_rng(8)
+    columns = np.hstack([np.eye(12)[labels] + 0.1 * rng.normal(size=(n, 12)), rng.normal(size=(n, 5))])
+    quality = np.sqrt(0.5) * columns[:, 12] + rng.normal(0, np.sqrt(0.5), n)
+    groups, calls = groups_of(labels), Design(rounds=2).plan(groups_of(labels), 0)
+    answers = judged(calls, quality)
+    scale = rng.normal(0, 1.5, 12)
+    answers = CallScores(answers.scores + np.where(calls.group == ACROSS, 0, scale[calls.group])[:, None])
+    scores = Readout().read(groups, n, calls, answers, columns).scores
+    level = np.array([np.mean((scores.values - quality)[members]) for members in groups.members])
+    assert abs(np.corrcoef(level, scale)[0, 1]) < 0.6 and level.std() < 0.25 * scale.std()
 
 
 def test_who_won_by_hand() -> None:
-    """One win of a over b, abilities of variance 1: a gap of 0.67, of which sigmoid(-0.67) is the slope."""
+    """a beats b once from each place, variance 1: the wins pull with 2 (1 - sigmoid(gap)), each ability holds by 1."""
     fitted = fit_bradley_terry(
         Calls.of([[0, 1], [1, 0]]), CallScores(np.array([[9.0, 3.0], [1.0, 8.0]])), 1.0
     )
     gap = fitted.quality[0] - fitted.quality[1]
-    assert fitted.effects["place_2"] == pytest.approx(0.0, abs=1e-6)  # once first, once second
-    assert gap == pytest.approx(4 / (1 + np.exp(gap)), abs=1e-4)  # two wins pull, each ability is held by 1
+    assert fitted.places[1] == pytest.approx(0.0, abs=1e-6)  # once first, once second
+    assert gap == pytest.approx(4 / (1 + np.exp(gap)), abs=1e-4) and gap / 2 == pytest.approx(0.52, abs=0.01)
     results = outcomes(Calls.of([[0, 1, 2]]), CallScores(np.array([[5.0, 5.0, 9.0]])))
     assert results.won.tolist() == [0.5, 0, 0] and results.weight == pytest.approx([2 / 3] * 3)
+
+
+@pytest.mark.parametrize("place", [1.0, 3.0])
+def test_who_won_sees_through_the_first_place(place: float) -> None:
+    n, rng = 3000, np.random.default_rng(9)
+    quality = rng.normal(0, 1.0, n)
+    calls = Design(rounds=4).plan(Groups.one(n), 0)
+    loud = quality[calls.rows] + rng.gumbel(size=calls.rows.shape)
+    loud[:, 0] += place
+    fitted = fit_bradley_terry(calls, CallScores(loud))
+    assert fitted.places[1] == pytest.approx(-place, rel=0.25)
+    assert np.sqrt(fitted.variances.sample) == pytest.approx(1.0, abs=0.3)
+
+
+@pytest.mark.parametrize("said", ["ties", "first", "coin"])
+def test_who_won_of_a_judge_who_says_nothing(said: str) -> None:
+    calls = Design(rounds=4).plan(Groups.one(2000), 0)
+    scores = {
+        "ties": np.full(calls.rows.shape, 5.0),
+        "first": np.tile([9.0, 1.0], (len(calls), 1)),
+        "coin": np.random.default_rng(0).random(calls.rows.shape),
+    }[said]
+    fitted = fit_bradley_terry(calls, CallScores(scores))
+    assert np.abs(fitted.quality).max() < 0.5 and fitted.variances.sample < 0.2
 
 
 @pytest.mark.parametrize("design", [Design(rounds=4), Design(rounds=3, size=4)])

@@ -7,11 +7,12 @@ pairs with weight 2 / k, since k - 1 of them say all. Each Newton step is a leas
 v is what makes samples win again as often as they did: with two results of one sample in different calls as +1, 0 or
 -1, their mean product is
 
-    E[(2 p(q) - 1)^2],   p(q) = E over partners of sigmoid(q - q')
+    E[r(q)^2],   r(q) = 2 E over partners and places of sigmoid(q - q' +- first) - 1
 
-which grows with v (0.13 at v = 1, 0.24 at v = 4); without enough of them v is 1.
+which grows with v (0.13 at v = 1, 0.24 at v = 4, where first is 0); without enough of them v is 1. Results are taken
+less the mean of their place, and v and `first` are found in turn.
 
-    one win of a over b, v = 1:   q_a = -q_b = 0.34: a gap of 0.67, where sigmoid(-0.67) = 0.34 is also the slope
+    a beats b once from each place, v = 1:   q_a = -q_b = 0.52, as 2 wins pull with 2 (1 - sigmoid(1.04)) = 0.52
 """
 
 from __future__ import annotations
@@ -27,17 +28,20 @@ from scipy.special import expit
 
 from tacos.errors import TacosError
 from tacos.scoring.calls import Calls, CallScores
-from tacos.scoring.readout.mixed import Fitted, Variances, products
+from tacos.scoring.readout.levels import products
+from tacos.scoring.readout.mixed import Fitted, Variances
 from tacos.scoring.readout.uncertainty import sample_variance
 
 NEWTON = 25
 REPEATED = 200
 """Samples' pairs of results that weigh as much as the guess that v is 1."""
 SMALLEST, LARGEST = 0.01, 100.0
+TURNS = 3
+"""Times that v and the first place are found in turn."""
 STILL = 1e-6
 """Change of an ability, in logits, at which it stands."""
-FIRST = 1e-6
-"""Ridge on the advantage of the first place."""
+FIRST = 1.0
+"""Ridge on the advantage of the first place: it is a logit or so, not anything."""
 
 
 def fit_bradley_terry(calls: Calls, answers: CallScores, variance: float | None = None) -> Fitted:
@@ -51,31 +55,44 @@ def fit_bradley_terry(calls: Calls, answers: CallScores, variance: float | None 
     rows, place = np.unique(np.concatenate([results.first, results.second]), return_inverse=True)
     a, b = np.split(place, 2)
     sides = _sides(a, b, len(rows))
-    v, measured = (variance, True) if variance else _variance(a, b, results)
+    v, measured = variance or 1.0, True
     q = _abilities(sides, results, v)
+    for _ in range(0 if variance else TURNS):
+        v, measured = _variance(a, b, results, float(q[-1]))
+        q = _abilities(sides, results, v)
     left = _left(a, b, results.weight, expit(sides @ q), v)
     variances = Variances(v, np.inf, float("nan"), measured)
-    return Fitted(rows, q[:-1], np.sqrt(left), variances, q[:-1], {"place_2": -float(q[-1])})
+    return Fitted(rows, q[:-1], np.sqrt(left), variances, q[:-1], np.array([0.0, -q[-1]]))
 
 
-def _variance(a: np.ndarray, b: np.ndarray, results: PairResults) -> tuple[float, bool]:
+def _variance(a: np.ndarray, b: np.ndarray, results: PairResults, first: float) -> tuple[float, bool]:
     """v, and whether it is measured more than guessed."""
     who, call = np.concatenate([a, b]), np.tile(results.call, 2)
-    result = 2 * np.concatenate([results.won, 1 - results.won]) - 1
+    lead = 2 * results.won - 1 - np.mean(2 * results.won - 1)
+    result = np.concatenate([lead, -lead])
     met, once = np.unique(np.stack([who, call]), axis=1, return_inverse=True)
     in_call = np.bincount(once, result) / np.bincount(once)
     again, repeated = products(in_call, met[0])
-    again = (repeated * again + REPEATED * consistency(1.0)) / (repeated + REPEATED)
-    again = float(np.clip(again, consistency(SMALLEST), consistency(LARGEST)))
-    v = brentq(lambda log_v: consistency(np.exp(log_v)) - again, np.log(SMALLEST), np.log(LARGEST))
-    return float(np.exp(v)), repeated >= REPEATED
+    again = (repeated * again + REPEATED * consistency(1.0, first)) / (repeated + REPEATED)
+    measured = repeated >= REPEATED
+    if again <= consistency(SMALLEST, first):
+        return SMALLEST, measured
+    if again >= consistency(LARGEST, first):
+        return LARGEST, measured
+    log_v = brentq(lambda x: consistency(np.exp(x), first) - again, np.log(SMALLEST), np.log(LARGEST))
+    return float(np.exp(log_v)), measured
 
 
-def consistency(v: float) -> float:
-    """The mean product of two results of one sample against different partners, with abilities of variance v."""
+def consistency(v: float, first: float = 0.0) -> float:
+    """The mean product of two results of one sample against different partners, with abilities of variance v.
+
+    first: what it is worth to be shown first; results are less the mean of their place.
+    """
     points, weights = np.polynomial.hermite_e.hermegauss(64)
     q, weights = np.sqrt(v) * points, weights / weights.sum()
-    return float(weights @ (2 * (expit(q[:, None] - q[None]) @ weights) - 1) ** 2)
+    gap = q[:, None] - q[None]
+    result = (expit(gap + first) + expit(gap - first) - 1) @ weights
+    return float(weights @ result**2)
 
 
 @dataclass(frozen=True)
@@ -117,11 +134,11 @@ def _abilities(sides: sparse.csr_matrix, results: PairResults, v: float) -> np.n
         p = expit(sides @ q)
         slope = sides.T @ (results.weight * (results.won - p)) - ridge * q
         curve = (sides.T @ sparse.diags(results.weight * p * (1 - p)) @ sides + sparse.diags(ridge)).tocsr()
-        step, _ = cg(curve, slope, rtol=1e-8, maxiter=5000, M=sparse.diags(1 / curve.diagonal()))
+        step, failed = cg(curve, slope, rtol=1e-8, maxiter=5000, M=sparse.diags(1 / curve.diagonal()))
         q = q + step
-        if np.max(np.abs(step)) < STILL:
-            break
-    return q
+        if not failed and np.max(np.abs(step)) < STILL:
+            return q
+    raise TacosError(f"abilities from who won do not stand still after {NEWTON} steps")
 
 
 def _left(a: np.ndarray, b: np.ndarray, weight: np.ndarray, p: np.ndarray, v: float) -> np.ndarray:

@@ -1,9 +1,10 @@
 """Whether a read-out's standard errors are right: what one half of the calls says of the scores of the other.
 
-    foretold:  quality from the first half + what the place is worth,  +- sqrt(std_error^2 + drift + noise)
+    quality from the first half + what place and group add,  +- sqrt(std_error^2 + drift + noise)
 
 Of the scores of the other half, 50% should lie inside the 50% interval, 95% inside the 95% one. Samples that stand in
-both halves are asked; where every sample has one score there are none, and errors rest on a guess.
+both halves are asked, and late calls left out; where every sample has one score there are none, and errors rest on a
+guess.
 """
 
 from __future__ import annotations
@@ -22,22 +23,18 @@ FEWEST = 100
 
 def calibration(found: Given, homes: np.ndarray, prior: np.ndarray | None, seed: int) -> Calibration | None:
     """None where fewer than `FEWEST` scores can be foretold."""
-    calls = np.unique(found.call)
-    first = np.random.default_rng(seed).permutation(calls)[: len(calls) // 2]
-    half = np.isin(found.call, first)
-    if not half.any():
+    found = found.where(~found.late)
+    if len(found.row) < 2 * FEWEST or np.ptp(found.value) == 0:
         return None
+    calls = np.unique(found.call)
+    half = np.isin(found.call, np.random.default_rng(seed).permutation(calls)[: len(calls) // 2])
     fitted = fit_mixed(found.where(half), homes, prior)
     rest = found.where(~half & np.isin(found.row, fitted.rows))
     if len(rest.row) < FEWEST:
         return None
     at = np.searchsorted(fitted.rows, rest.row)
-    place = np.array(
-        [0.0, *(fitted.effects.get(f"place_{p + 1}", 0.0) for p in range(1, rest.place.max() + 1))]
-    )
-    worth = place - np.average(place, weights=np.bincount(found.place, minlength=len(place)))
     left = fitted.std_error[at] ** 2 + fitted.variances.drift + fitted.variances.noise
-    z = (rest.value - fitted.quality[at] - worth[rest.place]) / np.sqrt(left)
+    z = (rest.value - fitted.quality[at] - fitted.added(rest)) / np.sqrt(left)
     return Calibration(
         n=len(z),
         coverage={f"{level:g}": float(np.mean(np.abs(z) <= ndtri(0.5 + level / 2))) for level in LEVELS},

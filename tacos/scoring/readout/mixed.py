@@ -11,7 +11,7 @@ them the level is taken for quality. Estimates are best linear unbiased predicti
 1975), a sparse system of one line for each sample and call, solved by conjugate gradients; variances are moments of the
 residuals:
 
-    between  mean product of the means of two calls of one group, the rest without the level of groups:
+    between  of what groups have in common (`levels.py`), which is taken out of the residuals first
     drift    mean product of two scores of one call
     sample   mean product of two scores of one sample, in different calls
     noise    what is left of the mean square
@@ -24,13 +24,14 @@ variance by their slope on what the scores before them foretold.
 
 Where no sample has a second score, sample and noise cannot be told apart: each is then taken to be half of what is
 left. n pairs of scores of one sample move that guess by n / (n + 200) of the way to what they say, and with fewer than
-200 `Variances.told_apart` is False. The order of samples does not depend on it unless there is a prior, but standard
-errors do.
+200 `Variances.told_apart` is False. The order of samples hangs on it where there is a prior, or groups differ in
+level, and standard errors do always.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import sparse
@@ -38,6 +39,7 @@ from scipy.sparse.linalg import cg
 
 from tacos.errors import TacosError
 from tacos.scoring.calls import ACROSS, Given
+from tacos.scoring.readout.levels import dummies, levels, products
 from tacos.scoring.readout.uncertainty import sample_variance
 
 REPEATED = 200
@@ -45,7 +47,7 @@ REPEATED = 200
 LEAST = 0.02
 """Share of the variance that samples and noise have at least, so that neither rules alone."""
 FREE = 1e-6
-"""Ridge, in scores, on what has no variance of its own: places, and the scales of groups."""
+"""Ridge, in scores, on what has no variance of its own: the level of all scores, and the scales of groups."""
 SOLVED, STEPS = 1e-8, 5000
 
 
@@ -60,9 +62,14 @@ class Variances:
     told_apart: bool
 
     @property
+    def total(self) -> float:
+        """Of one score."""
+        return self.sample + self.drift + self.noise
+
+    @property
     def reliability(self) -> float:
         """Share of the variance of one score that is the sample's."""
-        return self.sample / (self.sample + self.drift + self.noise)
+        return self.sample / self.total
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ class Fitted:
     """rows: (n_scored,) pool rows, ascending. quality, std_error: (n_scored,) of each, in points of the judge's scale.
 
     moved: (n_scored,) how far its scores moved each from what was expected of it.
-    effects: what the places of a call and the scales of groups add to a score.
+    places: (n_places,) what each place in a call adds. scales: group -> what its own calls add, where bridges tell.
     """
 
     rows: np.ndarray
@@ -78,7 +85,21 @@ class Fitted:
     std_error: np.ndarray
     variances: Variances
     moved: np.ndarray
-    effects: dict[str, float]
+    places: np.ndarray
+    scales: Mapping[int, float] = field(default_factory=dict)
+
+    def added(self, found: Given) -> np.ndarray:
+        """(n_scores,) what place and group added to each score; 0 for those that the model never saw."""
+        places = np.append(
+            self.places, np.zeros(max(0, int(found.place.max(initial=0)) + 1 - len(self.places)))
+        )
+        return places[found.place] + np.array([self.scales.get(group, 0.0) for group in found.group.tolist()])
+
+    @property
+    def effects(self) -> dict[str, float]:
+        """By name, for `readout.json`."""
+        places = {f"place_{number}": float(value) for number, value in enumerate(self.places, start=1)}
+        return places | {f"group_{group}": value for group, value in self.scales.items()}
 
 
 def fit_mixed(
@@ -86,8 +107,8 @@ def fit_mixed(
 ) -> Fitted:
     """The model, fitted to every score that was read.
 
-    homes: (n_pool,) the group that each row stands in, -1 for none; a sample's home.
-    prior: (n_pool,) expected quality of each row, up to a constant; None for none. variances: variances that are known.
+    homes: (n_pool,) the group that each row stands in, -1 for none. prior: (n_pool,) expected quality of each row, up
+        to a constant; None for none. variances: those that are known.
 
     Raises: TacosError where no score was read.
     """
@@ -97,40 +118,56 @@ def fit_mixed(
     call = np.unique(found.call, return_inverse=True)[1]
     expected = np.zeros(len(rows)) if prior is None else prior[rows]
     y = found.value - expected[row]
-    fixed, names = _fixed(found)
-    level = _levels(found, homes, y - fixed @ _least_squares(fixed, y))
+    places, shares = _places(found.place)
+    level = levels(found, homes, _without(places, y))
     variances = variances or _variances(found, homes, prior, moments(level.rest, row, call, found.late))
-    blocks = [_dummies(row), _dummies(call), fixed, level.home[rows][row]]
-    free = variances.noise / FREE
-    solved = _solve(blocks, [variances.sample, variances.drift, free, level.between], y, variances.noise)
-    quality = expected + solved[0] + solved[2][0] + level.home[rows] @ solved[3]
-    error = np.sqrt(sample_variance(row, call, variances.noise, variances.sample, variances.drift))
-    effects = {name: float(value) for name, value in zip(names[1:], solved[2][1:], strict=True)}
-    return Fitted(rows, quality, error, variances, solved[0], effects)
+    numbers, scale = _scales(found)
+    blocks = (
+        (dummies(row), variances.sample),
+        (dummies(call), variances.drift),
+        (sparse.csr_matrix(np.ones((len(y), 1))), variances.noise / FREE),
+        (sparse.csr_matrix(places), variances.total),
+        (dummies(scale), variances.noise / FREE),
+        (level.home[rows][row], level.between),
+    )
+    q, _, mean, place, scales, groups = _solve(blocks, y, variances.noise)
+    error = sample_variance(row, call, variances.noise, variances.sample, variances.drift)
+    if len(numbers):  # a level that bridges alone tell is not known well
+        error = error + level.home[rows] @ level.unknown
+    return Fitted(
+        rows,
+        expected + q + mean[0] + level.home[rows] @ groups,
+        np.sqrt(error),
+        variances,
+        q,
+        np.append(0.0, place) - shares @ place,
+        dict(zip(numbers.tolist(), scales.tolist(), strict=True)),
+    )
 
 
 def _variances(found: Given, homes: np.ndarray, prior: np.ndarray | None, early: Variances) -> Variances:
     """Those of the early scores, the samples' scaled so that what they foretold of the late ones is right."""
-    if not found.late.any():
+    if not found.late.any() or found.late.all():
         return early
     first = fit_mixed(found.where(~found.late), homes, prior, early)
     late = found.where(found.late & np.isin(found.row, first.rows))
     at = np.searchsorted(first.rows, late.row)
-    foretold = first.moved[at]
-    rest = late.value - (first.quality - first.moved)[at]
-    slope = float(rest @ foretold) / max(float(foretold @ foretold), 1e-12)
-    left, least = early.sample + early.noise, LEAST * (early.sample + early.drift + early.noise)
+    said = first.moved[at]
+    rest = late.value - first.added(late) - (first.quality - first.moved)[at]
+    slope = float(rest @ said) / max(float(said @ said), 1e-12)
+    left, least = early.sample + early.noise, LEAST * early.total
     scaled = early.sample * (len(rest) * slope + REPEATED) / (len(rest) + REPEATED)
     sample = float(np.clip(scaled, least, left - least))
     return Variances(sample, early.drift, left - sample, early.told_apart or len(rest) >= REPEATED)
 
 
 def moments(rest: np.ndarray, row: np.ndarray, call: np.ndarray, late: np.ndarray) -> Variances:
-    """Variances from products of residuals, without those of late calls.
+    """Variances from products of residuals, without those of late calls unless there are no others.
 
     rest: (n_scores,) without fixed effects. row, call: from 0. late: (n_scores,) bool.
     """
-    rest, row, call = (column[~late] for column in (rest, row, call))
+    if not late.all():
+        rest, row, call = (column[~late] for column in (rest, row, call))
     total = max(float(np.mean(rest**2)), 1e-12)
     drift = float(np.clip(products(rest, call)[0], 0.0, (1 - 2 * LEAST) * total))
     left = total - drift
@@ -140,84 +177,43 @@ def moments(rest: np.ndarray, row: np.ndarray, call: np.ndarray, late: np.ndarra
     return Variances(sample, drift, left - sample, repeated >= REPEATED)
 
 
-def products(rest: np.ndarray, label: np.ndarray) -> tuple[float, int]:
-    """The mean product of two residuals under one label, and how many such pairs there are."""
-    sums, squares, count = (np.bincount(label, w) for w in (rest, rest**2, np.ones(len(rest))))
-    pairs = float((count * (count - 1)).sum())
-    return (float((sums**2 - squares).sum()) / pairs if pairs else 0.0), int(pairs / 2)
+def _places(place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n_scores, n_places - 1) the places after the first, centred, and the share of scores at each."""
+    columns = (place[:, None] == np.arange(1, int(place.max()) + 1)).astype(float)
+    shares = columns.mean(axis=0)
+    return columns - shares, shares
 
 
-def _dummies(label: np.ndarray) -> sparse.csr_matrix:
-    """(n, n_labels), 1 where a row has the label; rows of a label below 0 are empty."""
-    at = np.flatnonzero(label >= 0)
-    shape = (len(label), int(label.max(initial=-1)) + 1)
-    return sparse.csr_matrix((np.ones(len(at)), (at, label[at])), shape=shape)
+def _without(columns: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Residuals of a ridge regression on these and a constant: of few scores it must not take all. columns: centred."""
+    centred = y - y.mean()
+    square = columns.T @ columns + np.eye(columns.shape[1])
+    return np.asarray(centred - columns @ np.linalg.solve(square, columns.T @ centred))
 
 
-def _fixed(found: Given) -> tuple[sparse.csr_matrix, list[str]]:
-    """Level, places after the first, and the scales of groups where calls across groups tell them; with names."""
-    names, columns = ["level"], [np.ones(len(found.row))]
-    for place in range(1, int(found.place.max()) + 1):
-        at = (found.place == place).astype(float)
-        names.append(f"place_{place + 1}")
-        columns.append(at - at.mean())
-    matrix = sparse.csr_matrix(np.column_stack(columns))
+def _scales(found: Given) -> tuple[np.ndarray, np.ndarray]:
+    """The groups whose scale is told by calls across groups, and (n_scores,) which of them each score has, or -1."""
     inside = found.group != ACROSS
     if inside.all():
-        return matrix, names
-    groups, number = np.unique(found.group, return_inverse=True)
-    scales = _dummies(np.where(inside, number - 1, -1))  # ACROSS is the lowest
-    return sparse.hstack([matrix, scales]).tocsr(), [*names, *(f"group_{g}" for g in groups[1:].tolist())]
-
-
-@dataclass(frozen=True)
-class _Levels:
-    """home: (n_pool, n_groups) of each row. between: variance of the levels. rest: residuals without them."""
-
-    home: sparse.csr_matrix
-    between: float
-    rest: np.ndarray
-
-
-def _levels(found: Given, homes: np.ndarray, rest: np.ndarray) -> _Levels:
-    """What groups have in common: of calls across groups where there are any, else of the groups' own calls."""
-    bridge, label = found.group == ACROSS, homes[found.row]
-    at = bridge if bridge.any() else label >= 0
-    if len(np.unique(label[at])) < 2:
-        return _Levels(sparse.csr_matrix((len(homes), 0)), 0.0, rest)
-    if bridge.any():
-        between, _ = products(rest[at], label[at])
-    else:
-        calls, call = np.unique(found.call[at], return_inverse=True)
-        mean = np.bincount(call, rest[at]) / np.bincount(call)
-        group = np.zeros(len(calls), dtype=np.int64)
-        group[call] = label[at]
-        between, _ = products(mean, group)
-    between = max(between, 0.0)
-    count = np.bincount(label[at])
-    noisy = between + float(np.mean(rest[at] ** 2)) / np.maximum(count, 1)
-    level = np.bincount(label[at], rest[at]) / np.maximum(count, 1) * between / noisy
-    return _Levels(_dummies(homes), between, rest - np.where(at, level[np.where(at, label, 0)], 0.0))
-
-
-def _least_squares(matrix: sparse.csr_matrix, y: np.ndarray) -> np.ndarray:
-    """Coefficients, shape (n_columns,); columns are few."""
-    square = (matrix.T @ matrix).toarray()
-    return np.asarray(np.linalg.solve(square + FREE * np.eye(len(square)), matrix.T @ y))
+        return np.empty(0, dtype=np.int64), np.full(len(inside), -1)
+    groups, number = np.unique(found.group[inside], return_inverse=True)
+    scale = np.full(len(inside), -1)
+    scale[inside] = number
+    return groups, scale
 
 
 def _solve(
-    blocks: list[sparse.csr_matrix], variances: list[float], y: np.ndarray, noise: float
+    blocks: Sequence[tuple[sparse.csr_matrix, float]], y: np.ndarray, noise: float
 ) -> list[np.ndarray]:
-    """Henderson's equations: what each block's columns add to a score. variances: of the columns of each block."""
-    kept = [number for number, variance in enumerate(variances) if variance > 0]
-    matrix = sparse.hstack([blocks[number] for number in kept]).tocsr()
-    ridge = np.concatenate([np.full(blocks[number].shape[1], noise / variances[number]) for number in kept])
+    """Henderson's equations: what each block's columns add to a score. Each block: columns, and their variance."""
+    kept = [number for number, (columns, variance) in enumerate(blocks) if variance > 0 and columns.shape[1]]
+    matrix = sparse.hstack([blocks[number][0] for number in kept]).tocsr()
+    ridge = np.concatenate([np.full(blocks[n][0].shape[1], noise / blocks[n][1]) for n in kept])
     square = (matrix.T @ matrix + sparse.diags(ridge)).tocsr()
     inverse = sparse.diags(1 / square.diagonal())
     found, failed = cg(square, matrix.T @ y, rtol=SOLVED, maxiter=STEPS, M=inverse)
     if failed:
         raise TacosError(f"the mixed model of the scores was not solved within {STEPS:,} steps")
-    widths = np.cumsum([blocks[number].shape[1] for number in kept])[:-1]
+    widths = np.cumsum([blocks[number][0].shape[1] for number in kept])[:-1]
     solved = dict(zip(kept, np.split(found, widths), strict=True))
-    return [solved.get(number, np.zeros(block.shape[1])) for number, block in enumerate(blocks)]
+    return [solved.get(number, np.zeros(columns.shape[1])) for number, (columns, _) in enumerate(blocks)]

@@ -35,6 +35,10 @@ class Readout(Record):
     prior: bool = True
     """Of the mixed model: start from what features and embeddings foretell, cross-fitted."""
 
+    def identity(self) -> dict[str, Any]:
+        """What of it changes an answer."""
+        return {"by": self.by, "prior": self.foretells}
+
     @property
     def foretells(self) -> bool:
         """Whether it reads the samples' texts."""
@@ -64,8 +68,9 @@ class Readout(Record):
         if self.by == "bradley_terry":
             fitted = fit_bradley_terry(calls, answers)
         else:
-            prior = foretold(columns, found, seed) if columns is not None else None
-            fitted = fit_mixed(found, _homes(groups, n), prior)
+            fitted = fit_mixed(found, _homes(groups, n))
+            prior = foretold(columns, found, fitted.added(found), seed) if columns is not None else None
+            fitted = fitted if prior is None else fit_mixed(found, _homes(groups, n), prior)
         values, errors = np.full(n, np.nan), np.full(n, np.nan)
         values[fitted.rows], errors[fitted.rows] = fitted.quality, fitted.std_error
         missing = why_missing(n, calls, answers, fitted.rows)
@@ -96,7 +101,7 @@ class ReadScores:
         if self.fitted is None:
             return {}
         variances = self.fitted.variances
-        told = {"reliability": variances.reliability} if np.isfinite(variances.drift) else {"drift": 0.0}
+        told = {"reliability": variances.reliability} if np.isfinite(variances.drift) else {}
         said = {"sample": variances.sample, "drift": variances.drift, "noise": variances.noise, **told}
         named = {name: float(value) for name, value in said.items() if np.isfinite(value)}
         prior = {} if self.foretold is None else {"prior_r2": self.foretold}
