@@ -196,8 +196,8 @@ def table(
 
 
 def simulated(judge: Judge, whole: bool) -> Callable[[int], tuple[World, Callable[[int], Ask]]]:
-    """Quality of which half the variance is in 30 of 100 features; log length is one of them, and none of quality's; ten
-    others tell the group, as embeddings do."""
+    """Quality of which half the variance is in 30 of 100 features; of the others one is log length, and ten tell the
+    group, as embeddings do."""
 
     def world_of(seed: int) -> tuple[World, Callable[[int], Ask]]:
         rng = np.random.default_rng([7, seed])
@@ -253,7 +253,7 @@ def main() -> None:
             print(f"\n{name}: {JUDGES[name]}\n")
             table(simulated(JUDGES[name], whole=name == "scales"), asked.seeds)
     else:
-        from scripts.bench.scoring_texts import builtin, pairs, reviews
+        from scripts.bench.scoring_texts import builtin, mt_bench, pairs, reviews
 
         if asked.what == "builtin":
             builtin(asked.seeds)
@@ -261,6 +261,7 @@ def main() -> None:
             pairs(asked.train, asked.valid, asked.seeds)
         else:
             reviews(asked.assets)
+            mt_bench(asked.assets)
 
 
 if __name__ == "__main__":

@@ -31,11 +31,13 @@ from scripts.bench.scoring import (
     table,
 )
 from tacos.data.builtin.build import BuiltinSettings, build
+from tacos.data.rows import read_rows
 from tacos.models.embedder import Embedder, EmbedderSettings
 from tacos.scoring.calls import Calls, CallScores
 from tacos.scoring.iqs.light import LightScorer, LightSettings
 from tacos.scoring.iqs.pairs import read_pairs
 from tacos.scoring.learned import LearnedSettings, fit_on_pool
+from tacos.scoring.readout.bradley_terry import fit_bradley_terry
 from tacos.scoring.readout.prior import design_matrix
 from tacos.scoring.readout.readout import ReadScores
 from tacos.selection import Groups
@@ -140,3 +142,21 @@ def ordered(read: Sequence[Review], swapped: bool) -> tuple[tuple[Calls, CallSco
     rows = np.arange(2 * len(read)).reshape(-1, 2)
     calls = Calls.of((rows[:, ::-1] if swapped else rows).tolist())
     return (calls, CallScores(scores)), scores[:, ::-1] if swapped else scores
+
+
+def mt_bench(assets: Path) -> None:
+    """GPT-4's verdicts on two models' answers in both orders, which name a winner alone."""
+    rows = [row.value for row in read_rows(assets / "judgments/mt_bench_pair_vs_alpaca-52k.jsonl")]
+    points = {"model_1": (1.0, 0.0), "model_2": (0.0, 1.0), "tie": (0.5, 0.5)}
+    verdicts = [(r["g1_winner"], r["g2_winner"]) for r in rows]
+    judged = [(points[one], points[two]) for one, two in verdicts if {one, two} <= points.keys()]
+    pairs = np.arange(2 * len(judged)).reshape(-1, 2)
+    calls = Calls.of(
+        [*pairs.tolist(), *pairs[:, ::-1].tolist()]
+    )  # model_2 is shown first in the second order
+    scores = np.array([*(first for first, _ in judged), *(second[::-1] for _, second in judged)])
+    fitted = fit_bradley_terry(calls, CallScores(scores))
+    same = np.mean([first == second for first, second in judged])
+    print(
+        f"\n{len(judged)} pairs of MT-Bench: both orders agree on {same:.3f}; first place {-fitted.places[1]:.2f} logits"
+    )
