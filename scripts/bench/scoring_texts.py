@@ -157,6 +157,7 @@ def mt_bench(assets: Path) -> None:
     scores = np.array([*(first for first, _ in judged), *(second[::-1] for _, second in judged)])
     fitted = fit_bradley_terry(calls, CallScores(scores))
     same = np.mean([first == second for first, second in judged])
+    first = -fitted.places[1]
     print(
-        f"\n{len(judged)} pairs of MT-Bench: both orders agree on {same:.3f}; first place {-fitted.places[1]:.2f} logits"
+        f"\n{len(judged)} pairs of MT-Bench: both orders agree on {same:.3f}; first place {first:.2f} logits"
     )
