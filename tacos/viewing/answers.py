@@ -132,7 +132,7 @@ class AnswerBook:
         return AnswerPage(total=len(rows), offset=query.offset, questions=shown)
 
     def _first_seed(self, arm: str) -> int | None:
-        return next((seed for name, seed in self.stages if arm in ("", name)), None)
+        return min((seed for name, seed in self.stages if arm in ("", name)), default=None)
 
 
 def _asked_for(row: AnsweredQuestion, query: AnswerQuery) -> bool:

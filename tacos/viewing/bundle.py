@@ -140,11 +140,14 @@ def limits(browser: SampleBrowser, rows: list[int]) -> str:
     pool = len(browser.pool)
     if len(rows) == pool:
         return ""
-    selected: np.ndarray = np.any(browser.taken, axis=0)
+    selecting = browser.taken[
+        browser.taken.sum(axis=1) < pool
+    ]  # an arm that takes everything chooses nothing
+    selected: np.ndarray = np.any(selecting, axis=0)
     held = int(selected[rows].sum())
     return (
-        f"{len(rows):,} of the {pool:,} samples: {held:,} of the {int(selected.sum()):,} that an arm selected, and "
-        f"{len(rows) - held:,} discarded ones, of the same groups first. Counts in lists of choices are of all"
+        f"{len(rows):,} of the {pool:,} samples: {held:,} of the {int(selected.sum()):,} that an arm chose, and "
+        f"{len(rows) - held:,} others, of the same groups first. Counts in lists of choices are of the whole pool"
     )
 
 

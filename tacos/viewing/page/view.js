@@ -165,6 +165,8 @@ const hash = (path, query) => {
 };
 const runPath = (run, part) => `/run/${encodeURIComponent(run)}${part ? `/${part}` : ""}`;
 
+const only = (query, keys) => Object.fromEntries(keys.filter((key) => key in query).map((key) => [key, query[key]]));
+
 function marked(text, words) {
   // The text as nodes, with what was searched for marked.
   const sought = (words || "").trim().toLowerCase(), lower = text.toLowerCase();
@@ -225,7 +227,7 @@ function write(query) {
 async function render() {
   const mine = ++rendered;
   here = read();
-  closeSample(false);
+  closeSample();
   try {
     const view = here.run === null ? await runsView() : await runView();
     if (mine !== rendered) return;
@@ -338,6 +340,7 @@ function plainTable(run) {
 // ---------------------------------------------------------------- samples
 
 const LIMIT = 50;
+const SAMPLE_KEYS = ["arm", "seed", "filter", "other", "other_seed", "group", "tag", "source", "reason", "min", "max", "q", "sort", "offset"];
 const armOf = (run, name) => run.arms.find((arm) => arm.arm === name);
 const colourOf = (run, name) => (armOf(run, name) || { colour: "#8a9099" }).colour;
 
@@ -360,7 +363,7 @@ function sampleQuery(run) {
 async function samplesView(run) {
   let query = sampleQuery(run);
   const [choices, limits] = await Promise.all([source.choices(run.name, query), source.limits(run.name)]);
-  const results = el("div", { id: "results", "aria-live": "polite" });
+  const results = el("div", { id: "results" });
   async function show() {
     const mine = (show.last = (show.last || 0) + 1);
     results.classList.add("busy");
@@ -379,7 +382,7 @@ async function samplesView(run) {
   };
   const go = (offset) => { set({ offset: offset || "" }); results.scrollIntoView({ block: "start" }); };
   return {
-    nodes: [limits ? el("p", { class: "warning" }, `This bundle has ${limits}.`) : null, sampleFilters(run, query, choices, set), results].filter(Boolean),
+    nodes: [limits ? el("p", { class: "note held" }, `This bundle has ${limits}.`) : null, sampleFilters(run, query, choices, set), results].filter(Boolean),
     start: async () => { await show(); if (query.open) await openSample(run, query.open); },
   };
 }
@@ -408,20 +411,20 @@ function sampleFilters(run, query, choices, set) {
 }
 
 async function plainResults(run, query, go) {
-  const page = await source.samples(run.name, { ...query, open: "", beside: "", limit: LIMIT });
+  const page = await source.samples(run.name, { ...only(query, SAMPLE_KEYS), limit: LIMIT });
   return [
-    el("div", { class: "line" }, el("span", { class: "count" }, plural(page.total, "row")), legend(run)),
+    el("div", { class: "line" }, el("span", { class: "count", role: "status" }, plural(page.total, "row")), legend(run)),
     sampleTable(run, page, query), pager(page, LIMIT, page.rows.length, go)];
 }
 
 async function besideResults(run, query, go) {
-  const asked = (filter, sort) => source.samples(run.name, { ...query, open: "", beside: "", filter, sort, limit: LIMIT });
+  const asked = (filter, sort) => source.samples(run.name, { ...only(query, SAMPLE_KEYS), filter, sort, limit: LIMIT });
   const best = query.sort === "rank" ? "-score" : query.sort; // what was discarded has no rank
   const [kept, left] = await Promise.all([asked("selected", query.sort), asked("discarded", best)]);
   const side = (title, page) => el("section", {}, el("h3", {}, `${title}: ${count(page.total)}`), sampleTable(run, page, query, true));
   const longer = kept.total > left.total ? kept : left;
   return [
-    el("div", { class: "line" }, el("span", { class: "count" }, query.group), legend(run)),
+    el("div", { class: "line" }, el("span", { class: "count", role: "status" }, query.group), legend(run)),
     el("div", { class: "beside" }, side("Kept", kept), side("Discarded", left)), pager(longer, LIMIT, 0, go)];
 }
 
@@ -481,15 +484,16 @@ async function openSample(run, id) {
 
 const rowOf = (id) => [...document.querySelectorAll(".rows tr[data-id]")].find((row) => row.dataset.id === id);
 
-function closeSample(keep) {
+function closeSample() {
+  opened = null; // so that the address stays as it is
   if (dialog.open) dialog.close();
-  if (keep && opened) write({ ...here.query, open: "" });
 }
 
 dialog.addEventListener("close", () => {
-  const row = opened && rowOf(opened.id);
+  if (!opened) return;
+  const row = rowOf(opened.id);
   opened = null;
-  if (here.query.open) write({ ...here.query, open: "" });
+  write({ ...here.query, open: "" });
   if (row) focusRow(row);
 });
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
@@ -541,25 +545,28 @@ function meeting(run, met) {
 // ---------------------------------------------------------------- answers
 
 const ANSWERS = 25;
+const ANSWER_KEYS = ["arm", "seed", "other", "filter", "q", "offset"];
 
 async function answersView(run) {
   const arms = run.arms.map((arm) => arm.arm).filter((name) => run.answered.includes(name));
   const rival = arms.find((name) => !armOf(run, name).baseline) || arms[0];
   let query = { arm: rival, other: run.baseline && run.baseline !== rival && arms.includes(run.baseline) ? run.baseline : arms.find((a) => a !== rival) || "", filter: "all", ...here.query };
-  const results = el("div", { id: "results", "aria-live": "polite" });
+  const results = el("div", { id: "results" });
   async function show() {
-    const page = await source.answers(run.name, { ...query, limit: ANSWERS });
-    results.replaceChildren(el("div", { class: "line" }, el("span", { class: "count" }, plural(page.total, "question"))),
+    const page = await source.answers(run.name, { ...only(query, ANSWER_KEYS), limit: ANSWERS });
+    results.replaceChildren(el("div", { class: "line" }, el("span", { class: "count", role: "status" }, plural(page.total, "question"))),
       el("div", { class: "cards" }, page.questions.map((one, i) => question(run, one, query, i))), pager(page, ANSWERS, 0, go));
     if (!page.total) results.append(el("p", { class: "empty" }, "No question is like that."));
   }
   const set = (changes) => { query = { ...query, offset: "", ...changes }; write(query); return show(); };
   const go = (offset) => { set({ offset: offset || "" }); results.scrollIntoView({ block: "start" }); };
+  const seeds = [...new Set(run.arms.flatMap((arm) => arm.runs.map((one) => one.seed)))];
   const search = later((value) => set({ q: value }), 150), names = arms.map((name) => [name, name]);
   const filters = el("form", { class: "filters", onsubmit: (event) => event.preventDefault() },
     el("label", { class: "wide" }, "search in questions and answers", el("input", { id: "search", type: "search", value: query.q || "", placeholder: "/", oninput: (e) => search(e.target.value) })),
     choice("arm", query.arm, names, (v) => set({ arm: v })), choice("beside", query.other, [["", "none"], ...names], (v) => set({ other: v })),
     choice("questions", query.filter, [["all", "all"], ["disagree", "the two came out differently"], ["flipped", "verdict changed with the order"]], (v) => set({ filter: v })),
+    seeds.length > 1 ? choice("seed", query.seed ?? String(seeds[0]), seeds.map((seed) => [String(seed), String(seed)]), (v) => set({ seed: v })) : null,
     choice("answers of", query.every || "", [["", "these two arms"], ["1", "every arm"]], (v) => set({ every: v })));
   return { nodes: [filters, results], start: show };
 }
