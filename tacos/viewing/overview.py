@@ -112,7 +112,7 @@ def overview(
         tone=said.tone if said else "unclear",
         paragraph=said.paragraph if said else "",
         baseline=results.baseline if results else "",
-        arms=_finished(run, results) + _failed(results) if results else _selected(run),
+        arms=_finished(run, results) + _others(run, results) if results else _selected(run),
         table=_written(main_table(results)) if results else None,
         pool=pool,
         questions=results.questions if results else 0,
@@ -140,15 +140,15 @@ def _finished(run: RunFolder, results: Results) -> list[ArmCard]:
     ]
 
 
-def _failed(results: Results) -> list[ArmCard]:
-    """Arms that stand in no table."""
+def _others(run: RunFolder, results: Results) -> list[ArmCard]:
+    """Arms that stand in no table: those that failed, and selections of an earlier config of the run."""
     known = {summary.arm for summary in results.summary}
-    found: dict[str, ArmCard] = {}
-    for failure in results.failures:
-        if failure.arm not in known and failure.arm not in found:
-            state = f"{failure.stage} failed (seed {failure.seed}): {failure.reason}"
-            found[failure.arm] = _bare(failure.arm, REST_COLOUR, [failure.seed], state, selects=False)
-    return list(found.values())
+    failed = {f.arm: f"{f.stage} failed (seed {f.seed}): {f.reason}" for f in results.failures}
+    names = dict.fromkeys([*failed, *(arm.arm for arm in run.arms)])
+    return [
+        _bare(name, REST_COLOUR, seeds, failed.get(name, "selected; not in the results"), selects=bool(seeds))
+        for name, seeds in ((name, _seeds(run, name)) for name in names if name not in known)
+    ]
 
 
 def _selected(run: RunFolder) -> list[ArmCard]:

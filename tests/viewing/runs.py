@@ -21,7 +21,8 @@ NAMES = ("tacos", "longest", "random")
 
 
 def made_run(root: Path, name: str = "shown", results: bool = True) -> Path:
-    """Three arms over 24 rows of four topics and a hostile one, with results, answers and verdicts."""
+    """Three arms over 24 rows of four topics and a hostile one, with results, answers and verdicts; and a refined one
+    that the results do not know."""
     pool = write_pool(root / "p.jsonl")
     with pool.open("a") as file:
         row = {"id": "bad", "source": "set 0", "instruction": f"Cook {HOSTILE} for me", "output": HOSTILE}
@@ -31,6 +32,8 @@ def made_run(root: Path, name: str = "shown", results: bool = True) -> Path:
         f"{method}-seed0-select": selection_stage(_settings(pool, method, more))
         for method, more in (("tacos", LLM_TACOS), ("longest", {}), ("random", {}))
     }
+    refined = _settings(pool, "tacos-refined", {**LLM_TACOS, "refine": {"llm": "scorer"}})
+    stages["refined-seed0-refine"] = selection_stage(refined)
     for stage in stages.values():
         store.run(stage, tools)
     folder = root / "runs" / name

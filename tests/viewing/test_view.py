@@ -59,6 +59,7 @@ def test_runs_and_arms(client: TestClient) -> None:
     assert arms["tacos"]["measures"]["exact_match"]["low"] < arms["tacos"]["measures"]["exact_match"]["high"]
     assert arms["tacos"]["runs"][0]["usage"]["seconds"] > 0
     assert arms["tacos"]["colour"] == "#0173b2" and arms["random"]["colour"] == "#8a9099"  # the report's
+    assert arms["refined"]["state"] == "selected; not in the results" and arms["refined"]["selects"]
     assert run["pool"] == 25 and run["plots"] == ["lengths.png"]
     assert set(run["answered"]) == {"tacos", "random"}
 

@@ -90,7 +90,7 @@ def test_arms_have_numbers_and_the_colours_of_the_report(tab: Tab, served: str) 
     tab.open(served + at())
     rows = "[...document.querySelectorAll('table.arms tbody tr')]"
     cells = tab.value(f"{rows}.map((row) => row.innerText)")
-    assert len(cells) == 3 and any("61.2%" in one and "finished" in one and "[" in one for one in cells)
+    assert len(cells) == 4 and any("61.2%" in one and "finished" in one and "[" in one for one in cells)
     own = f"{rows}.find((row) => row.innerText.startsWith('tacos')).querySelector('.chip')"
     chip = f"getComputedStyle({own}).backgroundColor"
     assert tab.value(chip) == "rgb(1, 115, 178)"
@@ -125,6 +125,23 @@ def test_keys_lead_through_the_samples(tab: Tab, source: str, request: pytest.Fi
     tab.press("Escape")
     tab.wait("!document.querySelector('dialog').open && !location.hash.includes('open=')")
     assert tab.value("document.activeElement.dataset.id") == third
+
+
+def test_what_was_rewritten_stands_beside_the_original(tab: Tab, served: str) -> None:
+    tab.open(served + at("/samples", arm="refined", filter="selected"))
+    first = tab.value(f"{ROWS}[0]")
+    tab.open(served + at("/samples", arm="refined", open=first))
+    tab.wait("document.querySelector('dialog').open")
+    original, rewritten = tab.value("[...document.querySelectorAll('.two section')].map((s) => s.innerText)")
+    assert "Here is what I know" in original and "A better text." not in original
+    assert rewritten.startswith("Rewritten for refined") and "A better text." in rewritten
+    link = "document.querySelector('dialog .arm.yes td a')"
+    tab.value(f"{link}.click()")  # the group: what was kept beside what was discarded
+    tab.wait(
+        "document.querySelectorAll('.beside .rows').length === 2 && !document.querySelector('dialog').open"
+    )
+    kept, left = tab.value("[...document.querySelectorAll('.beside h3')].map((one) => one.textContent)")
+    assert kept == "Kept: 2" and left.startswith("Discarded: ")
 
 
 @pytest.mark.parametrize("source", ["served", "bundled"])

@@ -437,8 +437,10 @@ function dots(run, taken) {
   const by = new Map(run.arms.filter((arm) => arm.selects).map((arm) => [arm.arm, []]));
   run.selections.forEach((one, i) => by.set(one.arm, [...(by.get(one.arm) || []), ...(taken.includes(i) ? [titled(one)] : [])]));
   const said = [...by.values()].flat().join(", ") || "no arm";
-  return el("span", { class: "dots", title: said, role: "img", "aria-label": `selected by ${said}` },
-    [...by].map(([arm, titles]) => chip(colourOf(run, arm), null, !titles.length)));
+  const many = by.size > 8; // colours repeat from there on, so that those of others would only confuse
+  const drawn = [...by].filter(([, titles]) => !many || titles.length);
+  return el("span", { class: many ? "dots many" : "dots", title: said, role: "img", "aria-label": `selected by ${said}` },
+    drawn.map(([arm, titles]) => chip(colourOf(run, arm), null, !titles.length)));
 }
 
 function sampleTable(run, page, query, narrow) {
