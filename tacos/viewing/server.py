@@ -125,16 +125,16 @@ def serve(runs: Mapping[str, ViewedRun], port: int, tell: Callable[[str], None])
 
     Raises: TacosError where the port is in use.
     """
-    with socket.socket() as bound:
+    with socket.socket() as bound, suppress(KeyboardInterrupt):  # uvicorn raises it again once it has ended
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((HOST, port))
+            bound.listen()  # so that who is told the address can ask at once, and waits until the server runs
         except OSError as error:
             raise TacosError(f"port {port} of {HOST} is in use: give another --port, or 0 for any") from error
-        tell(f"http://{HOST}:{bound.getsockname()[1]}/")
         config = uvicorn.Config(application(runs), log_level="warning", access_log=False, lifespan="off")
-        with suppress(KeyboardInterrupt):  # which uvicorn raises again once it has ended
-            uvicorn.Server(config).run(sockets=[bound])
+        tell(f"http://{HOST}:{bound.getsockname()[1]}/")
+        uvicorn.Server(config).run(sockets=[bound])
 
 
 class _Pages:

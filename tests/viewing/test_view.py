@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from eval.results import Failure
 from tacos.errors import TacosError
 from tacos.types import Pool
 from tacos.viewing.bundle import bundled_rows, write_bundle
-from tacos.viewing.server import application
+from tacos.viewing.overview import overview
+from tacos.viewing.server import HOST, application, serve
 from tacos.viewing.viewed import ViewedRun, open_runs
 from tests.viewing.runs import HOSTILE, NAMES, made_run
 
@@ -62,6 +70,16 @@ def test_runs_and_arms(client: TestClient) -> None:
     assert arms["refined"]["state"] == "selected; not in the results" and arms["refined"]["selects"]
     assert run["pool"] == 25 and run["plots"] == ["lengths.png"]
     assert set(run["answered"]) == {"tacos", "random"}
+
+
+def test_an_arm_that_failed_says_so(runs: dict[str, ViewedRun]) -> None:
+    run = runs["shown"]
+    assert run.results is not None
+    failure = Failure(arm="car", seed=1, stage="train", reason="out of memory")
+    results = run.results.model_copy(update={"failures": [failure]})
+    found = {arm.arm: arm for arm in overview("shown", run.run, results, 25, [], []).arms}
+    assert found["car"].state == "train failed (seed 1): out of memory"
+    assert not found["car"].selects and found["car"].measures == {} and found["tacos"].state == "finished"
 
 
 def test_filters_of_samples(client: TestClient, folder: Path) -> None:
@@ -249,3 +267,24 @@ def test_a_bundle_takes_what_was_selected_first(runs: dict[str, ViewedRun], fold
     more = bundled_rows(arms, len(pool), len(union) + 2)
     assert union < set(more) and len(more) == len(union) + 2
     assert bundled_rows(arms, len(pool), 5000) == list(range(25))
+
+
+def test_the_command_serves_until_it_is_stopped(folder: Path, runs: dict[str, ViewedRun]) -> None:
+    program = [sys.executable, "-m", "tacos", "view", str(folder), "--port", "0"]
+    process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None and process.stderr is not None
+        url = process.stdout.readline().split()[1]
+        assert url.startswith(f"http://{HOST}:")
+        with urllib.request.urlopen(f"{url}api/runs", timeout=20) as reply:
+            assert json.load(reply)[0]["name"] == "shown"
+        os.kill(process.pid, signal.SIGINT)
+        assert process.wait(timeout=20) == 0 and process.stderr.read() == ""
+    finally:
+        process.kill()
+        process.communicate()
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        with pytest.raises(TacosError, match="is in use: give another --port"):
+            serve(runs, taken.getsockname()[1], print)
