@@ -30,7 +30,7 @@ from tacos.cli.eval import app as eval_app
 from tacos.cli.iqs import app as iqs_app
 from tacos.cli.llm import app as llm_app
 from tacos.cli.lm_tasks import lm_eval
-from tacos.cli.look import compare, export, show
+from tacos.cli.look import compare, export, show, view
 from tacos.cli.planned import passed, spent
 
 app = typer.Typer(
@@ -43,6 +43,7 @@ command(eval_app)(lm_eval)
 command(app)(show)
 command(app)(compare)
 command(app)(export)
+command(app)(view)
 command(app)(audit)
 app.add_typer(eval_app, name="eval")
 app.add_typer(iqs_app, name="iqs")

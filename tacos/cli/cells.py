@@ -76,6 +76,7 @@ def run_one(cell: MatrixCell, how: How) -> bool:
         for line in card_lines(results):
             typer.echo(line)
         typer.echo(f"report: {folder / 'report.html'}\nnumbers: {folder / 'results.json'}")
+        typer.echo(f"rows and answers: tacos view {folder}")
     return not _told(results)
 
 

@@ -1,5 +1,5 @@
-"""Looking at finished runs: why a sample was taken, or not; what differs between two arms; files for
-other tools."""
+"""Looking at finished runs: a local page; why a sample was taken, or not; what differs between two arms; files
+for other tools."""
 
 from __future__ import annotations
 
@@ -78,3 +78,29 @@ def export(
         typer.echo(
             f"note: {made.context_only:,} assistant turns are context only here; the other tool will train on them"
         )
+
+
+def view(
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[RUN]...", help="Folders of runs, or one of many runs; runs/ when unset"),
+    ] = None,
+    port: Annotated[int, typer.Option(help="On 127.0.0.1; 0 for any that is free", min=0, max=65535)] = 8321,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="Write the page as files into this folder, to be opened without a server"),
+    ] = None,
+    samples: Annotated[int, typer.Option(help="The most samples of a run that a bundle holds", min=1)] = 5000,
+) -> None:
+    """A local page over finished runs: arms, samples with what decided on them, answers. It changes nothing."""
+    from tacos.viewing.viewed import open_runs
+
+    found = open_runs(runs or [])
+    if bundle:
+        from tacos.viewing.bundle import write_bundle
+
+        typer.echo(f"bundle: {write_bundle(found, bundle, samples)}")
+        return
+    from tacos.viewing.server import serve
+
+    serve(found, port, lambda url: typer.echo(f"view: {url} (Ctrl-C ends it)"))

@@ -11,17 +11,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import Field
 
 from tacos.errors import TacosError, nearest
-from tacos.scoring.calls import COMPARISONS
-from tacos.selection import Groups, Scores
+from tacos.selection import Groups
 from tacos.store import tables
 from tacos.store.files import read_jsonl
 from tacos.types import Message, Pool, Record, Sample
-from tacos.viewing.run_folder import RunArm, RunFolder, StageFolder
+from tacos.viewing.arm_tables import ArmTables
+from tacos.viewing.run_folder import RunFolder
 from tacos.viewing.words import why
 
 DROPPED = "dropped.jsonl"
@@ -113,19 +111,35 @@ class SampleStory(Record):
     arms: list[ArmStory]
 
 
+class Teller:
+    """Tells of many samples of one run; the tables behind its arms are read once."""
+
+    def __init__(self, run: RunFolder):
+        """Raises: TacosError where the run rests on no pool."""
+        load = run.arms[0].last.find("load")
+        if load is None:
+            raise TacosError(f"{run.path} rests on no pool: the artifacts that it links to are gone")
+        self.load = load.path
+        self.pool = Pool.read(load.path / tables.POOL)
+        self.arms = [ArmTables(arm, self.pool) for arm in run.arms]
+
+    def tell(self, sample_id: str) -> SampleStory:
+        """Raises: TacosError naming the nearest id where the pool never held this one."""
+        row = self.pool.position.get(sample_id)
+        if row is None:
+            dropped = _dropped(self.load, sample_id)
+            if dropped is None:
+                raise TacosError(
+                    f"the pool holds no sample {sample_id!r}: {nearest(sample_id, self.pool.ids)}"
+                )
+            return SampleStory(id=sample_id, sample=None, dropped=dropped, arms=[])
+        told = [_arm_story(arm, sample_id, row) for arm in self.arms]
+        return SampleStory(id=sample_id, sample=self.pool[row], arms=told)
+
+
 def tell(run: RunFolder, sample_id: str) -> SampleStory:
-    """Raises: TacosError naming the nearest id where the pool never held this one."""
-    load = run.arms[0].last.find("load")
-    if load is None:
-        raise TacosError(f"{run.path} rests on no pool: the artifacts that it links to are gone")
-    pool = Pool.read(load.path / tables.POOL)
-    row = pool.position.get(sample_id)
-    if row is None:
-        dropped = _dropped(load.path, sample_id)
-        if dropped is None:
-            raise TacosError(f"the pool holds no sample {sample_id!r}: {nearest(sample_id, pool.ids)}")
-        return SampleStory(id=sample_id, sample=None, dropped=dropped, arms=[])
-    return SampleStory(id=sample_id, sample=pool[row], arms=[_arm_story(arm, pool, row) for arm in run.arms])
+    """One sample. Raises: TacosError as `Teller` does."""
+    return Teller(run).tell(sample_id)
 
 
 def _dropped(load: Path, sample_id: str) -> str | None:
@@ -136,91 +150,64 @@ def _dropped(load: Path, sample_id: str) -> str | None:
     return None
 
 
-def _arm_story(arm: RunArm, pool: Pool, row: int) -> ArmStory:
-    sample_id, select = pool.ids[row], arm.select
-    rows = list(read_jsonl(select.path / tables.SELECTION))
-    own = next((r for r in rows if r["id"] == sample_id), None)
+def _arm_story(arm: ArmTables, sample_id: str, row: int) -> ArmStory:
+    own = arm.rows.get(sample_id)
     chosen = own["selection"] if own else {}
-    known = [r["selection"]["score"] for r in rows if r["selection"]["score"] is not None]
     found: dict[str, object] = {
-        "arm": arm.arm,
-        "seed": arm.seed,
+        "arm": arm.arm.arm,
+        "seed": arm.arm.seed,
         "selected": own is not None,
         "rank": chosen.get("rank"),
         "reason": chosen.get("reason", ""),
         "selected_group": chosen.get("group", ""),
-        "budget": len(rows),
-        "by_group": any(r["selection"]["place"] is not None for r in rows),
-        "lowest_selected": min(known, default=None),
-        "rewritten": _rewritten(arm, sample_id),
-        **_scored(select, pool, row, rows),
-        **_tagged(select, row),
-        "meetings": _meetings(select.find("compare"), sample_id),
+        "budget": len(arm.rows),
+        "by_group": arm.by_group,
+        "lowest_selected": arm.lowest_selected,
+        "rewritten": arm.rewritten.get(sample_id),
+        **_scored(arm, row),
+        "tags_before": list(arm.tags.rows[row]) if arm.tags else None,
+        "tags_after": list(arm.normalized.rows[row]) if arm.normalized else None,
+        "meetings": _meetings(arm, sample_id),
     }
     story = ArmStory.model_validate(found)
     return story.model_copy(update={"why": why(story)})
 
 
-def _rewritten(arm: RunArm, sample_id: str) -> list[dict[str, object]] | None:
-    if not arm.last.refines:
-        return None
-    rows = read_jsonl(arm.last.path / tables.SELECTION)
-    return next((row["messages"] for row in rows if row["id"] == sample_id), None)
-
-
-def _scored(select: StageFolder, pool: Pool, row: int, rows: list[dict[str, object]]) -> dict[str, object]:
+def _scored(arm: ArmTables, row: int) -> dict[str, object]:
     """Score, places in the pool and in each group."""
-    inputs = select.inputs
-    scores = tables.read_scores(inputs["scores"].path) if "scores" in inputs else Scores.none(len(pool))
-    groups = tables.read_groups(inputs["groups"].path) if "groups" in inputs else None
+    scores, groups, known = arm.scores, arm.groups, arm.sorted_scores
     value = scores.values[row]
-    found: dict[str, object] = {"scored": scores.scored, "grouped": groups is not None}
+    found: dict[str, object] = {"scored": len(known), "grouped": groups is not None}
     if not np.isnan(value):
-        found |= {"score": float(value), "place": int((scores.values > value).sum()) + 1}
+        above = len(known) - int(np.searchsorted(known, value, side="right"))
+        found |= {"score": float(value), "place": above + 1}
         if scores.std_errors is not None:
             found["std_error"] = float(scores.std_errors[row])
-    elif "scores" in inputs:
+    elif arm.scored:
         found["error"] = scores.errors.get(row, "no score")
     if groups is not None:
-        taken = {pool.position[str(r["id"])] for r in rows}
-        found["groups"] = [
-            _in_group(groups, number, scores, row, taken) for number in groups.homes.get(row, [])
-        ]
+        found["groups"] = [_in_group(arm, groups, number, row) for number in groups.homes.get(row, [])]
     return found
 
 
-def _in_group(groups: Groups, number: int, scores: Scores, row: int, taken: set[int]) -> InGroup:
-    members, values = groups.members[number], scores.of(groups, number)
+def _in_group(arm: ArmTables, groups: Groups, number: int, row: int) -> InGroup:
+    members, values = groups.members[number], arm.scores.of(groups, number)
     own = float(values[np.flatnonzero(members == row)[0]])
-    chosen = np.isin(members, list(taken)) & ~np.isnan(values)
+    taken = arm.ranks[members] > 0
+    chosen = taken & ~np.isnan(values)
     return InGroup(
         label=groups.labels[number],
         members=len(members),
         place=None if np.isnan(own) else int((values > own).sum()) + 1,
         score=None if np.isnan(own) else own,
-        selected=int(np.isin(members, list(taken)).sum()),
+        selected=int(taken.sum()),
         lowest_selected=float(values[chosen].min()) if chosen.any() else None,
     )
 
 
-def _tagged(select: StageFolder, row: int) -> dict[str, object]:
-    """The row's tags before and after normalization, where there are any."""
-    found: dict[str, object] = {}
-    for name, stage in (("tags_before", "tag"), ("tags_after", "normalize")):
-        folder = select.find(stage)
-        if folder is not None:
-            found[name] = list(tables.read_tags(folder.path).rows[row])
-    return found
-
-
-def _meetings(compare: StageFolder | None, sample_id: str) -> list[Meeting]:
+def _meetings(arm: ArmTables, sample_id: str) -> list[Meeting]:
     """Every call that showed the sample, in the order of asking."""
-    path = compare.path / COMPARISONS if compare else None
-    if path is None or not path.is_file():
-        return []
-    own = pq.read_table(path, filters=pc.field("id") == sample_id)
-    calls = own.column("call").to_pylist()
-    whole = pq.read_table(path, filters=pc.field("call").isin(calls)).to_pylist() if calls else []
+    own, whole = arm.calls_of(sample_id)
     partners: dict[int, list[Partner]] = {}
     for shown in whole:
         if shown["id"] != sample_id:
@@ -235,5 +222,5 @@ def _meetings(compare: StageFolder | None, sample_id: str) -> list[Meeting]:
             feedback=shown["feedback"],
             error=shown["error"],
         )
-        for shown in own.to_pylist()
+        for shown in own
     ]

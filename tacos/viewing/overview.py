@@ -1,0 +1,195 @@
+"""A run at a glance: its arms with state, cost and measures, as the report has them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from eval.interval import Interval
+from eval.report.arms import main_table, ordered_arms
+from eval.report.style import ARM_COLOURS, BASELINE_COLOUR, REST_COLOUR, arm_colours
+from eval.report.table import Table
+from eval.report.text import headline
+from eval.results import RESULTS, ArmRun, Results, load_results
+from tacos.types import Record
+from tacos.usage import Usage
+from tacos.viewing.run_folder import RunFolder
+
+FINISHED = "finished"
+
+
+class RunCard(Record):
+    """A run in the list of runs."""
+
+    name: str
+    created: str
+    """When its results were written; "" of a selection alone."""
+    arms: list[str]
+    measures: list[str]
+    """Titles."""
+
+
+class SeedRun(Record):
+    """What one seed of an arm paid for its selection, as first paid."""
+
+    seed: int
+    rows: int
+    usage: Usage
+
+
+class ArmCard(Record):
+    """An arm of the run."""
+
+    arm: str
+    colour: str
+    """As in the report: #rrggbb."""
+    baseline: bool
+    selects: bool
+    """Whether there is a selection to look at."""
+    seeds: list[int | None]
+    """Of its selections; None of one without a seed."""
+    state: str
+    """ "finished", or what failed."""
+    differs: list[str]
+    """In what it is not treated like the others."""
+    runs: list[SeedRun]
+    measures: dict[str, Interval | None]
+
+
+class SeededArm(Record):
+    """One selection."""
+
+    arm: str
+    seed: int | None
+
+
+class RunOverview(Record):
+    """A run, its arms best first."""
+
+    name: str
+    created: str
+    verdict: str
+    """The headline in one line; "" of a selection alone."""
+    tone: str
+    """better, worse or unclear: what the verdict says of the arm in focus."""
+    paragraph: str
+    baseline: str
+    arms: list[ArmCard]
+    table: dict[str, Any] | None
+    """Of the report: columns, rows of cells as written; None of a selection alone."""
+    pool: int
+    """Rows after cleaning."""
+    questions: int
+    """That models answered; 0 where none did."""
+    selections: list[SeededArm]
+    """In the order that `SampleRow.taken` counts in."""
+    answered: list[str]
+    """Arms whose answers there are."""
+    plots: list[str]
+    """Names of the report's pictures."""
+
+
+def results_of(run: RunFolder) -> Results | None:
+    """None for a selection alone. Raises: TacosError where the results cannot be read."""
+    path = run.path / RESULTS
+    return load_results(path) if path.is_file() else None
+
+
+def card(name: str, run: RunFolder, results: Results | None) -> RunCard:
+    arms = [arm.arm for arm in results.summary] if results else list(dict.fromkeys(a.arm for a in run.arms))
+    titles = [measure.title for measure in results.measures] if results else []
+    return RunCard(name=name, created=results.created if results else "", arms=arms, measures=titles)
+
+
+def overview(
+    name: str, run: RunFolder, results: Results | None, pool: int, answered: list[str], plots: list[str]
+) -> RunOverview:
+    said = headline(results) if results else None
+    return RunOverview(
+        name=name,
+        created=results.created if results else "",
+        verdict=said.verdict if said else "",
+        tone=said.tone if said else "unclear",
+        paragraph=said.paragraph if said else "",
+        baseline=results.baseline if results else "",
+        arms=_finished(run, results) + _others(run, results) if results else _selected(run),
+        table=_written(main_table(results)) if results else None,
+        pool=pool,
+        questions=results.questions if results else 0,
+        selections=[SeededArm(arm=one.arm, seed=one.seed) for one in run.arms],
+        answered=answered,
+        plots=plots,
+    )
+
+
+def _finished(run: RunFolder, results: Results) -> list[ArmCard]:
+    colours = arm_colours(results)
+    return [
+        ArmCard(
+            arm=arm.summary.arm,
+            colour=colours[arm.summary.arm],
+            baseline=arm.summary.arm == results.baseline,
+            selects=bool(seeds := _seeds(run, arm.summary.arm)),
+            seeds=seeds or list(arm.summary.seeds),
+            state=FINISHED,
+            differs=arm.summary.differs,
+            runs=[_seed_run(one) for one in arm.runs],
+            measures={m.name: arm.summary.interval(m.name) for m in results.measures},
+        )
+        for arm in ordered_arms(results)
+    ]
+
+
+def _others(run: RunFolder, results: Results) -> list[ArmCard]:
+    """Arms that stand in no table: those that failed, and selections of an earlier config of the run."""
+    known = {summary.arm for summary in results.summary}
+    failed = {f.arm: f"{f.stage} failed (seed {f.seed}): {f.reason}" for f in results.failures}
+    names = dict.fromkeys([*failed, *(arm.arm for arm in run.arms)])
+    return [
+        _bare(name, REST_COLOUR, seeds, failed.get(name, "selected; not in the results"), selects=bool(seeds))
+        for name, seeds in ((name, _seeds(run, name)) for name in names if name not in known)
+    ]
+
+
+def _selected(run: RunFolder) -> list[ArmCard]:
+    """Of a run without results: of `tacos select`, or one that has not come to its end."""
+    names = list(dict.fromkeys(arm.arm for arm in run.arms))
+    colours = (
+        [ARM_COLOURS[i % len(ARM_COLOURS)] for i in range(len(names))]
+        if len(names) > 1
+        else [BASELINE_COLOUR]
+    )
+    return [
+        _bare(n, c, _seeds(run, n), "selected", selects=True) for n, c in zip(names, colours, strict=True)
+    ]
+
+
+def _bare(arm: str, colour: str, seeds: list[int | None], state: str, selects: bool) -> ArmCard:
+    return ArmCard(
+        arm=arm,
+        colour=colour,
+        baseline=False,
+        selects=selects,
+        seeds=seeds,
+        state=state,
+        differs=[],
+        runs=[],
+        measures={},
+    )
+
+
+def _seeds(run: RunFolder, name: str) -> list[int | None]:
+    return [arm.seed for arm in run.arms if arm.arm == name]
+
+
+def _seed_run(run: ArmRun) -> SeedRun:
+    return SeedRun(seed=run.seed, rows=run.audit.rows, usage=run.selection_usage)
+
+
+def _written(table: Table) -> dict[str, Any]:
+    """Columns and cells as they are read."""
+    rows = [
+        {"arm": row.arm, "cells": [{"text": c.text, "sub": c.sub, "tone": c.tone} for c in row.cells]}
+        for row in table.rows
+    ]
+    return {"columns": [asdict(column) for column in table.columns], "rows": rows, "note": table.note}
