@@ -201,6 +201,8 @@ def _part_doubles(calls: list[list[int]]) -> None:
 def _named(calls: Calls, groups: Groups) -> Calls:
     """With calls across groups named by a group that all their samples stand in after all, where groups overlap."""
     group = calls.group.copy()
+    if sum(map(len, groups.members)) == len(groups.covered):
+        return calls  # nobody stands in two groups
     for number in np.flatnonzero(group == ACROSS).tolist():
         shared = set.intersection(*(set(groups.homes[row]) for row in calls.shown(number)))
         if shared:
