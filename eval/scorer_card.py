@@ -27,6 +27,7 @@ from eval.ranks import partial_spearman, spearman, stepped_up
 from eval.rates import rate
 from eval.spread import wilson
 from tacos.scoring.calls import Calls, CallScores, Given, given
+from tacos.scoring.readout.mean import mean_scores
 from tacos.text import tokens
 from tacos.types import Pool, Record
 from tacos.usage import Usage
@@ -160,7 +161,7 @@ def split_half(calls: Calls, answers: CallScores) -> Measurement:
     half = _turn(found.row) % 2
     halves = [found.where(half == side) for side in (0, 1)]
     n = int(calls.rows.max(initial=0)) + 1
-    means = [_means(side, n) for side in halves]
+    means = [mean_scores(n, side) for side in halves]
     usable = ~np.isnan(means[0]) & ~np.isnan(means[1])
     usable[_met_twice(calls, halves[0], halves[1], n)] = False
     between = spearman(means[0][usable], means[1][usable])
@@ -175,13 +176,6 @@ def _turn(row: np.ndarray) -> np.ndarray:
     turn = np.empty(len(row), dtype=np.int64)
     turn[order] = np.arange(len(row)) - np.repeat(starts, lengths_)
     return turn
-
-
-def _means(found: Given, n: int) -> np.ndarray:
-    """(n,) mean of the scores of each row, NaN where there is none."""
-    count = np.bincount(found.row, minlength=n)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.bincount(found.row, found.value, n) / count)
 
 
 def _met_twice(calls: Calls, first: Given, second: Given, n: int) -> np.ndarray:

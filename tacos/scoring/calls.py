@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -145,11 +144,6 @@ class Given:
     def late(self) -> np.ndarray:
         """(n_scores,) bool: of late calls."""
         return self.round == LATE
-
-    @cached_property
-    def rows(self) -> np.ndarray:
-        """The rows that have a score, ascending."""
-        return np.unique(self.row)
 
     def where(self, keep: np.ndarray) -> Given:
         """keep: (n_scores,) bool."""

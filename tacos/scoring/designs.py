@@ -127,9 +127,7 @@ class Design(Record):
 
     def expected(self, groups: Groups, seed: int) -> Calls:
         """As many calls as will be made; random ones stand for the late ones, which nobody knows yet."""
-        some = Scores(
-            np.random.default_rng(seed).random(1 + max((m.max(initial=0) for m in groups.members), default=0))
-        )
+        some = Scores(np.random.default_rng(seed).random(1 + int(groups.covered.max(initial=0))))
         late = self.late_plan(groups, some, len(groups.covered) // 2, seed) if self.late else Calls.of([])
         return Calls.join([self.plan(groups, seed), late])
 
@@ -200,9 +198,9 @@ def _part_doubles(calls: list[list[int]]) -> None:
 
 def _named(calls: Calls, groups: Groups) -> Calls:
     """With calls across groups named by a group that all their samples stand in after all, where groups overlap."""
-    group = calls.group.copy()
     if sum(map(len, groups.members)) == len(groups.covered):
         return calls  # nobody stands in two groups
+    group = calls.group.copy()
     for number in np.flatnonzero(group == ACROSS).tolist():
         shared = set.intersection(*(set(groups.homes[row]) for row in calls.shown(number)))
         if shared:
@@ -226,10 +224,9 @@ def _pairs(order: np.ndarray, round_: int, rematch: bool) -> tuple[list[list[int
     if None not in moved or not rematch:
         return met, []
     odd = moved.index(None)
-    own = [
-        row for row in (one[odd], one[(odd + 1) % len(one)]) if row is not None
-    ]  # of one half: they never meet else
-    return [*met, own], [(len(met), 1)]
+    # With a guest of its own half, whom it never meets otherwise.
+    with_guest = [row for row in (one[odd], one[(odd + 1) % len(one)]) if row is not None]
+    return [*met, with_guest], [(len(met), 1)]
 
 
 def _lists(order: np.ndarray, size: int, rematch: bool) -> tuple[list[list[int]], list[tuple[int, int]]]:

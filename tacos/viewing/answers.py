@@ -9,7 +9,6 @@ A file that is not there leaves its part out.
 
 from __future__ import annotations
 
-import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -20,8 +19,6 @@ from tacos.store import tables
 from tacos.store.files import read_jsonl
 from tacos.types import Record
 from tacos.viewing.run_folder import RunFolder
-
-LINK = re.compile(r"^(?P<arm>.+)-seed(?P<seed>\d+)-(?P<stage>answer|judge)$")
 
 
 class AnswerQuery(Record):
@@ -97,12 +94,12 @@ class AnswerBook:
 
     @cached_property
     def stages(self) -> dict[tuple[str, int], dict[str, Path]]:
-        """Arm and seed -> its folders of answering and judging; those that answered only."""
-        found: dict[tuple[str, int], dict[str, Path]] = {}
-        for link in sorted((self.run.path / "artifacts").iterdir()):
-            if named := LINK.match(link.name):
-                found.setdefault((named["arm"], int(named["seed"])), {})[named["stage"]] = link.resolve()
-        return {key: folders for key, folders in found.items() if "answer" in folders}
+        """Arm and seed -> its folders by stage; those that answered only."""
+        return {
+            (arm, seed): {stage: link.resolve() for stage, link in own.items()}
+            for (arm, seed), own in self.run.links.items()
+            if seed is not None and "answer" in own
+        }
 
     @property
     def arms(self) -> list[str]:

@@ -96,7 +96,7 @@ def results_of(run: RunFolder) -> Results | None:
 
 
 def card(name: str, run: RunFolder, results: Results | None) -> RunCard:
-    arms = [arm.arm for arm in results.summary] if results else list(dict.fromkeys(a.arm for a in run.arms))
+    arms = [arm.arm for arm in results.summary] if results else run.names
     titles = [measure.title for measure in results.measures] if results else []
     return RunCard(name=name, created=results.created if results else "", arms=arms, measures=titles)
 
@@ -144,7 +144,7 @@ def _others(run: RunFolder, results: Results) -> list[ArmCard]:
     """Arms that stand in no table: those that failed, and selections of an earlier config of the run."""
     known = {summary.arm for summary in results.summary}
     failed = {f.arm: f"{f.stage} failed (seed {f.seed}): {f.reason}" for f in results.failures}
-    names = dict.fromkeys([*failed, *(arm.arm for arm in run.arms)])
+    names = dict.fromkeys([*failed, *run.names])
     return [
         _bare(name, REST_COLOUR, seeds, failed.get(name, "selected; not in the results"), selects=bool(seeds))
         for name, seeds in ((name, _seeds(run, name)) for name in names if name not in known)
@@ -153,7 +153,7 @@ def _others(run: RunFolder, results: Results) -> list[ArmCard]:
 
 def _selected(run: RunFolder) -> list[ArmCard]:
     """Of a run without results: of `tacos select`, or one that has not come to its end."""
-    names = list(dict.fromkeys(arm.arm for arm in run.arms))
+    names = run.names
     colours = (
         [ARM_COLOURS[i % len(ARM_COLOURS)] for i in range(len(names))]
         if len(names) > 1

@@ -21,7 +21,7 @@ from tacos.stage import DONE
 from tacos.store import tables
 from tacos.store.files import read_json
 
-ARM_LINK = re.compile(r"^(?P<arm>.+)-seed(?P<seed>\d+)-(?P<stage>refine|select|data)$")
+ARM_LINK = re.compile(r"^(?P<arm>.+)-seed(?P<seed>\d+)-(?P<stage>\w+)$")
 LAST_FIRST = ("refine", "refine_instruction", "refine_response", "select", "data")
 """Stages that hold what an arm trains on; the first one that is there counts."""
 
@@ -99,24 +99,35 @@ class RunArm:
 
 
 class RunFolder:
-    """Of `tacos run` or `tacos select`. Raises: TacosError where it is no run's, or where a link leads nowhere."""
+    """Of `tacos run` or `tacos select`. Raises: TacosError where it is no run's, or where a link leads nowhere.
+
+    links: arm and seed -> stage -> link. arms: those of them that hold rows to train on.
+    """
 
     def __init__(self, path: Path):
         self.path = path
         links = path / "artifacts"
         if not links.is_dir():
             raise TacosError(f"{path} is not the folder of a run: give one such as runs/quickstart")
-        self.arms = _arms(links)
+        self.links = _links(links)
+        self.arms = [
+            RunArm(arm, seed, _target(own))
+            for (arm, seed), own in self.links.items()
+            if not own.keys().isdisjoint(LAST_FIRST)
+        ]
         if not self.arms:
             raise TacosError(f"{path} selected nothing: its folder links to no selection")
+
+    @property
+    def names(self) -> list[str]:
+        """Of the arms, each once."""
+        return list(dict.fromkeys(arm.arm for arm in self.arms))
 
     def arm(self, name: str, seed: int | None = None) -> RunArm:
         """The first seed where none is asked for. Raises: TacosError naming the nearest arm."""
         own = [arm for arm in self.arms if arm.arm == name]
         if not own:
-            raise TacosError(
-                f"{self.path} has no arm {name!r}: {nearest(name, [arm.arm for arm in self.arms])}"
-            )
+            raise TacosError(f"{self.path} has no arm {name!r}: {nearest(name, self.names)}")
         found = next((arm for arm in own if seed is None or arm.seed == seed), None)
         if found is None:
             raise TacosError(
@@ -125,17 +136,16 @@ class RunFolder:
         return found
 
 
-def _arms(links: Path) -> list[RunArm]:
-    """By name and seed, each once."""
+def _links(folder: Path) -> dict[tuple[str, int | None], dict[str, Path]]:
+    """Arm and seed -> stage -> link; those of `tacos select` are of an arm "selection" without a seed."""
     found: dict[tuple[str, int | None], dict[str, Path]] = {}
-    for link in sorted(links.iterdir()):
+    for link in sorted(folder.iterdir()):
         named = ARM_LINK.match(link.name)
         if named:
-            key = named["arm"], int(named["seed"])
-            found.setdefault(key, {})[named["stage"]] = link
+            found.setdefault((named["arm"], int(named["seed"])), {})[named["stage"]] = link
         elif link.name in LAST_FIRST:
             found.setdefault(("selection", None), {})[link.name] = link
-    return [RunArm(arm, seed, _target(own)) for (arm, seed), own in found.items()]
+    return found
 
 
 def _target(own: dict[str, Path]) -> StageFolder:
@@ -158,7 +168,7 @@ def named_arm(text: str, seed: int | None = None) -> tuple[RunFolder, RunArm]:
     """The arm of "RUN:ARM", or the only one of "RUN". Raises: TacosError where several could be meant."""
     path, name = split_name(text)
     run = RunFolder(path)
-    names = list(dict.fromkeys(arm.arm for arm in run.arms))
+    names = run.names
     if not name and len(names) > 1:
         raise TacosError(
             f"{path} has several arms: say which, as in {path}:{names[0]} (there are {', '.join(names)})"

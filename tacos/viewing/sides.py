@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tacos.errors import ConfigError, nearest
 from tacos.store import tables
 from tacos.store.files import read_jsonl
 from tacos.types import Pool
-from tacos.viewing.run_folder import RunFolder, split_name
+from tacos.viewing.run_folder import RunArm, RunFolder, split_name
 
 EXECUTION = {"name", "runs", "artifacts", "tracking", "arms", "focus", "baseline"}
 """Settings of a run that say where, or which arms there are."""
@@ -40,38 +41,52 @@ def compare(a: str, b: str) -> list[ArmsCompared]:
         raise ConfigError(
             f"{left} and {right} have no arm of the same name: say which, as in {left}:ARM {right}:ARM"
         )
-    return [_compared((left, first, x), (right, second, y)) for x, y in pairs]
+    apart = left != right
+    sides = _Run(RunFolder(left), first, apart), _Run(RunFolder(right), second, apart)
+    return [_compared(sides, pair) for pair in pairs]
 
 
-def _compared(a: tuple[Path, Results, str], b: tuple[Path, Results, str]) -> ArmsCompared:
-    """Each: the run's folder, its results, the arm."""
-    groups = _groups(a[0], a[2]) or _groups(b[0], b[2])
-    apart = a[0] != b[0]
-    return compared(_side(*a, groups, apart), _side(*b, groups, apart))
+@dataclass(frozen=True)
+class _Run:
+    """A run whose arms are compared. apart: the sides are of two runs, so that names need theirs."""
+
+    folder: RunFolder
+    results: Results
+    apart: bool
+
+    def groups(self, arm: str) -> dict[str, str]:
+        """Row id -> the first group that the arm has it in; {} for an arm without groups."""
+        inputs = found.select.inputs if (found := self._first_seed(arm)) else {}
+        if not {"groups", "pool"} <= inputs.keys():
+            return {}
+        groups = tables.read_groups(inputs["groups"].path)
+        ids = Pool.read(inputs["pool"].path / tables.POOL).ids
+        return {ids[row]: groups.labels[numbers[0]] for row, numbers in groups.homes.items()}
+
+    def side(self, arm: str, groups: Mapping[str, str]) -> Side:
+        """groups: row id -> group."""
+        known, path = [found.arm for found in self.results.summary], self.folder.path
+        if arm not in known:
+            raise ConfigError(f"{path} has no arm {arm!r}: {nearest(arm, known)}")
+        found = self._first_seed(arm)
+        rows = read_jsonl(found.select.path / tables.SELECTION) if found else ()
+        return Side(
+            name=f"{path.name}:{arm}" if self.apart else arm,
+            settings=_settings(path, arm),
+            rows={row["id"]: _row(row, groups.get(row["id"], "")) for row in rows},
+            measures={m.name: m for m in self.results.measures if not m.of_set},
+            values={**_by_item(path / SAMPLES, arm), **_by_run(self.results, arm)},
+        )
+
+    def _first_seed(self, arm: str) -> RunArm | None:
+        """None for an arm that selects nothing."""
+        return next((own for own in self.folder.arms if own.arm == arm), None)
 
 
-def _groups(folder: Path, arm: str) -> dict[str, str]:
-    """SelectedRow id -> the first group that the arm has it in; {} for an arm without groups."""
-    found = next((own for own in RunFolder(folder).arms if own.arm == arm), None)
-    inputs = found.select.inputs if found else {}
-    if not {"groups", "pool"} <= inputs.keys():
-        return {}
-    groups, ids = tables.read_groups(inputs["groups"].path), Pool.read(inputs["pool"].path / tables.POOL).ids
-    return {ids[row]: groups.labels[numbers[0]] for row, numbers in groups.homes.items()}
-
-
-def _side(folder: Path, results: Results, arm: str, groups: Mapping[str, str], apart: bool) -> Side:
-    """groups: row id -> group. apart: the sides are of two runs, so that names need theirs."""
-    known = [found.arm for found in results.summary]
-    if arm not in known:
-        raise ConfigError(f"{folder} has no arm {arm!r}: {nearest(arm, known)}")
-    return Side(
-        name=f"{folder.name}:{arm}" if apart else arm,
-        settings=_settings(folder, arm),
-        rows=_selected(folder, arm, groups),
-        measures={m.name: m for m in results.measures if not m.of_set},
-        values={**_by_item(folder / SAMPLES, arm), **_by_run(results, arm)},
-    )
+def _compared(runs: tuple[_Run, _Run], arms: tuple[str, str]) -> ArmsCompared:
+    (left, right), (a, b) = runs, arms
+    groups = left.groups(a) or right.groups(b)
+    return compared(left.side(a, groups), right.side(b, groups))
 
 
 def _settings(folder: Path, arm: str) -> dict[str, Any]:
@@ -79,13 +94,6 @@ def _settings(folder: Path, arm: str) -> dict[str, Any]:
     data: Mapping[str, Any] = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")) or {}
     whole = {name: value for name, value in data.items() if name not in EXECUTION}
     return {**flat(whole), **flat({"arm": (data.get("arms") or {}).get(arm) or {}})}
-
-
-def _selected(folder: Path, arm: str, groups: Mapping[str, str]) -> dict[str, SelectedRow]:
-    """The rows of the first seed; {} of an arm that selects nothing."""
-    found = next((own for own in RunFolder(folder).arms if own.arm == arm), None)
-    rows: Iterator[dict[str, Any]] = read_jsonl(found.select.path / tables.SELECTION) if found else iter(())
-    return {row["id"]: _row(row, groups.get(row["id"], "")) for row in rows}
 
 
 def _row(row: Mapping[str, Any], group: str) -> SelectedRow:

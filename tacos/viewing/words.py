@@ -34,24 +34,25 @@ def why(story: ArmStory) -> str:
 
 
 def _in_pool(story: ArmStory, score: str) -> str:
-    said = f"it came {_ordinal(story.place)} of {story.scored:,} with {score}; {story.budget:,} were taken"
-    if story.lowest_selected is None:
-        return said
-    if story.score == story.lowest_selected:
-        return f"{said}, and it lost a tie with the last of them by stored order"
-    return f"{said}, the last with {story.lowest_selected:.4g}"
+    came = f"it came {_ordinal(story.place)} of {story.scored:,} with {score}"
+    return _beside_last(came, story.budget, story.score, story.lowest_selected)
 
 
 def _in_group(found: InGroup, score: str) -> str:
     if found.place is None:
         return f"in {found.label!r} it has no score; {found.selected:,} of {found.members:,} were taken"
     came = f"in {found.label!r} it came {_ordinal(found.place)} of {found.members:,} with {score}"
-    said = f"{came}; {found.selected:,} were taken"
-    if found.lowest_selected is None:
+    return _beside_last(came, found.selected, found.score, found.lowest_selected)
+
+
+def _beside_last(came: str, taken: int, score: float | None, last: float | None) -> str:
+    """last: the lowest score that was taken; None where no row with a score was."""
+    said = f"{came}; {taken:,} were taken"
+    if last is None:
         return said
-    if found.score == found.lowest_selected:
+    if score == last:
         return f"{said}, and it lost a tie with the last of them by stored order"
-    return f"{said}, the last with {found.lowest_selected:.4g}"
+    return f"{said}, the last with {last:.4g}"
 
 
 def _score(value: float | None, error: float | None) -> str:
