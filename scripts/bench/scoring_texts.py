@@ -130,7 +130,7 @@ def reviews(assets: Path) -> None:
             )
             values = found.scores.values
             rows.append((precision(values, truth), spearmanr(values, truth).statistic))
-            print(f"  {name}: {found.summary()}")
+            print(f"  {name}: {found.summary}")
         mean = np.mean(rows, axis=0)
         print(f"| {name} | {mean[0]:.3f} | {mean[1]:.3f} |")
 

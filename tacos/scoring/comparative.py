@@ -131,7 +131,7 @@ class Comparative(Asking, Scorer):
         )
         write_comparisons(job.out, pool, calls, answers)
         read.write(job.out)
-        job.metrics.update({"calls": len(calls)} | ({"readout": said} if (said := read.summary()) else {}))
+        job.metrics.update({"calls": len(calls)} | ({"readout": said} if (said := read.summary) else {}))
         return read.scores
 
     def compared(

@@ -341,7 +341,7 @@ def test_a_sample_without_a_score_has_none_whatever_its_prior() -> None:
     assert np.isnan(read.scores.values[missing]).all() and read.scores.scored == 198
     assert read.scores.errors[missing[0]] == "unreadable" and "in none" in read.scores.errors[200]
     assert read.scores.std_errors is not None and np.isnan(read.scores.std_errors[missing]).all()
-    assert 0 <= float(str(read.summary()["prior_r2"])) < 0.2
+    assert 0 <= float(str(read.summary["prior_r2"])) < 0.2
 
 
 def test_means_carry_no_error() -> None:

@@ -9,12 +9,14 @@ A sample without a score that can be read has none here either, whatever a prior
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from tacos.scoring.calls import Calls, CallScores, given, why_missing
+from tacos.scoring.calls import Calls, CallScores, Given, given, why_missing
 from tacos.scoring.readout.bradley_terry import fit_bradley_terry
 from tacos.scoring.readout.calibration import Calibration, calibration
 from tacos.scoring.readout.mean import mean_scores, means_within
@@ -54,59 +56,86 @@ class Readout(Record):
         seed: int = 0,
     ) -> ReadScores:
         """n: rows of the pool. columns: (n, n_columns) of `prior.design_matrix`, where it foretells."""
-        found = given(calls, answers)
+        found, unread = given(calls, answers), len(answers.errors)
         if self.by == "mean":
             values, within = mean_scores(n, found), means_within(groups, found)
             missing = why_missing(n, calls, answers, np.flatnonzero(~np.isnan(values)))
-            return ReadScores(Scores(values, missing, within, len(answers.errors)))
-        if not len(found.row):
-            none = Scores(
-                np.full(n, np.nan), why_missing(n, calls, answers, found.row), None, len(answers.errors)
-            )
-            return ReadScores(none)
-        prior = None
-        if self.by == "bradley_terry":
-            fitted = fit_bradley_terry(calls, answers)
-        else:
-            fitted = fit_mixed(found, _homes(groups, n))
-            prior = foretold(columns, found, fitted.added(found), seed) if columns is not None else None
-            fitted = fitted if prior is None else fit_mixed(found, _homes(groups, n), prior)
+            return ReadScores(Scores(values, missing, within, unread))
         values, errors = np.full(n, np.nan), np.full(n, np.nan)
+        if not len(found.row):
+            return ReadScores(Scores(values, why_missing(n, calls, answers, found.row), None, unread))
+        if self.by == "bradley_terry":
+            fitted, check = fit_bradley_terry(calls, answers), None
+        else:
+            fitted, check = _mixed(found, _homes(groups, n), columns, seed)
         values[fitted.rows], errors[fitted.rows] = fitted.quality, fitted.std_error
         missing = why_missing(n, calls, answers, fitted.rows)
-        scores = Scores(values, missing, None, len(answers.errors), std_errors=errors)
-        errors_right = calibration(found, _homes(groups, n), prior, seed) if self.by == "mixed" else None
-        return ReadScores(scores, fitted, _explained(found.row, found.value, prior), errors_right)
+        scores = Scores(values, missing, None, unread, std_errors=errors)
+        return ReadScores(scores, fitted, check)
 
 
+@dataclass(frozen=True)
+class ModelCheck:
+    """What a mixed model was fitted to, for whoever asks how well it did; only the last of several fits is asked."""
+
+    found: Given
+    homes: np.ndarray
+    prior: np.ndarray | None
+    seed: int
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Whether its standard errors are right."""
+        return calibration(self.found, self.homes, self.prior, self.seed)
+
+    @property
+    def prior_r2(self) -> float | None:
+        """Squared correlation of the prior with the scores as they were given."""
+        values, rows = self.found.value, self.found.row
+        if self.prior is None or np.ptp(self.prior[rows]) == 0 or np.ptp(values) == 0:
+            return None
+        return float(np.corrcoef(self.prior[rows], values)[0, 1] ** 2)
+
+
+@dataclass(frozen=True)
 class ReadScores:
-    """The scores, and what the model behind them found. foretold: squared correlation of prior and scores as given."""
+    """The scores, what the model behind them found, and how it can be checked."""
 
-    def __init__(
-        self,
-        scores: Scores,
-        fitted: Fitted | None = None,
-        foretold: float | None = None,
-        calibration: Calibration | None = None,
-    ):
-        self.scores, self.fitted, self.foretold, self.calibration = scores, fitted, foretold, calibration
+    scores: Scores
+    fitted: Fitted | None = None
+    check: ModelCheck | None = None
 
     def write(self, folder: Path) -> None:
         """`readout.json`: variances, effects of place and group, what the prior explains."""
         if self.fitted is not None:
-            write_json(folder / READOUT, self.summary())
+            write_json(folder / READOUT, self.summary)
 
+    @cached_property
     def summary(self) -> dict[str, Any]:
         """Variances and effects in points of the judge's scale (squared), and whether errors are right; {} of means."""
         if self.fitted is None:
             return {}
         variances = self.fitted.variances
-        told = {"reliability": variances.reliability} if np.isfinite(variances.drift) else {}
-        said = {"sample": variances.sample, "drift": variances.drift, "noise": variances.noise, **told}
-        named = {name: float(value) for name, value in said.items() if np.isfinite(value)}
-        prior = {} if self.foretold is None else {"prior_r2": self.foretold}
-        right = {} if self.calibration is None else {"calibration": self.calibration.model_dump()}
-        return {**named, **prior, **right, "told_apart": variances.told_apart, "effects": self.fitted.effects}
+        said = {"sample": variances.sample, "drift": variances.drift, "noise": variances.noise}
+        told: dict[str, Any] = {name: float(value) for name, value in said.items() if np.isfinite(value)}
+        if np.isfinite(variances.drift):
+            told["reliability"] = variances.reliability
+        if self.check and (explained := self.check.prior_r2) is not None:
+            told["prior_r2"] = explained
+        if self.check and (right := self.check.calibration):
+            told["calibration"] = right.model_dump()
+        return {**told, "told_apart": variances.told_apart, "effects": self.fitted.effects}
+
+
+def _mixed(
+    found: Given, homes: np.ndarray, columns: np.ndarray | None, seed: int
+) -> tuple[Fitted, ModelCheck]:
+    """The model, from a prior where there is one."""
+    fitted = fit_mixed(found, homes)
+    prior = None if columns is None else foretold(columns, found, fitted.added(found), seed)
+    if prior is not None:
+        fitted = fit_mixed(found, homes, prior)
+    return fitted, ModelCheck(found, homes, prior, seed)
 
 
 def _homes(groups: Groups, n: int) -> np.ndarray:
@@ -115,10 +144,3 @@ def _homes(groups: Groups, n: int) -> np.ndarray:
     for number in reversed(range(len(groups))):
         homes[groups.members[number]] = number
     return homes
-
-
-def _explained(rows: np.ndarray, values: np.ndarray, prior: np.ndarray | None) -> float | None:
-    """Squared correlation of the prior with the scores as they were given."""
-    if prior is None or np.ptp(prior[rows]) == 0 or np.ptp(values) == 0:
-        return None
-    return float(np.corrcoef(prior[rows], values)[0, 1] ** 2)
