@@ -23,7 +23,8 @@ LAYERS = (
     ("tacos.grouping", "tacos.scoring", "tacos.allocation"),
     ("tacos.methods",),
     ("train", "eval"),
-    ("tacos.pipeline", "tacos.viewing", "tacos.doctor", "tacos.frames"),
+    ("tacos.viewing",),
+    ("tacos.pipeline", "tacos.doctor", "tacos.frames"),
     ("tacos.cli",),
     ("tacos.__main__",),
 )

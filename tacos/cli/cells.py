@@ -100,11 +100,14 @@ def run_cells(data: Mapping[str, Any], found: Sequence[MatrixCell], how: How) ->
     from eval.report.cells.cell import DoneCell
     from eval.report.cells.page import write_cells
     from tacos.pipeline.folder import check_run_folder, write_config
+    from tacos.viewing.run_stages import CellPlace, list_cells
 
     first = found[0].settings
     folder = Path(first.runs)
     check_run_folder(folder, Path(first.artifacts))
     write_config(folder, data)
+    places = [CellPlace(name=cell.name, where=cell.where, folder=cell.settings.name) for cell in found]
+    list_cells(folder, places)
     done: list[DoneCell] = []
     lost: list[str] = []
     for number, cell in enumerate(found, start=1):

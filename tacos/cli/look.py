@@ -93,9 +93,9 @@ def view(
     samples: Annotated[int, typer.Option(help="The most samples of a run that a bundle holds", min=1)] = 5000,
 ) -> None:
     """A local page over finished runs: arms, samples with what decided on them, answers. It changes nothing."""
-    from tacos.viewing.viewed import open_runs
+    from tacos.viewing.shelf import Shelf
 
-    found = open_runs(runs or [])
+    found = Shelf(runs or [])
     if bundle:
         from tacos.viewing.bundle import write_bundle
 

@@ -24,6 +24,7 @@ from tacos.pipeline.tools import make_tools
 from tacos.pipeline.tracked import ExperimentRuns
 from tacos.stage import ArtifactStore, Tools
 from tacos.usage import Ledger, Usage
+from tacos.viewing.run_stages import write_stages
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ def run_experiment(
     check_run_folder(folder, root)
     store = ReplayStore(root, settings.name) if replay else ArtifactStore(root, retry_failed, verify)
     write_config(folder, settings)
+    write_stages(folder, root, ((arm.arm, arm.seed, arm.stages()) for arm in arms))
     with ExperimentRuns(experiment, store, ledger, folder) as runs:
         tools = (
             replay_tools(settings, ledger) if replay else make_tools(settings, ledger, retry_failed, go_on)

@@ -32,6 +32,7 @@ from tacos.store.rows import check_ending, write_rows
 from tacos.tracking.tracker import TrackedRun, Tracker
 from tacos.types import Record
 from tacos.usage import Ledger, Usage
+from tacos.viewing.run_stages import write_stages
 
 
 class SelectReport(Record):
@@ -85,6 +86,7 @@ def select(
     check_run_folder(run, Path(settings.artifacts))
     loading = next(iter(stage.walk()))
     write_config(run, settings)
+    write_stages(run, Path(settings.artifacts), [("selection", None, _steps(stage))])
     shown = _shown(settings, stage)
     with (
         Tracker(settings.tracking, run, shown, {**plain(settings), **made_with()}) as tracker,
@@ -99,6 +101,14 @@ def select(
         write_json(run / "select.json", report)
         _tell(tracker, report, store.folder(loading), folder)
     return report
+
+
+def _steps(last: Stage) -> dict[str, Stage]:
+    """Of a selection, and of its refinement where there is one."""
+    select = last
+    while "selection" in select.inputs:
+        select = select.inputs["selection"]
+    return {"select": select} if select is last else {"select": select, "refine": last}
 
 
 def _shown(settings: SelectSettings, stage: Stage) -> TrackedRun:

@@ -20,7 +20,8 @@ PATIENCE_S = 5.0
 @contextmanager
 def held(folder: Path, what: str) -> Iterator[None]:
     """Keeps the lock of a folder. what: is worked on, for the log."""
-    lock, owner = FileLock(folder.with_name(f"{folder.name}.lock")), folder.with_name(f"{folder.name}.owner")
+    path, owner = _files(folder)
+    lock = FileLock(path)
     try:
         lock.acquire(timeout=PATIENCE_S)
     except Timeout:
@@ -33,6 +34,24 @@ def held(folder: Path, what: str) -> Iterator[None]:
     finally:
         owner.unlink(missing_ok=True)
         lock.release()
+
+
+def works_since(folder: Path) -> float | None:
+    """Since when a process works on a folder, in seconds of the epoch; None where nobody does."""
+    lock, owner = _files(folder)
+    try:
+        since = owner.stat().st_mtime
+        with FileLock(lock, blocking=False):
+            return None  # a process that was killed left its name
+    except FileNotFoundError:
+        return None
+    except Timeout:
+        return since
+
+
+def _files(folder: Path) -> tuple[Path, Path]:
+    """The lock, and who has it."""
+    return folder.with_name(f"{folder.name}.lock"), folder.with_name(f"{folder.name}.owner")
 
 
 def _read(owner: Path) -> str:

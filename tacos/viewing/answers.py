@@ -96,8 +96,8 @@ class AnswerBook:
     def stages(self) -> dict[tuple[str, int], dict[str, Path]]:
         """Arm and seed -> its folders by stage; those that answered only."""
         return {
-            (arm, seed): {stage: link.resolve() for stage, link in own.items()}
-            for (arm, seed), own in self.run.links.items()
+            (arm, seed): own
+            for (arm, seed), own in self.run.steps.items()
             if seed is not None and "answer" in own
         }
 

@@ -5,6 +5,7 @@
     data/0/overview.js         what /api/runs/RUN says
     data/0/samples.js          full texts, and every arm's view of them
     data/0/stories-0.js        the samples whole, a few hundred in a file
+    data/0/map.js              where these samples lie, where the pool was embedded
     data/0/answers.js
 
 A browser reads no JSON beside a page that is opened as a file, but it runs scripts: each is one call, `tacosData(name,
@@ -15,7 +16,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -25,16 +27,20 @@ import numpy as np
 from tacos.errors import TacosError
 from tacos.store.files import cannot_write, write_text
 from tacos.viewing.arm_tables import ArmTables
+from tacos.viewing.map import PoolMap
 from tacos.viewing.samples import SampleBrowser
 from tacos.viewing.server import ASSETS, page_file, shell
+from tacos.viewing.shelf import Shelf
 from tacos.viewing.viewed import ViewedRun, as_json
 
 INDEX = "index.html"
 CHUNK = 200
 """Stories in a file."""
+MAPPED = {"groups", "names", "palette"}
+"""What the map of an arm has beyond places and samples."""
 
 
-def write_bundle(runs: Mapping[str, ViewedRun], folder: Path, most: int) -> Path:
+def write_bundle(runs: Shelf, folder: Path, most: int) -> Path:
     """most: samples of each run. Returns the page.
 
     Raises: TacosError where the folder holds files that are not a bundle's, or cannot be written.
@@ -59,10 +65,16 @@ def write_bundle(runs: Mapping[str, ViewedRun], folder: Path, most: int) -> Path
 
 
 def _write_run(run: ViewedRun, folder: Path, number: int, most: int) -> None:
-    chosen = bundled_rows(run.teller.arms, len(run.browser.pool), most)
     _write(folder, f"{number}/overview", as_json(run.overview()))
+    if not run.run.arms:
+        return
+    chosen = bundled_rows(run.teller.arms, len(run.browser.pool), most)
     _write(folder, f"{number}/samples", json.dumps(_samples(run.browser, chosen), allow_nan=False))
     _write(folder, f"{number}/answers", as_json(run.book.questions))
+    with suppress(KeyError):  # nothing was embedded
+        drawn = PoolMap(run.teller, chosen)
+        pages = {_key(arm): drawn.page(arm).model_dump(include=MAPPED) for arm in run.teller.arms}
+        _write(folder, f"{number}/map", json.dumps({"places": drawn.places.model_dump(), "arms": pages}))
     for start in range(0, len(chosen), CHUNK):
         ids = [run.browser.pool.ids[row] for row in chosen[start : start + CHUNK]]
         _write(folder, f"{number}/stories-{start // CHUNK}", as_json([run.story(id_) for id_ in ids]))

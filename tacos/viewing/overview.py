@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from eval.interval import Interval
@@ -13,6 +13,7 @@ from eval.report.text import headline
 from eval.results import RESULTS, ArmRun, Results, load_results
 from tacos.types import Record
 from tacos.usage import Usage
+from tacos.viewing.progress import NOTHING, RunProgress
 from tacos.viewing.run_folder import RunFolder
 
 FINISHED = "finished"
@@ -27,6 +28,13 @@ class RunCard(Record):
     arms: list[str]
     measures: list[str]
     """Titles."""
+    verdict: str
+    """The headline in one line; "" without results."""
+    experiment: str
+    """Whose matrix it is a cell of; "" where it stands alone."""
+    cell: str
+    """As the matrix names it."""
+    progress: RunProgress
 
 
 class SeedRun(Record):
@@ -87,6 +95,9 @@ class RunOverview(Record):
     """Arms whose answers there are."""
     plots: list[str]
     """Names of the report's pictures."""
+    mapped: bool
+    """Whether the pool can be shown as a map."""
+    progress: RunProgress
 
 
 def results_of(run: RunFolder) -> Results | None:
@@ -95,14 +106,47 @@ def results_of(run: RunFolder) -> Results | None:
     return load_results(path) if path.is_file() else None
 
 
-def card(name: str, run: RunFolder, results: Results | None) -> RunCard:
-    arms = [arm.arm for arm in results.summary] if results else run.names
-    titles = [measure.title for measure in results.measures] if results else []
-    return RunCard(name=name, created=results.created if results else "", arms=arms, measures=titles)
+def card(name: str, run: RunFolder, results: Results | None, progress: RunProgress) -> RunCard:
+    arms = [arm.arm for arm in results.summary] if results else run.planned
+    return RunCard(
+        name=name,
+        created=results.created if results else "",
+        arms=arms,
+        measures=[measure.title for measure in results.measures] if results else [],
+        verdict=headline(results).verdict if results else "",
+        experiment="",
+        cell="",
+        progress=progress,
+    )
+
+
+def waiting(name: str, experiment: str, cell: str) -> RunCard:
+    """A cell that has not begun."""
+    return RunCard(
+        name=name,
+        created="",
+        arms=[],
+        measures=[],
+        verdict="",
+        experiment=experiment,
+        cell=cell,
+        progress=NOTHING,
+    )
+
+
+@dataclass(frozen=True)
+class RunContents:
+    """What of a run can be looked at. pool: its rows; answered: arms whose answers there are; plots: names."""
+
+    pool: int = 0
+    answered: tuple[str, ...] = ()
+    plots: tuple[str, ...] = ()
+    mapped: bool = False
+    """Whether there are embeddings of the pool's rows."""
 
 
 def overview(
-    name: str, run: RunFolder, results: Results | None, pool: int, answered: list[str], plots: list[str]
+    name: str, run: RunFolder, results: Results | None, progress: RunProgress, shown: RunContents
 ) -> RunOverview:
     said = headline(results) if results else None
     return RunOverview(
@@ -114,11 +158,13 @@ def overview(
         baseline=results.baseline if results else "",
         arms=_finished(run, results) + _others(run, results) if results else _selected(run),
         table=_written(main_table(results)) if results else None,
-        pool=pool,
+        pool=shown.pool,
         questions=results.questions if results else 0,
         selections=[SeededArm(arm=one.arm, seed=one.seed) for one in run.arms],
-        answered=answered,
-        plots=plots,
+        answered=list(shown.answered),
+        plots=list(shown.plots),
+        mapped=shown.mapped,
+        progress=progress,
     )
 
 
@@ -141,37 +187,30 @@ def _finished(run: RunFolder, results: Results) -> list[ArmCard]:
 
 
 def _others(run: RunFolder, results: Results) -> list[ArmCard]:
-    """Arms that stand in no table: those that failed, and selections of an earlier config of the run."""
+    """Arms that stand in no table: those that failed, and those that came into the config after the results."""
     known = {summary.arm for summary in results.summary}
     failed = {f.arm: f"{f.stage} failed (seed {f.seed}): {f.reason}" for f in results.failures}
-    names = dict.fromkeys([*failed, *run.names])
-    return [
-        _bare(name, REST_COLOUR, seeds, failed.get(name, "selected; not in the results"), selects=bool(seeds))
-        for name, seeds in ((name, _seeds(run, name)) for name in names if name not in known)
-    ]
+    names = [name for name in dict.fromkeys([*failed, *run.planned]) if name not in known]
+    return [_bare(run, name, REST_COLOUR, failed.get(name, "selected; not in the results")) for name in names]
 
 
 def _selected(run: RunFolder) -> list[ArmCard]:
     """Of a run without results: of `tacos select`, or one that has not come to its end."""
-    names = run.names
-    colours = (
-        [ARM_COLOURS[i % len(ARM_COLOURS)] for i in range(len(names))]
-        if len(names) > 1
-        else [BASELINE_COLOUR]
-    )
-    return [
-        _bare(n, c, _seeds(run, n), "selected", selects=True) for n, c in zip(names, colours, strict=True)
-    ]
+    names = run.planned
+    colours = ARM_COLOURS if len(names) > 1 else [BASELINE_COLOUR]
+    return [_bare(run, n, colours[i % len(colours)], "selected") for i, n in enumerate(names)]
 
 
-def _bare(arm: str, colour: str, seeds: list[int | None], state: str, selects: bool) -> ArmCard:
+def _bare(run: RunFolder, arm: str, colour: str, state: str) -> ArmCard:
+    """state: of an arm that has selected."""
+    seeds = _seeds(run, arm)
     return ArmCard(
         arm=arm,
         colour=colour,
         baseline=False,
-        selects=selects,
+        selects=bool(seeds),
         seeds=seeds,
-        state=state,
+        state="nothing selected" if state.startswith("selected") and not seeds else state,
         differs=[],
         runs=[],
         measures={},

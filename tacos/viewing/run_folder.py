@@ -4,13 +4,12 @@
     run.arms                         "tacos" seed 0, "random" seed 0, ...
     run.arm("tacos", 0).inputs("scores")
 
-Read off the links that the run left and the `inputs` of every stage's done record, so that a run is read as it was
-made, whatever a config would build today.
+Read off its stages.json and the `inputs` of every stage's done record, so that a run is read as it was made, whatever a
+config would build today; one that still works has the arms that it has come to.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,12 +17,11 @@ from pathlib import Path
 
 from tacos.errors import TacosError, nearest
 from tacos.stage import DONE
-from tacos.store import tables
 from tacos.store.files import read_json
+from tacos.viewing.run_stages import ArmRest, read_stages
 
-ARM_LINK = re.compile(r"^(?P<arm>.+)-seed(?P<seed>\d+)-(?P<stage>\w+)$")
-LAST_FIRST = ("refine", "refine_instruction", "refine_response", "select", "data")
-"""Stages that hold what an arm trains on; the first one that is there counts."""
+LAST_FIRST = ("refine", "select")
+"""Steps that hold what an arm trains on; the first one that is there counts."""
 
 
 @dataclass(frozen=True)
@@ -99,33 +97,46 @@ class RunArm:
 
 
 class RunFolder:
-    """Of `tacos run` or `tacos select`. Raises: TacosError where it is no run's, or where a link leads nowhere.
+    """Of `tacos run` or `tacos select`. Raises: TacosError where it is no run's.
 
-    links: arm and seed -> stage -> link. arms: those of them that hold rows to train on.
+    rest: what its arms rest on, done or not. steps: arm and seed -> step -> folder of its stage, those that are done.
+    arms: those that hold rows to train on.
     """
 
     def __init__(self, path: Path):
         self.path = path
-        links = path / "artifacts"
-        if not links.is_dir():
-            raise TacosError(f"{path} is not the folder of a run: give one such as runs/quickstart")
-        self.links = _links(links)
+        self.rest = read_stages(path)
+        self.artifacts = path / self.rest.artifacts
+        self.steps = {(rest.arm, rest.seed): self._done(rest) for rest in self.rest.arms}
         self.arms = [
-            RunArm(arm, seed, _target(own))
-            for (arm, seed), own in self.links.items()
+            RunArm(arm, seed, StageFolder(next(own[step] for step in LAST_FIRST if step in own)))
+            for (arm, seed), own in self.steps.items()
             if not own.keys().isdisjoint(LAST_FIRST)
         ]
-        if not self.arms:
-            raise TacosError(f"{path} selected nothing: its folder links to no selection")
+
+    def _done(self, rest: ArmRest) -> dict[str, Path]:
+        folders = {step: (self.artifacts / places[-1]).resolve() for step, places in rest.stages.items()}
+        return {step: folder for step, folder in folders.items() if (folder / DONE).is_file()}
+
+    @property
+    def planned(self) -> list[str]:
+        """Names of all arms, whether they have selected or not."""
+        return list(dict.fromkeys(rest.arm for rest in self.rest.arms))
 
     @property
     def names(self) -> list[str]:
         """Of the arms, each once."""
         return list(dict.fromkeys(arm.arm for arm in self.arms))
 
+    def selected(self) -> list[RunArm]:
+        """`arms`. Raises: TacosError where there is none."""
+        if not self.arms:
+            raise TacosError(f"{self.path} has selected nothing yet: run its command, what is done is reused")
+        return self.arms
+
     def arm(self, name: str, seed: int | None = None) -> RunArm:
         """The first seed where none is asked for. Raises: TacosError naming the nearest arm."""
-        own = [arm for arm in self.arms if arm.arm == name]
+        own = [arm for arm in self.selected() if arm.arm == name]
         if not own:
             raise TacosError(f"{self.path} has no arm {name!r}: {nearest(name, self.names)}")
         found = next((arm for arm in own if seed is None or arm.seed == seed), None)
@@ -134,26 +145,6 @@ class RunFolder:
                 f"{self.path} has no seed {seed} of {name}: {', '.join(str(arm.seed) for arm in own)}"
             )
         return found
-
-
-def _links(folder: Path) -> dict[tuple[str, int | None], dict[str, Path]]:
-    """Arm and seed -> stage -> link; those of `tacos select` are of an arm "selection" without a seed."""
-    found: dict[tuple[str, int | None], dict[str, Path]] = {}
-    for link in sorted(folder.iterdir()):
-        named = ARM_LINK.match(link.name)
-        if named:
-            found.setdefault((named["arm"], int(named["seed"])), {})[named["stage"]] = link
-        elif link.name in LAST_FIRST:
-            found.setdefault(("selection", None), {})[link.name] = link
-    return found
-
-
-def _target(own: dict[str, Path]) -> StageFolder:
-    link = next(own[stage] for stage in LAST_FIRST if stage in own)
-    target = link.resolve()
-    if not (target / tables.SELECTION).is_file():
-        raise TacosError(f"{link} leads to no selection: run the command again, what is done is reused")
-    return StageFolder(target)
 
 
 def split_name(text: str) -> tuple[Path, str]:
@@ -168,6 +159,7 @@ def named_arm(text: str, seed: int | None = None) -> tuple[RunFolder, RunArm]:
     """The arm of "RUN:ARM", or the only one of "RUN". Raises: TacosError where several could be meant."""
     path, name = split_name(text)
     run = RunFolder(path)
+    run.selected()
     names = run.names
     if not name and len(names) > 1:
         raise TacosError(

@@ -1,4 +1,4 @@
-"""A local page over finished runs: read-only, for this machine.
+"""A local page over runs, finished or at work: read-only, for this machine.
 
     GET /                                   the page; /assets/NAME its style and script; /plots/RUN/NAME a picture
     GET /api/runs                           every run: name, created, arms, measures
@@ -6,6 +6,7 @@
     GET /api/runs/RUN/choices               what an arm's samples can be filtered by
     GET /api/runs/RUN/samples               a page of them (`SampleQuery`)
     GET /api/runs/RUN/samples/ID            one with everything that is known of it
+    GET /api/runs/RUN/map                   where the rows of the pool lie, as an arm sees them (`MapQuery`)
     GET /api/runs/RUN/answers               a page of questions with answers and verdicts (`AnswerQuery`)
 
 What a URL names is looked up in what was listed at the start; no part of a URL becomes a path.
@@ -14,7 +15,7 @@ What a URL names is looked up in what was listed at the start; no part of a URL 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import resources
 from typing import TypeVar
@@ -34,11 +35,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tacos.errors import TacosError
 from tacos.types import Record
 from tacos.viewing.answers import AnswerQuery
+from tacos.viewing.map import MapQuery
 from tacos.viewing.samples import SampleQuery
+from tacos.viewing.shelf import Shelf
 from tacos.viewing.viewed import ViewedRun, as_json
 
 HOST = "127.0.0.1"
-ASSETS = {"view.css": "text/css", "view.js": "text/javascript"}
+SCRIPTS = ("dom.js", "data.js", "runs.js", "samples.js", "story.js", "map.js", "answers.js", "start.js")
+"""In the order in which they are run."""
+ASSETS = {"view.css": "text/css", **dict.fromkeys(SCRIPTS, "text/javascript")}
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -49,13 +54,6 @@ HEADERS = {
 }
 
 Q = TypeVar("Q", bound=Record)
-
-
-class ArmQuery(Record):
-    """Which arm is asked about."""
-
-    arm: str
-    seed: int | None = None
 
 
 class ReadOnly:
@@ -93,10 +91,10 @@ def shell(bundle: bool) -> str:
     """The HTML around everything. bundle: it is opened as a file, and its data comes as scripts."""
     loader = PackageLoader("tacos.viewing", "page")
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
-    return made.get_template("view.html.j2").render(bundle=bundle)
+    return made.get_template("view.html.j2").render(bundle=bundle, scripts=SCRIPTS)
 
 
-def application(runs: Mapping[str, ViewedRun]) -> Starlette:
+def application(runs: Shelf) -> Starlette:
     """The page over these runs."""
     pages = _Pages(runs)
     at = "/api/runs/{run}"
@@ -109,6 +107,7 @@ def application(runs: Mapping[str, ViewedRun]) -> Starlette:
         Route(f"{at}/choices", pages.choices),
         Route(f"{at}/samples", pages.samples),
         Route(f"{at}/samples/{{id:path}}", pages.story),
+        Route(f"{at}/map", pages.map),
         Route(f"{at}/answers", pages.answers),
     ]
     guards = [
@@ -120,7 +119,7 @@ def application(runs: Mapping[str, ViewedRun]) -> Starlette:
     return app
 
 
-def serve(runs: Mapping[str, ViewedRun], port: int, tell: Callable[[str], None]) -> None:
+def serve(runs: Shelf, port: int, tell: Callable[[str], None]) -> None:
     """Until Ctrl-C. tell: is given the address once the port is taken.
 
     Raises: TacosError where the port is in use.
@@ -140,7 +139,7 @@ def serve(runs: Mapping[str, ViewedRun], port: int, tell: Callable[[str], None])
 class _Pages:
     """One method per route. They are plain functions, so that a slow one runs beside the others."""
 
-    def __init__(self, runs: Mapping[str, ViewedRun]):
+    def __init__(self, runs: Shelf):
         self.known = runs
         self.files = {name: page_file(name) for name in ASSETS}
         self.html = shell(bundle=False)
@@ -161,13 +160,13 @@ class _Pages:
         return FileResponse(path, media_type="image/png")
 
     def runs(self, request: Request) -> Response:
-        return _json(as_json([run.card for run in self.known.values()]))
+        return _json(as_json(self.known.cards()))
 
     def overview(self, request: Request) -> Response:
         return _json(as_json(self._run(request).overview()))
 
     def choices(self, request: Request) -> Response:
-        asked = _query(ArmQuery, request)
+        asked = _query(MapQuery, request)
         return self._found(lambda: self._run(request).choices(asked.arm, asked.seed))
 
     def samples(self, request: Request) -> Response:
@@ -176,6 +175,10 @@ class _Pages:
 
     def story(self, request: Request) -> Response:
         return self._found(lambda: self._run(request).story(request.path_params["id"]))
+
+    def map(self, request: Request) -> Response:
+        asked = _query(MapQuery, request)
+        return self._found(lambda: self._run(request).map_page(asked))
 
     def answers(self, request: Request) -> Response:
         asked = _query(AnswerQuery, request)

@@ -116,7 +116,7 @@ class Teller:
 
     def __init__(self, run: RunFolder):
         """Raises: TacosError where the run rests on no pool."""
-        load = run.arms[0].last.find("load")
+        load = run.selected()[0].last.find("load")
         if load is None:
             raise TacosError(f"{run.path} rests on no pool: the artifacts that it links to are gone")
         self.load = load.path

@@ -1,39 +1,64 @@
-"""The runs that a page shows: found by name, each read when it is first looked at."""
+"""One run that a page shows: read when it is first looked at, and again where it has gone on since."""
 
 from __future__ import annotations
 
 import json
 import math
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from eval.results import Results
+from eval.results import RESULTS, Results
 from tacos.errors import TacosError
-from tacos.types import Pool
 from tacos.viewing.answers import AnswerBook, AnswerPage, AnswerQuery
 from tacos.viewing.arm_tables import ArmTables
-from tacos.viewing.overview import RunCard, RunOverview, card, overview, results_of
+from tacos.viewing.map import MapPage, MapQuery, PoolMap, embedded_in
+from tacos.viewing.overview import RunCard, RunContents, RunOverview, card, overview, results_of
+from tacos.viewing.progress import RunProgress, Watch
 from tacos.viewing.run_folder import RunFolder
+from tacos.viewing.run_stages import STAGES
 from tacos.viewing.samples import SampleBrowser, SampleChoices, SamplePage, SampleQuery
 from tacos.viewing.story import SampleStory, Teller
 
-RUNS = Path("runs")
-
 
 class ViewedRun:
-    """One run. Raises: KeyError for a name that it does not have."""
+    """One run, as it is when it is asked about. Raises: KeyError for a name that it does not have."""
 
-    def __init__(self, name: str, path: Path):
-        """Raises: TacosError where `path` is no run's, or its results cannot be read."""
-        self.name, self.run = name, RunFolder(path)
+    def __init__(self, name: str, path: Path, experiment: str = "", cell: str = ""):
+        """experiment, cell: whose matrix it is of, and its name there.
+
+        Raises: TacosError where `path` is no run's, or its results cannot be read.
+        """
+        self.name, self.path, self.experiment, self.cell = name, path, experiment, cell
+        self._lock, self._watch = threading.RLock(), Watch()
+        self._read()
+
+    def _read(self) -> None:
+        self.run = RunFolder(self.path)
         self.results: Results | None = results_of(self.run)
-        self.plots: Mapping[str, Path] = {p.name: p for p in sorted((path / "plots").glob("*.png"))}
-        self._lock = threading.RLock()
+        self.plots: Mapping[str, Path] = {p.name: p for p in sorted((self.path / "plots").glob("*.png"))}
+        self._stamp = self._now()
+        for made in ("teller", "browser", "book", "map"):
+            self.__dict__.pop(made, None)
+
+    def _now(self) -> tuple[object, ...]:
+        """What tells whether more is there than was read."""
+        written = [
+            path.stat().st_mtime_ns for name in (STAGES, RESULTS) if (path := self.path / name).exists()
+        ]
+        done = sum(len(steps) for steps in RunFolder(self.path).steps.values())
+        return (*written, done)
+
+    def refresh(self) -> RunProgress:
+        """Read again where the run has gone on, and how far it is."""
+        with self._lock:
+            if self._now() != self._stamp:
+                self._read()
+            return self._watch.look(self.run, self.results is not None)
 
     @cached_property
     def teller(self) -> Teller:
@@ -47,19 +72,28 @@ class ViewedRun:
     def book(self) -> AnswerBook:
         return AnswerBook(self.run, self.teller.load)
 
+    @cached_property
+    def map(self) -> PoolMap:
+        return PoolMap(self.teller)
+
     @property
     def card(self) -> RunCard:
-        return card(self.name, self.run, self.results)
+        progress = self.refresh()
+        told = card(self.name, self.run, self.results, progress)
+        return told.model_copy(update={"experiment": self.experiment, "cell": self.cell})
 
     def overview(self) -> RunOverview:
         with self._lock:
-            pool: Pool = self.teller.pool
-            arms, plots = self.book.arms, list(self.plots)
-            return overview(self.name, self.run, self.results, len(pool), arms, plots)
+            progress, shown = self.refresh(), RunContents()
+            if self.run.arms:
+                rows, arms = len(self.teller.pool), self.teller.arms
+                mapped = embedded_in(arms, rows) is not None
+                shown = RunContents(rows, tuple(self.book.arms), tuple(self.plots), mapped)
+            return overview(self.name, self.run, self.results, progress, shown)
 
     def arm(self, name: str, seed: int | None = None) -> ArmTables:
         """The first seed where none is asked for. Raises: KeyError."""
-        for arm in self.teller.arms:
+        for arm in self.teller.arms if self.run.arms else ():
             if arm.arm.arm == name and seed in (None, arm.arm.seed):
                 return arm
         raise KeyError(name)
@@ -74,6 +108,11 @@ class ViewedRun:
         """Raises: KeyError for an arm that is not there."""
         with self._lock:
             return self.browser.choices(self.arm(arm, seed))
+
+    def map_page(self, query: MapQuery) -> MapPage:
+        """Raises: KeyError for an arm that is not there, or where nothing was embedded."""
+        with self._lock:
+            return self.map.page(self.arm(query.arm, query.seed))
 
     def story(self, sample_id: str) -> SampleStory:
         """Raises: KeyError for an id that the pool never held."""
@@ -90,36 +129,6 @@ class ViewedRun:
                 if name and name not in self.book.arms:
                     raise KeyError(name)
             return self.book.page(query)
-
-
-def open_runs(paths: Sequence[Path]) -> dict[str, ViewedRun]:
-    """By name, the newest first. A folder of runs stands for those in it; none at all for `runs`.
-
-    Raises: TacosError where nothing is found, or where a run that was named cannot be read.
-    """
-    found: dict[str, ViewedRun] = {}
-    for path in paths or [RUNS]:
-        inner = list(_runs_in(path))
-        for folder in inner or [path]:
-            name = folder.resolve().name
-            name = name if name not in found else f"{folder.resolve().parent.name}-{name}"
-            while name in found:
-                name += "-2"
-            found[name] = ViewedRun(name, folder)
-    return dict(sorted(found.items(), key=lambda item: item[1].card.created, reverse=True))
-
-
-def _runs_in(path: Path) -> Iterator[Path]:
-    """Folders of runs inside one that is none; those that are damaged, or of another schema, are left out."""
-    if (path / "artifacts").is_dir() or not path.is_dir():
-        return
-    for folder in sorted(path.iterdir()):
-        if (folder / "artifacts").is_dir():
-            try:
-                results_of(RunFolder(folder))
-            except TacosError:
-                continue
-            yield folder
 
 
 def as_json(value: BaseModel | Sequence[BaseModel]) -> str:

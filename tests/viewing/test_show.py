@@ -11,12 +11,12 @@ import pytest
 from tacos.config import parse
 from tacos.errors import TacosError
 from tacos.llm.backends.scripted import ScriptedLLM
-from tacos.pipeline.folder import link_artifacts
 from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.settings import SelectSettings
 from tacos.stage import ArtifactStore
 from tacos.types import Pool
 from tacos.viewing.run_folder import RunFolder
+from tacos.viewing.run_stages import write_stages
 from tacos.viewing.story import ArmStory, SampleStory, tell
 from tacos.viewing.words import lines
 from tests.pipeline.helpers import LLM_TACOS, LLMS, reply, scripted_tools, write_pool
@@ -39,15 +39,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     root = tmp_path_factory.mktemp("shown")
     store, tools = ArtifactStore(root / "artifacts"), scripted_tools(root / "r.sqlite", ScriptedLLM(reply))
     arms = {
-        "tacos-seed0-select": settings(root, "tacos", **LLM_TACOS),
-        "longest-seed0-select": settings(root, "longest"),
-        "random-seed0-select": settings(root, "random"),
-        "refined-seed0-refine": settings(root, "tacos-refined", **LLM_TACOS, refine={"llm": "scorer"}),
+        "tacos": settings(root, "tacos", **LLM_TACOS),
+        "longest": settings(root, "longest"),
+        "random": settings(root, "random"),
+        "refined": settings(root, "tacos-refined", **LLM_TACOS, refine={"llm": "scorer"}),
     }
     stages = {name: selection_stage(chosen) for name, chosen in arms.items()}
     for stage in stages.values():
         store.run(stage, tools)
-    link_artifacts(root / "run", store, stages)
+    steps = {
+        name: {"refine" if stage.name == "refine" else "select": stage} for name, stage in stages.items()
+    }
+    write_stages(root / "run", store.root, [(name, 0, own) for name, own in steps.items()])
     return RunFolder(root / "run")
 
 

@@ -19,9 +19,10 @@ from eval.results import Failure
 from tacos.errors import TacosError
 from tacos.types import Pool
 from tacos.viewing.bundle import bundled_rows, write_bundle
-from tacos.viewing.overview import overview
-from tacos.viewing.server import HOST, application, serve
-from tacos.viewing.viewed import ViewedRun, open_runs
+from tacos.viewing.overview import RunContents, overview
+from tacos.viewing.run_folder import RunFolder
+from tacos.viewing.server import HOST, SCRIPTS, application, serve
+from tacos.viewing.shelf import Shelf
 from tests.viewing.runs import HOSTILE, NAMES, made_run
 
 LOCAL = "http://127.0.0.1:8321"
@@ -33,12 +34,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def runs(folder: Path) -> dict[str, ViewedRun]:
-    return open_runs([folder])
+def runs(folder: Path) -> Shelf:
+    return Shelf([folder])
 
 
 @pytest.fixture(scope="module")
-def client(runs: dict[str, ViewedRun]) -> TestClient:
+def client(runs: Shelf) -> TestClient:
     return TestClient(application(runs), base_url=LOCAL)
 
 
@@ -54,7 +55,7 @@ def ids(client: TestClient, **query: Any) -> list[str]:
 
 
 def selected(folder: Path, arm: str) -> list[str]:
-    text = (folder / "artifacts" / f"{arm}-seed0-select" / "selection.jsonl").read_text()
+    text = (RunFolder(folder).arm(arm).select.path / "selection.jsonl").read_text()
     return [json.loads(line)["id"] for line in text.splitlines()]
 
 
@@ -72,12 +73,12 @@ def test_runs_and_arms(client: TestClient) -> None:
     assert set(run["answered"]) == {"tacos", "random"}
 
 
-def test_an_arm_that_failed_says_so(runs: dict[str, ViewedRun]) -> None:
+def test_an_arm_that_failed_says_so(runs: Shelf) -> None:
     run = runs["shown"]
     assert run.results is not None
     failure = Failure(arm="car", seed=1, stage="train", reason="out of memory")
     results = run.results.model_copy(update={"failures": [failure]})
-    found = {arm.arm: arm for arm in overview("shown", run.run, results, 25, [], []).arms}
+    found = {arm.arm: arm for arm in overview("shown", run.run, results, run.refresh(), RunContents()).arms}
     assert found["car"].state == "train failed (seed 1): out of memory"
     assert not found["car"].selects and found["car"].measures == {} and found["tacos"].state == "finished"
 
@@ -189,12 +190,12 @@ def test_only_get_only_from_here(client: TestClient) -> None:
 
 
 def test_headers_and_assets(client: TestClient) -> None:
-    for path in ("/", "/api/runs", "/assets/view.css", "/assets/view.js", "/plots/shown/lengths.png"):
+    for path in ("/", "/api/runs", "/assets/view.css", "/assets/start.js", "/plots/shown/lengths.png"):
         reply = client.get(path)
         policy = reply.headers["Content-Security-Policy"]
         assert reply.status_code == 200 and policy.startswith("default-src 'none'; script-src 'self'")
         assert "unsafe" not in policy and reply.headers["X-Content-Type-Options"] == "nosniff"
-    page, script = client.get("/").text, client.get("/assets/view.js").text
+    page, script = client.get("/").text, "".join(client.get(f"/assets/{name}").text for name in SCRIPTS)
     assert "<script>" not in page and "style=" not in page and "//" not in page.replace("<!doctype", "")
     for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("):
         assert way not in script
@@ -214,16 +215,16 @@ def test_hostile_text_stays_text(client: TestClient) -> None:
 def test_a_selection_alone_and_a_folder_of_runs(tmp_path: Path) -> None:
     folder = made_run(tmp_path, "alone", results=False)
     (tmp_path / "runs" / "notes").mkdir()
-    runs = open_runs([folder.parent])
+    runs = Shelf([folder.parent])
     client = TestClient(application(runs), base_url=LOCAL)
     assert list(runs) == ["alone"]
     run = client.get("/api/runs/alone").json()
     assert run["table"] is None and {arm["state"] for arm in run["arms"]} == {"selected"}
     assert client.get("/api/runs/alone/answers").json() == {"total": 0, "offset": 0, "questions": []}
-    again = open_runs([folder, folder])
-    assert len(again) == 2
-    with pytest.raises(TacosError, match="is not the folder of a run"):
-        open_runs([tmp_path / "runs" / "notes"])
+    again = Shelf([folder, folder])
+    assert len(again) == 1
+    with pytest.raises(TacosError, match="holds no run"):
+        Shelf([tmp_path / "runs" / "notes"])
 
 
 def script(path: Path, key: str) -> Any:
@@ -233,10 +234,10 @@ def script(path: Path, key: str) -> Any:
     return json.loads(text[len(head) : -3])
 
 
-def test_a_bundle_holds_the_page_and_the_data(runs: dict[str, ViewedRun], tmp_path: Path) -> None:
+def test_a_bundle_holds_the_page_and_the_data(runs: Shelf, tmp_path: Path) -> None:
     page = write_bundle(runs, tmp_path / "b", most=5000)
     data = tmp_path / "b" / "data"
-    assert 'data-source="bundle"' in page.read_text() and 'src="assets/view.js"' in page.read_text()
+    assert 'data-source="bundle"' in page.read_text() and 'src="assets/start.js"' in page.read_text()
     assert (tmp_path / "b" / "assets" / "view.css").is_file()
     assert (tmp_path / "b" / "plots" / "shown" / "lengths.png").is_file()
     assert [run["name"] for run in script(data / "runs.js", "runs")] == ["shown"]
@@ -257,7 +258,7 @@ def test_a_bundle_holds_the_page_and_the_data(runs: dict[str, ViewedRun], tmp_pa
         write_bundle(runs, tmp_path / "mine", most=10)
 
 
-def test_a_bundle_takes_what_was_selected_first(runs: dict[str, ViewedRun], folder: Path) -> None:
+def test_a_bundle_takes_what_was_selected_first(runs: Shelf, folder: Path) -> None:
     arms = runs["shown"].teller.arms
     pool: Pool = runs["shown"].browser.pool
     union = {pool.position[i] for name in NAMES for i in selected(folder, name)}
@@ -269,7 +270,7 @@ def test_a_bundle_takes_what_was_selected_first(runs: dict[str, ViewedRun], fold
     assert bundled_rows(arms, len(pool), 5000) == list(range(25))
 
 
-def test_the_command_serves_until_it_is_stopped(folder: Path, runs: dict[str, ViewedRun]) -> None:
+def test_the_command_serves_until_it_is_stopped(folder: Path, runs: Shelf) -> None:
     program = [sys.executable, "-m", "tacos", "view", str(folder), "--port", "0"]
     process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

@@ -13,7 +13,7 @@ import uvicorn
 
 from tacos.viewing.bundle import write_bundle
 from tacos.viewing.server import HOST, application
-from tacos.viewing.viewed import ViewedRun, open_runs
+from tacos.viewing.shelf import Shelf
 from tests.viewing.chromium import PROGRAM, Tab, opened
 from tests.viewing.runs import HOSTILE, made_run
 
@@ -23,12 +23,12 @@ QUESTIONS = "[...document.querySelectorAll('.question h3')].map((one) => one.tex
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ViewedRun]:
-    return open_runs([made_run(tmp_path_factory.mktemp("browsed"))])
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    return Shelf([made_run(tmp_path_factory.mktemp("browsed"))])
 
 
 @pytest.fixture(scope="module")
-def served(runs: dict[str, ViewedRun]) -> Iterator[str]:
+def served(runs: Shelf) -> Iterator[str]:
     with socket.socket() as bound:
         bound.bind((HOST, 0))
         server = uvicorn.Server(uvicorn.Config(application(runs), log_level="error", lifespan="off"))
@@ -40,7 +40,7 @@ def served(runs: dict[str, ViewedRun]) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def bundled(runs: dict[str, ViewedRun], tmp_path_factory: pytest.TempPathFactory) -> str:
+def bundled(runs: Shelf, tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_bundle(runs, tmp_path_factory.mktemp("bundle") / "b", most=5000).as_uri()
 
 
