@@ -1,29 +1,28 @@
-"""What the models of a run answered, side by side, with what the judge said in both orders.
-
-    answers.jsonl    answer    question_id, turns
-    matches.jsonl    answer    question_id, exact_match, where answers can be checked
-    reviews.jsonl    judge     question_id, order_1 and order_2 (the arm's answer first, then second), result
-
-A file that is not there leaves its part out.
-"""
+"""What the models of a run answered, side by side, with what judges said (`tacos.viewing.verdicts`)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
+from eval.pairwise.five_sets import SETS
 from tacos.store import tables
-from tacos.store.files import read_jsonl
-from tacos.types import Record
+from tacos.types import Question, Record
 from tacos.viewing.run_folder import RunFolder
+from tacos.viewing.verdicts import OWN, ArmAnswer, answers_of, sets_of
+
+PUBLIC = ("mt_bench", "alpaca_eval", *SETS)
 
 
 class AnswerQuery(Record):
     """What a page of answers is asked for."""
 
+    of: str = ""
+    """The question set: "" for the run's own, else such as mt_bench, alpaca_eval, vicuna."""
     arm: str = ""
     seed: int | None = None
     """The first of the arm when unset."""
@@ -34,34 +33,6 @@ class AnswerQuery(Record):
     """Words that stand together in a question or an answer."""
     offset: int = Field(default=0, ge=0)
     limit: int = Field(default=25, ge=1, le=200)
-
-
-class OrderVerdict(Record):
-    """One order of a comparison, told from the arm's side."""
-
-    own: float | None
-    """Score of the arm's answer."""
-    baseline: float | None
-    """Score of the baseline's."""
-    error: str | None = None
-    raw: str | None = None
-    """The judge's reply, where it was kept."""
-
-
-class ArmAnswer(Record):
-    """What one arm answered to one question."""
-
-    arm: str
-    seed: int
-    turns: list[str]
-    exact_match: bool | None = None
-    """None where answers cannot be checked."""
-    result: str | None = None
-    """win, tie or lose against the baseline, or unparsed; None where nothing was judged."""
-    orders: list[OrderVerdict] = Field(default_factory=list)
-    """The arm's answer shown first, then second."""
-    flipped: bool = False
-    """Whether the two orders prefer different sides."""
 
 
 class AnsweredQuestion(Record):
@@ -91,45 +62,65 @@ class AnswerBook:
     def __init__(self, run: RunFolder, load: Path):
         """load: the folder of the stage that holds the questions."""
         self.run, self.load = run, load
+        self._read: dict[str, list[AnsweredQuestion]] = {}
 
     @cached_property
-    def stages(self) -> dict[tuple[str, int], dict[str, Path]]:
-        """Arm and seed -> its folders by stage; those that answered only."""
+    def steps(self) -> dict[tuple[str, int], Mapping[str, Path]]:
+        """Of arms and seeds that answered."""
         return {
             (arm, seed): own
             for (arm, seed), own in self.run.steps.items()
-            if seed is not None and "answer" in own
+            if seed is not None and sets_of(own)
         }
 
     @property
-    def arms(self) -> list[str]:
-        return list(dict.fromkeys(arm for arm, _ in self.stages))
+    def sets(self) -> list[str]:
+        """Names of the question sets, the run's own first."""
+        found = dict.fromkeys(name for own in self.steps.values() for name in sets_of(own))
+        return sorted(found, key=lambda name: name != OWN)
 
-    @cached_property
-    def questions(self) -> list[AnsweredQuestion]:
-        """In the order of asking."""
-        told = {key: _answers(*key, folders) for key, folders in self.stages.items()}
+    @property
+    def arms(self) -> list[str]:
+        return list(dict.fromkeys(arm for arm, _ in self.steps))
+
+    def questions(self, of: str) -> list[AnsweredQuestion]:
+        """Of a set, in the order of asking. Raises: KeyError for one that is not there."""
+        if of not in self._read:
+            if of not in self.sets:
+                raise KeyError(of)
+            self._read[of] = self._read_set(of)
+        return self._read[of]
+
+    def _read_set(self, of: str) -> list[AnsweredQuestion]:
+        own = [question for question in tables.read_tested(self.load) if _is_of(question, of)]
+        asked = {question.id.removeprefix(f"{of}/") if of else question.id: question for question in own}
+        told = [answers_of(of, *key, steps, asked) for key, steps in self.steps.items()]
         found = []
-        for question in tables.read_tested(self.load):
-            own = [answers[question.id] for answers in told.values() if question.id in answers]
-            data = {**question.model_dump(), "answers": own}
-            if own:
+        for id_, question in asked.items():
+            answers = [each[id_] for each in told if id_ in each]
+            if answers:
+                data = {**question.model_dump(), "id": id_, "answers": answers}
                 found.append(AnsweredQuestion.model_validate(data))
         return found
 
     def page(self, query: AnswerQuery) -> AnswerPage:
-        """Of one seed: the asked one, or the arm's first."""
+        """Of one seed: the asked one, or the arm's first. Raises: KeyError as `questions`."""
         seed = query.seed if query.seed is not None else self._first_seed(query.arm)
         rows = [
             question.model_copy(update={"answers": [a for a in question.answers if a.seed == seed]})
-            for question in self.questions
+            for question in self.questions(query.of)
         ]
         rows = [row for row in rows if row.answers and _asked_for(row, query)]
         shown = rows[query.offset : query.offset + query.limit]
         return AnswerPage(total=len(rows), offset=query.offset, questions=shown)
 
     def _first_seed(self, arm: str) -> int | None:
-        return min((seed for name, seed in self.stages if arm in ("", name)), default=None)
+        return min((seed for name, seed in self.steps if arm in ("", name)), default=None)
+
+
+def _is_of(question: Question, of: str) -> bool:
+    """Those of public benchmarks are named NAME/ID, which no question of a run's own may be."""
+    return question.id.startswith(f"{of}/") if of else question.id.partition("/")[0] not in PUBLIC
 
 
 def _asked_for(row: AnsweredQuestion, query: AnswerQuery) -> bool:
@@ -150,45 +141,7 @@ def _differ(own: ArmAnswer, other: ArmAnswer) -> bool:
     """Whether two answers came out differently. The baseline is never judged, since it ties with itself."""
     if own.exact_match is not None and other.exact_match is not None and own.exact_match != other.exact_match:
         return True
+    if own.value is not None and other.value is not None and own.value != other.value:
+        return True
     results = {own.result or "tie", other.result or "tie"}
     return "unparsed" not in results and len(results) == 2
-
-
-def _answers(arm: str, seed: int, folders: dict[str, Path]) -> dict[str, ArmAnswer]:
-    """Question id -> answer."""
-    matched = {row["question_id"]: row["exact_match"] for row in _lines(folders["answer"] / "matches.jsonl")}
-    judge = folders.get("judge")
-    reviews = {row["question_id"]: row for row in (_lines(judge / "reviews.jsonl") if judge else [])}
-    found = {}
-    for row in _lines(folders["answer"] / "answers.jsonl"):
-        id_ = row["question_id"]
-        found[id_] = ArmAnswer(
-            arm=arm,
-            seed=seed,
-            turns=row["turns"],
-            exact_match=matched.get(id_),
-            **_judged(reviews.get(id_, {})),
-        )
-    return found
-
-
-def _judged(review: dict[str, Any]) -> dict[str, Any]:
-    orders = [
-        OrderVerdict(own=side[own], baseline=side[other], error=side.get("error"), raw=side.get("raw"))
-        for order, own, other in (("order_1", "score_1", "score_2"), ("order_2", "score_2", "score_1"))
-        if (side := review.get(order)) and own in side and other in side
-    ]
-    sides = {_sign(order.own - order.baseline) for order in orders if _read(order)}  # type: ignore[operator]
-    return {"result": review.get("result"), "orders": orders, "flipped": sides == {-1, 1}}
-
-
-def _read(order: OrderVerdict) -> bool:
-    return order.own is not None and order.baseline is not None
-
-
-def _sign(value: float) -> int:
-    return (value > 0) - (value < 0)
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    return list(read_jsonl(path)) if path.is_file() else []

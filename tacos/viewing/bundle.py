@@ -6,7 +6,7 @@
     data/0/samples.js          full texts, and every arm's view of them
     data/0/stories-0.js        the samples whole, a few hundred in a file
     data/0/map.js              where these samples lie, where the pool was embedded
-    data/0/answers.js
+    data/0/answers-0.js        of each question set
 
 A browser reads no JSON beside a page that is opened as a file, but it runs scripts: each is one call, `tacosData(name,
 value)`. Which samples go along, and how many, is said on the page.
@@ -70,7 +70,8 @@ def _write_run(run: ViewedRun, folder: Path, number: int, most: int) -> None:
         return
     chosen = bundled_rows(run.teller.arms, len(run.browser.pool), most)
     _write(folder, f"{number}/samples", json.dumps(_samples(run.browser, chosen), allow_nan=False))
-    _write(folder, f"{number}/answers", as_json(run.book.questions))
+    for place, name in enumerate(run.book.sets):
+        _write(folder, f"{number}/answers-{place}", as_json(run.book.questions(name)))
     with suppress(KeyError):  # nothing was embedded
         drawn = PoolMap(run.teller, chosen)
         pages = {_key(arm): drawn.page(arm).model_dump(include=MAPPED) for arm in run.teller.arms}

@@ -93,6 +93,8 @@ class RunOverview(Record):
     """In the order that `SampleRow.taken` counts in."""
     answered: list[str]
     """Arms whose answers there are."""
+    sets: list[str]
+    """The question sets that they answered; "" is the run's own."""
     plots: list[str]
     """Names of the report's pictures."""
     mapped: bool
@@ -140,6 +142,8 @@ class RunContents:
 
     pool: int = 0
     answered: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
+    """Names of question sets that were answered."""
     plots: tuple[str, ...] = ()
     mapped: bool = False
     """Whether there are embeddings of the pool's rows."""
@@ -162,6 +166,7 @@ def overview(
         questions=results.questions if results else 0,
         selections=[SeededArm(arm=one.arm, seed=one.seed) for one in run.arms],
         answered=list(shown.answered),
+        sets=list(shown.sets),
         plots=list(shown.plots),
         mapped=shown.mapped,
         progress=progress,

@@ -88,7 +88,8 @@ class ViewedRun:
             if self.run.arms:
                 rows, arms = len(self.teller.pool), self.teller.arms
                 mapped = embedded_in(arms, rows) is not None
-                shown = RunContents(rows, tuple(self.book.arms), tuple(self.plots), mapped)
+                answered = tuple(self.book.arms), tuple(self.book.sets)
+                shown = RunContents(rows, *answered, tuple(self.plots), mapped)
             return overview(self.name, self.run, self.results, progress, shown)
 
     def arm(self, name: str, seed: int | None = None) -> ArmTables:

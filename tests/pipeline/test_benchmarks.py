@@ -32,6 +32,8 @@ from tacos.pipeline.run import run_experiment
 from tacos.pipeline.settings import ExperimentSettings
 from tacos.pipeline.text_tables import judgment_tables
 from tacos.store.fingerprint import plain
+from tacos.viewing.answers import AnswerQuery
+from tacos.viewing.shelf import Shelf
 from tests.llm.server import FaultServer
 from tests.pipeline.benchmark_files import tiny_experiment, verdict, write_assets
 from tests.pipeline.helpers import write_pool
@@ -310,3 +312,31 @@ def test_what_judges_said_stands_in_tables(whole: Whole) -> None:
     assert set(reviews) == {f"reviews_{name}" for name in SETS}
     assert all(row["Answer1"] and row["scores"] for rows in reviews.values() for row in rows)
     assert judgment_tables(folder / stages["select"]) == {}
+
+
+def test_answers_and_what_was_said_of_them_can_be_looked_at(whole: Whole) -> None:
+    run = Shelf([whole.folder / "runs" / "small"])["small"]
+    assert run.overview().sets == run.book.sets
+    assert {"mt_bench", "alpaca_eval", *SETS} <= set(run.book.sets)
+    arm = next(one.arm for one in whole.results.runs if one.arm not in ("random", "zero-shot"))
+    rated = run.answers(AnswerQuery(of="mt_bench", arm=arm))
+    own = [answer for row in rated.questions for answer in row.answers if answer.arm == arm]
+    known = whole.mt_bench(arm)
+    assert rated.total == 3 and [len(row.turns) for row in rated.questions] == [2, 2, 2]
+    turns = [float(line.text) for answer in own for line in answer.verdicts if line.text[0].isdigit()]
+    assert sum(turns) / len(turns) == pytest.approx(known.average) and len(turns) == known.judged
+    assert [line.label for line in own[0].verdicts][:2] == ["turn 1", "turn 2"] and own[0].verdicts[0].words
+    judged = run.answers(AnswerQuery(of="alpaca_eval", arm=arm, limit=200))
+    results = [a.result for row in judged.questions for a in row.answers if a.arm == arm]
+    assert results.count("win") + results.count("tie") / 2 == pytest.approx(
+        whole.alpaca_eval(arm).discrete_win_rate / 100 * len(results)
+    )
+    for name in SETS:
+        (path,) = [whole.file(arm, "five_sets-random", f"reviews_{name}.json")]
+        reviews = {str(r.question_id): r.judged() for r in read_reviews(path).reviews}
+        page = run.answers(AnswerQuery(of=name, arm=arm))
+        shown = {row.id: a for row in page.questions for a in row.answers if a.arm == arm}
+        assert {id_: a.result for id_, a in shown.items()} == {id_: r.result for id_, r in reviews.items()}
+        assert all(a.verdicts[0].label == "beside random, shown first" for a in shown.values())
+    with pytest.raises(KeyError):
+        run.answers(AnswerQuery(of="lima"))

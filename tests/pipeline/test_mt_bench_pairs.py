@@ -15,6 +15,8 @@ from tacos.errors import ConfigError
 from tacos.pipeline.plan import plan
 from tacos.pipeline.run import run_experiment
 from tacos.pipeline.settings import ExperimentSettings
+from tacos.viewing.answers import AnswerQuery
+from tacos.viewing.shelf import Shelf
 from tests.llm.server import FaultServer
 from tests.pipeline.benchmark_files import any_reply, tiny_experiment, write_assets
 from tests.pipeline.helpers import write_pool
@@ -37,6 +39,16 @@ def test_pairs_are_stages_and_their_figure_is_that_of_tacos_eval(tmp_path: Path)
         )  # two arms against each; 3 questions, 2 turns, 2 orders
         results, _ = run_experiment(settings, assets=assets)
     scores(results, tmp_path)
+    run = Shelf([tmp_path / "runs"])["small"]
+    for question in run.answers(AnswerQuery(of="mt_bench", arm="random")).questions:
+        own = {answer.arm: answer for answer in question.answers}
+        said = {line.label: line.text for line in own["random"].verdicts}
+        other = {line.label: line.text for line in own["zero-shot"].verdicts}
+        assert set(said) == {"turn 1", "turn 2", "beside zero-shot, turn 1", "beside zero-shot, turn 2"}
+        turned = {"won": "lost", "lost": "won", "tied": "tied", "not read": "not read"}
+        for turn in (1, 2):  # each was judged for itself, in both orders
+            ours, theirs = said[f"beside zero-shot, turn {turn}"], other[f"beside random, turn {turn}"]
+            assert sorted(turned[word] for word in ours.split(" and ")) == sorted(theirs.split(" and "))
     measures = {m.name: m for m in results.measures if m.name.startswith("mt_bench_pairs")}
     assert [(name, m.neutral, m.difference) for name, m in measures.items()] == [
         ("mt_bench_pairs_random", 0.5, False),

@@ -149,7 +149,7 @@ def test_answers(client: TestClient) -> None:
     assert [one["id"] for one in asked(arm="tacos", other="random", filter="disagree")] == ["q2"]
     (flipped,) = asked(filter="flipped")
     own = next(a for a in flipped["answers"] if a["arm"] == "tacos")
-    assert flipped["id"] == "q1" and [(o["own"], o["baseline"]) for o in own["orders"]] == [(8, 2), (2, 8)]
+    assert flipped["id"] == "q1" and [line["text"] for line in own["verdicts"]] == ["8 : 2", "2 : 8"]
     assert [one["id"] for one in asked(q="TACOS says 2")] == ["q2"]
     assert own["exact_match"] is None  # nothing was checked
     assert client.get("/api/runs/shown/answers", params={"arm": "longest"}).status_code == 404
@@ -220,7 +220,7 @@ def test_a_selection_alone_and_a_folder_of_runs(tmp_path: Path) -> None:
     assert list(runs) == ["alone"]
     run = client.get("/api/runs/alone").json()
     assert run["table"] is None and {arm["state"] for arm in run["arms"]} == {"selected"}
-    assert client.get("/api/runs/alone/answers").json() == {"total": 0, "offset": 0, "questions": []}
+    assert client.get("/api/runs/alone/answers").status_code == 404
     again = Shelf([folder, folder])
     assert len(again) == 1
     with pytest.raises(TacosError, match="holds no run"):
@@ -248,7 +248,7 @@ def test_a_bundle_holds_the_page_and_the_data(runs: Shelf, tmp_path: Path) -> No
     stories = script(data / "0" / "stories-0.js", "0/stories-0")
     assert [story["id"] for story in stories] == [row["id"] for row in held["rows"]]
     assert [row["rank"] for row in held["arms"]["tacos|0"]["rows"]].count(None) == 17
-    assert len(script(data / "0" / "answers.js", "0/answers")) == 3
+    assert len(script(data / "0" / "answers-0.js", "0/answers-0")) == 3
     write_bundle(runs, tmp_path / "b", most=10)  # over an older one
     held = script(data / "0" / "samples.js", "0/samples")
     assert len(held["rows"]) == 10 and held["limits"].startswith("10 of the 25 samples")

@@ -2,12 +2,14 @@
 "use strict";
 
 const ANSWERS = 25;
-const ANSWER_KEYS = ["arm", "seed", "other", "filter", "q", "offset"];
+const SET_NAMES = { mt_bench: "MT-Bench", alpaca_eval: "AlpacaEval 2" };
+const ANSWER_KEYS = ["of", "arm", "seed", "other", "filter", "q", "offset"];
 
 async function answersView(run) {
   const arms = run.arms.map((arm) => arm.arm).filter((name) => run.answered.includes(name));
   const rival = arms.find((name) => !armOf(run, name).baseline) || arms[0];
   let query = { arm: rival, other: run.baseline && run.baseline !== rival && arms.includes(run.baseline) ? run.baseline : arms.find((a) => a !== rival) || "", filter: "all", ...here.query };
+  if (!run.sets.includes(query.of ?? "")) query.of = run.sets.find((name) => name) ?? "";
   const results = el("div", { id: "results" });
   async function show() {
     const page = await source.answers(run.name, { ...only(query, ANSWER_KEYS), limit: ANSWERS });
@@ -21,6 +23,7 @@ async function answersView(run) {
   const search = later((value) => set({ q: value }), 150), names = arms.map((name) => [name, name]);
   const filters = el("form", { class: "filters", onsubmit: (event) => event.preventDefault() },
     el("label", { class: "wide" }, "search in questions and answers", el("input", { id: "search", type: "search", value: query.q || "", placeholder: "/", oninput: (e) => search(e.target.value) })),
+    run.sets.length > 1 ? choice("question set", query.of ?? run.sets[0], run.sets.map((name) => [name, name ? SET_NAMES[name] || name : "the run's own"]), (v) => set({ of: v })) : null,
     choice("arm", query.arm, names, (v) => set({ arm: v })), choice("beside", query.other, [["", "none"], ...names], (v) => set({ other: v })),
     choice("questions", query.filter, [["all", "all"], ["disagree", "the two came out differently"], ["flipped", "verdict changed with the order"]], (v) => set({ filter: v })),
     seeds.length > 1 ? choice("seed", query.seed ?? String(seeds[0]), seeds.map((seed) => [String(seed), String(seed)]), (v) => set({ seed: v })) : null,
@@ -41,10 +44,11 @@ function question(run, one, query, i) {
 
 function verdicts(run, answer) {
   const tone = { win: "better", lose: "worse" }[answer.result] || "unclear";
-  const scores = (order) => (order.error ? "not read" : `${number(order.own)} : ${number(order.baseline)}`);
-  return el("div", { class: "verdicts" },
+  const spoken = answer.verdicts.filter((one) => one.words);
+  return [el("div", { class: "verdicts" },
     answer.exact_match === null ? null : el("span", { class: `tone-${answer.exact_match ? "better" : "worse"}` }, answer.exact_match ? "exact" : "not exact"),
-    answer.result ? el("b", { class: `tone-${tone}` }, `${answer.result}${run.baseline ? ` against ${run.baseline}` : ""}`) : null,
-    answer.orders.length ? el("span", { title: answer.orders.map((o) => o.raw || o.error || "").filter(Boolean).join("\n\n") || null }, `first ${scores(answer.orders[0])}${answer.orders[1] ? `, second ${scores(answer.orders[1])}` : ""}`) : null,
-    answer.flipped ? el("span", { class: "tone-worse" }, " changed with the order") : null);
+    answer.result ? el("b", { class: `tone-${tone}` }, answer.result) : null,
+    answer.verdicts.map((one) => el("span", { class: "one" }, `${one.label} ${one.text}`)),
+    answer.flipped ? el("span", { class: "tone-worse" }, "changed with the order") : null),
+  spoken.length ? el("details", { class: "words" }, el("summary", {}, "What the judge wrote"), spoken.map((one) => [el("b", {}, one.label), el("div", { class: "plain" }, one.words)])) : null];
 }

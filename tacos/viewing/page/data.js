@@ -56,7 +56,7 @@ function bundleSource() {
       return (await part(run, `stories-${Math.floor(row / held.chunk)}`))[row % held.chunk];
     },
     map: async (run, query) => mapOf(await part(run, "map"), await part(run, "samples"), query),
-    answers: async (run, query) => answersOf(await part(run, "answers"), query),
+    answers: async (run, query) => answersOf(await part(run, `answers-${(await part(run, "overview")).sets.indexOf(query.of || "")}`), query),
     plot: (run, name) => `plots/${encodeURIComponent(run)}/${encodeURIComponent(name)}`,
     limits: async (run) => (await part(run, "samples")).limits,
   };
@@ -143,6 +143,7 @@ function answersOf(all, query) {
 
 function differ(own, other) {
   if (own.exact_match !== null && other.exact_match !== null && own.exact_match !== other.exact_match) return true;
+  if (own.value !== null && other.value !== null && own.value !== other.value) return true;
   const a = own.result || "tie", b = other.result || "tie";
   return a !== "unparsed" && b !== "unparsed" && a !== b;
 }
