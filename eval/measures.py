@@ -107,6 +107,9 @@ class Measure(Record):
     """The question set, of a measure that is another one's for that set: for tables and plots, not for sentences."""
     doubt_above: float | None = None
     """An arm whose mean is above this is not to be judged by its other figures, and the verdict says so."""
+    asked: str | None = ""
+    """The question set whose answers stand behind it, as `tacos view` names it: "" for the run's own; None where no
+    answer can be looked at."""
     reasons: str = ""
     """Where it says why values could not be read: "reviews.jsonl of its judge folder"."""
     wording: Wording = Wording()

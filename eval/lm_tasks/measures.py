@@ -62,6 +62,7 @@ def _measure(task: TaskDetails, metric: str, brief: bool) -> Measure:
         counted=counted,
         note=f"lm-eval's task {task.name}, version {task.version or 'unknown'}{examples}.",
         heading="tasks of lm-eval",
+        asked=None,
         unit=unit,
         better="lower" if unit == "nats" or not task.better(metric) else "higher",
         scale=(0.0, 1.0) if unit == "share" else (0.0, None) if unit == "nats" else (None, None),

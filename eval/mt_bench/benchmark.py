@@ -46,6 +46,7 @@ def _rating(name: str, title: str, said: str, brief: bool = True) -> Measure:
         counted="rating, 1 to 10",
         note="A question with an unread turn is left out of the average.",
         heading="MT-Bench",
+        asked="mt_bench",
         unit="score",
         scale=(1.0, 10.0),
         difference=True,

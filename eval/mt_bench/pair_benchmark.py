@@ -86,6 +86,7 @@ def _against(opponent: str, slug: str, is_baseline: bool) -> Benchmark:
         counted="1 for a turn won, 1/2 tied, 0 lost",
         note="Each turn is judged in both orders; a question with an unread turn is left out.",
         heading="MT-Bench",
+        asked="mt_bench",
         unit="share",
         scale=(0.0, 1.0),
         neutral=0.5 if is_baseline else None,

@@ -140,6 +140,7 @@ def _measure(opponent: str, slug: str, is_baseline: bool, name: str = "") -> Mea
         levels=tuple(NamedValue(name=name, value=1.0 + sign) for name, sign in SIGN.items()),
         brief=not name,
         of_set=name,
+        asked=name or None,
         reasons="the reviews of its five_sets folder",
         wording=PREFERENCE if is_baseline else Wording(),
     )

@@ -10,6 +10,7 @@ from eval.report import format as fmt
 from eval.report.notices import runs_of
 from eval.report.table import (
     NOTHING,
+    SAMPLES,
     Cell,
     Column,
     Entry,
@@ -97,11 +98,19 @@ def arm_table(
 def _measured(measure: Measure, baseline: str) -> Iterator[Spec[Arm]]:
     """Its levels, where it has any, and its value."""
     heading, form = measure.heading.replace("{baseline}", baseline), fmt.UNITS[measure.unit]
+    shows = behind(measure)
     if measure.levels:
         label = " / ".join(level.name for level in measure.levels)
-        yield Column(label, heading, brief=False), lambda arm: _counted(measure, arm)
-    column = Column(measure.title, heading, brief=measure.brief)
+        yield Column(label, heading, brief=False, shows=shows), lambda arm: _counted(measure, arm)
+    column = Column(measure.title, heading, brief=measure.brief, shows=shows)
     yield column, lambda arm: mean(arm.summary.interval(measure.name), form.value, form.inside)
+
+
+def behind(measure: Measure) -> str:
+    """What stands behind a measure's numbers, for `Column.shows`."""
+    if measure.about == "selection":
+        return SAMPLES
+    return "" if measure.items == "runs" or measure.asked is None else f"answers/{measure.asked}"
 
 
 def _counted(measure: Measure, arm: Arm) -> Cell:
@@ -115,7 +124,10 @@ def main_table(results: Results) -> Table:
     """Everything that an arm got and paid, one row per arm."""
     trained, cost = "training", "cost of selecting"
     specs: list[Spec[Arm]] = [
-        (Column("rows", "selection"), lambda a: over_seeds([r.audit.rows or None for r in a.runs], fmt.count))
+        (
+            Column("rows", "selection", shows=SAMPLES),
+            lambda a: over_seeds([r.audit.rows or None for r in a.runs], fmt.count),
+        )
     ]
     for about in ("selection", "model"):
         for measure in results.measures:
@@ -162,7 +174,7 @@ def _flops_note(results: Results) -> str:
 def budget_table(results: Results) -> Table:
     """What each arm was trained on; arms that were not trained have no row."""
     specs: list[Spec[Arm]] = [
-        (Column("samples"), _trained("samples", fmt.count)),
+        (Column("samples", shows=SAMPLES), _trained("samples", fmt.count)),
         (Column("epochs"), _trained("epochs", fmt.epochs)),
         (Column("steps"), _trained("steps", fmt.count)),
         (Column("tokens"), _trained("tokens", fmt.count)),

@@ -25,7 +25,7 @@ from eval.report.arm_tables import TABLES, write_tables
 from eval.report.certainty import certainty_tables
 from eval.report.console import rich_table
 from eval.report.effects import factorial_tables
-from eval.report.page import drawn_parts, environment
+from eval.report.page import PAGE_FILE, drawn_parts, environment, page_links
 from eval.report.scorers import scorers_tables
 from eval.report.style import Plot, arm_colours, save_png
 from eval.report.table import pairs_table
@@ -56,8 +56,11 @@ class ReportPaths(Record):
     plots: dict[str, Path]
 
 
-def write_report(results: Results, out: Path) -> ReportPaths:
-    """Write the report into the run folder `out`; a report that is there already is replaced."""
+def write_report(results: Results, out: Path, linked: bool = False) -> ReportPaths:
+    """Write the report into the run folder `out`; a report that is there already is replaced.
+
+    linked: its numbers lead to the page in `out` / "page", which shows the samples and answers behind them.
+    """
     folder = out / "plots"
     folder.mkdir(parents=True, exist_ok=True)
     write_json(out / RESULTS, results)
@@ -65,8 +68,9 @@ def write_report(results: Results, out: Path) -> ReportPaths:
     pictures = {plot.name: save_png(plot, folder) for plot in drawn}
     words = _words(results, drawn)
     write_text(out / "report.md", environment(html=False).get_template("report.md.j2").render(words))
-    page = environment(html=True).get_template("report.html.j2")
-    html = page.render(words, **drawn_parts(drawn), colours=arm_colours(results))
+    template = environment(html=True).get_template("report.html.j2")
+    links = [page_links(PAGE_FILE, results.name, results.baseline)] if linked else []
+    html = template.render(words, **drawn_parts(drawn, *links), colours=arm_colours(results))
     write_text(out / "report.html", html)
     return ReportPaths(
         results=out / RESULTS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from eval.measures import Measure
 from eval.report import format as fmt
-from eval.report.arms import Arm, arm_table, ordered_arms
+from eval.report.arms import Arm, arm_table, behind, ordered_arms
 from eval.report.claims import Compared, compared
 from eval.report.notices import DRAWS
 from eval.report.table import NOTHING, Cell, Column, Spec, Table, mean
@@ -39,7 +39,8 @@ def _claimed(measure: Measure) -> list[Spec[Arm]]:
         return Cell(f"{found.word} by this model" if one else found.word, tone=found.claim)
 
     noun = "difference" if measure.difference else form.noun
-    return [(Column(noun, group), value), (Column("verdict", group, numeric=False), said)]
+    shows = behind(measure)
+    return [(Column(noun, group, shows=shows), value), (Column("verdict", group, numeric=False), said)]
 
 
 def gain_cell(found: Compared | None) -> Cell:

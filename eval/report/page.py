@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from eval.report.layout import escape_markdown, to_markdown
 from eval.report.style import Plot, svg
+from eval.report.table import SAMPLES, Column, TableRow
 
 
 def environment(html: bool) -> Environment:
@@ -21,11 +23,34 @@ def environment(html: bool) -> Environment:
     return made
 
 
-def drawn_parts(drawn: Sequence[Plot]) -> dict[str, Any]:
-    """What the HTML templates need to show plots: the style, each drawing, and how they stand in columns."""
+PAGE = "page"
+"""The folder in a run's that holds the page of its samples and answers, which numbers link to."""
+PAGE_FILE = f"{PAGE}/index.html"
+Link = Callable[[TableRow, Column], str]
+"""Where a number leads, "" for nowhere."""
+
+
+def page_links(page: str, run: str, baseline: str) -> Link:
+    """Into the page of `tacos view` at `page`: an arm's rows, or its answers beside the baseline's."""
+
+    def link(row: TableRow, column: Column) -> str:
+        kind, _, asked = column.shows.partition("/")
+        if not kind or not row.arm:
+            return ""
+        other = baseline if row.arm != baseline else ""
+        query = {"filter": "selected"} if kind == SAMPLES else {"of": asked, "other": other}
+        known = {name: value for name, value in {"arm": row.arm, **query}.items() if value}
+        return f"{page}#/run/{quote(run)}/{kind}?{urlencode(known)}"
+
+    return link
+
+
+def drawn_parts(drawn: Sequence[Plot], link: Link = lambda row, column: "") -> dict[str, Any]:
+    """What the HTML templates need to show plots: the style, each drawing, and how they stand in columns; and where
+    numbers lead."""
     css = resources.files("eval.report").joinpath("templates/report.css").read_text(encoding="utf-8")
     drawings = {plot.name: Markup(svg(plot)) for plot in drawn}
-    return {"css": Markup(css), "drawings": drawings, "columns": two_columns, "plots": drawn}
+    return {"css": Markup(css), "drawings": drawings, "columns": two_columns, "plots": drawn, "link": link}
 
 
 def glued(text: str) -> str:

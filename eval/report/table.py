@@ -24,6 +24,7 @@ from eval.report.coverage import Coverage, coverage_counts
 
 T = TypeVar("T")
 Raw = str | float | int | bool | None
+SAMPLES = "samples"
 COVERAGE = "coverage"
 """The group of the columns that say how much was judged."""
 INCOMPLETE = "incomplete"
@@ -49,12 +50,14 @@ NOTHING = Cell(fmt.UNKNOWN)
 
 @dataclass(frozen=True)
 class Column:
-    """group: a heading over several columns; brief: stands in the terminal table too."""
+    """group: a heading over several columns; brief: stands in the terminal table too. shows: what of an arm stands
+    behind its numbers, SAMPLES, or "answers/SET" of a question set; "" for what no row shows."""
 
     label: str
     group: str = ""
     numeric: bool = True
     brief: bool = True
+    shows: str = ""
 
 
 @dataclass(frozen=True)

@@ -260,6 +260,7 @@ def report(
 ) -> None:
     """Write the report of a finished run again, from its results.json."""
     from eval.report.experiment import write_report, write_tables
+    from eval.report.page import PAGE_FILE
     from eval.results import RESULTS, load_results
 
     results = load_results(run_dir / RESULTS)
@@ -267,7 +268,7 @@ def report(
         made = write_tables(results, tables)
         print_json({"tables": [str(path) for path in made]}) if as_json else typer.echo(f"tables: {tables}")
         return
-    written = write_report(results, run_dir)
+    written = write_report(results, run_dir, linked=(run_dir / PAGE_FILE).is_file())
     if as_json:
         print_json({"html": str(written.html), "markdown": str(written.markdown)})
     else:

@@ -1,4 +1,4 @@
-"""Looking at finished runs: a local page; why a sample was taken, or not; what differs between two arms; files
+"""Looking at runs: a local page; why a sample was taken, or not; what differs between two arms; files
 for other tools."""
 
 from __future__ import annotations
@@ -91,16 +91,24 @@ def view(
         typer.Option(help="Write the page as files into this folder, to be opened without a server"),
     ] = None,
     samples: Annotated[int, typer.Option(help="The most samples of a run that a bundle holds", min=1)] = 5000,
+    as_json: AsJson = False,
 ) -> None:
-    """A local page over finished runs: arms, samples with what decided on them, answers. It changes nothing."""
+    """A local page over runs, live while they work: arms, samples with what decided on them, a map, answers. It
+    changes nothing."""
     from tacos.viewing.shelf import Shelf
 
     found = Shelf(runs or [])
     if bundle:
         from tacos.viewing.bundle import write_bundle
 
-        typer.echo(f"bundle: {write_bundle(found, bundle, samples)}")
+        page = write_bundle(found, bundle, samples)
+        print_json({"bundle": str(page), "runs": list(found)}) if as_json else typer.echo(f"bundle: {page}")
         return
     from tacos.viewing.server import serve
 
-    serve(found, port, lambda url: typer.echo(f"view: {url} (Ctrl-C ends it)"))
+    def tell(url: str) -> None:
+        print_json({"url": url, "runs": list(found)}) if as_json else typer.echo(
+            f"view: {url} (Ctrl-C ends it)"
+        )
+
+    serve(found, port, tell)

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eval.results import Failure, Results
 from eval.samples import SAMPLES, write_samples
@@ -25,6 +26,9 @@ from tacos.pipeline.tracked import ExperimentRuns
 from tacos.stage import ArtifactStore, Tools
 from tacos.usage import Ledger, Usage
 from tacos.viewing.run_stages import write_stages
+
+if TYPE_CHECKING:
+    from eval.report.experiment import ReportPaths
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +55,7 @@ def run_experiment(
 
     Raises: TacosError for what went wrong, with finished stages kept; also where that is the baseline.
     """
-    from eval.report.experiment import write_report  # matplotlib, which a selection does without
-    from eval.report.track import track
+    from eval.report.track import track  # matplotlib, which a selection does without
 
     started, ledger = time.perf_counter(), Ledger()
     experiment = Experiment(settings, assets)
@@ -84,8 +87,22 @@ def run_experiment(
         write_samples(folder / SAMPLES, collector.measured_runs(), collector.questions)
         links = {f"{a.arm}-seed{a.seed}-{n}": s for a in collector.arms for n, s in a.stages().items()}
         link_artifacts(folder, store, links)
-        track(runs.whole, results, write_report(results, folder))
+        track(runs.whole, results, told(results, folder, settings.page))
     return results, folder
+
+
+def told(results: Results, folder: Path, samples: int) -> ReportPaths:
+    """The report in the run folder, and beside it the page that its numbers lead to. samples: in that page; 0 for
+    none."""
+    from eval.report.experiment import write_report
+    from eval.report.page import PAGE
+    from tacos.viewing.bundle import write_bundle
+    from tacos.viewing.shelf import Shelf
+
+    written = write_report(results, folder, linked=samples > 0)
+    if samples:
+        write_bundle(Shelf([folder]), folder / PAGE, samples)
+    return written
 
 
 def work(

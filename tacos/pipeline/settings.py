@@ -136,6 +136,8 @@ class ModelsSettings(Record):
     train: TrainSettings | None = TrainSettings()
     """How models are fine-tuned: the arms of an experiment, and those that a method trains on the way; null trains
     none, so that an experiment selects and audits only."""
+    page: int = Field(2000, ge=0)
+    """Samples in the page beside the report, which its numbers link to; 0 writes none."""
     tracking: TrackingSettings = TrackingSettings()
     artifacts: str = "artifacts"
     """Folder of finished stages, shared by all runs."""

@@ -1,6 +1,6 @@
 """The page as files: a folder whose index.html opens without a server, to send or to publish.
 
-    index.html   assets/   plots/RUN/
+    index.html   assets/   plots/RUN/   reports/RUN.html
     data/runs.js               the runs, in the order of the folders beside it
     data/0/overview.js         what /api/runs/RUN says
     data/0/samples.js          full texts, and every arm's view of them
@@ -48,10 +48,12 @@ def write_bundle(runs: Shelf, folder: Path, most: int) -> Path:
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "data" / "runs.js").is_file():
         raise TacosError(f"{folder} holds files that are not of a bundle: give another folder")
     try:
-        for old in ("data", "plots"):
+        for old in ("data", "plots", "reports"):
             shutil.rmtree(folder / old, ignore_errors=True)
         for number, (name, run) in enumerate(runs.items()):
             _write_run(run, folder, number, most)
+            if (report := run.report(f"../{INDEX}")) is not None:
+                write_text(folder / "reports" / f"{name}.html", report)
             for plot, path in run.plots.items():
                 (folder / "plots" / name).mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, folder / "plots" / name / plot)

@@ -99,6 +99,8 @@ class RunOverview(Record):
     """Names of the report's pictures."""
     mapped: bool
     """Whether the pool can be shown as a map."""
+    report: bool
+    """Whether there is a report."""
     progress: RunProgress
 
 
@@ -147,6 +149,7 @@ class RunContents:
     plots: tuple[str, ...] = ()
     mapped: bool = False
     """Whether there are embeddings of the pool's rows."""
+    report: bool = False
 
 
 def overview(
@@ -169,6 +172,7 @@ def overview(
         sets=list(shown.sets),
         plots=list(shown.plots),
         mapped=shown.mapped,
+        report=shown.report,
         progress=progress,
     )
 

@@ -1,6 +1,7 @@
 """A local page over runs, finished or at work: read-only, for this machine.
 
     GET /                                   the page; /assets/NAME its style and script; /plots/RUN/NAME a picture
+    GET /reports/RUN                        its report, which leads back into the page
     GET /api/runs                           every run: name, created, arms, measures
     GET /api/runs/RUN                       its arms: state, cost, measures with intervals
     GET /api/runs/RUN/choices               what an arm's samples can be filtered by
@@ -53,6 +54,12 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
+REPORT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+"""A report runs no script, and has its style and drawings inside it."""
+
 Q = TypeVar("Q", bound=Record)
 
 
@@ -65,7 +72,12 @@ class ReadOnly:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def headed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                named = [(k.lower().encode(), v.encode()) for k, v in HEADERS.items()]
+                kept = {name for name, _ in message.get("headers", [])}
+                named = [
+                    (k.lower().encode(), v.encode())
+                    for k, v in HEADERS.items()
+                    if k.lower().encode() not in kept
+                ]
                 message = {**message, "headers": [*message.get("headers", []), *named]}
             await send(message)
 
@@ -102,6 +114,7 @@ def application(runs: Shelf) -> Starlette:
         Route("/", pages.shell),
         Route("/assets/{name}", pages.asset),
         Route("/plots/{run}/{name}", pages.plot),
+        Route("/reports/{run}", pages.report),
         Route("/api/runs", pages.runs),
         Route(at, pages.overview),
         Route(f"{at}/choices", pages.choices),
@@ -158,6 +171,12 @@ class _Pages:
         if path is None or not path.is_file():
             raise HTTPException(404)
         return FileResponse(path, media_type="image/png")
+
+    def report(self, request: Request) -> Response:
+        text = self._run(request).report("/")
+        if text is None:
+            raise HTTPException(404)
+        return Response(text, media_type="text/html", headers={"Content-Security-Policy": REPORT_POLICY})
 
     def runs(self, request: Request) -> Response:
         return _json(as_json(self.known.cards()))

@@ -21,7 +21,7 @@ from tacos.store.files import read_jsonl
 from tacos.types import Pool
 from tacos.viewing.run_folder import RunArm, RunFolder, split_name
 
-EXECUTION = {"name", "runs", "artifacts", "tracking", "arms", "focus", "baseline"}
+EXECUTION = {"name", "runs", "artifacts", "tracking", "page", "arms", "focus", "baseline"}
 """Settings of a run that say where, or which arms there are."""
 
 

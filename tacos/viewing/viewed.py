@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from pydantic import BaseModel
 
+from eval.report.page import PAGE_FILE
 from eval.results import RESULTS, Results
 from tacos.errors import TacosError
 from tacos.viewing.answers import AnswerBook, AnswerPage, AnswerQuery
@@ -89,8 +91,18 @@ class ViewedRun:
                 rows, arms = len(self.teller.pool), self.teller.arms
                 mapped = embedded_in(arms, rows) is not None
                 answered = tuple(self.book.arms), tuple(self.book.sets)
-                shown = RunContents(rows, *answered, tuple(self.plots), mapped)
+                report = (self.path / "report.html").is_file()
+                shown = RunContents(rows, *answered, tuple(self.plots), mapped, report)
             return overview(self.name, self.run, self.results, progress, shown)
+
+    def report(self, page: str) -> str | None:
+        """The run's report, its numbers leading into the page at `page`; None where there is none."""
+        path = self.path / "report.html"
+        if self.results is None or not path.is_file():
+            return None
+        text = path.read_text(encoding="utf-8")
+        own, here = f"{PAGE_FILE}#/run/{quote(self.results.name)}/", f"{page}#/run/{quote(self.name)}/"
+        return text.replace(f'href="{own}', f'href="{here}')
 
     def arm(self, name: str, seed: int | None = None) -> ArmTables:
         """The first seed where none is asked for. Raises: KeyError."""

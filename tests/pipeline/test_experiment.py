@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -106,13 +108,26 @@ def test_the_truth_stays_out_of_what_selectors_see(finished: Path) -> None:
 
 def test_the_run_folder_leads_to_every_file(finished: Path, results: Results) -> None:
     folder = finished / "runs" / "small"
-    left = {"config.yaml", "results.json", "samples.parquet", "tables", "report.md", "report.html"}
+    left = {
+        "config.yaml",
+        "stages.json",
+        "results.json",
+        "samples.parquet",
+        "tables",
+        "report.md",
+        "report.html",
+    }
     assert left <= {p.name for p in folder.iterdir()}
     for r in results.runs:
         for stage, artifact in r.artifacts.items():
             link = folder / "artifacts" / f"{r.arm}-seed{r.seed}-{stage}"
             assert link.resolve() == (finished / "artifacts" / artifact).resolve()
             assert (link / "done.json").exists()
+    html = (folder / "report.html").read_text()
+    pages = {urlsplit(link.group(1)).path for link in re.finditer(r'<a href="([^"]+)"', html)}
+    assert pages == {"page/index.html"} and (folder / "page" / "index.html").is_file()
+    for r in results.runs:
+        assert f"#/run/small/answers?arm={r.arm}" in html
 
 
 def test_numbers_come_from_the_files(finished: Path, results: Results) -> None:

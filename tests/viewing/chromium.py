@@ -30,6 +30,10 @@ FLAGS = (
 KEYS = {"Enter": (13, "\r"), "Escape": (27, ""), "ArrowDown": (40, ""), "ArrowUp": (38, ""), "Tab": (9, "")}
 
 
+READY = "document.body && document.body.dataset.ready === 'yes'"
+"""Of the page of `tacos view`."""
+
+
 class Tab:
     """One page. `said` is what the console reported as an error."""
 
@@ -79,7 +83,10 @@ class Tab:
         elif message["method"] == "Runtime.consoleAPICalled" and params["type"] == "error":
             self.said.append(json.dumps(params["args"])[:500])
 
-    def open(self, url: str, width: int = 1280, height: int = 900, scheme: str = "light") -> None:
+    def open(
+        self, url: str, width: int = 1280, height: int = 900, scheme: str = "light", ready: str = READY
+    ) -> None:
+        """ready: an expression that becomes true once the page is there."""
         self.ask(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -90,7 +97,7 @@ class Tab:
         self.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.ask("Page.navigate", url="about:blank")  # a change of the hash alone loads nothing
         self.ask("Page.navigate", url=url)
-        self.wait("document.body && document.body.dataset.ready === 'yes'")
+        self.wait(ready)
 
     def value(self, code: str) -> Any:
         """Of an expression in the page."""

@@ -5,13 +5,18 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 import uvicorn
 
+from eval.report.experiment import write_report
+from eval.report.page import PAGE
+from tacos.store.held import held
 from tacos.viewing.bundle import write_bundle
+from tacos.viewing.run_folder import RunFolder
 from tacos.viewing.server import HOST, application
 from tacos.viewing.shelf import Shelf
 from tests.viewing.chromium import PROGRAM, Tab, opened
@@ -20,6 +25,24 @@ from tests.viewing.runs import HOSTILE, made_run
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(PROGRAM is None, reason="needs chromium")]
 ROWS = "[...document.querySelectorAll('.rows tbody tr')].map((row) => row.dataset.id)"
 QUESTIONS = "[...document.querySelectorAll('.question h3')].map((one) => one.textContent)"
+PAINTED = """(() => {
+  const map = document.querySelector('canvas.map'), seen = new Set();
+  const dots = map.getContext('2d').getImageData(0, 0, map.width, map.height).data;
+  for (let i = 0; i < dots.length; i += 4) if (dots[i + 3] > 200) seen.add(dots.slice(i, i + 3).join());
+  return seen.size;
+})()"""
+"""How many colours a map has."""
+CLICKED = """(() => {
+  const map = document.querySelector('canvas.map'), box = map.getBoundingClientRect();
+  for (let x = box.left; x < box.right; x += 10) {
+    for (let y = box.top; y < box.bottom; y += 10) {
+      map.dispatchEvent(new PointerEvent('pointermove', { clientX: x, clientY: y }));
+      if (map.style.cursor === 'pointer') return map.dispatchEvent(new MouseEvent('click', { clientX: x, clientY: y }));
+    }
+  }
+  return false;
+})()"""
+"""Finds a row on the map and clicks it."""
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +50,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
     return Shelf([made_run(tmp_path_factory.mktemp("browsed"))])
 
 
-@pytest.fixture(scope="module")
-def served(runs: Shelf) -> Iterator[str]:
+@contextmanager
+def serving(runs: Shelf) -> Iterator[str]:
     with socket.socket() as bound:
         bound.bind((HOST, 0))
         server = uvicorn.Server(uvicorn.Config(application(runs), log_level="error", lifespan="off"))
@@ -37,6 +60,12 @@ def served(runs: Shelf) -> Iterator[str]:
         yield f"http://{HOST}:{bound.getsockname()[1]}/"
         server.should_exit = True
         thread.join(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def served(runs: Shelf) -> Iterator[str]:
+    with serving(runs) as page:
+        yield page
 
 
 @pytest.fixture(scope="module")
@@ -206,3 +235,54 @@ def test_answers_of_every_arm_stay_in_the_address(tab: Tab, served: str) -> None
 def test_what_is_not_there_is_said(tab: Tab, bundled: str) -> None:
     tab.open(bundled + "#/run/other")
     assert "holds no run other" in tab.value("document.querySelector('.warning').textContent")
+
+
+def test_numbers_of_the_report_lead_to_what_is_behind_them(tab: Tab, tmp_path: Path) -> None:
+    folder = made_run(tmp_path)
+    results = Shelf([folder])["shown"].results
+    assert results is not None
+    report = write_report(results, folder, linked=True).html
+    write_bundle(Shelf([folder]), folder / PAGE, most=100)
+    number = "[...document.querySelectorAll('td a')].find((a) => a.hash.includes('/{}?arm=tacos'))"
+    for page in (report, folder / PAGE / "reports" / "shown.html"):
+        tab.open(page.as_uri(), ready="document.querySelector('td a')")
+        tab.value(f"{number.format('samples')}.click()")
+        tab.wait(f"document.querySelector('.count') && {ROWS}.length === 8")
+        tab.open(page.as_uri(), ready="document.querySelector('td a')")
+        tab.value(f"{number.format('answers')}.click()")
+        tab.wait(f"document.querySelector('.count') && {QUESTIONS}.length === 3")
+        assert "other=random" in tab.value("location.hash")
+    tab.value("document.querySelector('#where a').click()")
+    tab.wait("document.querySelector('.meta a')")
+    tab.value("document.querySelector('.meta a').click()")  # and back
+    tab.wait("document.title.includes('what the selection bought')")
+
+
+def test_a_map_is_drawn_and_opens_a_row(tab: Tab, served: str, bundled: str) -> None:
+    taken = []
+    for page in (served, bundled):
+        for by in ("arm", "group", "score"):
+            tab.open(page + at("/map", arm="tacos", by=by))
+            tab.wait(
+                "document.querySelector('canvas.map') && document.querySelector('canvas.map').width > 600"
+            )
+            assert tab.value(PAINTED) > 1
+        assert tab.value(CLICKED)
+        tab.wait("document.querySelector('dialog').open")
+        taken.append(tab.value("document.querySelector('.legend').textContent"))
+    assert taken[0] == taken[1]
+
+
+def test_a_run_that_works_is_watched(tab: Tab, tmp_path: Path) -> None:
+    folder = made_run(tmp_path, results=False)
+    stage = RunFolder(folder).arm("longest").select.path
+    kept = tmp_path / "kept"
+    stage.rename(kept)
+    with serving(Shelf([folder])) as page, held(stage, "select"):
+        tab.open(page + at())
+        tab.wait("document.querySelector('td .working')")
+        assert "working" in tab.value("document.querySelector('.line').textContent")
+        kept.rename(stage)
+        tab.wait("!document.querySelector('td .working') && !document.querySelector('.line .working')")
+        assert "25 of" not in tab.value("document.querySelector('.line').textContent")
+        assert "finished" in tab.value("document.querySelector('.line').textContent")

@@ -20,6 +20,7 @@ function serverSource() {
     map: (run, query) => ask(`${at(run)}/map`, { arm: query.arm, seed: query.seed }),
     answers: (run, query) => ask(`${at(run)}/answers`, query),
     plot: (run, name) => `/plots${at(run)}/${encodeURIComponent(name)}`,
+    report: (run) => `/reports${at(run)}`,
     limits: async () => "",
   };
 }
@@ -58,6 +59,7 @@ function bundleSource() {
     map: async (run, query) => mapOf(await part(run, "map"), await part(run, "samples"), query),
     answers: async (run, query) => answersOf(await part(run, `answers-${(await part(run, "overview")).sets.indexOf(query.of || "")}`), query),
     plot: (run, name) => `plots/${encodeURIComponent(run)}/${encodeURIComponent(name)}`,
+    report: (run) => `reports/${encodeURIComponent(run)}.html`,
     limits: async (run) => (await part(run, "samples")).limits,
   };
 }

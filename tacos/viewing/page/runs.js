@@ -52,7 +52,8 @@ function armsView(run) {
     nodes.push(el("section", { class: `headline ${run.tone}` }, el("p", { class: "verdict" }, run.verdict), el("p", {}, run.paragraph)));
   }
   const facts = [["pool", plural(run.pool, "row")], ["questions", run.questions ? count(run.questions) : ""], ["written", run.created.replace("T", " ").slice(0, 16)]];
-  nodes.push(el("ul", { class: "meta" }, facts.filter(([, v]) => v).map(([k, v]) => el("li", {}, `${k} `, el("b", {}, v)))));
+  nodes.push(el("ul", { class: "meta" }, facts.filter(([, v]) => v).map(([k, v]) => el("li", {}, `${k} `, el("b", {}, v))),
+    run.report ? el("li", {}, el("a", { href: source.report(run.name) }, "Report")) : null));
   const open = run.progress.state !== "finished" || !run.table;
   nodes.push(el("h2", {}, "Arms"));
   if (open) nodes.push(...stepsTable(run));
