@@ -16,6 +16,7 @@ LAYERS = (
     ("tacos.store",),
     ("tacos.config", "tacos.tracking", "tacos.assets"),
     ("tacos.stage", "tacos.prompts", "tacos.data"),
+    ("tacos.artifacts",),
     ("tacos.given", "tacos.premises"),
     ("tacos.models",),
     ("tacos.llm",),

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tacos.artifacts import ArtifactStore
 from tacos.models.embedder import EmbedderSettings
 from tacos.part import Scorer, Setup
 from tacos.pipeline.pool import load_stage
@@ -14,7 +15,7 @@ from tacos.pipeline.pool_settings import PoolSettings
 from tacos.premises import check_premises, check_ratios
 from tacos.scoring.length import Length
 from tacos.selection import Scores
-from tacos.stage import ArtifactStore, Job, Tools
+from tacos.stage import Job, Tools
 from tacos.types import Pool
 from tacos.usage import Ledger
 from tests.conftest import LetterEmbedder, small_pool

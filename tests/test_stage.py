@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tacos.artifacts import ArtifactStore
 from tacos.errors import TacosError
-from tacos.stage import DONE, ArtifactStore, Job, Outcome, Stage, Tools
+from tacos.stage import DONE, Job, Outcome, Stage, Tools
 from tacos.store.files import read_json, write_json, write_text
 from tacos.store.fingerprint import fingerprint
 from tacos.store.held import held

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tacos.artifacts import NO_PLACE
 from tacos.errors import TacosError, first_line
 from tacos.models.batches import out_of_memory
-from tacos.stage import NO_PLACE
 from tacos.store.files import cannot_write
 from train.settings import TrainSettings
 

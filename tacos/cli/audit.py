@@ -20,9 +20,10 @@ from tacos.cli.console import (
 
 if TYPE_CHECKING:
     from eval.scorer_audit import ScorerAudit
+    from tacos.artifacts import ArtifactStore
     from tacos.pipeline.audit_stages import AuditStages
     from tacos.pipeline.plan import PlannedStage
-    from tacos.stage import ArtifactStore, Tools
+    from tacos.stage import Tools
 
 
 def audit(
@@ -53,15 +54,14 @@ def audit(
     from tacos.pipeline.audit_settings import audit_settings
     from tacos.pipeline.audit_stages import AuditStages
     from tacos.pipeline.scorer_audit import plan_audit
-    from tacos.pipeline.tools import make_tools
-    from tacos.stage import ArtifactStore
+    from tacos.pipeline.tools import make_tools, open_store
     from tacos.usage import Ledger
 
     data = read_settings(config, overrides)
     data["pool"] = {**(data.get("pool") or {}), "source": pool}
     settings = audit_settings(data, scorer, second, rows, str(pairs) if pairs else None)
     stages, ledger = AuditStages(settings), Ledger()
-    store = ArtifactStore(Path(settings.artifacts), retry_failed, verify)
+    store = open_store(settings, retry_failed, verify)
     tools = make_tools(settings, ledger, retry_failed, go_on)
     if plan:
         show_bill(plan_audit(stages, store, tools), as_json)

@@ -29,8 +29,8 @@ from tacos.llm.estimate import batch_cost, expected_usage
 from tacos.llm.settings import LLMSettings
 from tacos.pipeline.plan import stages_of
 from tacos.pipeline.settings import ExperimentSettings, ModelsSettings, SelectSettings
-from tacos.pipeline.tools import make_tools
-from tacos.stage import ArtifactStore, Stage
+from tacos.pipeline.tools import make_tools, open_store
+from tacos.stage import Stage
 from tacos.store import tables
 from tacos.store.files import read_json, write_json
 from tacos.types import Pool, Record
@@ -122,7 +122,7 @@ class _Export:
         self.out = out
         self.settings = settings
         self.models = settings.models()
-        self.store = ArtifactStore(Path(settings.artifacts))
+        self.store = open_store(settings)
         self.replies = ReplyCache(settings.replies)
         self.tools = replace(make_tools(settings, Ledger()), llm=self.recorder)
         self.free = make_tools(settings, Ledger())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tacos.artifacts import ArtifactStore
 from tacos.selection import Calibration, Certainty, QuotaGap
-from tacos.stage import ArtifactStore, Stage
+from tacos.stage import Stage
 
 
 def certainty_of(select: Stage | None, store: ArtifactStore) -> dict[str, Any]:

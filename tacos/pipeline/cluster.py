@@ -4,7 +4,8 @@
     any other stage         a Ray task, as soon as what it rests on is done: GPUs of its training, one CPU
 
 A task is given the settings and the stage's fingerprint, builds the same graph and brings that one stage to done in the
-artifact folder, which all machines see at the same path. The folder's lock is the stage's lease: a stage that another
+artifact folder, which all machines see at the same path; where they have no disk in common, `shared` carries finished
+stages between their own folders. The folder's lock is the stage's lease, or the one in `shared`: a stage that another
 process works on is waited for, and one whose process was killed is free again. Ray runs the task of a lost machine once
 more elsewhere, and it goes on from its checkpoints. What comes out is what `tacos run` gives here.
 """
@@ -15,18 +16,18 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from eval.results import Failure
+from tacos.artifacts import ArtifactStore
 from tacos.assets import Assets
 from tacos.errors import ConfigError, TacosError, first_line
 from tacos.llm.backends import ray_cluster
 from tacos.llm.settings import RayActors
 from tacos.pipeline.graph import ArmStages, Experiment, runs_a_model
 from tacos.pipeline.settings import ExperimentSettings
-from tacos.pipeline.tools import make_tools
-from tacos.stage import ArtifactStore, Stage, Tools
+from tacos.pipeline.tools import make_tools, open_store
+from tacos.stage import Stage, Tools
 from tacos.store.fingerprint import plain
 from tacos.usage import Ledger
 
@@ -46,11 +47,12 @@ class Work(NamedTuple):
 
 def do(work: Work) -> str | None:
     """In a task: bring a stage to done; returns why it could not be."""
+    os.makedirs(work.here, exist_ok=True)
     os.chdir(work.here)
     settings = ExperimentSettings.model_validate(work.settings)
     stage = next(s for s in Experiment(settings, work.assets).walk() if s.fingerprint == work.fingerprint)
     try:
-        ArtifactStore(Path(settings.artifacts)).run(stage, make_tools(settings, Ledger()))
+        open_store(settings).run(stage, make_tools(settings, Ledger()))
     except TacosError as error:
         return first_line(error)
     return None

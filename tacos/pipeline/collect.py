@@ -27,6 +27,7 @@ from eval.results import (
 from eval.samples import MeasuredRun
 from eval.scorer_card import ScorerCard
 from eval.summary import arm_measure, by_category, corrected, run_measure
+from tacos.artifacts import ArtifactStore
 from tacos.pipeline.audit import audit, training_rows
 from tacos.pipeline.certainty import certainty_of
 from tacos.pipeline.differences import differences
@@ -38,7 +39,7 @@ from tacos.pipeline.rounds import rounds_of
 from tacos.pipeline.scorer_card import card_of_selection
 from tacos.pipeline.settings import ExperimentSettings
 from tacos.pipeline.task_stages import tasks_benchmarks
-from tacos.stage import ArtifactStore, Stage, git_commit, package_versions
+from tacos.stage import Stage, git_commit, package_versions
 from tacos.types import Pool
 from tacos.usage import Usage
 from train.sft import read_trained

@@ -14,8 +14,9 @@ from typing import Any
 
 import yaml
 
+from tacos.artifacts import ArtifactStore
 from tacos.errors import ConfigError
-from tacos.stage import ArtifactStore, Stage
+from tacos.stage import Stage
 from tacos.store.files import write_text
 from tacos.store.fingerprint import plain
 from tacos.types import Record
@@ -74,5 +75,5 @@ def link_artifacts(folder: Path, store: ArtifactStore, stages: Mapping[str, Stag
         old.unlink()
     links.mkdir(parents=True, exist_ok=True)
     for name, stage in stages.items():
-        target = store.folder(stage).resolve()
+        target = store.path(stage).resolve()
         (links / name).symlink_to(os.path.relpath(target, links.resolve()), target_is_directory=True)

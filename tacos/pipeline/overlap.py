@@ -7,8 +7,8 @@ from pathlib import Path
 
 from eval.overlap import Rows, overlaps, row_names
 from eval.results import Overlap
+from tacos.artifacts import ArtifactStore
 from tacos.pipeline.graph import ArmStages
-from tacos.stage import ArtifactStore
 from tacos.store import tables
 from tacos.types import content_id
 

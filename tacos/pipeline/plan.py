@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from tacos.artifacts import ArtifactStore
 from tacos.assets import Assets
 from tacos.data.builtin.build import build
 from tacos.data.read import read_pool
@@ -16,7 +17,8 @@ from tacos.pipeline.graph import Experiment, selection_stage
 from tacos.pipeline.matrix import MatrixCell
 from tacos.pipeline.pool import BUILTIN
 from tacos.pipeline.settings import ExperimentSettings, SelectSettings
-from tacos.stage import ArtifactStore, Stage
+from tacos.pipeline.tools import open_store
+from tacos.stage import Stage
 from tacos.store import tables
 from tacos.types import Pool, Record
 from tacos.usage import Usage
@@ -52,7 +54,7 @@ def plan(
     known: fingerprint -> a stage that is planned already, as of another cell, and is not estimated again.
     """
     stages = stages_of(settings, assets)
-    store = ArtifactStore(Path(settings.artifacts))
+    store = open_store(settings)
     load = next(iter(stages))
     pool = cache(lambda: _peek(settings, store, load))  # read once, and only if a stage has a price
     replies = ReplyCache(settings.replies) if settings.replies.is_file() else None
@@ -85,7 +87,7 @@ class GridRow(Record):
 
 def grid(settings: ExperimentSettings, assets: Assets | None = None) -> list[GridRow]:
     """What is done of every arm, by the stages that an arm ends in one after the other."""
-    store, experiment = ArtifactStore(Path(settings.artifacts)), Experiment(settings, assets)
+    store, experiment = open_store(settings), Experiment(settings, assets)
     rows = {name: GridRow(arm=name, stages={}) for name in settings.arms}
     for arm in experiment.arms:
         counts = rows[arm.arm].stages

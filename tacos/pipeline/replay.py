@@ -21,6 +21,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from tacos.artifacts import ArtifactStore
 from tacos.errors import TacosError
 from tacos.llm.backends.recorded import RecordedBackend
 from tacos.llm.base import LLM
@@ -29,7 +30,7 @@ from tacos.llm.client import CachedLLM
 from tacos.pipeline.graph import runs_a_model
 from tacos.pipeline.settings import ModelsSettings
 from tacos.pipeline.tools import make_tools
-from tacos.stage import DONE, ArtifactStore, Stage, Tools
+from tacos.stage import DONE, Stage, Tools
 from tacos.usage import Ledger
 
 log = logging.getLogger(__name__)
@@ -53,8 +54,8 @@ class ReplayStore(ArtifactStore):
         if self.made.exists():
             shutil.rmtree(self.made)  # of an earlier replay
 
-    def folder(self, stage: Stage) -> Path:
-        recorded = super().folder(stage)
+    def path(self, stage: Stage) -> Path:
+        recorded = super().path(stage)
         return self.made / recorded.relative_to(self.root) if worked_anew(stage) else recorded
 
     def run(self, target: Stage, tools: Tools) -> Path:
@@ -72,7 +73,7 @@ class ReplayStore(ArtifactStore):
         anew = [stage for stage in stages if worked_anew(stage) and self.is_done(stage)]
         changed = 0
         for stage in anew:
-            if files := _unlike(self.folder(stage), super().folder(stage)):
+            if files := _unlike(self.path(stage), super().path(stage)):
                 changed += 1
                 log.warning(
                     "%s %s is not as it was recorded: %s", stage.name, stage.fingerprint, ", ".join(files)

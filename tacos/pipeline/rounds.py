@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from eval.results import HARDNESS_BINS, Round, RoundsReport
+from tacos.artifacts import ArtifactStore
 from tacos.methods.hard_rounds import State, read_records
-from tacos.stage import ArtifactStore, Stage
+from tacos.stage import Stage
 
 
 def rounds_of(selection: Stage, store: ArtifactStore, arm: str = "") -> RoundsReport | None:

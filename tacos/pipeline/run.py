@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from eval.results import Failure, Results
 from eval.samples import SAMPLES, write_samples
 from tacos.allocation.base import check_budget
+from tacos.artifacts import ArtifactStore
 from tacos.assets import Assets
 from tacos.errors import ConfigError, TacosError, first_line
 from tacos.pipeline.cluster import work_on_ray
@@ -21,9 +22,9 @@ from tacos.pipeline.graph import ArmStages, Experiment
 from tacos.pipeline.pool import questions_of
 from tacos.pipeline.replay import ReplayStore, replay_tools
 from tacos.pipeline.settings import ExperimentSettings
-from tacos.pipeline.tools import make_tools
+from tacos.pipeline.tools import make_tools, open_store
 from tacos.pipeline.tracked import ExperimentRuns
-from tacos.stage import ArtifactStore, Tools
+from tacos.stage import Tools
 from tacos.usage import Ledger, Usage
 from tacos.viewing.run_stages import write_stages
 
@@ -64,7 +65,7 @@ def run_experiment(
     root = Path(settings.artifacts)
     folder = Path(settings.runs) / (f"{settings.name}-replay" if replay else settings.name)
     check_run_folder(folder, root)
-    store = ReplayStore(root, settings.name) if replay else ArtifactStore(root, retry_failed, verify)
+    store = ReplayStore(root, settings.name) if replay else open_store(settings, retry_failed, verify)
     write_config(folder, settings)
     write_stages(folder, root, ((arm.arm, arm.seed, arm.stages()) for arm in arms))
     with ExperimentRuns(experiment, store, ledger, folder) as runs:

@@ -18,6 +18,7 @@ from eval.scorer_card import Measurement, ScorerCard, split_half
 from eval.stats import against
 from tacos.answering.judge import Verdict
 from tacos.answering.orders import Judged, combine
+from tacos.artifacts import ArtifactStore
 from tacos.llm.base import Request
 from tacos.llm.cache import ReplyCache
 from tacos.llm.estimate import Asked
@@ -28,7 +29,7 @@ from tacos.pipeline.scorer_card import card_of, comparisons_of, pool_of
 from tacos.scoring.calls import Calls
 from tacos.scoring.iqs.measure import PairReport, measure
 from tacos.scoring.probes import GRADES
-from tacos.stage import ArtifactStore, Stage, Tools
+from tacos.stage import Stage, Tools
 from tacos.store import tables
 from tacos.types import Pool
 

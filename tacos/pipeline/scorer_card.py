@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from eval.scorer_card import ScorerCard, scorer_card
+from tacos.artifacts import ArtifactStore
 from tacos.llm.settings import LLMSettings
 from tacos.part import Scorer
 from tacos.scoring.calls import COMPARISONS, Calls, CallScores, read_comparisons
 from tacos.scoring.readout.readout import READOUT
-from tacos.stage import ArtifactStore, Stage
+from tacos.stage import Stage
 from tacos.store import tables
 from tacos.store.files import read_json
 from tacos.types import Pool

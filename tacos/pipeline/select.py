@@ -12,6 +12,7 @@ from typing import Any
 from eval.report.scorers import card_figures
 from eval.scorer_card import ScorerCard
 from tacos.allocation.base import check_budget
+from tacos.artifacts import ArtifactStore
 from tacos.errors import ConfigError
 from tacos.pipeline.audit import audit, training_rows
 from tacos.pipeline.folder import check_run_folder, link_artifacts, write_config
@@ -22,9 +23,9 @@ from tacos.pipeline.scorer_card import card_of_selection
 from tacos.pipeline.settings import SelectSettings
 from tacos.pipeline.stage_run import StageRun
 from tacos.pipeline.text_tables import selection_rows
-from tacos.pipeline.tools import make_tools
+from tacos.pipeline.tools import make_tools, open_store
 from tacos.pipeline.tracked import pool_name
-from tacos.stage import ArtifactStore, Stage, Tools, made_with
+from tacos.stage import Stage, Tools, made_with
 from tacos.store import tables
 from tacos.store.files import read_jsonl, refuse_input_as_output, write_json
 from tacos.store.fingerprint import plain
@@ -76,7 +77,7 @@ def select(
     Raises: TacosError when `out` cannot be written; what was worked out stays in the artifacts.
     """
     started = time.perf_counter()
-    store, ledger = ArtifactStore(Path(settings.artifacts), retry_failed, verify), Ledger()
+    store, ledger = open_store(settings, retry_failed, verify), Ledger()
     if out.is_dir():
         raise ConfigError(f"{out} is a folder: --out takes the name of a file")
     check_ending(out)

@@ -136,11 +136,11 @@ class ModelsSettings(Record):
     train: TrainSettings | None = TrainSettings()
     """How models are fine-tuned: the arms of an experiment, and those that a method trains on the way; null trains
     none, so that an experiment selects and audits only."""
-    page: int = Field(2000, ge=0)
-    """Samples in the page beside the report, which its numbers link to; 0 writes none."""
     tracking: TrackingSettings = TrackingSettings()
     artifacts: str = "artifacts"
     """Folder of finished stages, shared by all runs."""
+    shared: str | None = None
+    """Where machines without a common disk share finished stages: an fsspec URL, such as s3://bucket/tacos."""
     runs: str = "runs"
     """Folder of run folders."""
 
@@ -196,6 +196,8 @@ class ExperimentSettings(ModelsSettings):
     """What the arms vary, where they are an ablation by design: factor -> level -> arms."""
     eval: EvalSettings = EvalSettings()
     benchmarks: BenchmarksSettings = BenchmarksSettings()
+    page: int = Field(2000, ge=0)
+    """Samples in the page beside the report, which its numbers link to; 0 writes none."""
 
     _annotators_judge = model_validator(mode="before")(with_annotators_judge)
     _controls = model_validator(mode="before")(with_controls)

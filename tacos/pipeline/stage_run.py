@@ -14,7 +14,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from tacos.stage import ArtifactStore, Done, Stage, Tools
+from tacos.artifacts import ArtifactStore
+from tacos.stage import Done, Stage, Tools
 from tacos.store.files import read_jsonl
 from tacos.tracking.live import Live
 from tacos.tracking.tracker import Artifact, Tracker

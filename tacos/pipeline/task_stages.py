@@ -10,7 +10,8 @@ from eval.lm_tasks.measures import task_benchmark
 from eval.lm_tasks.run import run_tasks
 from eval.lm_tasks.settings import LMTasksSettings
 from eval.measures import Benchmark
-from tacos.stage import ArtifactStore, Job, Outcome, Stage
+from tacos.artifacts import ArtifactStore
+from tacos.stage import Job, Outcome, Stage
 from tacos.store.fingerprint import named_by_content
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tacos.artifacts import ArtifactStore
 from tacos.pipeline.pool import questions_of
-from tacos.stage import ArtifactStore, Stage
+from tacos.stage import Stage
 from tacos.store import tables
 from tacos.store.files import read_json, read_jsonl
 

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import sys
 from functools import cache
+from pathlib import Path
 
+from tacos.artifacts import ArtifactStore
 from tacos.llm.base import LLM
 from tacos.llm.build import build_llm
 from tacos.models.embedder import Embedder, EmbedderSettings
 from tacos.pipeline.settings import ModelsSettings
 from tacos.stage import Tools
+from tacos.store.shared import SharedFolder
 from tacos.usage import Ledger
 
 
 def work_name(settings: ModelsSettings) -> str:
     """What the caps of a run hold for: the experiment, the method of a selection, or evaluation."""
     return str(getattr(settings, "name", None) or getattr(settings, "method", "eval"))
+
+
+def open_store(settings: ModelsSettings, retry_failed: bool = False, verify: bool = False) -> ArtifactStore:
+    """The finished stages of a run, of its folder and of where they are shared.
+
+    Raises: ConfigError for a `shared` that cannot be; the rest as `ArtifactStore`.
+    """
+    shared = SharedFolder(settings.shared) if settings.shared else None
+    return ArtifactStore(Path(settings.artifacts), retry_failed, verify, shared)
 
 
 def make_tools(

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from eval.report.track import run_figures
+from tacos.artifacts import ArtifactStore
 from tacos.pipeline.collect import Collector
 from tacos.pipeline.graph import ArmStages, Experiment
 from tacos.pipeline.settings import ExperimentSettings, ModelsSettings
 from tacos.pipeline.stage_run import StageRun
 from tacos.pipeline.text_tables import answer_rows, judgment_tables, selection_rows
-from tacos.stage import ArtifactStore, Stage, made_with
+from tacos.stage import Stage, made_with
 from tacos.store.fingerprint import fingerprint, plain
 from tacos.tracking.tracker import TrackedRun, Tracker
 from tacos.usage import Ledger, Usage

@@ -11,12 +11,13 @@ import pytest
 
 from eval.results import Results
 from tacos.answering.judge import ReferenceJudge, Verdict
+from tacos.artifacts import ArtifactStore
 from tacos.config import parse
 from tacos.pipeline.collect import failed_rows
 from tacos.pipeline.graph import ArmStages
 from tacos.pipeline.run import run_experiment
 from tacos.pipeline.settings import ExperimentSettings
-from tacos.stage import ArtifactStore, Job, Outcome, Stage, Tools
+from tacos.stage import Job, Outcome, Stage, Tools
 from tacos.usage import Ledger
 from tests.conftest import LetterEmbedder
 from tests.pipeline.helpers import write_pool

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tacos.artifacts import ArtifactStore
 from tacos.config import parse
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.models.embedder import EmbedderSettings
 from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.settings import SelectSettings
 from tacos.pipeline.tools import make_tools
-from tacos.stage import ArtifactStore, Stage, Tools
+from tacos.stage import Stage, Tools
 from tacos.store.tables import read_vectors
 from tacos.usage import Ledger
 from tests.conftest import LetterEmbedder

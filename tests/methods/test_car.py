@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tacos.artifacts import ArtifactStore
 from tacos.config import parse
 from tacos.errors import TacosError
 from tacos.llm.backends.scripted import ScriptedLLM
@@ -17,7 +18,6 @@ from tacos.pipeline.settings import SelectSettings
 from tacos.scoring.instruction_quality import warn_of_another_language
 from tacos.scoring.iqs.folder import read_card, save
 from tacos.scoring.iqs.light import LightScorer, LightSettings
-from tacos.stage import ArtifactStore
 from tacos.store.tables import read_scores
 from tacos.types import Pool, make_sample
 from tests.pipeline.helpers import reply, scripted_tools, write_pool

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tacos.artifacts import ArtifactStore
 from tacos.errors import BudgetError, ConfigError
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.methods.diverse_evol import DiverseEvolSettings, diverse_evol
 from tacos.models.batches import Supervised, hidden_states
 from tacos.models.chat import encode
 from tacos.models.local import load_lm
-from tacos.stage import ArtifactStore, Job, Outcome, Stage
+from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
 from tacos.store.files import read_jsonl
 from tacos.types import Pool, make_sample

@@ -14,6 +14,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from tacos.answering.candidate import GenerateSettings
+from tacos.artifacts import ArtifactStore
 from tacos.config import parse
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.base import Request
@@ -27,7 +28,7 @@ from tacos.pipeline.plan import plan
 from tacos.pipeline.rounds import draw_rounds
 from tacos.pipeline.settings import SelectSettings
 from tacos.scoring.similarity import max_cosine
-from tacos.stage import ArtifactStore, Stage
+from tacos.stage import Stage
 from tacos.store.files import read_jsonl
 from tacos.types import Pool
 from tests.methods import weak_base

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tacos.artifacts import ArtifactStore
 from tacos.config import parse
 from tacos.errors import ConfigError
 from tacos.llm.backends.scripted import ScriptedLLM
@@ -19,7 +20,6 @@ from tacos.methods.slots import SLOTS
 from tacos.part import ALLOCATORS, GROUPERS, SCORERS, Part
 from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.settings import SelectSettings
-from tacos.stage import ArtifactStore
 from tests.pipeline.helpers import LLM_TACOS, LLMS, reply, scripted_tools, write_pool
 from tests.scoring import tiny_models
 

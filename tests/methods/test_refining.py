@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tacos.artifacts import ArtifactStore
 from tacos.config import parse
 from tacos.errors import ConfigError
 from tacos.llm.backends.scripted import ScriptedLLM
@@ -17,7 +18,6 @@ from tacos.methods.refining import Refine, RewriteInstruction, RewriteResponse
 from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.plan import plan
 from tacos.pipeline.settings import SelectSettings
-from tacos.stage import ArtifactStore
 from tacos.store.files import read_jsonl
 from tacos.types import make_sample
 from tests.pipeline.helpers import scripted_tools

@@ -10,13 +10,14 @@ import pytest
 import torch
 import transformers as hf
 
+from tacos.artifacts import ArtifactStore
 from tacos.models.batches import Supervised, hidden_states, next_logits, token_losses
 from tacos.models.embedder import Embedder, EmbedderSettings
 from tacos.models.flops import KeptLedger, flops, parameters_at_work, passes, watch
 from tacos.models.local import LocalModel, load_lm
 from tacos.scoring import model_run
 from tacos.scoring.ifd import Ifd
-from tacos.stage import ArtifactStore, Done, Tools
+from tacos.stage import Done, Tools
 from tacos.types import Pool, make_sample
 from tacos.usage import Ledger, Usage
 from tests.scoring import tiny_models

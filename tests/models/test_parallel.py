@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tacos.artifacts import ArtifactStore
 from tacos.errors import ConfigError, TacosError
 from tacos.models.local import LocalModel
 from tacos.models.parallel import (
@@ -32,7 +33,7 @@ from tacos.scoring.local_scorer import LocalScorer
 from tacos.scoring.perplexity import Perplexity
 from tacos.scoring.selectit import SelectIt
 from tacos.scoring.superfilter import Superfilter
-from tacos.stage import ArtifactStore, Done, Tools
+from tacos.stage import Done, Tools
 from tacos.store import tables
 from tacos.store.kept import Kept
 from tacos.types import Pool, make_sample

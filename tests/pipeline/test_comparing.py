@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from eval.results import ArmRun
+from tacos.artifacts import ArtifactStore
 from tacos.config import parse
 from tacos.errors import ConfigError
 from tacos.llm.backends.scripted import ScriptedLLM
@@ -25,7 +26,7 @@ from tacos.pipeline.plan import plan
 from tacos.pipeline.settings import SelectSettings
 from tacos.scoring.calls import COMPARISONS, LATE
 from tacos.scoring.comparative import Comparative
-from tacos.stage import ArtifactStore, Stage, Tools
+from tacos.stage import Stage, Tools
 from tacos.store import tables
 from tests.pipeline.helpers import LLMS, reply, scripted_tools, write_pool
 

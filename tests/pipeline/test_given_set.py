@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from tacos.artifacts import ArtifactStore
 from tacos.config import parse
 from tacos.errors import TacosError
 from tacos.pipeline.graph import Experiment
 from tacos.pipeline.run import run_experiment
 from tacos.pipeline.settings import ExperimentSettings
 from tacos.pipeline.tools import make_tools
-from tacos.stage import ArtifactStore
 from tacos.store.files import read_jsonl, write_jsonl
 from tacos.usage import Ledger
 from tests.pipeline.benchmark_files import write_assets

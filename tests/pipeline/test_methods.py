@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tacos.artifacts import ArtifactStore
 from tacos.config import parse
 from tacos.errors import BudgetError, ConfigError, LLMError
 from tacos.llm.backends.scripted import ScriptedLLM
@@ -17,7 +18,7 @@ from tacos.methods import METHODS
 from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.plan import plan
 from tacos.pipeline.settings import SelectSettings
-from tacos.stage import ArtifactStore, Stage
+from tacos.stage import Stage
 from tacos.store.tables import read_scores
 from tests.pipeline.helpers import LLM_TACOS, LLMS, TOPICS, reply, scripted_tools, write_pool
 from tests.scoring import tiny_models

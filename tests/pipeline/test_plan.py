@@ -12,6 +12,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from tacos.artifacts import ArtifactStore
 from tacos.cli.app import app
 from tacos.config import parse
 from tacos.errors import ConfigError, PoolError, TacosError
@@ -21,7 +22,6 @@ from tacos.pipeline.graph import Experiment, on_the_way, selection_stage
 from tacos.pipeline.plan import PlannedStage, plan
 from tacos.pipeline.settings import ExperimentSettings, SelectSettings
 from tacos.pipeline.tools import make_tools
-from tacos.stage import ArtifactStore
 from tacos.usage import Ledger
 from tests.pipeline.helpers import write_pool
 from tests.scoring import tiny_models

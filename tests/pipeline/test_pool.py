@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from eval.questions import read_questions
+from tacos.artifacts import ArtifactStore
 from tacos.errors import PoolError
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.pipeline.pool import load_stage
 from tacos.pipeline.pool_settings import PoolSettings
 from tacos.pipeline.select import select
 from tacos.pipeline.settings import SelectSettings
-from tacos.stage import ArtifactStore
 from tacos.store.files import read_jsonl
 from tacos.types import Pool
 from tests.pipeline.helpers import reply, scripted_tools, write_pool

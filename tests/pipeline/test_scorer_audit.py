@@ -15,13 +15,13 @@ from eval.report.score_report import ScoreReport
 from eval.report.scorer_audit import measures_table
 from eval.report.scores import figures_of, report_of, write_score_report
 from eval.scorer_audit import ScorerAudit, warnings
+from tacos.artifacts import ArtifactStore
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.base import Request
 from tacos.pipeline.audit_settings import audit_settings
 from tacos.pipeline.audit_stages import AuditStages
 from tacos.pipeline.scorer_audit import audit_scorer, plan_audit
 from tacos.pipeline.scorer_card import pool_of
-from tacos.stage import ArtifactStore
 from tests.pipeline.helpers import scripted_tools
 
 ROWS = 160

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from tacos.artifacts import ArtifactStore
 from tacos.config import parse
 from tacos.errors import PoolError
 from tacos.pipeline.graph import Experiment
 from tacos.pipeline.settings import ExperimentSettings
 from tacos.pipeline.tools import make_tools
-from tacos.stage import ArtifactStore
 from tacos.store.files import read_jsonl
 from tacos.usage import Ledger
 from tests.pipeline.benchmark_files import tiny_experiment, write_assets

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tacos.artifacts import ArtifactStore
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.models.embedder import EmbedderSettings
 from tacos.part import Scorer, Setup
 from tacos.selection import Scores
-from tacos.stage import ArtifactStore, Job, Outcome, Stage
+from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
 from tacos.types import Pool
 from tests.pipeline.helpers import scripted_tools

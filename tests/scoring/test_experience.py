@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tacos.artifacts import ArtifactStore
 from tacos.errors import ConfigError
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.part import Setup
 from tacos.scoring.experience import Experience, read_prompts, spread
 from tacos.scoring.ifd import Ifd
 from tacos.scoring.model_run import ModelRun
-from tacos.stage import ArtifactStore, Job, Outcome, Stage
+from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
 from tacos.store.files import read_jsonl
 from tacos.types import Pool, make_sample

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tacos.artifacts import ArtifactStore
 from tacos.config import parse
 from tacos.errors import ConfigError
 from tacos.llm.backends.scripted import ScriptedLLM
@@ -25,7 +26,7 @@ from tacos.models.local import LocalModel, load_lm, with_adapter
 from tacos.scoring.less import WARMUP, Less, _projected, closed
 from tacos.scoring.states import laid_out
 from tacos.selection import Scores
-from tacos.stage import ArtifactStore, Job, Outcome, Stage
+from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
 from tacos.types import Message, Pool, Sample, make_sample
 from tests.pipeline.helpers import scripted_tools

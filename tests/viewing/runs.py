@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tacos.artifacts import ArtifactStore
 from tacos.config import parse
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.settings import SelectSettings
-from tacos.stage import ArtifactStore, Job, Outcome, Stage
+from tacos.stage import Job, Outcome, Stage
 from tacos.store.files import write_json, write_jsonl
 from tacos.viewing.run_stages import write_stages
 from tests.eval.fixtures import ARMS, make_results

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from tacos.artifacts import ArtifactStore
 from tacos.config import parse
 from tacos.errors import TacosError
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.settings import SelectSettings
-from tacos.stage import ArtifactStore
 from tacos.types import Pool
 from tacos.viewing.run_folder import RunFolder
 from tacos.viewing.run_stages import write_stages

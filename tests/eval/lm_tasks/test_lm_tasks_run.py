@@ -18,8 +18,9 @@ from eval.lm_tasks.run import run_tasks
 from eval.lm_tasks.settings import LMTasksSettings
 from eval.measures import Finished
 from eval.summary import run_measure
+from tacos.artifacts import ArtifactStore
 from tacos.errors import ConfigError, TacosError
-from tacos.stage import ArtifactStore, Job, Outcome, Stage, Tools
+from tacos.stage import Job, Outcome, Stage, Tools
 from tacos.usage import Ledger
 from tests.eval.lm_tasks.own_tasks import CHOICE, GROUP, PARTS, REPLY, TEXT, write_code_task, write_tasks
 
