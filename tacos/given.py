@@ -49,7 +49,7 @@ def read_given_scores(path: Path, pool: Pool) -> Scores:
     unread = 0
     for line, position, row in _rows(path, pool, "value"):
         if errors.pop(position, None) is None:
-            raise PoolError(f"{path} line {line}: id {row['id']!r} occurs twice")
+            raise PoolError(f"{path} line {line}: id {row['id']!r} occurs twice: give each row once")
         value = row["value"]
         if value is None or value != value:  # NaN is how pandas writes a missing number
             errors[position] = str(row.get("error") or f"no value in {path.name}")
@@ -95,7 +95,8 @@ def read_given_vectors(path: Path, pool: Pool) -> np.ndarray:
     """
     vectors = _npy(path, pool) if path.suffix == ".npy" else _by_id(path, pool)
     if not np.isfinite(vectors).all():
-        raise PoolError(f"{path} holds values that are not finite numbers")
+        row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+        raise PoolError(f"{path}: vector {row:,} holds a value that is not a finite number: make it anew")
     return np.ascontiguousarray(vectors, dtype=np.float32)
 
 
@@ -120,12 +121,13 @@ def _by_id(path: Path, pool: Pool) -> np.ndarray:
     found: dict[int, Sequence[float]] = {}
     for line, position, row in _rows(path, pool, "vector"):
         if position in found:
-            raise PoolError(f"{path} line {line}: id {row['id']!r} occurs twice")
+            raise PoolError(f"{path} line {line}: id {row['id']!r} occurs twice: give each row once")
         found[position] = row["vector"]
     if len(found) < len(pool):
         missing = next(id_ for i, id_ in enumerate(pool.ids) if i not in found)
         raise PoolError(
-            f"{path} lacks {len(pool) - len(found):,} of {len(pool):,} rows, the first {missing!r}"
+            f"{path} lacks {len(pool) - len(found):,} of {len(pool):,} rows, the first {missing!r}: "
+            "give a vector for each"
         )
     if len({len(vector) for vector in found.values()}) > 1:
         raise PoolError(f"{path} holds vectors of different lengths")

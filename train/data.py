@@ -58,7 +58,8 @@ def prepare(
     kept = [encoded[i] for i in in_pool]
     if not kept:
         raise PoolError(
-            f"none of {len(encoded)} samples has an assistant token within max_length={settings.max_length}"
+            f"none of {len(encoded)} samples has an assistant token within max_length={settings.max_length}: "
+            "raise train.max_length, or check that the rows have responses"
         )
     validation = hold_out(len(kept), settings.validation, seed)
     held = set(validation)
@@ -98,7 +99,9 @@ def hold_out(n: int, share: float, seed: int) -> list[int]:
         return []
     held = max(1, round(n * share))
     if held >= n:
-        raise PoolError(f"validation={share} of {n} samples leaves none to train on")
+        raise PoolError(
+            f"validation={share} of {n} samples leaves none to train on: set train.validation lower"
+        )
     return sorted(random.Random(f"validation {seed}").sample(range(n), held))
 
 

@@ -40,7 +40,10 @@ class RoundRobin(Allocator):
     def allocate(self, groups: Groups, scores: Scores, budget: int, job: Job) -> list[Pick]:
         """Raises: BudgetError when fewer rows have a value."""
         if scores.targets is None:
-            raise ConfigError("allocate.by=round_robin needs scores for query rows")
+            raise ConfigError(
+                "allocate.by=round_robin takes turns between query rows: "
+                "name a scorer for them, such as score.by=embedding or score.by=less"
+            )
         rows = candidates(groups, scores, budget)
         turns = takers(scores.targets, self.over)
         chosen, who = in_turn(np.stack([values[rows] for values in turns.values()]), budget)

@@ -28,7 +28,8 @@ def heldout_loss(
     rows = [Supervised(e.ids, e.mask) for e in encoded if e.loss_tokens]
     if not rows:
         raise TacosError(
-            f"none of {len(samples)} samples has an assistant token in its first {max_length} tokens"
+            f"none of {len(samples)} samples has an assistant token in its first {max_length} tokens: "
+            "raise max_length, or give other references"
         )
     losses = [loss for _, loss in token_losses(lm, rows, budget, "held-out loss")]
     return sum(float(loss.sum(dtype="float64")) for loss in losses) / sum(map(len, losses))

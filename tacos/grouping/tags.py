@@ -76,7 +76,7 @@ class TagGroups(Grouper):
         names = sorted(tags.counts())
         if not names:
             raise ConfigError(
-                "no tag is left after normalisation: lower group.normalization.min_count (by default 1% of the tagged "
+                "no tag is left after normalization: lower group.normalization.min_count (by default 1% of the tagged "
                 "samples)"
             )
         vectors = tables.read_vectors(job.inputs["tags"])

@@ -198,7 +198,10 @@ def _watch(lm: LocalModel, name: str, n: int, found: dict[str, torch.Tensor]) ->
     layer, _, kind = name.rpartition(".")
     module = lm.model.get_submodule(layer)
     if not isinstance(module, torch.nn.Linear) or kind != "weight":
-        raise TacosError(f"gradients by row are of linear layers, and {name} is of a {type(module).__name__}")
+        raise TacosError(
+            f"gradients by row are of linear layers, and {name} is a {type(module).__name__}: "
+            "set lora.target to linear layers"
+        )
 
     def forward(_: Any, inputs: Any, output: torch.Tensor) -> None:
         went_in = inputs[0].detach()

@@ -49,5 +49,8 @@ def _clean(rows: Pool, job: Job, path: str) -> Pool:
         log.warning("%s: %d of %d rows hold a test question and are left out", path, len(held), len(rows))
     kept = [row for row in range(len(rows)) if row not in held]
     if not kept:
-        raise PoolError(f"every row of {path} holds a test question of this experiment")
+        raise PoolError(
+            f"every row of {path} holds a test question of this experiment, so none is left to train on: "
+            "give other rows"
+        )
     return rows.take(kept)

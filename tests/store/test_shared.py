@@ -135,7 +135,10 @@ def test_a_selection_of_two_machines(tmp_path: Path) -> None:
         select(settings, tmp_path / name / "out.jsonl")
     assert (tmp_path / "a" / "out.jsonl").read_bytes() == (tmp_path / "b" / "out.jsonl").read_bytes()
     done = [
-        {path.parent.name: path.read_bytes() for path in (tmp_path / name / "artifacts").glob("*/*/done.json")}
+        {
+            path.parent.name: path.read_bytes()
+            for path in (tmp_path / name / "artifacts").glob("*/*/done.json")
+        }
         for name in ("a", "b")
     ]
     assert done[1].items() <= done[0].items() and len(done[0]) == 3  # the other did nothing of it again

@@ -126,7 +126,10 @@ class Worker:
                     self._outbox.append(Reply(numbers.pop(reply.index), reply.completion))
                     self._changed.notify_all()
         if numbers:  # the driver would wait for them for ever
-            raise LLMError(f"{backend.model}: {len(numbers):,} requests were taken and not answered")
+            raise LLMError(
+                f"{backend.model}: {len(numbers):,} requests were taken and not answered: "
+                "run again, the replies so far are kept"
+            )
 
     def _pull(self, numbers: dict[int, int]) -> Iterator[Request]:
         """numbers: filled with the backend's number of each request -> the driver's."""

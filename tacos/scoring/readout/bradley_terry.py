@@ -51,7 +51,11 @@ def fit_bradley_terry(calls: Calls, answers: CallScores, variance: float | None 
     """
     results = outcomes(calls, answers)
     if not len(results.won):
-        raise TacosError("no call scores two samples, so there is no winner to read out")
+        raise TacosError(
+            "no call scores two samples, so nobody won: "
+            "read out numbers with score.readout.by=mixed, or ask again with "
+            "--retry-failed"
+        )
     rows, place = np.unique(np.concatenate([results.first, results.second]), return_inverse=True)
     a, b = np.split(place, 2)
     sides = _sides(a, b, len(rows))
@@ -138,7 +142,9 @@ def _abilities(sides: sparse.csr_matrix, results: PairResults, v: float) -> np.n
         q = q + step
         if not failed and np.max(np.abs(step)) < STILL:
             return q
-    raise TacosError(f"abilities from who won do not stand still after {NEWTON} steps")
+    raise TacosError(
+        f"abilities from who won do not stand still after {NEWTON} steps: set score.readout.by=mean or mixed"
+    )
 
 
 def _left(a: np.ndarray, b: np.ndarray, weight: np.ndarray, p: np.ndarray, v: float) -> np.ndarray:

@@ -113,7 +113,9 @@ def fit_mixed(
     Raises: TacosError where no score was read.
     """
     if not len(found.row):
-        raise TacosError("no call gave a score that can be read, so there is nothing to read out")
+        raise TacosError(
+            "no call gave a score that can be read, so there is nothing to read out: --retry-failed asks again"
+        )
     rows, row = np.unique(found.row, return_inverse=True)
     call = np.unique(found.call, return_inverse=True)[1]
     expected = np.zeros(len(rows)) if prior is None else prior[rows]
@@ -213,7 +215,9 @@ def _solve(
     inverse = sparse.diags(1 / square.diagonal())
     found, failed = cg(square, matrix.T @ y, rtol=SOLVED, maxiter=STEPS, M=inverse)
     if failed:
-        raise TacosError(f"the mixed model of the scores was not solved within {STEPS:,} steps")
+        raise TacosError(
+            f"the mixed model of the scores was not solved within {STEPS:,} steps: set score.readout.by=mean"
+        )
     widths = np.cumsum([blocks[number][0].shape[1] for number in kept])[:-1]
     solved = dict(zip(kept, np.split(found, widths), strict=True))
     return [solved.get(number, np.zeros(columns.shape[1])) for number, (columns, _) in enumerate(blocks)]
