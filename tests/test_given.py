@@ -109,7 +109,7 @@ def test_vectors_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(PoolError, match=r"shape \(4,\)"):
         read_given_vectors(tmp_path / "flat.npy", POOL)
     np.save(tmp_path / "nan.npy", np.full((4, 2), np.nan))
-    with pytest.raises(PoolError, match="not finite"):
+    with pytest.raises(PoolError, match="vector 0 holds a value that is not a finite number"):
         read_given_vectors(tmp_path / "nan.npy", POOL)
     np.save(tmp_path / "objects.npy", np.array([{"a": 1}] * 4, dtype=object), allow_pickle=True)
     with pytest.raises(PoolError, match=r"is not a \.npy file of numbers"):
