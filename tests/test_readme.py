@@ -21,6 +21,7 @@ from eval.measures import Finished
 from tacos.cli.app import app
 from tacos.config import override, parse, read_yaml
 from tacos.methods import METHODS
+from tacos.part import ALLOCATORS, GROUPERS, SCORERS
 from tacos.pipeline.evaluate import EvaluateSettings
 from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.matrix import cells
@@ -201,3 +202,11 @@ def test_the_benchmark_that_is_shown_reads_answers(tmp_path: Path) -> None:
     benchmark = names["BENCHMARK"]
     found = benchmark.read(Finished({benchmark.stage: tmp_path}, {}))
     assert found.values == {measure.name: {"q": 4.0} for measure in benchmark.measures}
+
+
+def test_papers_of_all_methods_and_parts_are_cited() -> None:
+    cited = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    papers = [method.paper for method in (METHODS.get(name) for name in METHODS)]
+    papers += [registry.get(name).paper for registry in (GROUPERS, SCORERS, ALLOCATORS) for name in registry]
+    numbers = {number for paper in papers for number in re.findall(r"\d{4}\.\d{4,5}", paper)}
+    assert len(numbers) > 15 and {number for number in numbers if f"arXiv:{number}" not in cited} == set()
