@@ -172,6 +172,43 @@ def test_a_server_that_echoes_the_key_in_its_replies(
         check(select_and_evaluate(), caplog)
 
 
+def test_an_audit_a_rewriting_and_a_page_leave_no_key(
+    key: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server repeats the key in what it says, now and then as an error; all of it is kept, shown or drawn."""
+    caplog.set_level(logging.DEBUG)
+    with FaultServer(
+        echo_now_and_then, answer=lambda content: answer(content).replace("ok", CANARY)
+    ) as server:
+        config(server, key)
+        select = (
+            "select",
+            "pool.jsonl",
+            "--config",
+            "select.yaml",
+            "--out",
+            "refined.jsonl",
+            "refine={llm: scorer}",
+        )
+        audit = (
+            "audit",
+            "pool.jsonl",
+            "--scorer",
+            "rating",
+            "--rows",
+            "20",
+            "--config",
+            "select.yaml",
+            "score.llm=scorer",
+        )
+        results = [tacos(*select, "--json"), tacos(*audit, "--out", "audited", "--json")]
+        run = json.loads(results[0].stdout)["run_dir"]
+        results += [tacos("view", run, "--bundle", "page", "--json"), tacos("show", run, "1", "--json")]
+    assert [result.exit_code for result in results[:3]] == [0, 0, 0], [result.output for result in results]
+    assert any(b"[key]" in path.read_bytes() for path in Path("page").rglob("*.js"))
+    check(results, caplog)
+
+
 def test_a_key_in_the_wrong_place_is_refused_and_not_repeated() -> None:
     for wrong in (
         {"api_key_env": CANARY},
