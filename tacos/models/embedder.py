@@ -6,7 +6,6 @@ installed package, whose weights are checked by SHA-256; otherwise it comes from
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
@@ -18,10 +17,11 @@ from pydantic import Field
 
 from tacos.errors import TacosError
 from tacos.given import named, read_given_vectors
+from tacos.models.device import native_bfloat16, pick_device
 from tacos.models.expected import Model, Passes, text_tokens
 from tacos.models.flops import parameters_at_work, passes
 from tacos.models.local import cannot_load
-from tacos.progress import Count
+from tacos.progress import counted
 from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
 from tacos.store.fingerprint import file_digest, named_by_content
@@ -31,9 +31,14 @@ from tacos.usage import Ledger
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-log = logging.getLogger(__name__)
-
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+VERSION = 2
+"""Of the vectors: batches are by tokens, and pooled in float32."""
+CPU_TOKENS, GPU_TOKENS = 1024, 65536
+CHUNK = 8192
+"""Texts whose lengths are taken at a time."""
+SHOWN = 1000
+"""Texts from which on progress is shown."""
 MARKS = 2
 """Tokens that an encoder puts around a text."""
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -45,24 +50,38 @@ class EmbedderSettings(Record):
     model: str = MINILM
     max_tokens: int = Field(128, ge=8)
     """Texts are cut here, in tokens of the model; MiniLM was trained at 128."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """bfloat16 was 4 times faster on a CPU with AMX (2026-11-21) and moved cosines by up to 0.008; it is
-    slower on a CPU without."""
-    batch_size: int = Field(32, ge=1)
-    """Small batches of like length keep a CPU's cache warm; raise it on a GPU."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Numbers of the encoder; what it says is pooled in float32. auto is bfloat16 on a CPU that multiplies it by itself
+    (AVX-512 BF16 or AMX), and float32 elsewhere. There bfloat16 was 3 times as fast and moved cosines to float32's
+    vectors by 0.00004 (2026-11-26); on a CPU without it is slower."""
+    batch_tokens: int | None = Field(None, ge=1)
+    """Tokens of a batch; None is 1,024 on a CPU, whose cache holds as much, and 65,536 on a GPU."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
+    def numbers(self) -> Literal["float32", "bfloat16"]:
+        """`dtype`, with auto as it is on this machine."""
+        if self.dtype != "auto":
+            return self.dtype
+        here = pick_device(self.device)
+        return "bfloat16" if here == "cpu" and native_bfloat16(here) else "float32"
+
     def identity(self) -> dict[str, str | int]:
-        return {"model": named_by_content(self.model), "max_tokens": self.max_tokens, "dtype": self.dtype}
+        return {
+            "model": named_by_content(self.model),
+            "max_tokens": self.max_tokens,
+            "dtype": self.numbers(),
+            "version": VERSION,
+        }
 
 
 class Embedder:
     """Embeds texts; the model loads on first use. ledger: where its passes are counted."""
 
-    def __init__(self, settings: EmbedderSettings, progress: bool = False, ledger: Ledger | None = None):
+    def __init__(self, settings: EmbedderSettings, ledger: Ledger | None = None, device: str | None = None):
+        """device: in place of the settings' ("cuda:1")."""
         self.settings = settings
-        self.progress = progress
         self.ledger = ledger
+        self.device = device or settings.device
         self._model: SentenceTransformer | None = None
 
     def __call__(self, texts: Sequence[str], max_tokens: int | None = None, unit: bool = True) -> np.ndarray:
@@ -72,35 +91,57 @@ class Embedder:
 
         Raises: TacosError when the model can be had neither from the package nor from the hub.
         """
+        if not len(texts):
+            return np.empty((0, 0), np.float32)
         unique, inverse = np.unique(np.array(texts, dtype=object), return_inverse=True)
-        self.model.max_seq_length = max_tokens or self.settings.max_tokens
-        with self._counted(len(unique)):
-            vectors = self.model.encode(
-                list(unique),
-                batch_size=self.settings.batch_size,
-                normalize_embeddings=unit,
-                convert_to_numpy=True,
-                show_progress_bar=self.progress and len(unique) > 1000,
-            )
-        return np.ascontiguousarray(vectors[inverse], dtype=np.float32)
+        what = "embedding" if len(unique) > SHOWN else ""
+        places, vectors = zip(*self.batches(list(unique), max_tokens, unit, what), strict=True)
+        order = np.argsort(np.concatenate(places))
+        return np.ascontiguousarray(np.concatenate(vectors)[order][inverse])
+
+    def batches(
+        self, texts: Sequence[str], max_tokens: int | None = None, unit: bool = True, what: str = ""
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Places among the texts and their vectors, batch by batch, the longest first.
+
+        what: as progress names it; "" shows none.
+        """
+        model = self.model
+        model.max_seq_length = max_tokens or self.settings.max_tokens
+        on_cpu = model.device.type == "cpu"
+        budget = self.settings.batch_tokens or (CPU_TOKENS if on_cpu else GPU_TOKENS)
+        with counted(what, len(texts), "texts") as done, self._counted():
+            for places in of_like_length(self._lengths(texts), budget):
+                batch = [texts[place] for place in places]
+                made = model.encode(
+                    batch, batch_size=len(batch), normalize_embeddings=unit, show_progress_bar=False
+                )
+                done(len(batch))
+                yield places, np.asarray(made, dtype=np.float32)
+
+    def _lengths(self, texts: Sequence[str]) -> np.ndarray:
+        """Tokens of each text. By characters alone a third of what is computed on Alpaca's prompts is padding."""
+        lengths: list[int] = []
+        for start in range(0, len(texts), CHUNK):
+            some = list(texts[start : start + CHUNK])
+            read = self.model.tokenizer(some, truncation=True, max_length=self.model.max_seq_length)
+            lengths += map(len, read["input_ids"])
+        return np.array(lengths)
 
     @contextmanager
-    def _counted(self, total: int) -> Iterator[None]:
-        """Where no bar is drawn the log says how far it is: the library's loop is watched from its batches, and
-        their tokens go into the ledger."""
+    def _counted(self) -> Iterator[None]:
+        """What the model reads goes into the ledger."""
         parameters = parameters_at_work(self.model)
-        with Count("embedding", total, shown=not self.progress) as count:
 
-            def batch_done(module: Any, given: Any, made: Any) -> None:
-                count.add(len(made["sentence_embedding"]))
-                if self.ledger is not None:
-                    self.ledger.add(passes(parameters, int(made["attention_mask"].sum())))
+        def batch_done(module: Any, given: Any, made: Any) -> None:
+            if self.ledger is not None:
+                self.ledger.add(passes(parameters, int(made["attention_mask"].sum())))
 
-            hook = self.model.register_forward_hook(batch_done)
-            try:
-                yield
-            finally:
-                hook.remove()
+        hook = self.model.register_forward_hook(batch_done)
+        try:
+            yield
+        finally:
+            hook.remove()
 
     @property
     def parameters(self) -> int | None:
@@ -111,20 +152,36 @@ class Embedder:
     def model(self) -> SentenceTransformer:
         if self._model is None:
             self._model = self._load()
+            if self.settings.numbers() == "bfloat16":
+                self._model[0].bfloat16().register_forward_hook(_pooled_in_float32)
         return self._model
 
     def _load(self) -> SentenceTransformer:
         from sentence_transformers import SentenceTransformer
 
         source = packaged_minilm() if self.settings.model == MINILM else None
-        device = None if self.settings.device == "auto" else self.settings.device
+        device = None if self.device == "auto" else self.device
         try:
             return SentenceTransformer(
-                str(source or self.settings.model), device=device, model_kwargs={"dtype": self.settings.dtype}
+                str(source or self.settings.model), device=device, model_kwargs={"dtype": "float32"}
             )
         except Exception as error:  # as in `tacos.models.local`
             instead = "install the packaged default with `pip install -e '.[offline]'`"
             raise cannot_load("embedding model", self.settings.model, error, instead) from error
+
+
+def _pooled_in_float32(module: Any, given: Any, made: dict[str, Any]) -> dict[str, Any]:
+    return {**made, "token_embeddings": made["token_embeddings"].float()}
+
+
+def of_like_length(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
+    """Places in batches whose rows, padded to the longest, hold at most `budget` tokens; one row at least."""
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        rows = max(1, budget // max(1, int(lengths[order[start]])))
+        yield order[start : start + rows]
+        start += rows
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:
@@ -185,7 +242,7 @@ def embedded(pool: Stage, settings: EmbedderSettings, text: TextOf, max_tokens: 
         each = text_tokens(set(texts_of(rows, text))) + MARKS
         tokens = np.minimum(each, max_tokens or settings.max_tokens)
         source = str((packaged_minilm() if settings.model == MINILM else None) or settings.model)
-        model = Model(source, "encoder", None, settings.model, settings.dtype, settings.device)
+        model = Model(source, "encoder", None, settings.model, settings.numbers(), settings.device)
         return Passes(model, float(tokens.sum()))
 
     identity = settings.identity() | ({"max_tokens": max_tokens} if max_tokens else {})

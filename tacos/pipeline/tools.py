@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import cache
 
 from tacos.llm.base import LLM
@@ -30,7 +29,7 @@ def make_tools(
 
     @cache
     def made(chosen: EmbedderSettings) -> Embedder:
-        return Embedder(chosen, progress=sys.stderr.isatty(), ledger=ledger)
+        return Embedder(chosen, ledger)
 
     def embedder(chosen: EmbedderSettings | None = None) -> Embedder:
         return made(chosen or settings.embedder)
