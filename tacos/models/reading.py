@@ -25,7 +25,7 @@ Work = Callable[[LocalModel, Pool, str], Iterator[tuple[int, Any]]]
 found): a `Kept`, or where vectors are asked for, one or why there is none."""
 
 
-class Reading(Protocol):
+class RowReading(Protocol):
     """What is sent to a process that reads: name of the stage, how to load the model, what to do with rows."""
 
     @property
@@ -96,7 +96,7 @@ PieceAnswer = Started | PieceRead | Failed
 class LocalReader:
     """Reads in this process; the model is loaded at the first row."""
 
-    def __init__(self, reading: Reading, device: str, ledger: Ledger):
+    def __init__(self, reading: RowReading, device: str, ledger: Ledger):
         self.reading, self.device, self.ledger = reading, device, ledger
         self._lm: Any = None
 
@@ -127,7 +127,7 @@ class PieceReader:
     threads: of a CPU that is shared out; None leaves them.
     """
 
-    def __init__(self, reading: Reading, device: str, threads: int | None = None):
+    def __init__(self, reading: RowReading, device: str, threads: int | None = None):
         self.threads = threads
         self.ledger = Ledger()
         self.reader = LocalReader(reading, device, self.ledger)
