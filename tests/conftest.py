@@ -42,7 +42,7 @@ class LetterEmbedder(Embedder):
         super().__init__(settings or EmbedderSettings(model="letters"))
         self.calls: list[list[str]] = []
 
-    def __call__(self, texts, max_tokens=None, unit=True):  # type: ignore[no-untyped-def]
+    def __call__(self, texts, max_tokens=None, unit=True, what=""):  # type: ignore[no-untyped-def]
         self.calls.append(list(texts))
         letters = "abcdefghijklmnopqrstuvwxyz"
         counts = np.array([[t.lower().count(c) for c in letters] for t in texts], dtype=np.float32)

@@ -14,6 +14,7 @@ from tacos.llm.settings import LLMSettings
 from tacos.methods import METHODS
 from tacos.methods.hard_space import IterSelectTuneSettings
 from tacos.methods.refining import Refine
+from tacos.models.embedder import EmbedderSettings
 from tacos.part import ALLOCATORS, GROUPERS, SCORERS
 from tacos.pipeline.evaluate import EvaluateSettings
 from tacos.pipeline.pool_settings import PoolSettings
@@ -45,6 +46,7 @@ WHOLE: list[tuple[str, str, type[BaseModel]]] = [
     *PARTS,
     ("tacos/methods", "`fit`, or `quality` of comparative", LearnedSettings),
     ("tacos/methods", "`refine`", Refine),
+    ("tacos/methods", "`embedder`", EmbedderSettings),
     ("tacos/scoring", "`score.design`", Design),
     ("tacos/scoring", "`score.readout`", Readout),
     ("tacos/llm", "`llms.<name>`", LLMSettings),

@@ -13,7 +13,7 @@ from pydantic import Field
 from scipy.stats import rankdata
 
 from tacos.errors import BudgetError, ConfigError
-from tacos.models.embedder import Embedded
+from tacos.models.embedded import Embedded
 from tacos.part import Allocator, Setup
 from tacos.selection import Groups, Pick, Scores
 from tacos.stage import Stage

@@ -34,7 +34,7 @@ import numpy as np
 from pydantic import Field
 
 from tacos.allocation.base import candidates, picked
-from tacos.models.embedder import texts_of
+from tacos.models.embedded import texts_of
 from tacos.part import Allocator, allocator
 from tacos.progress import track
 from tacos.selection import Groups, Pick, Scores

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from tacos.cost import Cost
 from tacos.grouping.titles import titled
-from tacos.models.embedder import Embedded
+from tacos.models.embedded import Embedded
 from tacos.part import Grouper, Setup, grouper
 from tacos.selection import Groups
 from tacos.stage import Job, Stage

@@ -20,7 +20,8 @@ from tacos.grouping.normalize import NormalizationSettings, normalize
 from tacos.grouping.tagging import FIELDS, KeyphraseTagger, LLMTagger, TaggingSettings, tag_request
 from tacos.llm.estimate import Asked
 from tacos.llm.settings import LLMSettings
-from tacos.models.embedder import EmbedderSettings, embedded, unit_rows
+from tacos.models.embedded import embedded
+from tacos.models.embedder import EmbedderSettings, unit_rows
 from tacos.part import Grouper, Setup, grouper
 from tacos.selection import Groups, Tags
 from tacos.stage import Job, Outcome, Stage

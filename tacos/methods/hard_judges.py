@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 
 from tacos.answering.judge import Comparison, LLMJudge, LLMJudgeSettings, Verdict, likeness
 from tacos.answering.orders import Result, Rule, compare, outcome
-from tacos.models.embedder import texts_of
+from tacos.models.embedded import texts_of
 from tacos.scoring.learned import LearnedSettings, PoolFit
 from tacos.store.fingerprint import fingerprint
 from tacos.text import normalise

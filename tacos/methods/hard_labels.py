@@ -35,7 +35,7 @@ from tacos.methods.hard_judges import (
     Text,
     comparison,
 )
-from tacos.models.embedder import texts_of
+from tacos.models.embedded import texts_of
 from tacos.part import Setup
 from tacos.scoring.learned import fit_pool
 from tacos.scoring.pool_quality import pool_vectors, read_pool_vectors

@@ -53,7 +53,7 @@ from tacos.methods.hard_rounds import (
 )
 from tacos.methods.hard_space import IterSelectTuneSettings, Space
 from tacos.methods.recipe import select
-from tacos.models.embedder import texts_of
+from tacos.models.embedded import texts_of
 from tacos.part import Setup
 from tacos.scoring.hardness import (
     Classifier,

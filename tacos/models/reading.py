@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tacos.errors import ConfigError, TacosError
 from tacos.models.local import LocalModel, load_lm, with_adapter
@@ -23,6 +23,20 @@ from tacos.usage import Ledger, Usage
 Work = Callable[[LocalModel, Pool, str], Iterator[tuple[int, Any]]]
 """A model, some rows and which they are in words, for the progress bar, or "" for none -> (place among them, what was
 found): a `Kept`, or where vectors are asked for, one or why there is none."""
+
+
+class RowReading(Protocol):
+    """What is sent to a process that reads: name of the stage, how to load the model, what to do with rows."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def work(self) -> Callable[[Any, Pool, str], Iterator[tuple[int, Any]]]: ...
+
+    def load(self, device: str, ledger: Ledger) -> Any:
+        """The model; its `parameters` are those at work."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -82,9 +96,9 @@ PieceAnswer = Started | PieceRead | Failed
 class LocalReader:
     """Reads in this process; the model is loaded at the first row."""
 
-    def __init__(self, reading: ModelReading, device: str, ledger: Ledger):
+    def __init__(self, reading: RowReading, device: str, ledger: Ledger):
         self.reading, self.device, self.ledger = reading, device, ledger
-        self._lm: LocalModel | None = None
+        self._lm: Any = None
 
     @property
     def parameters(self) -> int | None:
@@ -97,7 +111,7 @@ class LocalReader:
         for place, kept in self.reading.work(self.model(), pool.take(rows), what):
             yield rows[place], kept
 
-    def model(self) -> LocalModel:
+    def model(self) -> Any:
         """Loaded once."""
         if self._lm is None:
             self._lm = self.reading.load(self.device, self.ledger)
@@ -113,7 +127,7 @@ class PieceReader:
     threads: of a CPU that is shared out; None leaves them.
     """
 
-    def __init__(self, reading: ModelReading, device: str, threads: int | None = None):
+    def __init__(self, reading: RowReading, device: str, threads: int | None = None):
         self.threads = threads
         self.ledger = Ledger()
         self.reader = LocalReader(reading, device, self.ledger)

@@ -12,8 +12,8 @@ from tacos.pipeline.settings import TINY, UNTRAINED, ZERO_SHOT, ExperimentSettin
 def parts_used(experiment: Experiment) -> dict[str, str]:
     """Role -> what plays it."""
     settings = experiment.settings
-    model = settings.embedder.model
-    parts = {"embedder": f"{model} (embedded)" if model == MINILM else model}
+    model, numbers = settings.embedder.model, settings.embedder.numbers()
+    parts = {"embedder": f"{model}, {numbers}{' (embedded)' if model == MINILM else ''}"}
     for name, arm in settings.arms.items():
         if arm.method != ZERO_SHOT:
             parts[f"selection ({name})"] = arm.describe(settings.llms)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -42,7 +41,7 @@ def make_tools(
 
     @cache
     def made(chosen: EmbedderSettings) -> Embedder:
-        return Embedder(chosen, progress=sys.stderr.isatty(), ledger=ledger)
+        return Embedder(chosen, ledger)
 
     def embedder(chosen: EmbedderSettings | None = None) -> Embedder:
         return made(chosen or settings.embedder)

@@ -17,7 +17,8 @@ from pydantic import model_validator
 
 from tacos.cost import Cost
 from tacos.errors import ConfigError
-from tacos.models.embedder import Embedded, embedded, given_vectors, unit_rows
+from tacos.models.embedded import Embedded, embedded, given_vectors
+from tacos.models.embedder import unit_rows
 from tacos.part import Setup, scorer
 from tacos.scoring.targeted import TargetedScorer, products
 from tacos.selection import Scores

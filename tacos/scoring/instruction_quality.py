@@ -16,7 +16,7 @@ import numpy as np
 
 from tacos.cost import Cost
 from tacos.llm.settings import LLMSettings
-from tacos.models.embedder import embedded
+from tacos.models.embedded import embedded
 from tacos.part import Scorer, Setup, scorer
 from tacos.scoring.iqs.base import Vectors
 from tacos.scoring.iqs.folder import Card, load, read_card

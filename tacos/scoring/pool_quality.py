@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tacos.cost import Cost
-from tacos.models.embedder import embedded
+from tacos.models.embedded import embedded
 from tacos.part import Scorer, Setup, scorer
 from tacos.scoring.learned import LearnedSettings, fit_on_pool
 from tacos.selection import Scores

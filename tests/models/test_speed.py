@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tacos.models import speed
-from tacos.models.embedder import EmbedderSettings, embedded
+from tacos.models.embedded import embedded
+from tacos.models.embedder import EmbedderSettings
 from tacos.models.expected import BYTES_PER_TOKEN, Model, Passes, text_tokens
 from tacos.models.flops import parameters_at_work
 from tacos.models.local import load_lm

@@ -156,5 +156,7 @@ def _identity(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings without what says where and in what portions a scorer runs."""
     kept = {key: value for key, value in settings.items() if key not in ("device", "batch_rows")}
     if "embedder" in kept:
-        kept["embedder"] = {k: v for k, v in kept["embedder"].items() if k not in ("device", "batch_size")}
+        kept["embedder"] = {
+            k: v for k, v in kept["embedder"].items() if k not in ("device", "batch_tokens", "workers")
+        }
     return kept

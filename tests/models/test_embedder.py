@@ -1,0 +1,138 @@
+"""Embeddings: numbers, batches, shards that outlive a kill, and several processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tacos.models import embedder as module
+from tacos.models.embedded import embedded
+from tacos.models.embedder import Embedder, EmbedderSettings, of_like_length
+from tacos.stage import ArtifactStore, Done, Job, Outcome, Stage, Tools
+from tacos.store import kept, tables
+from tacos.types import Pool, make_sample
+from tacos.usage import Ledger
+
+ROWS = 24
+POOL = Pool.from_samples(
+    make_sample(
+        f"Name {1 + i % 7} rivers.",
+        f"Here they are: {'Rhine, Loire and Tagus. ' * (1 + 5 * i % 11)}{i}",
+        id=f"s{i}",
+    )
+    for i in range(ROWS)
+)
+FLOAT32 = EmbedderSettings(dtype="float32", device="cpu")
+
+
+@contextmanager
+def threads(n: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def written(folder: Path) -> Stage:
+    def work(job: Job) -> Outcome:
+        POOL.write(job.out / "pool.parquet")
+        return Outcome(rows_out=ROWS)
+
+    return Stage("load", work)
+
+
+def run(folder: Path, settings: EmbedderSettings) -> tuple[np.ndarray, Done]:
+    stage, store, ledger = (
+        embedded(written(folder), settings, "response", 64),
+        ArtifactStore(folder),
+        Ledger(),
+    )
+    made = Embedder(settings, ledger)
+    out = store.run(stage, Tools(ledger, lambda settings=None: made, None, "cpu"))  # type: ignore[arg-type]
+    return np.array(tables.read_vectors(out)), store.record(stage)
+
+
+def test_bfloat16_is_near_float32(minilm: Embedder) -> None:
+    exact = Embedder(FLOAT32)(POOL.responses)
+    found = Embedder(EmbedderSettings(dtype="bfloat16", device="cpu"))(POOL.responses)
+    assert found.dtype == np.float32 and np.linalg.norm(found, axis=1) == pytest.approx(1, abs=1e-5)
+    errors = 1 - (found * exact).sum(1)
+    assert 1e-7 < errors.mean() < 2e-4 and errors.max() < 1e-3
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_vectors_do_not_hang_on_threads(minilm: Embedder, dtype: Any) -> None:
+    made = Embedder(EmbedderSettings(dtype=dtype, device="cpu"))
+    with threads(1):
+        one = made(POOL.responses)
+    with threads(2):
+        two = made(POOL.responses)
+    assert two == pytest.approx(one, abs=1e-6)
+
+
+def test_raw_vectors_are_those_of_unit_length_at_their_own(minilm: Embedder) -> None:
+    raw = minilm(POOL.prompts, unit=False)
+    lengths = np.linalg.norm(raw, axis=1, keepdims=True)
+    assert raw / lengths == pytest.approx(minilm(POOL.prompts), abs=1e-5)
+    assert minilm([]).shape == (0, 0)
+
+
+def test_batches_hold_texts_of_like_length() -> None:
+    batches = of_like_length(np.array([3, 9, 4, 20, 8, 2]), 18)
+    assert [places.tolist() for places in batches] == [[3], [1, 4], [2, 0, 5]]
+
+
+def test_auto_is_bfloat16_where_a_cpu_multiplies_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for device, native, numbers in (
+        ("cpu", True, "bfloat16"),
+        ("cpu", False, "float32"),
+        ("cuda", True, "float32"),
+    ):
+        monkeypatch.setattr(module, "pick_device", lambda asked, here=device: here)
+        monkeypatch.setattr(module, "native_bfloat16", lambda asked, can=native: can)
+        settings = EmbedderSettings()
+        assert settings.numbers() == settings.identity()["dtype"] == numbers
+    assert EmbedderSettings(dtype="float32", workers=3, batch_tokens=9).identity() == FLOAT32.identity()
+
+
+def test_a_killed_stage_goes_on_from_its_last_shard(
+    minilm: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "CHUNK", 8)
+    whole, alone = run(tmp_path / "whole", FLOAT32)
+    read: list[int] = []
+    real = Embedder.__call__
+
+    def dying(self: Embedder, texts: list[str], *more: Any, **named: Any) -> np.ndarray:
+        if len(read) == 2:
+            read.append(0)
+            raise KeyboardInterrupt
+        read.append(len(texts))
+        return real(self, texts, *more, **named)
+
+    monkeypatch.setattr(Embedder, "__call__", dying)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "killed", FLOAT32)
+    resumed, both = run(tmp_path / "killed", FLOAT32)
+    assert read == [8, 8, 0, 8]
+    assert (resumed == whole).all() and whole.shape == (ROWS, 384)
+    assert both.usage.forward_tokens == alone.usage.forward_tokens > 0
+    assert both.outcome.metrics == alone.outcome.metrics
+
+
+@pytest.mark.slow
+def test_two_processes_embed_as_one_does(minilm: Embedder, tmp_path: Path) -> None:
+    one, alone = run(tmp_path / "one", FLOAT32)
+    two, both = run(tmp_path / "two", FLOAT32.model_copy(update={"workers": 2, "batch_tokens": 64}))
+    assert two == pytest.approx(one, abs=1e-6)
+    assert both.fingerprint == alone.fingerprint
+    assert both.usage.forward_tokens == alone.usage.forward_tokens
+    assert both.outcome.metrics == alone.outcome.metrics
