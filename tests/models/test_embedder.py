@@ -98,7 +98,7 @@ def test_auto_is_bfloat16_where_a_cpu_multiplies_it(monkeypatch: pytest.MonkeyPa
     ):
         monkeypatch.setattr(module, "pick_device", lambda asked, here=device: here)
         monkeypatch.setattr(module, "native_bfloat16", lambda asked, can=native: can)
-        settings = EmbedderSettings()
+        settings = EmbedderSettings(dtype="auto")
         assert settings.numbers() == settings.identity()["dtype"] == numbers
     assert EmbedderSettings(dtype="float32", workers=3, batch_tokens=9).identity() == FLOAT32.identity()
 
