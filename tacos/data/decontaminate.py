@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
+import pyarrow.compute as pc
 
 from tacos.data.hashed import WORDS, HashedTokens, hashed
 from tacos.data.shingles import ngrams, shingles
@@ -27,6 +28,7 @@ from tacos.types import Pool, Record
 
 CHARACTERS = 2
 """Characters of a script without spaces to a word, about."""
+ENDS = np.uint64(1 << 20)
 
 
 class Contaminated(Record):
@@ -69,19 +71,16 @@ class _Turns(NamedTuple):
 def _turns(pool: Pool, rows: np.ndarray | None) -> Iterator[_Turns]:
     for some, messages in messages_of(pool, rows):
         turns = messages.flatten()
-        owners = np.repeat(some, messages.value_lengths().to_numpy()).tolist()
-        texts, users = (
-            turns.field("content").to_pylist(),
-            [r == "user" for r in turns.field("role").to_pylist()],
-        )
-        yield _Turns(owners, texts, users)
-        asked: dict[int, list[str]] = {}
-        for owner, text, user in zip(owners, texts, users, strict=True):
-            if user:
-                asked.setdefault(owner, []).append(text)
-        whole = {owner: "\n\n".join(parts) for owner, parts in asked.items() if len(parts) > 1}
-        if whole:
-            yield _Turns(list(whole), list(whole.values()), [True] * len(whole), joined=True)
+        owners = np.repeat(some, messages.value_lengths().to_numpy())
+        texts = turns.field("content").to_pylist()
+        users = pc.equal(turns.field("role"), "user").to_numpy(zero_copy_only=False)
+        yield _Turns(owners.tolist(), texts, users.tolist())
+        asking, first, counts = np.unique(owners[users], return_index=True, return_counts=True)
+        if (counts > 1).any():
+            asked = [texts[i] for i in np.flatnonzero(users)]
+            several = [i for i, count in enumerate(counts.tolist()) if count > 1]
+            whole = ["\n\n".join(asked[first[i] : first[i] + counts[i]]) for i in several]
+            yield _Turns(asking[several].tolist(), whole, [True] * len(whole), joined=True)
 
 
 def _key(text: str) -> str:
@@ -90,11 +89,15 @@ def _key(text: str) -> str:
 
 
 class _Ngrams(NamedTuple):
-    """Those of n words that stand in a question: numbers, ascending, and the first question of each."""
+    """Those of n words that stand in a question: numbers, ascending, and the first question of each.
+
+    ends: (ENDS,) bool, with which bits one of them ends: few others do, and only those are searched for.
+    """
 
     n: int
     values: np.ndarray
     questions: np.ndarray
+    ends: np.ndarray
 
 
 class _Asked:
@@ -104,8 +107,8 @@ class _Asked:
         self.by_words = {key: i for i, key in reversed(list(enumerate(map(_key, questions)))) if key}
         cut = list(hashed(questions, WORDS))
         self.sequences = np.unique(np.concatenate([np.empty(0, np.uint64), *(t.sequences() for t in cut)]))
-        ngrams = (_ngrams(questions, at, n) for n, at in _kinds(questions, ngram).items())
-        self.ngrams = [known for known in ngrams if len(known.values)]
+        kinds = (_ngrams(questions, at, n) for n, at in _kinds(questions, ngram).items())
+        self.ngrams = [known for known in kinds if len(known.values)]
 
     def held_by(self, turns: _Turns) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """(row, question) for each prompt that is a question, and for each n-gram that stands in one; in reading order.
@@ -129,9 +132,11 @@ class _Asked:
         pairs = []
         for known in self.ngrams:
             held = ngrams(tokens, known.n, whole=False)
-            at = np.searchsorted(known.values, held.values).clip(max=len(known.values) - 1)
-            hits = np.flatnonzero(known.values[at] == held.values)
-            pairs += list(zip(held.owners[hits].tolist(), known.questions[at[hits]].tolist(), strict=True))
+            hits = np.flatnonzero(known.ends[held.values % ENDS])
+            at = np.searchsorted(known.values, held.values[hits]).clip(max=len(known.values) - 1)
+            true = known.values[at] == held.values[hits]
+            owners = np.searchsorted(held.starts, hits[true], side="right") - 1
+            pairs += list(zip(owners.tolist(), known.questions[at[true]].tolist(), strict=True))
         return sorted(pairs, key=lambda pair: pair[0])
 
 
@@ -148,4 +153,6 @@ def _kinds(questions: Sequence[str], ngram: int) -> dict[int, list[int]]:
 def _ngrams(questions: Sequence[str], at: list[int], n: int) -> _Ngrams:
     asked = shingles([questions[i] for i in at], n, WORDS, whole=False)
     values, first = np.unique(asked.values, return_index=True)
-    return _Ngrams(n, values, np.array(at)[asked.owners[first]])
+    ends = np.zeros(ENDS, dtype=bool)
+    ends[values % ENDS] = True
+    return _Ngrams(n, values, np.array(at)[asked.owners[first]], ends)

@@ -6,6 +6,7 @@ stock one and which sentence of a prompt is its rarest, and a second pass makes 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -23,6 +24,7 @@ LONG = 20
 """3-grams from which a response that is similar says that the same was asked."""
 STOCK = 20
 """Rows with the same response from which it says nothing."""
+INDENTED = re.compile(r"\n[ \t]")
 
 
 def gram_sets(texts: Sequence[str]) -> Shingles:
@@ -101,8 +103,11 @@ class Sets:
         return as_sets(Shingles(values, np.concatenate([[0], np.cumsum(counts)]))), said
 
     def _rare(self, row: int, prompt: str) -> str:
-        kept = self.rarest[self.numbers.starts[row] : self.numbers.starts[row + 1]].tolist()
-        return "\n".join(part for part, rare in zip(sentences(prompt), kept, strict=True) if rare)
+        kept = self.rarest[self.numbers.starts[row] : self.numbers.starts[row + 1]]
+        if kept.all() and INDENTED.search(prompt) is None:  # the same tokens
+            return prompt
+        parts = zip(sentences(prompt), kept.tolist(), strict=True)
+        return "\n".join(part for part, rare in parts if rare)
 
 
 def _count(values: np.ndarray, rest: np.ndarray) -> np.ndarray:
