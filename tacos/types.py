@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -183,6 +184,13 @@ class Pool(Sequence[Sample]):
     def position(self) -> Mapping[str, int]:
         """Row number by id."""
         return {id_: i for i, id_ in enumerate(self.ids)}
+
+    def rows_of(self, ids: pa.ChunkedArray) -> np.ndarray:
+        """(n_ids,) int64, the row of each. Raises: KeyError for an id that no row has."""
+        found = pc.index_in(ids, value_set=self.ids.array)
+        if found.null_count:
+            raise KeyError(ids.filter(found.is_null())[0].as_py())
+        return np.asarray(found.to_numpy(), dtype=np.int64)
 
     def by_id(self, id_: str) -> Sample:
         """Raises: KeyError when no row has this id."""

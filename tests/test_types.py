@@ -73,6 +73,10 @@ def test_a_text_column_is_a_sequence():
         ids[5]
 
 
-def test_rows_that_are_not_there_cannot_be_taken():
+def test_rows_that_are_not_there_are_not_made_up():
+    pool = Pool.from_samples(conversations())
     with pytest.raises(IndexError):
-        Pool.from_samples(conversations()).take([0, 5])
+        pool.take([0, 5])
+    assert pool.rows_of(pa.chunked_array([["d", "a"], ["d"]])).tolist() == [3, 0, 3]
+    with pytest.raises(KeyError, match="z"):
+        pool.rows_of(pa.chunked_array([["a", "z"]]))
