@@ -104,13 +104,8 @@ def hashed(texts: Sequence[str], split: Split) -> Iterator[HashedTokens]:
 def hashed_whole(texts: Sequence[str]) -> np.ndarray:
     """(n_texts,) uint64: a number for each whole text."""
     raw = [text.encode("utf-8", "surrogatepass") for text in texts]
-    ends = np.cumsum([len(text) for text in raw], dtype=np.int64)
-    data = np.frombuffer(b"".join(raw), dtype=np.uint8)
-    return (
-        _numbers(data, np.concatenate([[0], ends[:-1]]), ends, COEFFICIENTS)
-        if raw
-        else np.empty(0, np.uint64)
-    )
+    ends = np.cumsum([0, *map(len, raw)])
+    return _numbers(np.frombuffer(b"".join(raw), dtype=np.uint8), ends[:-1], ends[1:], COEFFICIENTS)
 
 
 def _prepared(text: str, split: Split) -> bytes:
@@ -156,7 +151,7 @@ def _indents(data: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return after[followed], ends[followed]
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def _powers(n: int) -> tuple[np.ndarray, np.ndarray]:
     """MULTIPLIER to the 0, 1, ..., and one over these; (n,) uint64 each."""
     made = []
@@ -168,12 +163,23 @@ def _powers(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _numbers(data: np.ndarray, starts: np.ndarray, ends: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-    """A number for each range of bytes: a difference of sums, shifted to the place where it would stand first."""
-    n = len(data) + 1
-    up, down = _powers(1 << max(BLOCK, n).bit_length())
-    sums = np.zeros(n, dtype=np.uint64)
-    np.cumsum(coefficients[data] * up[: n - 1], out=sums[1:])
-    return mixed((sums[ends] - sums[starts]) * down[starts])
+    """A number for each range of bytes; the ranges follow each other."""
+    parts, at = [np.empty(0, dtype=np.uint64)], 0
+    while at < len(starts):
+        first = starts[at]
+        to = max(at + 1, int(np.searchsorted(ends, first + BLOCK, side="right")))
+        own = coefficients[data[first : ends[to - 1]]]
+        parts.append(_differences(own, starts[at:to] - first, ends[at:to] - first))
+        at = to
+    return mixed(np.concatenate(parts))
+
+
+def _differences(values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """A polynomial for each range: a difference of sums, shifted to the place where it would stand first."""
+    up, down = _powers(1 << max(BLOCK, len(values)).bit_length())
+    sums = np.zeros(len(values) + 1, dtype=np.uint64)
+    np.cumsum(values * up[: len(values)], out=sums[1:])
+    return (sums[ends] - sums[starts]) * down[starts]
 
 
 def mixed(values: np.ndarray) -> np.ndarray:
