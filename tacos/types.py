@@ -12,12 +12,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+
+from tacos.text_column import TextColumn, turns_of, without_input
 
 Role = Literal["system", "user", "assistant"]
 
@@ -83,7 +86,20 @@ def make_sample(prompt: str, response: str, *, id: str = "", source: str = "", i
     return Sample(id=id or content_id(messages), messages=messages, source=source, input=input)
 
 
-def content_id(messages: Iterable[Message]) -> str:
+class AnyTurn(Protocol):
+    """A message, or what a reader has in place of one."""
+
+    @property
+    def role(self) -> str: ...
+
+    @property
+    def content(self) -> str: ...
+
+    @property
+    def weight(self) -> int: ...
+
+
+def content_id(messages: Iterable[AnyTurn]) -> str:
     """16 hex digits naming a conversation by its content."""
     digest = hashlib.sha256()
     for message in messages:
@@ -115,11 +131,15 @@ def _sample(row: dict[str, Any]) -> Sample:
     return Sample(**{**row, "extra": json.loads(row["extra"]) if row["extra"] else {}})
 
 
+ROW_GROUP = 1 << 16
+"""Rows that are stored together; a text column in one piece cannot pass 2 GB."""
+
+
 class Pool(Sequence[Sample]):
     """A sequence of samples over one Arrow table; row order is the stored order and never changes."""
 
     def __init__(self, table: pa.Table):
-        self.table = table.combine_chunks()
+        self.table = table
 
     @classmethod
     def from_samples(cls, samples: Iterable[Sample]) -> Pool:
@@ -130,7 +150,7 @@ class Pool(Sequence[Sample]):
         return cls(pq.read_table(path))
 
     def write(self, path: Path) -> None:
-        pq.write_table(self.table, path)
+        pq.write_table(self.table, path, row_group_size=ROW_GROUP)
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -147,32 +167,49 @@ class Pool(Sequence[Sample]):
 
     def take(self, indices: Sequence[int] | np.ndarray) -> Pool:
         """The rows at `indices`, in that order."""
-        return Pool(self.table.take(pa.array(np.asarray(indices, dtype=np.int64))))
+        rows = np.arange(len(self))[np.asarray(indices, dtype=np.int64)]
+        wanted = np.zeros(len(self), dtype=bool)
+        wanted[rows] = True
+        table = self.table.filter(pa.array(wanted))  # chunk by chunk; `take` would copy the whole table first
+        if len(table) < len(rows) or (np.diff(rows) < 0).any():
+            place = np.cumsum(wanted) - 1
+            table = table.combine_chunks().take(pa.array(place[rows]))
+        return Pool(table)
 
     @cached_property
-    def ids(self) -> list[str]:
-        return self.table.column("id").to_pylist()
+    def ids(self) -> TextColumn:
+        return TextColumn(self.table.column("id"))
 
     @cached_property
     def position(self) -> Mapping[str, int]:
         """Row number by id."""
         return {id_: i for i, id_ in enumerate(self.ids)}
 
+    def rows_of(self, ids: pa.ChunkedArray) -> np.ndarray:
+        """(n_ids,) int64, the row of each. Raises: KeyError for an id that no row has."""
+        found = pc.index_in(ids, value_set=self.ids.array)
+        if found.null_count:
+            raise KeyError(ids.filter(found.is_null())[0].as_py())
+        return np.asarray(found.to_numpy(), dtype=np.int64)
+
     def by_id(self, id_: str) -> Sample:
         """Raises: KeyError when no row has this id."""
         return self[self.position[id_]]
 
     @cached_property
-    def prompts(self) -> list[str]:
-        return [sample.prompt for sample in self]
+    def prompts(self) -> TextColumn:
+        """As `Sample.prompt`."""
+        return turns_of("user", self.table)
 
     @cached_property
-    def instructions(self) -> list[str]:
-        return [sample.instruction for sample in self]
+    def instructions(self) -> TextColumn:
+        """As `Sample.instruction`."""
+        return without_input(self.prompts, self.table.column("input"))
 
     @cached_property
-    def responses(self) -> list[str]:
-        return [sample.response for sample in self]
+    def responses(self) -> TextColumn:
+        """As `Sample.response`."""
+        return turns_of("assistant", self.table)
 
 
 class Question(Record):

@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (
+    ("tacos.text_column",),
     ("tacos.errors", "tacos.types", "tacos.text", "tacos.progress", "tacos.secrets"),
     ("tacos.selection", "tacos.registry", "tacos.cost", "tacos.usage"),
     ("tacos.store",),

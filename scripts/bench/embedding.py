@@ -27,13 +27,14 @@ from typing import Any
 
 import numpy as np
 
+from tacos.artifacts import ArtifactStore
 from tacos.config import parse
 from tacos.data.builtin.build import BuiltinSettings, build
 from tacos.data.read import read_pool
 from tacos.models.embedder import Embedder, EmbedderSettings, of_like_length, packaged_minilm, unit_rows
 from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.settings import SelectSettings
-from tacos.stage import ArtifactStore, Tools
+from tacos.stage import Tools
 from tacos.store.files import read_jsonl
 from tacos.types import Pool
 from tacos.usage import Ledger

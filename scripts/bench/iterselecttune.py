@@ -19,8 +19,7 @@ import faiss
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from tacos.grouping.embedding import EmbeddingGroups
-from tacos.grouping.sampled import cluster_numbers
+from tacos.grouping.embedding import EmbeddingGroups, cluster_embeddings
 from tacos.methods.hard_space import IterSelectTuneSettings, Space
 from tacos.scoring.hardness import LightClassifier
 from tacos.scoring.similarity import max_cosine
@@ -75,8 +74,10 @@ def main() -> None:
     with threadpool_limits(args.threads):
         if args.clusters:
             began = time.perf_counter()
-            clusters = cluster_numbers(vectors, EmbeddingGroups(), settings.cluster_sample, seed=0)
-            print(f"k-means, {clusters.max() + 1} clusters: {time.perf_counter() - began:.1f} s", flush=True)
+            groups = cluster_embeddings(vectors, EmbeddingGroups(), seed=0)
+            for number, members in enumerate(groups.members):
+                clusters[members] = number
+            print(f"k-means, {len(groups)} clusters: {time.perf_counter() - began:.1f} s", flush=True)
         hard = np.sort(np.random.default_rng(3).choice(args.rows, args.hard, replace=False))
         left = np.setdiff1d(np.arange(args.rows), hard, assume_unique=True)
         model = LightClassifier(vectors, penalty=1.0)

@@ -12,6 +12,7 @@ Lengths are those of responses, in words and marks or in tokens. In an experimen
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ class LengthMatched(Allocator):
             return Pool.from_samples(tables.read_selection(job.inputs["like"]))
         return read_pool(str(Path(self.like or ""))).pool
 
-    def _lengths(self, responses: list[str]) -> np.ndarray:
+    def _lengths(self, responses: Sequence[str]) -> np.ndarray:
         return response_lengths(responses, self.tokenizer, "allocate.tokenizer")
 
 

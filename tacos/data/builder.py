@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import json
+import re
+from array import array
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tacos.data.clean import encodable, is_missing
 from tacos.data.formats import Parsed
+from tacos.data.near import has_equal
 from tacos.data.raw import Row
-from tacos.types import MESSAGE_TYPE, POOL_SCHEMA, Message, Pool, Role, content_id
+from tacos.types import MESSAGE_TYPE, POOL_SCHEMA, Pool, content_id
 
 BATCH_ROWS = 20_000
+SUFFIXES = re.compile(r"(#[0-9]+)+\Z")
 
 
 class PoolBuilder:
-    """renamed: rows whose id stood in the pool before and got a suffix. replaced: rows whose id was missing, or could
-    be none."""
+    """replaced: rows whose id was missing, or could be none."""
 
     def __init__(self, default_source: str, id_column: str = "id"):
         # A file name may hold bytes that are no text.
         self.default_source = default_source.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         self.id_column = id_column
-        self.copies: dict[str, int] = {}
-        self.lines: list[int] = []
-        self.renamed = self.replaced = 0
+        self.hashes = array("q")
+        """Of the ids, as `hash` makes them: that two are equal is only looked into where these are."""
+        self.lines = array("q")
+        self.replaced = 0
         self.batches: list[pa.RecordBatch] = []
         self._clear()
 
@@ -48,7 +54,8 @@ class PoolBuilder:
         """extra: columns that are carried along."""
         source = row.value.get("source")
         named = isinstance(source, str) and source and encodable(source)
-        self.ids.append(self._unique(self._id(row.value, parsed)))
+        self.ids.append(self._id(row.value, parsed))
+        self.hashes.append(hash(self.ids[-1]))
         self.sources.append(source if named else self.default_source)
         self.inputs.append(parsed.input)
         self.extras.append(json.dumps(extra, default=str) if extra else None)
@@ -65,16 +72,7 @@ class PoolBuilder:
         """The given id, or a hash of the content where there is none or it can be none."""
         given = id_text(row.get(self.id_column))
         self.replaced += not given and self.id_column in row
-        return given or _content_id(parsed)
-
-    def _unique(self, id: str) -> str:
-        name = id
-        while name in self.copies:
-            self.copies[id] += 1
-            name = f"{id}#{self.copies[id]}"
-        self.renamed += name != id
-        self.copies[name] = 1
-        return name
+        return given or content_id(parsed.turns)
 
     def _flush(self) -> None:
         columns = [pa.array(self.roles), pa.array(self.contents), pa.array(self.weights, pa.int8())]
@@ -85,10 +83,52 @@ class PoolBuilder:
         self.batches.append(pa.record_batch([*texts, messages, extras], schema=POOL_SCHEMA))
         self._clear()
 
-    def pool(self) -> Pool:
+    def pool(self) -> tuple[Pool, int]:
+        """The rows, and how many have an id that stood before and got a suffix."""
         if self.ids:
             self._flush()
-        return Pool(pa.Table.from_batches(self.batches, schema=POOL_SCHEMA))
+        table = pa.Table.from_batches(self.batches, schema=POOL_SCHEMA)
+        again = np.flatnonzero(has_equal(np.array(self.hashes, dtype=np.int64)))
+        names = unique_names(table.column("id"), again) if len(again) else {}
+        if names:
+            mask = np.zeros(table.num_rows, dtype=bool)
+            mask[list(names)] = True
+            ids = pc.replace_with_mask(
+                table.column("id"), pa.array(mask), pa.array(names.values(), pa.string())
+            )
+            table = table.set_column(0, POOL_SCHEMA.field("id"), ids)
+        return Pool(table), len(names)
+
+
+def unique_names(ids: pa.ChunkedArray, again: np.ndarray) -> dict[int, str]:
+    """Row -> its new name, for rows whose id stood before: `x`, `x#2`, `x#3`; ascending.
+
+    again: rows among which are all whose id is not the only one. Beside these only a given `x#2` can be in the way.
+    """
+    kin = {root(id_) for id_ in ids.take(pa.array(again)).to_pylist()}
+    suffixed = np.flatnonzero(pc.match_substring_regex(ids, r"#[0-9]+\z").to_numpy())
+    rows = np.union1d(again, suffixed)
+    copies: dict[str, int] = {}
+    names = {}
+    for row, id_ in zip(rows.tolist(), ids.take(pa.array(rows)).to_pylist(), strict=True):
+        if root(id_) in kin:
+            name = id_
+            while name in copies:
+                copies[id_] += 1
+                name = f"{id_}#{copies[id_]}"
+            copies[name] = 1
+            if name != id_:
+                names[row] = name
+    return names
+
+
+def root(id_: str) -> str:
+    """An id without the suffixes that copies get.
+
+    >>> root("x#2#3"), root("x#y")
+    ('x', 'x#y')
+    """
+    return SUFFIXES.sub("", id_)
 
 
 def id_text(value: Any) -> str | None:
@@ -107,10 +147,3 @@ def id_text(value: Any) -> str | None:
         return None
     text = str(value)
     return text if encodable(text) else None
-
-
-def _content_id(parsed: Parsed) -> str:
-    return content_id(
-        Message.model_construct(role=cast(Role, role), content=text, weight=1 if weight else 0)
-        for role, text, weight in parsed.turns
-    )

@@ -1,4 +1,4 @@
-"""Pairs of similar sets among many, by MinHash LSH (`datasketch`).
+"""Pairs of similar sets among many, by MinHash LSH.
 
 LSH proposes candidates and their true Jaccard similarity decides, so nothing is dropped on a hash's word; LSH misses
 at most one true pair in a hundred at the threshold itself and fewer above it. A set is compared with those that stay,
@@ -7,57 +7,53 @@ so a chain of small changes is not swallowed whole.
 Worked example, threshold 0.5: the 3-grams of "a b c d e" are abc bcd cde and those of "a b c d f" abc bcd cdf:
 2 shared of 4, similarity 0.5.
 
-On 5,540 raw generations LSH found all 665 rows (instructions, 0.7) that a full comparison drops.
+A set's element is a random number already, so an odd multiplier orders all elements anew, and the smallest of a set
+is its MinHash: numpy works out a batch of sets at once, and only rows that share a band are looked at one by one.
+Libraries were slower at the same recall (`scripts/bench/README.md`, "Near duplicates").
+
+On 5,540 raw generations LSH found all 651 rows (instructions, 0.7) that a full comparison drops, by each of
+three seeds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from datasketch import MinHash
+from tacos.data.hashed import MULTIPLIER
+from tacos.data.shingles import Shingles
 
 PERMUTATIONS = 128
 MAX_MISS = 0.01
 """Share of true pairs exactly at the threshold that LSH may fail to propose."""
 CANDIDATES = 200
 """Sets that one is compared with, the latest: a family of 10,000 that are alike but not duplicates takes a minute."""
+BATCH = 1 << 15
+"""Numbers that are multiplied at once, so that they stay in the processor's cache."""
+Alike = Callable[[int, int], bool]
 
 
 def near_pairs(
-    sets: Sequence[np.ndarray],
-    threshold: float,
-    seed: int = 0,
-    alike: Callable[[int, int], bool] = lambda i, j: True,
+    sets: Shingles, threshold: float, seed: int = 0, alike: Alike = lambda i, j: True
 ) -> list[tuple[int, int, float]]:
     """(row, kept row, similarity) for every set at least `threshold` like an earlier one that stays.
 
-    sets: sorted uint64, such as the 3-grams of texts. alike: what must hold of the two rows besides.
+    sets: ascending numbers, such as the 3-grams of texts. alike: what must hold of the two rows besides.
     The most similar kept row is named, the earliest on ties.
     """
-    from datasketch import MinHashLSH  # 0.4 s, most of it scipy
-
-    index = MinHashLSH(num_perm=PERMUTATIONS, params=bands(threshold))
-    pairs = []
-    for i, signature in enumerate(_signatures(sets, seed)):
-        if not len(sets[i]):
-            continue
-        best = _best(sets, i, sorted(index.query(signature))[-CANDIDATES:], threshold, alike)
-        if best is None:
-            index.insert(i, signature, check_duplication=False)
-        else:
-            pairs.append((i, *best))
-    return pairs
+    keys = band_keys(sets, threshold, seed)
+    rows = np.flatnonzero(share_a_band(keys) & (sets.counts > 0))
+    pairs = decided(keys[rows], [sets[i] for i in rows], threshold, lambda i, j: alike(rows[i], rows[j]))
+    return [(int(rows[i]), int(rows[j]), similarity) for i, j, similarity in pairs]
 
 
 def bands(threshold: float) -> tuple[int, int]:
     """(bands, rows per band): the longest bands that miss at most MAX_MISS of pairs at the threshold.
 
     A pair of similarity s shares a band of r rows with probability s^r, and is missed by b bands with
-    (1 - s^r)^b. datasketch's own choice for 0.9 (8 bands of 16) misses 19% there; ours is 12 of 10, 0.6%.
+    (1 - s^r)^b: for 0.9 and 12 bands of 10 that is 0.6%.
     """
     rows = 1
     for r in range(2, PERMUTATIONS // 2 + 1):
@@ -66,25 +62,66 @@ def bands(threshold: float) -> tuple[int, int]:
     return PERMUTATIONS // rows, rows
 
 
-def _signatures(sets: Sequence[np.ndarray], seed: int) -> Iterator[MinHash]:
-    from datasketch import MinHash
+def band_keys(sets: Shingles, threshold: float, seed: int) -> np.ndarray:
+    """(n, bands) uint64: sets with the same key share the MinHashes of that band; 0 for an empty set."""
+    shape = bands(threshold)
+    factors = np.random.default_rng(seed).integers(1 << 63, size=shape, dtype=np.uint64) * np.uint64(
+        2
+    ) + np.uint64(1)
+    keys = np.zeros((len(sets), shape[0]), dtype=np.uint64)
+    full = np.flatnonzero(sets.counts)
+    ends = sets.starts[full + 1]
+    at = 0
+    while at < len(full):
+        first = sets.starts[full[at]]
+        to = max(at + 1, int(np.searchsorted(ends, first + BATCH, side="right")))
+        values, starts = sets.values[first : ends[to - 1]], sets.starts[full[at:to]] - first
+        for band, own in enumerate(factors):
+            key = np.zeros(to - at, dtype=np.uint64)
+            for factor in own:
+                key = (key ^ np.minimum.reduceat(values * factor, starts)) * MULTIPLIER
+            keys[full[at:to], band] = key
+        at = to
+    return keys
 
-    low = np.uint64(0xFFFFFFFF)
-    return MinHash.generator(
-        ((values & low) for values in sets), num_perm=PERMUTATIONS, seed=seed, hashfunc=_as_is
-    )
+
+def share_a_band(keys: np.ndarray) -> np.ndarray:
+    """(n,) bool: whether another row has the same key in some band; keys: (n, bands)."""
+    shared = np.zeros(len(keys), dtype=bool)
+    for column in keys.T:
+        shared |= has_equal(column)
+    return shared
 
 
-def _as_is(value: int) -> int:
-    return value
+def has_equal(values: np.ndarray) -> np.ndarray:
+    """(n,) bool: whether a value stands more than once."""
+    ordered = np.sort(values)
+    again = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(again):
+        return np.zeros(len(values), dtype=bool)
+    return again[np.searchsorted(again, values).clip(max=len(again) - 1)] == values
+
+
+def decided(
+    keys: np.ndarray, sets: Sequence[np.ndarray], threshold: float, alike: Alike
+) -> list[tuple[int, int, float]]:
+    """`near_pairs` over sets of which each shares a band with another, none of them empty."""
+    index: list[dict[int, list[int]]] = [defaultdict(list) for _ in range(keys.shape[1])]
+    pairs = []
+    for i, row in enumerate(keys):
+        own = row.tolist()
+        met = {j for key, band in zip(own, index, strict=True) if key in band for j in band[key]}
+        best = _best(sets, i, sorted(met)[-CANDIDATES:], threshold, alike)
+        if best is not None:
+            pairs.append((i, *best))
+            continue
+        for key, band in zip(own, index, strict=True):
+            band[key].append(i)
+    return pairs
 
 
 def _best(
-    sets: Sequence[np.ndarray],
-    i: int,
-    candidates: list[int],
-    threshold: float,
-    alike: Callable[[int, int], bool],
+    sets: Sequence[np.ndarray], i: int, candidates: list[int], threshold: float, alike: Alike
 ) -> tuple[int, float] | None:
     """The candidate most like row i, with its similarity, if it reaches the threshold."""
     best, best_similarity = None, 0.0

@@ -64,8 +64,10 @@ def prepare(
     asked = list(questions)
     if holdout:
         held = held_out(_others(read, gone), holdout, holdout_seed)
-        asked += [question(read.pool[row]) for row in held]
-        gone |= {row: _dropped(read, row, "held_out", "set aside as a test question") for row in held}
+        asked += [question(read.pool[row]) for row in held.tolist()]
+        gone |= {
+            row: _dropped(read, row, "held_out", "set aside as a test question") for row in held.tolist()
+        }
     if decontaminate:
         gone |= _contaminated(read, _others(read, gone), [*asked, *tested])
     dropped = sorted([*read.dropped, *gone.values()], key=lambda d: d.line)
@@ -75,12 +77,12 @@ def prepare(
     return prepared
 
 
-def held_out(rows: Sequence[int], n: int, seed: int) -> list[int]:
+def held_out(rows: np.ndarray, n: int, seed: int) -> np.ndarray:
     """`n` of the rows, drawn at random, ascending. Raises: PoolError when nothing would be left."""
     if n >= len(rows):
         raise PoolError(f"holdout {n:,} leaves nothing of {len(rows):,} samples: set pool.holdout lower")
     drawn = np.random.default_rng(seed).permutation(len(rows))[:n]
-    return [rows[i] for i in sorted(drawn.tolist())]
+    return rows[np.sort(drawn)]
 
 
 def question(sample: Sample) -> Question:
@@ -100,8 +102,10 @@ def _first(sample: Sample, role: Role) -> str:
     return next(m.content for m in sample.messages if m.role == role)
 
 
-def _others(read: ReadResult, gone: dict[int, Dropped]) -> list[int]:
-    return [row for row in range(len(read.pool)) if row not in gone]
+def _others(read: ReadResult, gone: dict[int, Dropped]) -> np.ndarray:
+    left = np.ones(len(read.pool), dtype=bool)
+    left[list(gone)] = False
+    return np.flatnonzero(left)
 
 
 def _duplicates(read: ReadResult, settings: DedupSettings) -> Iterator[tuple[int, Dropped]]:
@@ -111,13 +115,13 @@ def _duplicates(read: ReadResult, settings: DedupSettings) -> Iterator[tuple[int
         yield d.row, _dropped(read, d.row, d.reason, detail, ids[d.of])
 
 
-def _contaminated(read: ReadResult, rows: list[int], questions: Sequence[Question]) -> dict[int, Dropped]:
+def _contaminated(read: ReadResult, rows: np.ndarray, questions: Sequence[Question]) -> dict[int, Dropped]:
     asked = [(q.id, turn) for q in questions for turn in q.turns]
     found = {}
-    for c in contaminated(read.pool.take(rows), [turn for _, turn in asked]):
+    for c in contaminated(read.pool, [turn for _, turn in asked], rows=rows):
         id_, turn = asked[c.question]
         detail = f"{c.how} as test question {id_}: {turn[:80]!r}"
-        found[rows[c.row]] = _dropped(read, rows[c.row], "contaminated", detail)
+        found[c.row] = _dropped(read, c.row, "contaminated", detail)
     return found
 
 

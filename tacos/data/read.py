@@ -135,27 +135,28 @@ def read_pool(source: str, settings: ReadSettings | None = None) -> ReadResult:
     dropped = _fill(builder, rows, found, unread)
     _check(source, builder.count, dropped, settings)
     unread.check_kept(source)
-    notes = [note for note in (wrapping, found.note) if note] + unread.notes() + _id_notes(builder)
+    pool, renamed = builder.pool()
+    notes = [n for n in (wrapping, found.note) if n] + unread.notes() + _id_notes(renamed, builder.replaced)
     return ReadResult(
-        builder.pool(),
+        pool,
         dropped,
         builder.count + len(dropped),
         np.array(builder.lines, dtype=np.int64),
         found.form,
-        builder.renamed,
+        renamed,
         builder.replaced,
         tuple(notes),
         dict(unread.rows),
     )
 
 
-def _id_notes(builder: PoolBuilder) -> list[str]:
+def _id_notes(renamed: int, replaced: int) -> list[str]:
     notes = []
-    if builder.renamed:
-        notes.append(f"{builder.renamed:,} rows had the id of an earlier row and got a suffix (x, x#2, x#3)")
-    if builder.replaced:
+    if renamed:
+        notes.append(f"{renamed:,} rows had the id of an earlier row and got a suffix (x, x#2, x#3)")
+    if replaced:
         notes.append(
-            f"{builder.replaced:,} rows had an id that is missing, or neither text nor a whole number: "
+            f"{replaced:,} rows had an id that is missing, or neither text nor a whole number: "
             "named by content"
         )
     return notes

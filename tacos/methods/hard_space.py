@@ -43,8 +43,6 @@ class IterSelectTuneSettings(Record):
     clustering: EmbeddingGroups = EmbeddingGroups()
     """k-means over embeddings of x, so its `text` follows `fields`; k = floor(sqrt(n / 2)) and an equal quota are
     [unverified]."""
-    cluster_sample: int = Field(50_000, ge=100)
-    """Rows that place the centres; larger pools are assigned to the nearest."""
 
     @model_validator(mode="after")
     def _subset_holds_a_batch(self) -> IterSelectTuneSettings:

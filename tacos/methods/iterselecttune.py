@@ -39,7 +39,7 @@ import numpy as np
 
 from tacos.allocation.top import Top
 from tacos.cost import Cost
-from tacos.grouping.sampled import cluster_numbers
+from tacos.grouping.embedding import cluster_embeddings
 from tacos.methods.base import driver
 from tacos.methods.hard_labels import Labeller
 from tacos.methods.hard_rounds import (
@@ -99,12 +99,16 @@ def _clusters(setup: Setup, vectors: Stage, settings: IterSelectTuneSettings) ->
 
     def work(job: Job) -> Outcome:
         embedded = tables.read_vectors(job.inputs["vectors"])
-        numbers = cluster_numbers(embedded, settings.clustering, settings.cluster_sample, setup.seed)
+        numbers = np.zeros(len(embedded), dtype=np.int64)
+        for number, members in enumerate(
+            cluster_embeddings(embedded, settings.clustering, setup.seed).members
+        ):
+            numbers[members] = number
         np.save(job.out / "numbers.npy", numbers)
         groups = int(numbers.max(initial=-1)) + 1
         return Outcome(rows_in=len(numbers), rows_out=len(numbers), metrics={"groups": groups})
 
-    identity = {**settings.clustering.identity(setup), "sample": settings.cluster_sample, "seed": setup.seed}
+    identity = {**settings.clustering.identity(setup), "seed": setup.seed}
     return Stage("kmeans", work, identity, {"vectors": vectors})
 
 

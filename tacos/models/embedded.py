@@ -123,7 +123,7 @@ def given_vectors(pool: Stage, path: str, where: str) -> Stage:
     return Stage("embed", work, named(path, where), {"pool": pool})
 
 
-def texts_of(pool: Pool, text: TextOf) -> list[str]:
+def texts_of(pool: Pool, text: TextOf) -> Sequence[str]:
     if text == "pair":
         return [f"{p}\n{r}" for p, r in zip(pool.prompts, pool.responses, strict=True)]
     if text == "response":

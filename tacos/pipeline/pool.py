@@ -22,7 +22,7 @@ from tacos.types import Pool, Question, Truth, make_sample
 
 log = logging.getLogger(__name__)
 BUILTIN = "builtin"
-VERSION = 3
+VERSION = 4
 """Of the stage; what it writes changed with it."""
 
 

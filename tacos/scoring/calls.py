@@ -201,7 +201,7 @@ def read_comparisons(folder: Path, pool: Pool) -> tuple[Calls, CallScores]:
     n, width = int(call.max(initial=-1)) + 1, int(place.max(initial=1)) + 1
     rows, guest = np.full((n, width), NOBODY, dtype=np.int64), np.zeros((n, width), dtype=bool)
     scores = np.full((n, width), np.nan)
-    rows[call, place] = [pool.position[id_] for id_ in table.column("id").to_pylist()]
+    rows[call, place] = pool.rows_of(table.column("id"))
     guest[call, place] = table.column("guest").to_numpy(zero_copy_only=False)
     scores[call, place] = table.column("score").to_numpy(zero_copy_only=False)
     group, round_ = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)

@@ -114,7 +114,7 @@ class PoolColumns:
     """Of a pool, one entry per row. Lower-case text is kept for the search."""
 
     def __init__(self, pool: Pool):
-        self.prompts, self.responses = _texts(pool)
+        self.prompts, self.responses = pool.prompts, pool.responses
         self.sources = np.array(pool.table.column("source").fill_null("").to_pylist(), dtype=object)
         self.words = np.array([len(text.split()) for text in self.responses], dtype=np.int64)
         texts = [f"{p}\n\n{r}" for p, r in zip(self.prompts, self.responses, strict=True)]
@@ -272,15 +272,3 @@ def _counted(pairs: list[tuple[str, np.ndarray]], taken: np.ndarray) -> list[Nam
     """The largest first."""
     found = [NamedCount(name=n, rows=len(rows), selected=int(taken[rows].sum())) for n, rows in pairs]
     return sorted(found, key=lambda one: (-one.rows, one.name))[:MOST_NAMES]
-
-
-def _texts(pool: Pool) -> tuple[list[str], list[str]]:
-    """Prompt and response of every row, as `Sample` has them, without making a record of each."""
-    prompts, responses = [], []
-    for messages in pool.table.column("messages").to_pylist():
-        said: dict[str, list[str]] = {"user": [], "assistant": []}
-        for message in messages:
-            said.setdefault(message["role"], []).append(message["content"])
-        prompts.append("\n\n".join(said["user"]))
-        responses.append("\n\n".join(said["assistant"]))
-    return prompts, responses

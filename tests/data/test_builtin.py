@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tacos.data.builtin.build import BuiltinSettings, build
@@ -26,6 +26,7 @@ def test_same_settings_same_pool(built):
     assert not build(BuiltinSettings(size=1000, seed=4, corpus_size=0)).pool.table.equals(built.pool.table)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60))
 def test_any_size_works(size):
     built = build(BuiltinSettings(size=size, test_size=5, corpus_size=0))

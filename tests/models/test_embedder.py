@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from tacos.artifacts import ArtifactStore
 from tacos.models import embedder as module
 from tacos.models.embedded import embedded
 from tacos.models.embedder import Embedder, EmbedderSettings, of_like_length
-from tacos.stage import ArtifactStore, Done, Job, Outcome, Stage, Tools
+from tacos.stage import Done, Job, Outcome, Stage, Tools
 from tacos.store import kept, tables
 from tacos.types import Pool, make_sample
 from tacos.usage import Ledger

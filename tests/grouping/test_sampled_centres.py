@@ -5,8 +5,16 @@ from __future__ import annotations
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
-from tacos.grouping.embedding import EmbeddingGroups
-from tacos.grouping.sampled import cluster_numbers
+from tacos.grouping.embedding import EmbeddingGroups, cluster_embeddings
+
+
+def numbers(vectors: np.ndarray, settings: EmbeddingGroups) -> np.ndarray:
+    groups, found = cluster_embeddings(vectors, settings, seed=0), np.full(len(vectors), -1)
+    for number, members in enumerate(groups.members):
+        assert (found[members] == -1).all()
+        found[members] = number
+    assert (found >= 0).all()
+    return found
 
 
 def blobs(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -18,13 +26,13 @@ def blobs(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_sample_places_the_centres_and_all_rows_are_assigned() -> None:
     vectors, home = blobs(3000)
-    settings = EmbeddingGroups(k=6, restarts=3)
-    whole = cluster_numbers(vectors, settings, 5000, seed=0)
-    sampled = cluster_numbers(vectors, settings, 400, seed=0)
+    whole = numbers(vectors, EmbeddingGroups(k=6, restarts=3, sample=5000))
+    settings = EmbeddingGroups(k=6, restarts=3, sample=400)
+    sampled = numbers(vectors, settings)
     assert adjusted_rand_score(whole, home) == adjusted_rand_score(sampled, home) == 1
-    assert (sampled == cluster_numbers(vectors, settings, 400, seed=0)).all()
+    assert (sampled == numbers(vectors, settings)).all()
 
 
 def test_k_follows_the_pool_and_not_the_sample() -> None:
     vectors, _ = blobs(800)
-    assert cluster_numbers(vectors, EmbeddingGroups(), 200, seed=0).max() + 1 == 20
+    assert numbers(vectors, EmbeddingGroups(sample=200)).max() + 1 == 20
