@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
-from scipy.stats import rankdata
 
 from tacos.errors import BudgetError, ConfigError
 from tacos.models.embedded import Embedded
@@ -131,6 +130,8 @@ def qualities(values: np.ndarray, quality: Quality, part: str) -> np.ndarray:
     if np.isnan(values).all():
         return np.ones(len(values))
     if quality == "rank":
+        from scipy.stats import rankdata
+
         return np.asarray(rankdata(values) / len(values))
     if values.min() < 0:
         raise ConfigError(

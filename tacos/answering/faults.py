@@ -101,7 +101,9 @@ def repeats(text: str) -> bool:
     content = text.encode("utf-8", "replace")
     if len(content) >= SQUEEZABLE and len(zlib.compress(content)) < SQUEEZED * len(content):
         return True
-    return any(_ends_in(text.rstrip(), size) for size in range(1, LONGEST_PIECE + 1))
+    end = text.rstrip()
+    sizes = range(1, min(LONGEST_PIECE + 1, len(end)))
+    return any(_ends_in(end, size) for size in sizes if end[-1] == end[-1 - size])
 
 
 def _ends_in(text: str, size: int) -> bool:

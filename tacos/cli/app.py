@@ -17,7 +17,9 @@ from tacos.cli.audit import audit
 from tacos.cli.console import (
     AsJson,
     GoOn,
+    Hours,
     Overrides,
+    Replay,
     RetryFailed,
     Smoke,
     Verify,
@@ -37,6 +39,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"max_content_width": 110},
+    rich_markup_mode=None,  # its boxes take longer to import than all of the command line
     help="Select instruction-tuning data, fine-tune on it, judge the model, report what the selection bought.",
 )
 command(eval_app)(lm_eval)
@@ -63,12 +67,7 @@ def run(
         typer.Option(help="Refuse to start where the plan's calls cost more USD than this", min=0),
     ] = None,
     smoke: Smoke = False,
-    replay: Annotated[
-        bool,
-        typer.Option(
-            "--replay", help="A finished run again from recorded replies: asks nobody, trains nothing"
-        ),
-    ] = False,
+    replay: Replay = False,
     executor: Annotated[
         str,
         typer.Option(
@@ -102,6 +101,7 @@ def plan(
     like: Annotated[
         Path | None, typer.Option(help="A finished run, to take how far questions and seeds lie apart")
     ] = None,
+    hours: Hours = False,
     as_json: AsJson = False,
 ) -> None:
     """List the stages of an experiment or a selection, which are done, what the rest costs, and what it can find."""
@@ -109,7 +109,9 @@ def plan(
     from tacos.pipeline.matrix import swept
 
     told = swept(overrides or [])
-    show_plan(told.within(read_settings(config, told.overrides, smoke)), as_json, difference or (), like)
+    show_plan(
+        told.within(read_settings(config, told.overrides, smoke)), as_json, difference or (), like, hours
+    )
 
 
 @command(app)

@@ -47,7 +47,7 @@ def check_cost(found: Sequence[MatrixCell], most: float) -> None:
     from tacos.pipeline.plan import plan_cells
     from tacos.usage import Usage
 
-    planned = sum((stage.estimate for stage in plan_cells(found, assets())), Usage())
+    planned = sum((stage.estimate for stage in plan_cells(found, assets(), timed=False)), Usage())
     if planned.unpriced_calls:
         raise TacosError(
             f"the price of {planned.unpriced_calls:,} planned calls is not known, so --max-cost cannot be kept: set "

@@ -41,6 +41,16 @@ GoOn = Annotated[
 Verify = Annotated[
     bool, typer.Option("--verify", help="Read every file of finished stages, to know that none is damaged.")
 ]
+Replay = Annotated[
+    bool,
+    typer.Option("--replay", help="A finished run again from recorded replies: asks nobody, trains nothing"),
+]
+Hours = Annotated[
+    bool,
+    typer.Option(
+        "--hours", help="Load the models of this machine and time them: FLOPs, and how long they take"
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, last.")]
 
 Command = Callable[..., None]

@@ -21,43 +21,54 @@ if TYPE_CHECKING:
 
 
 def show_plan(
-    data: Mapping[str, Any], as_json: bool, wanted: Sequence[str] = (), like: Path | None = None
+    data: Mapping[str, Any],
+    as_json: bool,
+    wanted: Sequence[str] = (),
+    like: Path | None = None,
+    timed: bool = False,
 ) -> None:
     """data: of an experiment, with a matrix or without, or of a selection. wanted: differences, "exact_match=3"; like:
-    a finished run whose variation they are planned with."""
+    a finished run whose variation they are planned with; timed: whether models of this machine are measured."""
     from tacos.pipeline.matrix import cells
     from tacos.pipeline.plan import grid, hours, plan, plan_cells, without_hours
     from tacos.pipeline.settings import run_settings
     from tacos.usage import Usage
 
     found = cells(data) if "arms" in data or "matrix" in data else []
-    stages = plan_cells(found, assets()) if found else plan(run_settings(data))
-    total = sum((s.estimate for s in stages), Usage())
-    unknown = without_hours(stages)
+    stages = plan_cells(found, assets(), timed) if found else plan(run_settings(data), timed=timed)
     power = _power(found[0].settings, wanted, like) if found and found[0].settings.train else []
     grids = [(cell.name, grid(cell.settings, assets())) for cell in found]
     if as_json:
         said = {
             "stages": stages,
-            "total": total,
-            "hours": hours(stages),
-            "without_hours": unknown,
+            "total": sum((s.estimate for s in stages), Usage()),
+            "hours": hours(stages) if timed else None,
+            "without_hours": without_hours(stages),
             "power": power,
         }
         print_json(said | ({"grid": [{"cell": name, "arms": rows} for name, rows in grids]} if grids else {}))
         return
     for name, rows in grids:
         show_grid(name, rows)
+    for line in (*_stage_lines(stages, timed), *_findings(power)):
+        typer.echo(line)
+
+
+def _stage_lines(stages: Sequence[PlannedStage], timed: bool) -> Iterator[str]:
+    """A line for each stage, and their sum."""
+    from tacos.pipeline.plan import hours, without_hours
+    from tacos.usage import Usage
+
     widest, local = max(10, *(len(s.stage) for s in stages)), any(s.passes for s in stages)
-    for s in stages:
-        typer.echo(_line(s, widest, local).rstrip())
-    for line in _speeds(stages):
-        typer.echo(line)
-    to_run = f"{sum(not s.cached for s in stages)} of {len(stages)} stages to run"
-    here = f"{passed(total)} here, {_took(hours(stages))}{_but(unknown)}; " if total.forward_tokens else ""
-    typer.echo(f"{to_run}; about {here}{spent(total)}")
-    for line in _findings(power):
-        typer.echo(line)
+    yield from (_line(s, widest, local, timed).rstrip() for s in stages)
+    total, here = sum((s.estimate for s in stages), Usage()), ""
+    if timed:
+        yield from _speeds(stages)
+    if total.forward_tokens and timed:
+        here = f"{passed(total)} here, {_took(hours(stages))}{_but(without_hours(stages))}; "
+    elif total.forward_tokens:
+        here = f"{total.forward_tokens:,} tokens here (--hours tells how long); "
+    yield f"{sum(not s.cached for s in stages)} of {len(stages)} stages to run; about {here}{spent(total)}"
 
 
 def _power(settings: ExperimentSettings, wanted: Sequence[str], like: Path | None) -> list[Finding]:
@@ -123,19 +134,20 @@ def _count(done: int, total: int) -> str:
     return f"{total} ({done} done)" if done else f"{total} to do"
 
 
-def _line(s: PlannedStage, widest: int, local: bool) -> str:
-    """local: whether tokens that models of this machine read, and hours, have columns of their own."""
+def _line(s: PlannedStage, widest: int, local: bool, timed: bool) -> str:
+    """local: whether tokens that models of this machine read have a column of their own; timed: and hours."""
     state = "done" if s.cached else "to run"
-    cost = _passes(s.passes) if local else ""
+    cost = _passes(s.passes, timed) if local else ""
     cost += expected_cost(s.estimate, s.batch_usd)
     return f"{s.stage:<{widest}} {s.fingerprint}  {state:<7} {_shared(s.arms):<24} {cost}"
 
 
-def _passes(passes: Expected | None) -> str:
-    if passes is None:
-        return f"{'':>32}  "
-    time = "hours unknown" if passes.hours is None else _took(passes.hours)
-    return f"{passes.forward_tokens:>12,} tokens {time:>13}  "
+def _passes(passes: Expected | None, timed: bool) -> str:
+    tokens = f"{passes.forward_tokens:>12,} tokens" if passes else f"{'':>19}"
+    if not timed:
+        return f"{tokens}  "
+    time = "" if passes is None else "hours unknown" if passes.hours is None else _took(passes.hours)
+    return f"{tokens} {time:>13}  "
 
 
 def _speeds(stages: Sequence[PlannedStage]) -> list[str]:

@@ -45,6 +45,7 @@ def plan(
     settings: ExperimentSettings | SelectSettings,
     assets: Assets | None = None,
     known: Mapping[str, PlannedStage] | None = None,
+    timed: bool = True,
 ) -> list[PlannedStage]:
     """Every stage a run would take, which are done, and what the rest would cost; no work is done.
 
@@ -52,6 +53,7 @@ def plan(
     replies used; stages of local models from the pool's bytes and a short measurement (`tacos.models.speed`).
 
     known: fingerprint -> a stage that is planned already, as of another cell, and is not estimated again.
+    timed: whether models of this machine are loaded for that measurement; without it they have tokens alone.
     """
     stages = stages_of(settings, assets)
     store = open_store(settings)
@@ -62,16 +64,18 @@ def plan(
     return [
         planned[stage.fingerprint].model_copy(update={"arms": arms})
         if stage.fingerprint in planned
-        else planned_stage(stage, arms, store, pool, replies)
+        else planned_stage(stage, arms, store, pool, replies, timed)
         for stage, arms in stages.items()
     ]
 
 
-def plan_cells(cells: Sequence[MatrixCell], assets: Assets | None = None) -> list[PlannedStage]:
+def plan_cells(
+    cells: Sequence[MatrixCell], assets: Assets | None = None, timed: bool = True
+) -> list[PlannedStage]:
     """The stages of all cells, each once; arms are named with their cell where there are several."""
     found: dict[str, PlannedStage] = {}
     for cell in cells:
-        for stage in plan(cell.settings, assets, found):
+        for stage in plan(cell.settings, assets, found, timed):
             arms = tuple(f"{cell.name}: {arm}" if cell.where else arm for arm in stage.arms)
             earlier = found[stage.fingerprint].arms if stage.fingerprint in found else ()
             found[stage.fingerprint] = stage.model_copy(update={"arms": earlier + arms})
@@ -117,14 +121,16 @@ def planned_stage(
     store: ArtifactStore,
     pool: Callable[[], Pool],
     replies: ReplyCache | None,
+    timed: bool = True,
 ) -> PlannedStage:
-    """One stage with its estimate. pool: of the rows that it will read, asked for only if it has a price."""
+    """One stage with its estimate. pool: of the rows that it will read, asked for only if it has a price; timed: as of
+    `plan`."""
     cached, usage, batch_usd = store.is_done(stage), Usage(), None
     if not cached and stage.estimate is not None:
         asked = stage.estimate(pool(), _done_inputs(stage, store))
         usage = expected_usage(asked, replies)
         batch_usd = batch_cost(usage, asked.settings)
-    passes = None if cached else _passes(stage, store, pool)
+    passes = None if cached else _passes(stage, store, pool, timed)
     if passes is not None:
         usage += Usage(
             forward_tokens=passes.forward_tokens,
@@ -142,10 +148,10 @@ def planned_stage(
     )
 
 
-def _passes(stage: Stage, store: ArtifactStore, pool: Callable[[], Pool]) -> Expected | None:
+def _passes(stage: Stage, store: ArtifactStore, pool: Callable[[], Pool], timed: bool) -> Expected | None:
     if stage.passes is None:
         return None
-    return expected(stage.passes(pool(), _done_inputs(stage, store)))
+    return expected(stage.passes(pool(), _done_inputs(stage, store)), timed)
 
 
 def _done_inputs(stage: Stage, store: ArtifactStore) -> dict[str, Path]:
@@ -167,5 +173,5 @@ def _peek(settings: ExperimentSettings | SelectSettings, store: ArtifactStore, l
     if store.is_done(load):
         return Pool.read(store.folder(load) / tables.POOL)
     if settings.pool.source == BUILTIN:
-        return build(settings.pool.builtin).pool
+        return build(settings.pool.builtin.model_copy(update={"corpus_size": 0})).pool
     return read_pool(settings.pool.source, settings.pool.read).pool

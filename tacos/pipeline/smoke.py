@@ -5,7 +5,8 @@
 What decides the shape stays: arms, methods, prompts, templates, benchmarks and what they compare. Small are
 
     matrix      the first two entries of each dimension
-    pool        the generated one, 120 rows with 6 test questions; several pools are of several seeds
+    pool        the generated one, 120 rows with 6 test questions and 400 texts for the base; several pools are of
+                several seeds
     budgets     8 rows for the smallest, 16 for the next, ...
     seeds       the first
     bases       the tiny LLaMA after 4 steps of pretraining; several are of several seeds; so are finished models
@@ -157,7 +158,8 @@ def _first(entries: Any) -> dict[str, Any]:
 
 
 def _pool(seed: int) -> dict[str, Any]:
-    return {"source": "builtin", "builtin": {"size": 120, "test_size": 6, "seed": seed}}
+    small = {"size": 120, "test_size": 6, "corpus_size": 400}
+    return {"source": "builtin", "builtin": small | {"seed": seed}}
 
 
 def _base(seed: int) -> dict[str, Any]:

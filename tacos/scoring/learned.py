@@ -16,12 +16,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import SplineTransformer, StandardScaler
 
 from tacos.models.embedder import Embedder, EmbedderSettings
 from tacos.scoring.corrupt import CORRUPTIONS, Donors
@@ -29,6 +27,9 @@ from tacos.scoring.features import NAMES, Corpus, features
 from tacos.scoring.pairwise import bradley_terry
 from tacos.text import holds_sentence_end, pieces, words
 from tacos.types import Pool, Record
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 VERSION = 2
@@ -78,6 +79,9 @@ class QualityModel:
     """Additive pairwise quality: splines of features under a Bradley-Terry objective."""
 
     def __init__(self, knots: int = 5, penalty: float = 1.0):
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import SplineTransformer, StandardScaler
+
         self.basis: Pipeline = make_pipeline(
             StandardScaler(),
             SplineTransformer(n_knots=knots, degree=2, knots="uniform", extrapolation="constant"),

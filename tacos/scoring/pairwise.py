@@ -15,8 +15,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import sparse
-from sklearn.linear_model import LogisticRegression
 
 
 def bradley_terry(difference: Any, penalty: float) -> np.ndarray:
@@ -24,6 +22,9 @@ def bradley_terry(difference: Any, penalty: float) -> np.ndarray:
 
     penalty: inverse strength C of the L2 penalty. Raises: ValueError for no pair.
     """
+    from scipy import sparse
+    from sklearn.linear_model import LogisticRegression
+
     stack = sparse.vstack if sparse.issparse(difference) else np.vstack
     both = stack([difference, -difference])
     model = LogisticRegression(C=penalty, fit_intercept=False, max_iter=1000)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 
 from tests.llm.server import FaultServer
 from tests.pipeline.helpers import reply_to
-from tests.pipeline.test_kill import config, ready
+from tests.pipeline.test_kill import config, finished, process, ready
 from tests.wandb_log import runs
 
 
@@ -23,13 +22,8 @@ def test_a_stopped_selection(how: signal.Signals, code: int, tmp_path: Path) -> 
     with FaultServer(answer=reply_to, delay_s=0.02) as server:
         server.on_hit = lambda count: half_way.set() if count >= 40 else None
         env = os.environ | {"WANDB_MODE": "offline"}
-        first = subprocess.Popen(
-            config(folder, server.endpoint),
-            env=env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        first = process(config(folder, server.endpoint), env=env, **piped)
         assert half_way.wait(120)
         first.send_signal(how)
         _, told = first.communicate(timeout=60)
@@ -39,5 +33,5 @@ def test_a_stopped_selection(how: signal.Signals, code: int, tmp_path: Path) -> 
         (run,) = runs(next((folder / "runs").glob("select-*")))
         assert run["exit"] == code
         asked = server.hits
-        subprocess.run(config(folder, server.endpoint), check=True, capture_output=True)
-        assert server.hits < asked + 120 and sys.executable
+        finished(config(folder, server.endpoint))
+        assert server.hits < asked + 120

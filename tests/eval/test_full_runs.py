@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from tacos.cli.app import app
 from tests.llm import tiny_llama
 from tests.llm.serving import serving
+from tests.pages import PAGES
 
 pytestmark = pytest.mark.slow
 
@@ -23,11 +24,12 @@ def parrot(folder: Path, reply: str) -> Path:
     """A tiny LLaMA that was taught one reply, which it gives to every prompt of any length.
 
     The reply is one token of its own, and attention is off, so that the model reads the last token only: the end of
-    the template, on which it is trained.
+    the template, on which it is trained. Its tokenizer knows the words of English pages, which keeps prompts short.
     """
     import torch
 
-    model, tokenizer = tiny_llama.make(["the quick brown fox jumps over the lazy dog"] * 50, 0, context=8192)
+    pages = [page.text for page in PAGES]
+    model, tokenizer = tiny_llama.make(pages, 0, context=8192, vocabulary=3000, layers=1)
     tokenizer.add_tokens([reply])
     model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     for layer in model.model.layers:

@@ -47,7 +47,7 @@ def taught(folder: Path, lessons: Iterator[Lesson], steps: int = 150, batch: int
 
 
 def make(
-    texts: Sequence[str], seed: int, context: int, heads: int = 4, vocabulary: int = 300
+    texts: Sequence[str], seed: int, context: int, heads: int = 4, vocabulary: int = 300, layers: int = 2
 ) -> tuple[Any, Any]:
     """heads: share 64 dimensions; vLLM's CPU kernels know none below 32 a head."""
     import torch
@@ -64,7 +64,7 @@ def make(
         vocab_size=len(tokenizer),
         hidden_size=64,
         intermediate_size=128,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=heads,
         max_position_embeddings=context,
         bos_token_id=tokenizer.bos_token_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,43 +25,57 @@ def invoke(*words: str) -> dict[str, Any]:
     return json.loads(result.stdout.splitlines()[-1])
 
 
-@pytest.fixture
-def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minilm: Embedder) -> list[str]:
-    """Overrides that make the file small, and add arms from files."""
-    monkeypatch.chdir(tmp_path)
-    pairs = toy_pairs()
-    save(LightScorer(LightSettings(floor_slope=0)).fit(pairs), tmp_path / "iqs", pairs, 0, {})
-    return [
-        "pool.builtin={size: 240, test_size: 8, corpus_size: 8}",
-        "budget=36",
-        "train=null",
-        "tracking.mode=disabled",
-        "arms.tags-iqs.score={by: iqs, scorer: iqs}",
-    ]
+class Ablation:
+    """The file run small, in a folder of its own, after its plan."""
+
+    def __init__(self, folder: Path):
+        pairs = toy_pairs()
+        save(LightScorer(LightSettings(floor_slope=0)).fit(pairs), folder / "iqs", pairs, 0, {})
+        self.folder = folder
+        self.small = [
+            "pool.builtin={size: 240, test_size: 8, corpus_size: 8}",
+            "budget=36",
+            "train=null",
+            "tracking.mode=disabled",
+            "arms.tags-iqs.score={by: iqs, scorer: iqs}",
+        ]
+        self.planned = invoke("plan", CONFIG, *self.small)["stages"]
+        self.run()
+        results = json.loads((self.report / "results.json").read_text())
+        self.rows = {run["arm"]: run["audit"]["rows"] for run in results["runs"]}
+
+    def run(self, *more: str) -> None:
+        invoke("run", CONFIG, *self.small, *more)
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "runs" / "ablation-builtin"
 
 
-def test_every_arm_of_the_file_selects_and_shared_parts_are_made_once(
-    small: list[str], tmp_path: Path
-) -> None:
-    planned = invoke("plan", CONFIG, *small)["stages"]
-    assert sum(s["stage"] == "tag" for s in planned) == 1
-    assert sum(s["stage"] == "compare" for s in planned) == 3  # in tags, in one group, in embedding groups
-    invoke("run", CONFIG, *small)
-    results = json.loads((tmp_path / "runs" / "ablation-builtin" / "results.json").read_text())
-    rows = {run["arm"]: run["audit"]["rows"] for run in results["runs"]}
+@pytest.fixture(scope="module")
+def ablation(tmp_path_factory: pytest.TempPathFactory, minilm: Embedder) -> Iterator[Ablation]:
+    folder = tmp_path_factory.mktemp("ablation")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield Ablation(folder)
+
+
+def test_every_arm_of_the_file_selects_and_shared_parts_are_made_once(ablation: Ablation) -> None:
+    assert sum(s["stage"] == "tag" for s in ablation.planned) == 1
+    compared = [s for s in ablation.planned if s["stage"] == "compare"]
+    assert len(compared) == 3  # in tags, in one group, in embedding groups
+    rows = dict(ablation.rows)
     assert rows.pop("zero-shot") == 0
     assert len(rows) == 12 and set(rows.values()) == {36}  # a length-matched draw among them
 
 
-def test_arms_from_files_give_what_their_scores_say(small: list[str], tmp_path: Path) -> None:
-    invoke("run", CONFIG, *small)
-    (scores,) = (tmp_path / "artifacts" / "fit").glob("*/scores.parquet")
-    given = [
+def test_arms_from_files_give_what_their_scores_say(ablation: Ablation) -> None:
+    (scores,) = (ablation.folder / "artifacts" / "fit").glob("*/scores.parquet")
+    ablation.run(
         f"arms.given={{method: recipe, group: none, score: {{by: file, path: '{scores}'}}, allocate: top}}",
         "arms.made={method: recipe, group: none, score: {by: pool_quality, fit: {fit_rows: 600}}, allocate: top}",
-    ]
-    invoke("run", CONFIG, *small, *given)
-    links = tmp_path / "runs" / "ablation-builtin" / "artifacts"
+    )
+    links = ablation.report / "artifacts"
     made, file = (
         (links / f"{arm}-seed0-select" / "selection.jsonl").read_bytes() for arm in ("made", "given")
     )

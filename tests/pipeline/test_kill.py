@@ -7,9 +7,12 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import yaml
+from typer.testing import CliRunner
 
+from tacos.cli.app import app
 from tests.llm.server import FaultServer
 from tests.pipeline.helpers import LLM_TACOS, reply_to, write_pool
 
@@ -30,7 +33,18 @@ def config(folder: Path, endpoint: str) -> list[str]:
     path.write_text(yaml.safe_dump(settings))
     out = str(folder / "out.jsonl")
     pool = str(folder / "pool.jsonl")
-    return [sys.executable, "-m", "tacos", "select", pool, "--config", str(path), "--out", out, "--json"]
+    return ["select", pool, "--config", str(path), "--out", out, "--json"]
+
+
+def process(words: list[str], **how: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-m", "tacos", *words], text=True, **how)
+
+
+def finished(words: list[str]) -> dict[str, Any]:
+    """The command in this process, to its end."""
+    made = CliRunner().invoke(app, words)
+    assert made.exit_code == 0, made.output[-3000:]
+    return json.loads(made.stdout.splitlines()[-1])
 
 
 def ready(folder: Path) -> Path:
@@ -44,18 +58,17 @@ def test_sigkill_while_scoring(tmp_path: Path) -> None:
     half_way = threading.Event()
     with FaultServer(answer=reply_to, delay_s=0.01) as server:
         server.on_hit = lambda count: half_way.set() if count >= ROWS + PAIRS // 2 else None
-        first = subprocess.Popen(
-            config(killed, server.endpoint), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        first = process(config(killed, server.endpoint), **quiet)
         assert half_way.wait(120)
         first.kill()
         first.wait()
         assert not (killed / "out.jsonl").exists()
-        again = subprocess.run(config(killed, server.endpoint), capture_output=True, text=True, check=True)
+        again = finished(config(killed, server.endpoint))
         twice = [content for content, count in server.asked.items() if count > 1]
         assert len(twice) <= CONCURRENCY  # in flight when it was killed: never answered to us
         assert server.hits == ROWS + PAIRS + len(twice)
     with FaultServer(answer=reply_to) as server:
-        subprocess.run(config(whole, server.endpoint), capture_output=True, check=True)
+        finished(config(whole, server.endpoint))
     assert (killed / "out.jsonl").read_bytes() == (whole / "out.jsonl").read_bytes()
-    assert json.loads(again.stdout.splitlines()[-1])["selected"] == 10
+    assert again["selected"] == 10

@@ -27,6 +27,7 @@ from tests.pipeline.helpers import write_pool
 from tests.scoring import tiny_models
 from train.tiny import TinySettings, untrained
 
+ROOT = Path(__file__).parents[2]
 TINY: dict[str, Any] = {"vocab_size": 400, "hidden": 32, "layers": 1, "heads": 2, "steps": 4, "block": 64}
 
 
@@ -43,11 +44,16 @@ def told(folder: Path, settings: dict[str, Any], *options: str) -> str:
     return result.stdout
 
 
+def timed(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """What `plan --hours --json` prints."""
+    return json.loads(told(folder, settings, "--hours", "--json").splitlines()[-1])
+
+
 def test_a_reading_is_planned_with_tokens_and_hours_until_it_is_done(tmp_path: Path) -> None:
     model = str(tiny_models.build(tmp_path / "llama", "llama"))
     chosen = {"pool": {"source": str(write_pool(tmp_path / "p.jsonl"))}, "budget": 3, "method": "ifd"}
     chosen |= {"score": {"model": model, "experience": None}}
-    shown = json.loads(told(tmp_path, chosen, "--json").splitlines()[-1])
+    shown = timed(tmp_path, chosen)
     stage = next(s for s in shown["stages"] if s["stage"] == "losses")
     found, estimate = stage["passes"], stage["estimate"]
     assert found["model"] == model and found["flops"] == pytest.approx(
@@ -57,7 +63,7 @@ def test_a_reading_is_planned_with_tokens_and_hours_until_it_is_done(tmp_path: P
     assert shown["hours"] == found["hours"] > 0 and shown["without_hours"] == []
     assert shown["total"]["forward_tokens"] == found["forward_tokens"]
     assert all(s["passes"] is None for s in shown["stages"] if s["stage"] != "losses")
-    lines = told(tmp_path, chosen).splitlines()
+    lines = told(tmp_path, chosen, "--hours").splitlines()
     (line,) = (line for line in lines if line.startswith("losses"))
     assert f"{found['forward_tokens']:,} tokens" in line and line.rstrip().endswith("s")
     assert f"hours of {model}, {found['parameters']:,} parameters at work: {speed.MEASURED}" in lines
@@ -74,10 +80,10 @@ def test_hours_that_are_not_known_are_said_to_be(tmp_path: Path) -> None:
         "method": "superfiltering",
     }
     chosen |= {"score": {"model": "nobody/none"}}
-    shown = told(tmp_path, chosen)
+    shown = told(tmp_path, chosen, "--hours")
     assert "hours unknown" in shown and f"hours of nobody/none: {speed.NOT_HERE}" in shown
     assert "and what losses will take" in shown.splitlines()[-1]
-    found = json.loads(told(tmp_path, chosen, "--json").splitlines()[-1])
+    found = timed(tmp_path, chosen)
     assert found["without_hours"] == ["losses"] and found["hours"] == 0
 
 
@@ -96,7 +102,7 @@ def test_an_experiment_plans_its_base_and_its_trainings(tmp_path: Path) -> None:
         "base": {"tiny": TINY},
         "train": {"epochs": 2, "max_length": 128, "batch_size": 4},
     }
-    shown = json.loads(told(tmp_path, settings, "--json").splitlines()[-1])
+    shown = timed(tmp_path, settings)
     stages = [PlannedStage.model_validate(s) for s in shown["stages"]]
     by_arm = {s.arms[0]: s.passes for s in stages if s.stage == "train" and len(s.arms) == 1}
     base = next(s.passes for s in stages if s.stage == "base")
@@ -120,7 +126,7 @@ def test_trainings_on_the_way_are_planned_by_their_own_rows(tmp_path: Path) -> N
         "score": {"queries": queries, "share": 0.25, "epochs": 2, "train": {"lora": {"r": 2}}},
         "base": {"tiny": TINY},
     }
-    shown = json.loads(told(tmp_path, chosen, "--json").splitlines()[-1])
+    shown = timed(tmp_path, chosen)
     found = {s["stage"]: PlannedStage.model_validate(s).passes for s in shown["stages"] if s["passes"]}
     assert sorted(found) == ["base", "gradients", "train"]
     whole, warm = found["gradients"], found["train"]
@@ -185,16 +191,25 @@ def test_an_arm_that_cannot_be_is_named(tmp_path: Path) -> None:
         _ = Experiment(parse(ExperimentSettings, settings)).arms
 
 
-def test_a_plan_without_a_local_model_loads_no_torch(tmp_path: Path) -> None:
+def test_a_plan_has_tokens_without_loading_torch(tmp_path: Path) -> None:
+    """Even where an embedder, a base and trainings are planned: only --hours looks at the models."""
     path = tmp_path / "x.yaml"
-    chosen = {"pool": {"source": str(write_pool(tmp_path / "p.jsonl"))}, "budget": 3, "method": "longest"}
-    path.write_text(yaml.safe_dump(chosen))
+    settings = {"artifacts": str(tmp_path / "a"), "pool.builtin.size": 60, "pool.builtin.test_size": 5}
+    changed = [f"{name}={value}" for name, value in settings.items()]
+    path.write_text((ROOT / "configs/experiments/ablation_builtin.yaml").read_text())
     code = (
-        "import sys; from tacos.cli.planned import show_plan; from tacos.cli.console import read_settings; "
-        "from pathlib import Path; show_plan(read_settings(Path(sys.argv[1]), []), False); "
-        "print('torch' in sys.modules)"
+        "import sys; from tacos.cli import main; sys.argv = ['tacos', 'plan', *sys.argv[1:]]\n"
+        "try: main()\n"
+        "finally: print([name for name in ('torch', 'transformers', 'sklearn') if name in sys.modules])"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True, cwd=Path.cwd()
+        [sys.executable, "-c", code, str(path), *changed],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
     )
-    assert result.stdout.splitlines()[-1] == "False"
+    *lines, loaded = result.stdout.splitlines()
+    assert loaded == "[]"
+    assert any(line.startswith("train ") and line.endswith(" tokens") for line in lines)
+    assert any("tokens here (--hours tells how long)" in line for line in lines)

@@ -45,8 +45,6 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 from scipy import sparse
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.preprocessing import normalize
 
 from tacos.errors import TacosError
 from tacos.models.embedder import Embedder, EmbedderSettings
@@ -273,6 +271,9 @@ def vocabulary(texts: Sequence[Sequence[str]], least: int) -> dict[str, int]:
 
 def term_rows(texts: Sequence[Sequence[str]], known: dict[str, int]) -> sparse.csr_matrix:
     """(n, len(known)): 1 + log count of each known term, each row of unit length."""
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.preprocessing import normalize
+
     rows = CountVectorizer(analyzer=_as_is, vocabulary=known, dtype=np.float64).transform(texts)
     rows.data = 1 + np.log(rows.data)
     return normalize(rows, copy=False)
@@ -286,8 +287,7 @@ def _floors(a: Reading, b: Reading, percentile: float) -> tuple[np.ndarray, np.n
     """The usual cosine by length, then floor and spread of `_grounds`, over both sides."""
     words = np.minimum(np.concatenate([a.style[:, LOG_WORDS], b.style[:, LOG_WORDS]]), LONG)
     cosine = np.concatenate([a.cosine, b.cosine])
-    design = np.vander(words, 3)
-    curve = np.linalg.lstsq(design, cosine, rcond=None)[0]
+    curve = np.linalg.lstsq(np.vander(words, 3), cosine, rcond=None)[0]
     grounds = np.vstack([_grounds(a, curve), _grounds(b, curve)])
     spread = grounds.std(axis=0)
     spread[spread == 0] = 1.0

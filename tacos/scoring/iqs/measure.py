@@ -15,7 +15,6 @@ gives all figures without them. A pair with a side that got no score is `unscore
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import t as student
 
 from tacos.scoring.iqs.base import QualityScorer
 from tacos.scoring.iqs.pairs import MATCHED, QualityPairs
@@ -169,6 +168,8 @@ def _error(residuals: np.ndarray, prompts: np.ndarray) -> tuple[float, float]:
     if k < 2:
         return 0.0, 1.0
     error = float(np.sqrt(k / (k - 1) * (sums**2).sum())) / len(residuals)
+    from scipy.stats import t as student
+
     return error, float(student.ppf(0.975, k - 1)) * error
 
 

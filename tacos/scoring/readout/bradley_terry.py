@@ -22,7 +22,6 @@ from itertools import combinations
 
 import numpy as np
 from scipy import sparse
-from scipy.optimize import brentq
 from scipy.sparse.linalg import cg
 from scipy.special import expit
 
@@ -83,6 +82,8 @@ def _variance(a: np.ndarray, b: np.ndarray, results: PairResults, first: float) 
         return SMALLEST, measured
     if again >= consistency(LARGEST, first):
         return LARGEST, measured
+    from scipy.optimize import brentq
+
     log_v = brentq(lambda x: consistency(np.exp(x), first) - again, np.log(SMALLEST), np.log(LARGEST))
     return float(np.exp(log_v)), measured
 

@@ -12,11 +12,6 @@ explains half of the variance is worth nearly as much as a second call for every
 from __future__ import annotations
 
 import numpy as np
-from sklearn.decomposition import PCA
-from sklearn.linear_model import RidgeCV
-from sklearn.model_selection import KFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import SplineTransformer, StandardScaler
 
 from tacos.scoring.calls import Given
 from tacos.scoring.features import Corpus, features
@@ -34,6 +29,9 @@ CONSTANT = 1e-6
 
 def design_matrix(pool: Pool, prompts: np.ndarray, responses: np.ndarray, seed: int) -> np.ndarray:
     """(n_samples, n_columns) of every row. prompts, responses: (n_samples, dim) unit embeddings."""
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import SplineTransformer, StandardScaler
+
     corpus = Corpus(pool.responses, prompts, responses, seed)
     every = np.arange(len(pool))
     text = features(pool.prompts, pool.responses, prompts, responses, corpus, every, in_corpus=True)
@@ -44,6 +42,8 @@ def design_matrix(pool: Pool, prompts: np.ndarray, responses: np.ndarray, seed: 
 
 
 def _leading(vectors: np.ndarray, seed: int) -> np.ndarray:
+    from sklearn.decomposition import PCA
+
     most = min(LEADING, *vectors.shape)
     return np.asarray(
         PCA(most, svd_solver="randomized", random_state=seed).fit_transform(np.asarray(vectors))
@@ -56,6 +56,11 @@ def foretold(columns: np.ndarray, found: Given, added: np.ndarray, seed: int) ->
     columns: (n_samples, n_columns). added: (n_scores,) what place and group added to each score. A sample is learned
     from by the mean of its scores, whatever its calls.
     """
+    from sklearn.linear_model import RidgeCV
+    from sklearn.model_selection import KFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     rows, row = np.unique(found.row, return_inverse=True)
     told = columns.std(axis=0) > CONSTANT
     if len(rows) < FEWEST or not told.any():
