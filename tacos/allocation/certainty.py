@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import ndtr
 
 from tacos.selection import Certainty, Groups, Pick, QuotaGap, Scores
 
@@ -27,6 +26,8 @@ INSIDE = 1.96
 
 def certainty(groups: Groups, scores: Scores, picks: Sequence[Pick]) -> Certainty | None:
     """None where scores know no errors, or nothing is left out."""
+    from scipy.special import ndtr  # a second that a plan does without
+
     rows = np.array([pick.index for pick in picks], dtype=np.int64)
     if scores.std_errors is None or not len(rows) or scores.scored <= len(rows):
         return None

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from tacos.selection import Groups
 from tacos.text import phrases
@@ -25,6 +24,7 @@ TEXTS = 100
 
 def titled(groups: Groups, texts: Sequence[str]) -> Groups:
     """The same groups, named "number: word, word, word". texts: one per row of the pool."""
+    from scipy.sparse import csr_matrix
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
 
     shown = [members[:: max(1, len(members) // TEXTS)][:TEXTS] for members in groups.members]

@@ -12,19 +12,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from tacos.scoring.calls import Calls, CallScores, Given, given, why_missing
-from tacos.scoring.readout.bradley_terry import fit_bradley_terry
-from tacos.scoring.readout.calibration import Calibration, calibration
 from tacos.scoring.readout.mean import mean_scores, means_within
-from tacos.scoring.readout.mixed import Fitted, fit_mixed
 from tacos.scoring.readout.prior import foretold
 from tacos.selection import Groups, Scores
 from tacos.store.files import write_json
 from tacos.types import Record
+
+if TYPE_CHECKING:  # scipy's matrices, which a plan does without
+    from tacos.scoring.readout.calibration import Calibration
+    from tacos.scoring.readout.mixed import Fitted
 
 READOUT = "readout.json"
 
@@ -65,6 +66,8 @@ class Readout(Record):
         if not len(found.row):
             return ReadScores(Scores(values, why_missing(n, calls, answers, found.row), None, unread))
         if self.by == "bradley_terry":
+            from tacos.scoring.readout.bradley_terry import fit_bradley_terry
+
             fitted, check = fit_bradley_terry(calls, answers), None
         else:
             fitted, check = _mixed(found, _homes(groups, n), columns, seed)
@@ -86,6 +89,8 @@ class ModelCheck:
     @property
     def calibration(self) -> Calibration | None:
         """Whether its standard errors are right."""
+        from tacos.scoring.readout.calibration import calibration
+
         return calibration(self.found, self.homes, self.prior, self.seed)
 
     @property
@@ -131,6 +136,8 @@ def _mixed(
     found: Given, homes: np.ndarray, columns: np.ndarray | None, seed: int
 ) -> tuple[Fitted, ModelCheck]:
     """The model, from a prior where there is one."""
+    from tacos.scoring.readout.mixed import fit_mixed
+
     fitted = fit_mixed(found, homes)
     prior = None if columns is None else foretold(columns, found, fitted.added(found), seed)
     if prior is not None:
