@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = (
     ("tacos.errors", "tacos.types", "tacos.text", "tacos.progress", "tacos.secrets"),
-    ("tacos.selection", "tacos.registry", "tacos.cost", "tacos.usage"),
+    ("tacos.selection", "tacos.registry", "tacos.cost", "tacos.usage", "tacos.shipped"),
     ("tacos.store",),
     ("tacos.config", "tacos.tracking", "tacos.assets"),
     ("tacos.stage", "tacos.prompts", "tacos.data"),
@@ -26,7 +26,7 @@ LAYERS = (
     ("tacos.viewing",),
     ("tacos.pipeline", "tacos.doctor", "tacos.frames"),
     ("tacos.cli",),
-    ("tacos.__main__",),
+    ("tacos.api", "tacos.__main__"),
 )
 """Lowest first; a module imports from its own layer's package or from below. So selection imports neither `train` nor
 `eval`, and those two not each other."""
