@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from tacos.errors import ConfigError, nearest
 from tacos.secrets import SENSITIVE, holds_key, redacted, texts_in
+from tacos.shipped import find
 
 SWITCH = {True: "on, yes and true", False: "off, no and false"}
 """Words of YAML 1.1, by what it reads them as."""
@@ -30,11 +31,11 @@ TEXT = re.compile(r"^\s*[#&*!%@`]|^\s*[^\s\[{\"'].*\s#", re.DOTALL)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Raises: ConfigError when the file is missing, not UTF-8, not YAML, or not a mapping."""
-    if not path.is_file():
-        raise ConfigError(
-            f"no config file {path}: give the path of a YAML file, such as configs/quickstart.yaml"
-        )
+    """path: of a file, or the name of a shipped config (`tacos.shipped`).
+
+    Raises: ConfigError when the file is missing, not UTF-8, not YAML, or not a mapping.
+    """
+    path = find(path)
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
@@ -58,19 +59,35 @@ def override(data: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, A
         path, equals, value = assignment.partition("=")
         if not equals or not path.strip():
             raise ConfigError(f"{assignment!r} is not an override: write it as a.b=c")
-        *parents, last = path.strip().split(".")
-        node = result
-        for key in parents:
-            if node.get(key) is None:
-                node[key] = {}
-            node = node[key]
-            if not isinstance(node, dict):
-                raise ConfigError(f"override {assignment!r}: {key!r} holds a value, not settings")
         try:
-            node[last] = value.strip() if TEXT.search(value) else yaml.safe_load(value)
+            read = value.strip() if TEXT.search(value) else yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise ConfigError(f"override {assignment!r}: {value!r} is not valid YAML") from error
+        _put(result, path.strip(), read, f"override {assignment!r}")
     return result
+
+
+def changed(data: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`data` with each value put in its place: {"train.steps": 60, "seeds": [0, 1]}.
+
+    Raises: ConfigError for a path through something that is no mapping.
+    """
+    result: dict[str, Any] = copy.deepcopy(dict(data))
+    for path, value in changes.items():
+        _put(result, path, value, f"change of {path!r}")
+    return result
+
+
+def _put(result: dict[str, Any], path: str, value: Any, what: str) -> None:
+    *parents, last = path.split(".")
+    node = result
+    for key in parents:
+        if node.get(key) is None:
+            node[key] = {}
+        node = node[key]
+        if not isinstance(node, dict):
+            raise ConfigError(f"{what}: {key!r} holds a value, not settings")
+    node[last] = value
 
 
 def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from importlib import metadata, util
 from typing import Any
 
+from tacos import __version__
 from tacos.errors import ConfigError
+from tacos.shipped import folder, names
 from tacos.types import Record
 
 NEEDED = (
@@ -35,11 +37,20 @@ class Check(Record):
 
 
 def checks() -> list[Check]:
-    return [python(), *packages(), device(), embedder(), tracking(), disk(), extras()]
+    return [python(), own(), *packages(), device(), embedder(), tracking(), disk(), extras()]
 
 
 def python() -> Check:
     return Check(name="python", ok=sys.version_info >= (3, 11), detail=sys.version.split()[0])
+
+
+def own() -> Check:
+    """tacos itself, and whether the configs that come with it are there."""
+    try:
+        shipped = f"{len(names())} configs in {folder()}"
+    except ConfigError as error:
+        return Check(name="tacos", ok=False, detail=str(error))
+    return Check(name="tacos", ok=True, detail=f"{__version__}, {shipped}")
 
 
 def packages() -> list[Check]:
@@ -50,7 +61,7 @@ def _package(name: str) -> Check:
     try:
         return Check(name=name, ok=True, detail=metadata.version(name))
     except metadata.PackageNotFoundError:
-        return Check(name=name, ok=False, detail="not installed: pip install -e .")
+        return Check(name=name, ok=False, detail="not installed: pip install tacos-select")
 
 
 def device() -> Check:
@@ -130,7 +141,7 @@ def _llm(name: str, settings: Any) -> list[Check]:
     from tacos.llm.probe import look
 
     if settings.backend == "vllm" and not util.find_spec("vllm"):
-        return [Check(name=name, ok=False, detail="vllm is not installed: pip install -e '.[vllm]'")]
+        return [Check(name=name, ok=False, detail="vllm is not installed: pip install 'tacos-select[vllm]'")]
     if settings.backend != "openai":
         return [
             Check(name=name, ok=True, detail=f"{settings.model} in this process: not loaded by this check")

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import Field
 
+from tacos import __version__
 from tacos.store.fingerprint import fingerprint
 from tacos.store.intact import WrittenFile
 from tacos.types import Pool, Record
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from tacos.models.expected import Expect
 
 DONE = "done.json"
-PACKAGES = "tacos", "torch", "transformers", "trl", "peft", "scikit-learn", "sentence-transformers", "numpy"
+PACKAGES = "torch", "transformers", "trl", "peft", "scikit-learn", "sentence-transformers", "numpy"
 """Those that can change a result."""
 
 
@@ -149,18 +150,19 @@ class Stage:
 
 @cache
 def git_commit() -> str:
-    """The commit of this checkout, or "unknown" outside one."""
-    here = Path(__file__).parent
-    result = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False
-    )
-    return result.stdout.strip() or "unknown"
+    """The commit of this checkout, or "unknown" where tacos is installed, also into a folder of another checkout."""
+    root, command = Path(__file__).resolve().parents[1], ["git", "rev-parse", "--show-toplevel", "HEAD"]
+    try:
+        said = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False).stdout
+    except OSError:  # no git
+        return "unknown"
+    return said.splitlines()[1] if said.startswith(f"{root}\n") else "unknown"
 
 
 @cache
 def package_versions() -> dict[str, str]:
-    """Versions of `PACKAGES`."""
-    return {name: metadata.version(name) for name in PACKAGES}
+    """Versions of `PACKAGES`, and this one's."""
+    return {"tacos": __version__} | {name: metadata.version(name) for name in PACKAGES}
 
 
 def made_with() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The README.md files of the repository, taken apart: code blocks, commands, tables, links, headings."""
+"""The pages of the repository taken apart: code blocks, commands, tables, links, headings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 @dataclass(frozen=True)
 class Page:
-    """One README.md."""
+    """One README.md, or the page that `tacos init` writes."""
 
     path: Path
 
@@ -66,7 +66,8 @@ class Page:
 
 
 README = Page(ROOT / "README.md")
-PAGES = [README, *(Page(path) for top in FOLDERS for path in sorted((ROOT / top).rglob("README.md")))]
+MANUAL = [Page(path) for top in FOLDERS for path in sorted((ROOT / top).rglob("README.md"))]
+PAGES = [README, *MANUAL, Page(ROOT / "tacos" / "cli" / "init.md")]
 
 
 def page(folder: str) -> Page:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tacos.config import load, override, parse, read_yaml, with_assets
+from tacos.config import changed, load, override, parse, read_yaml, with_assets
 from tacos.errors import ConfigError
 from tacos.methods import METHODS
 from tacos.part import Setup
@@ -31,6 +31,12 @@ MINIMAL = {
 }
 
 
+@pytest.fixture(autouse=True)
+def in_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a shipped config names beside it, a recipe or DeepSpeed's settings, is found from anywhere."""
+    monkeypatch.chdir(tmp_path)
+
+
 def test_overrides_are_yaml_and_reach_deep() -> None:
     data = override({"a": {"b": 1}}, ["a.b=2", "a.c.d=[1, 2]", "e=null", "f=text"])
     assert data == {"a": {"b": 2, "c": {"d": [1, 2]}}, "e": None, "f": "text"}
@@ -48,6 +54,17 @@ def test_a_name_that_yaml_would_cut_or_refuse_is_taken_whole(name: str) -> None:
 def test_a_name_that_reads_as_a_number_is_asked_for_in_quotes() -> None:
     with pytest.raises(ConfigError, match=r"runs: .*\(got 2024; text that reads as a number .* in quotes\)"):
         parse(SelectSettings, override({"pool": {"source": "p"}}, ["runs=2024"]))
+
+
+def test_changes_are_values_and_reach_deep() -> None:
+    given = {"a": {"b": 1}}
+    assert changed(given, {"a.b": "01", "a.c.d": [1], "e": None}) == {
+        "a": {"b": "01", "c": {"d": [1]}},
+        "e": None,
+    }
+    assert given == {"a": {"b": 1}}
+    with pytest.raises(ConfigError, match=r"change of 'a\.b\.c': 'b' holds a value"):
+        changed(given, {"a.b.c": 1})
 
 
 @pytest.mark.parametrize("bad", ["a.b", "=1", "a.b.c=1", "a=[1"])

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     ("tacos.text_column",),
     ("tacos.errors", "tacos.types", "tacos.text", "tacos.progress", "tacos.secrets"),
-    ("tacos.selection", "tacos.registry", "tacos.cost", "tacos.usage"),
+    ("tacos.selection", "tacos.registry", "tacos.cost", "tacos.usage", "tacos.shipped"),
     ("tacos.store",),
     ("tacos.config", "tacos.tracking", "tacos.assets"),
     ("tacos.stage", "tacos.prompts", "tacos.data"),
@@ -28,7 +28,7 @@ LAYERS = (
     ("tacos.viewing",),
     ("tacos.pipeline", "tacos.doctor", "tacos.frames"),
     ("tacos.cli",),
-    ("tacos.__main__",),
+    ("tacos.api", "tacos.__main__"),
 )
 """Lowest first; a module imports from its own layer's package or from below. So selection imports neither `train` nor
 `eval`, and those two not each other."""

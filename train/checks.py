@@ -50,7 +50,7 @@ def check_settings(base: str, model: PreTrainedModel, settings: TrainSettings) -
             "train.gradient_checkpointing"
         )
     if settings.liger and not is_liger_kernel_available():
-        raise ConfigError("train.liger needs liger-kernel: pip install -e '.[gpu]', or leave it out")
+        raise ConfigError("train.liger needs liger-kernel: pip install 'tacos-select[gpu]', or leave it out")
     if settings.mode != "full":
         check_targets(base, model, settings.lora)
 

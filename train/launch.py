@@ -149,7 +149,7 @@ def check_deepspeed(run: TrainRun) -> None:
     """Raises: ConfigError when it is asked for and not installed."""
     wanted = run.train.deepspeed is not None or run.train.launch.hostfile is not None
     if wanted and importlib.util.find_spec("deepspeed") is None:
-        raise ConfigError("train.deepspeed needs DeepSpeed: pip install -e '.[deepspeed]'")
+        raise ConfigError("train.deepspeed needs DeepSpeed: pip install 'tacos-select[deepspeed]'")
 
 
 def failure(out: Path, status: int) -> TacosError:

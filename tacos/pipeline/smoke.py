@@ -66,11 +66,16 @@ STEP = 8
 """Rows of the smallest budget, and between one and the next."""
 
 
+def rehearsed(data: Mapping[str, Any], smoke: bool) -> dict[str, Any]:
+    """A config file without what only a rehearsal reads; with `smoke` its rehearsal. Raises: ConfigError."""
+    return rehearsal(data) if smoke else {key: value for key, value in data.items() if key != KEY}
+
+
 def rehearsal(data: Mapping[str, Any]) -> dict[str, Any]:
     """data: a config file of an experiment, without overrides. Raises: ConfigError for one of something else."""
     if "arms" not in data and "arms" not in (data.get("matrix") or {}):
         raise ConfigError("a rehearsal is of an experiment, which has arms: leave out --smoke")
-    said = {key: value for key, value in data.items() if key != KEY}
+    said = rehearsed(data, False)
     sizes = {size: STEP * (i + 1) for i, size in enumerate(sorted(set(_budgets(said))))}
     made = _small(said, 0, sizes)
     made |= {"name": f"{data.get('name', '')}-smoke", "pool": _pool(0), "base": _base(0)}

@@ -276,7 +276,7 @@ def test_nothing_is_started_for_what_is_known(tmp_path: Path) -> None:
 
 def test_ray_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ConfigError, match=r"pip install -e '\.\[ray\]'"):
+    with pytest.raises(ConfigError, match=r"pip install 'tacos-select\[ray\]'"):
         complete(over_ray(settings(), scripted), asks(1))
 
 

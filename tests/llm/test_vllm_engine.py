@@ -119,7 +119,7 @@ def test_what_a_dead_engine_has_answered_is_kept(tiny_model: Path, tmp_path: Pat
 
 def test_without_vllm_the_extra_is_named(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vllm", None)
-    with pytest.raises(ConfigError, match=r"pip install -e '\.\[vllm\]'"):
+    with pytest.raises(ConfigError, match=r"pip install 'tacos-select\[vllm\]'"):
         complete(build_llm(settings(tiny_model), Ledger(), None), asks(1))
 
 

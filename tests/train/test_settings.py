@@ -72,6 +72,6 @@ def test_a_number_is_no_switch(setting, name, tmp_path):
 def test_a_deepspeed_file_that_is_none_is_refused(text, message, tmp_path):
     (tmp_path / "ds.json").write_text(text)
     with pytest.raises(
-        ConfigError, match=rf"train\.deepspeed: .*{message}.*; configs/deepspeed/ of the repository"
+        ConfigError, match=rf"train\.deepspeed: .*{message}.*; the shipped configs/deepspeed/"
     ):
         read(tmp_path, "", f"train.deepspeed={tmp_path / 'ds.json'}")

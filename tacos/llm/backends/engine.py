@@ -110,8 +110,8 @@ def import_vllm() -> Any:
         return import_module("vllm")
     except ImportError as error:
         raise ConfigError(
-            f"answering with vLLM in this process needs the package vllm ({error}): pip install -e '.[vllm]' on a "
-            "machine with a GPU, or start `vllm serve` there and name it as the endpoint"
+            f"answering with vLLM in this process needs the package vllm ({error}): pip install 'tacos-select[vllm]' "
+            "on a machine with a GPU, or start `vllm serve` there and name it as the endpoint"
         ) from error
 
 

@@ -126,6 +126,6 @@ def import_ray() -> Any:
         return import_module("ray")
     except ImportError as error:
         raise ConfigError(
-            f"answering on a Ray cluster needs the package ray ({error}): pip install -e '.[ray]', here and on its "
-            "machines, or leave `ray` out of the model's settings"
+            f"answering on a Ray cluster needs the package ray ({error}): pip install 'tacos-select[ray]', here and on "
+            "its machines, or leave `ray` out of the model's settings"
         ) from error
