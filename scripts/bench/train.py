@@ -1,9 +1,9 @@
 """Supervised tokens per second of our recipe against the plain `trl.SFTTrainer`, on the same rows and model.
 
-    python scripts/bench/train.py alpaca_data.json [--rows 512] [--rounds 3] [--device cpu]
+    python -m scripts.bench.train alpaca_data.json [--rows 512] [--rounds 3] [--device cpu]
 
-Each measurement is a process of its own, arms take turns, and only `trainer.train()` is timed, after a
-warm-up run of two steps. All arms take 64 samples per optimiser step.
+Each measurement is a process of its own, arms take turns, and only `trainer.train()` is timed. All arms take 64
+samples per optimiser step.
 
     trl          SFTTrainer as it comes: 8 samples padded to the longest, no packing, checkpointed, bf16
     trl-plain    the same without gradient checkpointing, in our precision: what padding alone costs
@@ -21,13 +21,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, set_seed
-
-sys.path.pop(0)  # this folder, where `train` would be this very file
 
 from tacos.data.read import read_pool
 from train import data as planned
@@ -56,7 +55,7 @@ def main() -> None:
     found: dict[str, list[dict[str, float]]] = {arm: [] for arm in args.arms}
     for _ in range(args.rounds):
         for arm in args.arms:
-            found[arm].append(in_a_process(args, arm))
+            found[arm].append(in_a_process(sys.argv[1:], arm))
             print(f"{arm:12} {found[arm][-1]['rate']:10,.0f} loss tokens/s", file=sys.stderr)
     report(found)
 
@@ -73,17 +72,17 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def in_a_process(args: argparse.Namespace, arm: str) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, *sys.argv, "--arm", arm], capture_output=True, text=True, check=False
-    )
+def in_a_process(options: Sequence[str], arm: str) -> dict[str, float]:
+    """options: of this command. One arm, as `measure` returns it."""
+    command = [sys.executable, "-m", "scripts.bench.train", *options, "--arm", arm]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{arm} failed:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def measure(args: argparse.Namespace) -> dict[str, float]:
-    """Loss tokens and tokens per second of one arm; peak memory in GB, of the GPU where there is one."""
+    """Tokens per second of one arm, CPU seconds, and peak memory in GB, of the GPU where there is one."""
     set_seed(0)
     gpu = args.device == "auto" and torch.cuda.is_available()
     settings = TrainSettings(
@@ -101,9 +100,9 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         make = plain_trainer if args.arm.startswith("trl") else our_trainer
         trainer = make(args.arm, tokenizer, data, settings, gpu, Path(folder))
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         result = trainer.train()
-        seconds = time.perf_counter() - started
+        seconds, cpu_s = time.perf_counter() - started, time.process_time() - cpu
     used = [data.kept[i] for step in data.plan for i in step]
     peak = (
         torch.cuda.max_memory_allocated()
@@ -114,6 +113,7 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
         "rate": sum(e.loss_tokens for e in used) / seconds,
         "tokens": sum(len(e.ids) for e in used) / seconds,
         "peak_gb": peak / 1e9,
+        "cpu_s": cpu_s,
         "loss": result.training_loss,
     }
 
