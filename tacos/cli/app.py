@@ -15,7 +15,9 @@ import typer
 
 from tacos.cli.audit import audit
 from tacos.cli.console import (
+    EXECUTORS,
     AsJson,
+    Executor,
     GoOn,
     Overrides,
     RetryFailed,
@@ -69,12 +71,7 @@ def run(
             "--replay", help="A finished run again from recorded replies: asks nobody, trains nothing"
         ),
     ] = False,
-    executor: Annotated[
-        str,
-        typer.Option(
-            help="here, or ray: stages go to the machines of the Ray cluster at RAY_ADDRESS, or of this one"
-        ),
-    ] = "here",
+    executor: Executor = "here",
     verify: Verify = False,
     go_on: GoOn = False,
     as_json: AsJson = False,
@@ -83,10 +80,10 @@ def run(
     from tacos.cli.cells import How, run_all
     from tacos.pipeline.matrix import cells, swept
 
-    one_of("--executor", executor, ("here", "ray"))
+    on_ray = one_of("--executor", executor, EXECUTORS) == "ray"
     told = swept(overrides or [])
     data = told.within(read_settings(config, told.overrides, smoke))
-    ray = os.environ.get("RAY_ADDRESS", "auto") if executor == "ray" else None
+    ray = os.environ.get("RAY_ADDRESS", "auto") if on_ray else None
     run_all(data, cells(data), How(retry_failed, fail_fast, max_cost, as_json, replay, ray, verify, go_on))
 
 
@@ -102,14 +99,17 @@ def plan(
     like: Annotated[
         Path | None, typer.Option(help="A finished run, to take how far questions and seeds lie apart")
     ] = None,
+    executor: Executor = "here",
     as_json: AsJson = False,
 ) -> None:
     """List the stages of an experiment or a selection, which are done, what the rest costs, and what it can find."""
     from tacos.cli.planned import show_plan
     from tacos.pipeline.matrix import swept
 
+    on_ray = one_of("--executor", executor, EXECUTORS) == "ray"
     told = swept(overrides or [])
-    show_plan(told.within(read_settings(config, told.overrides, smoke)), as_json, difference or (), like)
+    data = told.within(read_settings(config, told.overrides, smoke))
+    show_plan(data, as_json, difference or (), like, on_ray)
 
 
 @command(app)
