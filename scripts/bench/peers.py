@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -24,6 +25,7 @@ import sysconfig
 import tempfile
 import venv
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,9 +35,9 @@ PACKAGES = {"alpaca_eval": "alpaca_eval", "submodlib-py": "submodlib-py", "disti
 Turn = Callable[[], tuple[float, Any]]
 """-> CPU seconds, and what came out."""
 LOOPS = {
-    "cosine_filter": (20_000, 2000),
+    "cosine_filter": (52_000, 6000),
     "k_center": (20_000, 300),
-    "mig": (10_000, 100),
+    "mig": (20_000, 200),
     "novelty": (5000, 200),
 }
 """Allocator -> rows and budget, for its plain loop."""
@@ -63,11 +65,15 @@ class Race(NamedTuple):
 
 def spent(work: Callable[[], Any]) -> tuple[float, Any]:
     """CPU seconds, of children that have ended too, and what came out."""
-    from scripts.bench.llm import cpu_seconds
-
     before = cpu_seconds()
     made = work()
     return cpu_seconds() - before, made
+
+
+def cpu_seconds() -> float:
+    """Of this process and of its children that have ended, finer than the ticks of `os.times`."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
 
 
 def win_rate(folder: Path) -> Race:
@@ -80,17 +86,12 @@ def win_rate(folder: Path) -> Race:
     def turn(command: list[str]) -> Turn:
         return lambda: spent(lambda: alpaca_eval.timed(command)[1])
 
-    ours, theirs = (
-        alpaca_eval.ours(folder, [file]),
-        alpaca_eval.reference(sys.executable, folder, file),
-    )
-
     def apart(mine: str, other: str) -> str:
         return f"{abs(json.loads(mine)[name] - float(other)):.0e} points apart"
 
-    peer = Peer("alpaca_eval", "alpaca_eval", turn(theirs))
-    what = "length-controlled win rate, whole process"
-    return Race(what, f"{rows} annotations", turn(ours), (peer,), apart)
+    peer = Peer("its own", "alpaca_eval", turn(alpaca_eval.reference(sys.executable, folder, file)))
+    what, ours = "length-controlled win rate, whole process", turn(alpaca_eval.ours(folder, [file]))
+    return Race(what, f"{rows} annotations", ours, (peer,), apart)
 
 
 def allocations() -> Iterator[Race]:
@@ -98,11 +99,15 @@ def allocations() -> Iterator[Race]:
 
     n, budget = COVERED
     ours, _ = selection.CASES["facility_location"].make(n, 384)
-    lazy = Peer(
-        "submodlib", "submodlib-py", lambda: spent(lambda: selection.submodlib_seconds(n, 384, budget)[1])
-    )
-    size = f"{n:,} x 384 to {budget:,}"
-    yield Race("`facility_location`", size, lambda: spent(lambda: ours(budget)), (lazy,), selection.same)
+    made = cache(lambda: selection.lazy_greedy(n, 384))
+
+    def lazy() -> tuple[float, Any]:
+        theirs = made()
+        return spent(lambda: theirs(budget))
+
+    peer = Peer("lazy greedy", "submodlib-py", lazy)
+    size = f"{n:,} to {budget:,}"
+    yield Race("`facility_location`", size, lambda: spent(lambda: ours(budget)), (peer,), selection.same)
     for name, (n, budget) in LOOPS.items():
         yield loop(name, n, budget)
 
@@ -132,7 +137,9 @@ def asking(base: str) -> Race:
         "aiohttp, 64 at once": "aiohttp",
         "distilabel, 64 a batch": "distilabel",
     }
-    peers = tuple(Peer(name, package, turn(ways[name])) for name, package in packages.items())
+    peers = tuple(
+        Peer(name.partition(", ")[2], package, turn(ways[name])) for name, package in packages.items()
+    )
     what = "1,000 requests to a chat server; ours with cache, ledger, parsing"
     counts = {ways[name].count for name in packages}
     size = f"of {min(counts):,} to {max(counts):,}"
@@ -174,7 +181,7 @@ def run(race: Race, rounds: int, lost: Mapping[str, str]) -> Iterator[str]:
                     failed[peer.name] = f"failed: {why(error)}"
     for peer in race.peers:
         known = peer.package and peer.package not in lost
-        name = f"{peer.name}, {peer.package} {version(peer.package)}" if known else peer.name
+        name = f"{peer.package} {version(peer.package)}, {peer.name}" if known else peer.name
         told = (
             f" | | {failed[peer.name]}"
             if peer.name in failed
