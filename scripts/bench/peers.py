@@ -169,24 +169,20 @@ def training(pool: str, rows: int) -> Race:
 def run(race: Race, rounds: int, lost: Mapping[str, str]) -> Iterator[str]:
     """The rows of the table. lost: package -> why it could not be installed."""
     mine: list[tuple[float, Any]] = []
-    theirs: dict[str, list[tuple[float, Any]]] = {peer.name: [] for peer in race.peers}
-    failed = {peer.name: lost[peer.package] for peer in race.peers if peer.package in lost}
+    theirs: dict[Peer, list[tuple[float, Any]]] = {peer: [] for peer in race.peers}
+    failed = {peer: lost[peer.package] for peer in race.peers if peer.package in lost}
     for _ in range(rounds):
         mine.append(race.ours())
         for peer in race.peers:
-            if peer.name not in failed:
+            if peer not in failed:
                 try:
-                    theirs[peer.name].append(peer.turn())
+                    theirs[peer].append(peer.turn())
                 except (Exception, SystemExit) as error:
-                    failed[peer.name] = f"failed: {why(error)}"
-    for peer in race.peers:
+                    failed[peer] = f"failed: {why(error)}"
+    for peer, turns in theirs.items():
         known = peer.package and peer.package not in lost
         name = f"{peer.package} {version(peer.package)}, {peer.name}" if known else peer.name
-        told = (
-            f" | | {failed[peer.name]}"
-            if peer.name in failed
-            else beside(mine, theirs[peer.name], race.outcome)
-        )
+        told = f" | | {failed[peer]}" if peer in failed else beside(mine, turns, race.outcome)
         yield f"| {race.what} | {race.size} | {name} | {seconds(mine)} | {told} |"
 
 
