@@ -9,6 +9,9 @@ samples per optimiser step.
     trl-plain    the same without gradient checkpointing, in our precision: what padding alone costs
     ours         `train.sft`: samples of like length together, closed by a token count (packed with flash attention)
     ours-packed  the same with packing on
+    ours-liger   ours with Liger's kernels, which need a GPU; only where --arms names it
+
+On a GPU ours takes flash attention where it is installed, as a recipe does.
 """
 
 from __future__ import annotations
@@ -27,8 +30,10 @@ from typing import Any
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, set_seed
+from transformers.utils import is_flash_attn_2_available
 
 from tacos.data.read import read_pool
+from tacos.models.flops import parameters_at_work
 from train import data as planned
 from train import trainer as ours
 from train.model import attention, is_packed
@@ -36,7 +41,7 @@ from train.settings import TrainSettings
 from train.sft import quiet
 from train.tiny import TinySettings, build_tokenizer
 
-ARMS = ("trl", "trl-plain", "ours", "ours-packed")
+ARMS = ("trl", "trl-plain", "ours", "ours-packed", "ours-liger")
 STEP, MAX_LENGTH, VOCABULARY = 64, 1024, 8192
 CPU_SHAPE = {"hidden_size": 256, "intermediate_size": 688, "num_hidden_layers": 8, "num_attention_heads": 8}
 GPU_SHAPE = {
@@ -67,7 +72,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--micro-batch-tokens", type=int, default=2048)
     parser.add_argument("--device", choices=["cpu", "auto"], default="auto")
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS[:4]))
     parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -94,6 +99,7 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
         device=args.device,
         micro_batch_tokens=args.micro_batch_tokens,
         packing=True if args.arm == "ours-packed" else "auto",
+        liger=args.arm == "ours-liger",
     )
     quiet(settings)
     tokenizer, data = prepared(args, settings)
@@ -114,6 +120,7 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
         "tokens": sum(len(e.ids) for e in used) / seconds,
         "peak_gb": peak / 1e9,
         "cpu_s": cpu_s,
+        "parameters": parameters_at_work(trainer.model),
         "loss": result.training_loss,
     }
 
@@ -127,8 +134,9 @@ def prepared(args: argparse.Namespace, settings: TrainSettings) -> tuple[Any, pl
     return tokenizer, planned.prepare(tokenizer, pool, settings, seed=0)
 
 
-def new_model(tokenizer: Any, gpu: bool) -> LlamaForCausalLM:
-    shape = GPU_SHAPE if gpu else CPU_SHAPE
+def new_model(tokenizer: Any, gpu: bool, attention: str | None = None) -> LlamaForCausalLM:
+    shape: dict[str, Any] = GPU_SHAPE if gpu else CPU_SHAPE
+    shape = shape | ({"attn_implementation": attention} if attention else {})
     config = LlamaConfig(vocab_size=len(tokenizer), max_position_embeddings=MAX_LENGTH, **shape)
     return LlamaForCausalLM(config)
 
@@ -136,7 +144,8 @@ def new_model(tokenizer: Any, gpu: bool) -> LlamaForCausalLM:
 def our_trainer(
     arm: str, tokenizer: Any, data: planned.TrainingData, settings: TrainSettings, gpu: bool, out: Path
 ) -> Any:
-    model = new_model(tokenizer, gpu)
+    flash = gpu and is_flash_attn_2_available()
+    model = new_model(tokenizer, gpu, "flash_attention_2" if flash else None)
     packed = is_packed(settings, attention(model))
     plan, parts = planned.micro_batches(data, settings, 1, packed)
     config = ours.trainer_config(settings, len(data.plan), parts, packed, 0, out)
