@@ -1,6 +1,6 @@
 """AlpacaEval's length-controlled win rate: seconds of a whole process, ours against `alpaca_eval`'s own.
 
-    python scripts/bench/alpaca_eval.py ASSETS [--reference-python VENV/bin/python] [--rounds 5]
+    python -m scripts.bench.alpaca_eval ASSETS [--reference-python VENV/bin/python] [--rounds 5]
 
 ASSETS holds the `alpaca_eval` folder of the benchmark assets. The reference runs in an environment of its own
 (`pip install alpaca_eval`), told to take its tables from ASSETS and not from the hub; without one, only ours is
@@ -19,8 +19,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-
-sys.path[0] = str(Path(__file__).parents[2])  # in place of this folder, where `train` is a benchmark
 
 MODELS = ("alpaca-7b", "claude-2", "FuseChat-Gemma-2-9B-Instruct")
 COUNTS = (1, 10, 50, 200)
@@ -68,18 +66,16 @@ def score(folder: Path, files: list[Path]) -> dict[str, float | None]:
 
 def one_model(folder: Path, reference_python: str | None, rounds: int) -> None:
     for name in MODELS:
-        file = str(folder / "annotations" / f"{name}.json")
-        commands = {"ours": ours(folder, [Path(file)])}
+        file = folder / "annotations" / f"{name}.json"
+        commands = {"ours": ours(folder, [file])}
         if reference_python:
-            commands["alpaca_eval"] = [reference_python, "-W", "ignore", "-c", REFERENCE, str(folder), file]
+            commands["alpaca_eval"] = reference(reference_python, folder, file)
         seconds: dict[str, list[float]] = {arm: [] for arm in commands}
         said: dict[str, str] = {}
         for _ in range(rounds):
             for arm, command in commands.items():
-                started = time.perf_counter()
-                done = subprocess.run(command, capture_output=True, text=True, check=True)
-                seconds[arm].append(time.perf_counter() - started)
-                said[arm] = done.stdout.strip()
+                took, said[arm] = timed(command)
+                seconds[arm].append(took)
         for arm, times in seconds.items():
             print(f"{name:30} {arm:12} {min(times):6.2f} s  {said[arm]}")
         if reference_python:
@@ -96,9 +92,7 @@ def many_models(folder: Path, rounds: int) -> None:
         for count in COUNTS:
             times = []
             for _ in range(rounds if count < max(COUNTS) else 1):
-                started = time.perf_counter()
-                subprocess.run(ours(folder, links[:count]), capture_output=True, check=True)
-                times.append(time.perf_counter() - started)
+                times.append(timed(ours(folder, links[:count]))[0])
             first = first or min(times)
             more = 1000 * (min(times) - first) / max(1, count - 1)
             each = f", {more:.1f} ms for each after the first"
@@ -115,7 +109,25 @@ def without_name(folder: Path, name: str, scratch: Path) -> Path:
 
 
 def ours(folder: Path, files: list[Path]) -> list[str]:
-    return [sys.executable, __file__, str(folder.parent), "--files", *map(str, files)]
+    return [
+        sys.executable,
+        "-m",
+        "scripts.bench.alpaca_eval",
+        str(folder.parent),
+        "--files",
+        *map(str, files),
+    ]
+
+
+def reference(python: str, folder: Path, file: Path) -> list[str]:
+    return [python, "-W", "ignore", "-c", REFERENCE, str(folder), str(file)]
+
+
+def timed(command: list[str]) -> tuple[float, str]:
+    """Seconds of a whole process, and what it printed."""
+    started = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return time.perf_counter() - started, done.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Requests per second and CPU per request of ways to ask a chat-completions server, side by side in one run.
 
-    python scripts/bench/llm.py [--rounds 5] [--latency-ms 0 50] [--memory] [--faults 20000] [--cache 1000000]
+    python -m scripts.bench.llm [--rounds 5] [--latency-ms 0 50] [--memory] [--faults 20000] [--cache 1000000]
 
 A mock server (`llm_server.py`) runs in another process on one core, all clients on another. Every way asks
 the same tagging prompts and gets a reply of some 200 tokens:
@@ -37,8 +37,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import llm_scale
-
+from scripts.bench import llm_scale
 from tacos.llm.base import Request, Sampling
 from tacos.llm.build import build_llm
 from tacos.llm.parse import parse_tags
@@ -211,7 +210,7 @@ class Way:
 
     def measure(self, base: str, count: int) -> None:
         """In a process of its own: what one way imports must not slow another's garbage collector."""
-        command = [sys.executable, __file__, "--one", self.name, base, str(count)]
+        command = [sys.executable, "-m", "scripts.bench.llm", "--one", self.name, base, str(count)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"{self.name} failed:\n{done.stderr[-3000:]}")

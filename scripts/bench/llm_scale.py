@@ -1,6 +1,6 @@
 """What `llm.py` measures besides speed: memory over many rows, faults, and the reply cache at size.
 
-python scripts/bench/llm.py --rounds 0 --memory --faults 20000 --cache 1000000
+python -m scripts.bench.llm --rounds 0 --memory --faults 20000 --cache 1000000
 """
 
 from __future__ import annotations
@@ -26,14 +26,13 @@ from tacos.usage import Ledger
 STREAM = """
 import asyncio, resource, sys, time
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from llm import check, request
+from scripts.bench.llm import check, request
 from tacos.llm.settings import LLMSettings
 from tacos.llm.build import build_llm
 from tacos.llm.parse import parse_tags
 from tacos.usage import Ledger
 
-base, folder, rows = sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
+base, folder, rows = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 llm = build_llm(
     LLMSettings(model="mock", endpoint=base, concurrency=64, api_key_env="UNSET"), Ledger(), folder / "c.sqlite"
 )
@@ -62,8 +61,7 @@ def memory(base: str, rows: list[int]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             for how in ("asked", "from the cache"):
                 print(f"{count:,} rows, {how}")
-                here = str(Path(__file__).parent)
-                subprocess.run([sys.executable, "-c", STREAM, here, base, folder, str(count)], check=True)
+                subprocess.run([sys.executable, "-c", STREAM, base, folder, str(count)], check=True)
 
 
 def faults(

@@ -1,14 +1,17 @@
 """Supervised tokens per second of our recipe against the plain `trl.SFTTrainer`, on the same rows and model.
 
-    python scripts/bench/train.py alpaca_data.json [--rows 512] [--rounds 3] [--device cpu]
+    python -m scripts.bench.train alpaca_data.json [--rows 512] [--rounds 3] [--device cpu]
 
-Each measurement is a process of its own, arms take turns, and only `trainer.train()` is timed, after a
-warm-up run of two steps. All arms take 64 samples per optimiser step.
+Each measurement is a process of its own, arms take turns, and only `trainer.train()` is timed. All arms take 64
+samples per optimiser step.
 
     trl          SFTTrainer as it comes: 8 samples padded to the longest, no packing, checkpointed, bf16
     trl-plain    the same without gradient checkpointing, in our precision: what padding alone costs
     ours         `train.sft`: samples of like length together, closed by a token count (packed with flash attention)
     ours-packed  the same with packing on
+    ours-liger   ours with Liger's kernels, which need a GPU; only where --arms names it
+
+On a GPU ours takes flash attention where it is installed, as a recipe does.
 """
 
 from __future__ import annotations
@@ -21,15 +24,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, set_seed
-
-sys.path.pop(0)  # this folder, where `train` would be this very file
+from transformers.utils import is_flash_attn_2_available
 
 from tacos.data.read import read_pool
+from tacos.models.flops import parameters_at_work
 from train import data as planned
 from train import trainer as ours
 from train.model import attention, is_packed
@@ -37,7 +41,7 @@ from train.settings import TrainSettings
 from train.sft import quiet
 from train.tiny import TinySettings, build_tokenizer
 
-ARMS = ("trl", "trl-plain", "ours", "ours-packed")
+ARMS = ("trl", "trl-plain", "ours", "ours-packed", "ours-liger")
 STEP, MAX_LENGTH, VOCABULARY = 64, 1024, 8192
 CPU_SHAPE = {"hidden_size": 256, "intermediate_size": 688, "num_hidden_layers": 8, "num_attention_heads": 8}
 GPU_SHAPE = {
@@ -56,7 +60,7 @@ def main() -> None:
     found: dict[str, list[dict[str, float]]] = {arm: [] for arm in args.arms}
     for _ in range(args.rounds):
         for arm in args.arms:
-            found[arm].append(in_a_process(args, arm))
+            found[arm].append(in_a_process(sys.argv[1:], arm))
             print(f"{arm:12} {found[arm][-1]['rate']:10,.0f} loss tokens/s", file=sys.stderr)
     report(found)
 
@@ -68,22 +72,22 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--micro-batch-tokens", type=int, default=2048)
     parser.add_argument("--device", choices=["cpu", "auto"], default="auto")
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS[:4]))
     parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def in_a_process(args: argparse.Namespace, arm: str) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, *sys.argv, "--arm", arm], capture_output=True, text=True, check=False
-    )
+def in_a_process(options: Sequence[str], arm: str) -> dict[str, float]:
+    """options: of this command. One arm, as `measure` returns it."""
+    command = [sys.executable, "-m", "scripts.bench.train", *options, "--arm", arm]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{arm} failed:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def measure(args: argparse.Namespace) -> dict[str, float]:
-    """Loss tokens and tokens per second of one arm; peak memory in GB, of the GPU where there is one."""
+    """Tokens per second of one arm, CPU seconds, and peak memory in GB, of the GPU where there is one."""
     set_seed(0)
     gpu = args.device == "auto" and torch.cuda.is_available()
     settings = TrainSettings(
@@ -95,15 +99,16 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
         device=args.device,
         micro_batch_tokens=args.micro_batch_tokens,
         packing=True if args.arm == "ours-packed" else "auto",
+        liger=args.arm == "ours-liger",
     )
     quiet(settings)
     tokenizer, data = prepared(args, settings)
     with tempfile.TemporaryDirectory() as folder:
         make = plain_trainer if args.arm.startswith("trl") else our_trainer
         trainer = make(args.arm, tokenizer, data, settings, gpu, Path(folder))
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         result = trainer.train()
-        seconds = time.perf_counter() - started
+        seconds, cpu_s = time.perf_counter() - started, time.process_time() - cpu
     used = [data.kept[i] for step in data.plan for i in step]
     peak = (
         torch.cuda.max_memory_allocated()
@@ -114,6 +119,8 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
         "rate": sum(e.loss_tokens for e in used) / seconds,
         "tokens": sum(len(e.ids) for e in used) / seconds,
         "peak_gb": peak / 1e9,
+        "cpu_s": cpu_s,
+        "parameters": parameters_at_work(trainer.model),
         "loss": result.training_loss,
     }
 
@@ -127,8 +134,9 @@ def prepared(args: argparse.Namespace, settings: TrainSettings) -> tuple[Any, pl
     return tokenizer, planned.prepare(tokenizer, pool, settings, seed=0)
 
 
-def new_model(tokenizer: Any, gpu: bool) -> LlamaForCausalLM:
-    shape = GPU_SHAPE if gpu else CPU_SHAPE
+def new_model(tokenizer: Any, gpu: bool, attention: str | None = None) -> LlamaForCausalLM:
+    shape: dict[str, Any] = GPU_SHAPE if gpu else CPU_SHAPE
+    shape = shape | ({"attn_implementation": attention} if attention else {})
     config = LlamaConfig(vocab_size=len(tokenizer), max_position_embeddings=MAX_LENGTH, **shape)
     return LlamaForCausalLM(config)
 
@@ -136,7 +144,8 @@ def new_model(tokenizer: Any, gpu: bool) -> LlamaForCausalLM:
 def our_trainer(
     arm: str, tokenizer: Any, data: planned.TrainingData, settings: TrainSettings, gpu: bool, out: Path
 ) -> Any:
-    model = new_model(tokenizer, gpu)
+    flash = gpu and is_flash_attn_2_available()
+    model = new_model(tokenizer, gpu, "flash_attention_2" if flash else None)
     packed = is_packed(settings, attention(model))
     plan, parts = planned.micro_batches(data, settings, 1, packed)
     config = ours.trainer_config(settings, len(data.plan), parts, packed, 0, out)

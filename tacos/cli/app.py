@@ -15,7 +15,9 @@ import typer
 
 from tacos.cli.audit import audit
 from tacos.cli.console import (
+    EXECUTORS,
     AsJson,
+    Executor,
     GoOn,
     Hours,
     Overrides,
@@ -70,12 +72,7 @@ def run(
     ] = None,
     smoke: Smoke = False,
     replay: Replay = False,
-    executor: Annotated[
-        str,
-        typer.Option(
-            help="here, or ray: stages go to the machines of the Ray cluster at RAY_ADDRESS, or of this one"
-        ),
-    ] = "here",
+    executor: Executor = "here",
     verify: Verify = False,
     go_on: GoOn = False,
     as_json: AsJson = False,
@@ -84,10 +81,10 @@ def run(
     from tacos.cli.cells import How, run_all
     from tacos.pipeline.matrix import cells, swept
 
-    one_of("--executor", executor, ("here", "ray"))
+    on_ray = one_of("--executor", executor, EXECUTORS) == "ray"
     told = swept(overrides or [])
     data = told.within(read_settings(config, told.overrides, smoke))
-    ray = os.environ.get("RAY_ADDRESS", "auto") if executor == "ray" else None
+    ray = os.environ.get("RAY_ADDRESS", "auto") if on_ray else None
     run_all(data, cells(data), How(retry_failed, fail_fast, max_cost, as_json, replay, ray, verify, go_on))
 
 
@@ -104,16 +101,17 @@ def plan(
         Path | None, typer.Option(help="A finished run, to take how far questions and seeds lie apart")
     ] = None,
     hours: Hours = False,
+    executor: Executor = "here",
     as_json: AsJson = False,
 ) -> None:
     """List the stages of an experiment or a selection, which are done, what the rest costs, and what it can find."""
     from tacos.cli.planned import show_plan
     from tacos.pipeline.matrix import swept
 
+    on_ray = one_of("--executor", executor, EXECUTORS) == "ray"
     told = swept(overrides or [])
-    show_plan(
-        told.within(read_settings(config, told.overrides, smoke)), as_json, difference or (), like, hours
-    )
+    data = told.within(read_settings(config, told.overrides, smoke))
+    show_plan(data, as_json, difference or (), like, hours, on_ray)
 
 
 @command(app)

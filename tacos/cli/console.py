@@ -35,6 +35,13 @@ RetryFailed = Annotated[
 Smoke = Annotated[
     bool, typer.Option("--smoke", help="A rehearsal: pool, budgets, bases and trainings made small")
 ]
+EXECUTORS = ("here", "ray")
+Executor = Annotated[
+    str,
+    typer.Option(
+        help="here, or ray: stages go to the machines of the Ray cluster at RAY_ADDRESS, or of this one"
+    ),
+]
 GoOn = Annotated[
     bool, typer.Option("--continue", help="Ask, and pay, again for what a damaged reply cache lost.")
 ]

@@ -14,6 +14,7 @@ from tacos.errors import ConfigError
 
 if TYPE_CHECKING:
     from tacos.models.speed import Expected
+    from tacos.pipeline.matrix import MatrixCell
     from tacos.pipeline.plan import GridRow, PlannedStage
     from tacos.pipeline.power import Finding
     from tacos.pipeline.settings import ExperimentSettings
@@ -26,9 +27,11 @@ def show_plan(
     wanted: Sequence[str] = (),
     like: Path | None = None,
     timed: bool = False,
+    on_ray: bool = False,
 ) -> None:
     """data: of an experiment, with a matrix or without, or of a selection. wanted: differences, "exact_match=3"; like:
-    a finished run whose variation they are planned with; timed: whether models of this machine are measured."""
+    a finished run whose variation they are planned with; timed: whether models of this machine are measured. on_ray:
+    tell where each stage would run, too."""
     from tacos.pipeline.matrix import cells
     from tacos.pipeline.plan import grid, hours, plan, plan_cells, without_hours
     from tacos.pipeline.settings import run_settings
@@ -36,6 +39,8 @@ def show_plan(
 
     found = cells(data) if "arms" in data or "matrix" in data else []
     stages = plan_cells(found, assets(), timed) if found else plan(run_settings(data), timed=timed)
+    if on_ray:
+        stages = _placed(stages, found)
     power = _power(found[0].settings, wanted, like) if found and found[0].settings.train else []
     grids = [(cell.name, grid(cell.settings, assets())) for cell in found]
     if as_json:
@@ -69,6 +74,15 @@ def _stage_lines(stages: Sequence[PlannedStage], timed: bool) -> Iterator[str]:
     elif total.forward_tokens:
         here = f"{total.forward_tokens:,} tokens here (--hours tells how long); "
     yield f"{sum(not s.cached for s in stages)} of {len(stages)} stages to run; about {here}{spent(total)}"
+
+
+def _placed(stages: Sequence[PlannedStage], found: Sequence[MatrixCell]) -> list[PlannedStage]:
+    """Raises: ConfigError for a selection, which no cluster runs."""
+    from tacos.pipeline.place import placed
+
+    if not found:
+        raise ConfigError("--executor ray is for an experiment, with `arms`: a selection runs here")
+    return placed(stages, found, assets())
 
 
 def _power(settings: ExperimentSettings, wanted: Sequence[str], like: Path | None) -> list[Finding]:
@@ -139,7 +153,11 @@ def _line(s: PlannedStage, widest: int, local: bool, timed: bool) -> str:
     state = "done" if s.cached else "to run"
     cost = _passes(s.passes, timed) if local else ""
     cost += expected_cost(s.estimate, s.batch_usd)
-    return f"{s.stage:<{widest}} {s.fingerprint}  {state:<7} {_shared(s.arms):<24} {cost}"
+    return f"{s.stage:<{widest}} {s.fingerprint}  {state:<7} {_shared(s.arms):<24} {_where(s)}{cost}"
+
+
+def _where(s: PlannedStage) -> str:
+    return "" if s.where is None else f"{s.where:<19} "
 
 
 def _passes(passes: Expected | None, timed: bool) -> str:

@@ -1,7 +1,7 @@
 """The stages of an experiment on the machines of a Ray cluster: `tacos run CONFIG --executor ray`.
 
-    stage asks an LLM       here, one after the other: the cap, the ledger and the reply cache are one
-    any other stage         a Ray task, as soon as what it rests on is done: GPUs of its training, one CPU
+    stage asks an LLM       here, one after the other
+    any other stage         a Ray task, as soon as what it rests on is done (`tacos.pipeline.place`)
 
 A task is given the settings and the stage's fingerprint, builds the same graph and brings that one stage to done in the
 artifact folder, which all machines see at the same path; where they have no disk in common, `shared` carries finished
@@ -24,7 +24,8 @@ from tacos.assets import Assets
 from tacos.errors import ConfigError, TacosError, first_line
 from tacos.llm.backends import ray_cluster
 from tacos.llm.settings import RayActors
-from tacos.pipeline.graph import ArmStages, Experiment, runs_a_model
+from tacos.pipeline.graph import ArmStages, Experiment
+from tacos.pipeline.place import place_of
 from tacos.pipeline.settings import ExperimentSettings
 from tacos.pipeline.tools import make_tools, open_store
 from tacos.stage import Stage, Tools
@@ -94,20 +95,14 @@ class Cluster:
     def _start(self, stage: Stage, here: ThreadPoolExecutor) -> None:
         if stage.fingerprint in self.reasons:
             return
-        if stage.estimate is not None:
+        place = place_of(stage, self.experiment.settings.train, self.gpus > 0)
+        if place.here:
             self.local[here.submit(self._work_here, stage)] = stage
             return
         work = Work(self.settings, self.experiment.assets, stage.fingerprint, os.getcwd())
-        options = {"num_cpus": 1, "num_gpus": self._gpus_of(stage), "max_retries": RETRIES}
+        options = {"num_cpus": 1, "num_gpus": place.gpus, "max_retries": RETRIES}
         log.info("%s %s: to the cluster", stage.name, stage.fingerprint)
         self.remote[self.ray.remote(do).options(**options).remote(work)] = stage
-
-    def _gpus_of(self, stage: Stage) -> float:
-        """As many as its training has processes, one for another model, none where the cluster has none."""
-        if not self.gpus or not runs_a_model(stage):
-            return 0
-        train = self.experiment.settings.train
-        return train.launch.processes if train and stage.name == "train" else 1
 
     def _work_here(self, stage: Stage) -> None:
         self.store.run(stage, self.tools)

@@ -39,6 +39,8 @@ class PlannedStage(Record):
     done. `estimate` holds the tokens and the FLOPs that are known, too."""
     batch_usd: float | None = None
     """What the calls cost as batch files (`tacos llm export`); None where that is not known."""
+    where: str | None = None
+    """Under `--executor ray`, "" for a cached stage (`tacos.pipeline.place`); None where that was not asked."""
 
 
 def plan(

@@ -19,11 +19,12 @@ from tacos.errors import ConfigError, PoolError, TacosError
 from tacos.models import speed
 from tacos.models.flops import parameters_at_work
 from tacos.pipeline.graph import Experiment, on_the_way, selection_stage
+from tacos.pipeline.place import StagePlace, place_of
 from tacos.pipeline.plan import PlannedStage, plan
 from tacos.pipeline.settings import ExperimentSettings, SelectSettings
 from tacos.pipeline.tools import make_tools
 from tacos.usage import Ledger
-from tests.pipeline.helpers import write_pool
+from tests.pipeline.helpers import LLM_TACOS, write_pool
 from tests.scoring import tiny_models
 from train.tiny import TinySettings, untrained
 
@@ -47,6 +48,45 @@ def told(folder: Path, settings: dict[str, Any], *options: str) -> str:
 def timed(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """What `plan --hours --json` prints."""
     return json.loads(told(folder, settings, "--hours", "--json").splitlines()[-1])
+
+
+EXPERIMENT: dict[str, Any] = {
+    "name": "small",
+    "budget": 6,
+    "baseline": "random",
+    "controls": [],
+    "arms": {"tacos": {"method": "tacos", **LLM_TACOS}, "random": {"method": "random"}},
+    "llms": {name: {"model": "m", "endpoint": "http://127.0.0.1:9/v1"} for name in ("tagger", "scorer")},
+    "base": {"tiny": TINY},
+    "train": {"epochs": 2, "batch_size": 4, "max_length": 128, "launch": {"processes": 4}},
+}
+
+
+def test_a_plan_for_a_cluster_tells_where_each_stage_would_run(tmp_path: Path) -> None:
+    settings = EXPERIMENT | {"pool": {"source": str(write_pool(tmp_path / "p.jsonl")), "holdout": 3}}
+    shown = json.loads(told(tmp_path, settings, "--executor", "ray", "--json").splitlines()[-1])
+    where = {s["stage"]: s["where"] for s in shown["stages"]}
+    assert where["tag"] == where["compare"] == "here (asks an LLM)"
+    assert where["load"] == where["select"] == "cluster, 1 CPU"
+    assert where["train"] == "cluster, 4 GPUs" and where["base"] == where["answer"] == "cluster, 1 GPU"
+    (line,) = (x for x in told(tmp_path, settings, "--executor", "ray").splitlines() if x.startswith("tag "))
+    assert "here (asks an LLM)" in line
+    assert all(s["where"] is None for s in json.loads(told(tmp_path, settings, "--json"))["stages"])
+
+
+def test_only_trainings_and_models_take_gpus_and_none_where_there_are_none(tmp_path: Path) -> None:
+    settings = parse(ExperimentSettings, EXPERIMENT | {"pool": {"source": str(write_pool(tmp_path / "p"))}})
+    stages = {stage.name: stage for stage in Experiment(settings).walk()}
+    assert place_of(stages["train"], settings.train) == StagePlace(here=False, gpus=4)
+    assert place_of(stages["train"], settings.train, has_gpus=False) == StagePlace(here=False)
+    assert place_of(stages["tag"], settings.train, has_gpus=False) == StagePlace(here=True)
+
+
+def test_a_selection_has_no_cluster(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(yaml.safe_dump({"budget": 3, "method": "random"}))
+    result = CliRunner().invoke(app, ["plan", str(path), "--executor", "ray"])
+    assert result.exit_code == 2 and "is for an experiment" in result.stderr
 
 
 def test_a_reading_is_planned_with_tokens_and_hours_until_it_is_done(tmp_path: Path) -> None:
