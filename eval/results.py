@@ -129,7 +129,7 @@ class ArmSummary(Record):
 
 
 class TagReport(Record):
-    """Tags before and after normalisation."""
+    """Tags before and after normalization."""
 
     arm: str
     counts: dict[str, int]

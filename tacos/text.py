@@ -190,7 +190,7 @@ def comparable(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
-def normalise(text: str) -> str:
+def normalize(text: str) -> str:
     """Unicode NFC, case folded, runs of white space as one space, trailing punctuation removed."""
     folded = unicodedata.normalize("NFC", text).casefold()
     return " ".join(folded.split()).rstrip(TRAILING)
@@ -203,7 +203,7 @@ _NUMBER_BEFORE = regex.compile(
 
 
 def exact_match(reply: str, answer: str) -> bool:
-    """Whether `reply`, normalised, ends with `answer` at a word boundary.
+    """Whether `reply`, normalized, ends with `answer` at a word boundary.
 
     A word or number must end the reply whole: "one" is not given by "twenty-one", nor "14" by "3.14",
     "1/14" or "-14". In a script without spaces every character is a boundary.
@@ -215,7 +215,7 @@ def exact_match(reply: str, answer: str) -> bool:
     >>> exact_match("答案是北京。", "北京")
     True
     """
-    wanted, given = normalise(answer), normalise(reply)
+    wanted, given = normalize(answer), normalize(reply)
     if not wanted or not given.endswith(wanted):
         return False
     before = given[: len(given) - len(wanted)]

@@ -12,7 +12,7 @@ from tacos.text import (
     exact_match,
     is_spaceless,
     join_pieces,
-    normalise,
+    normalize,
     phrases,
     pieces,
     sentences,
@@ -147,6 +147,6 @@ def test_exact_match(reply, answer, expected):
     assert exact_match(reply, answer) is expected
 
 
-def test_normalise():
-    assert normalise("  The  ANSWER\n is: Red!? ") == "the answer is: red"
-    assert normalise("好的。") == "好的"
+def test_normalize():
+    assert normalize("  The  ANSWER\n is: Red!? ") == "the answer is: red"
+    assert normalize("好的。") == "好的"

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
+from tacos.errors import ConfigError
 from tacos.models.chat import TEMPLATES
 from tacos.models.flops import parameters_at_work
 from tacos.progress import track
@@ -170,6 +171,8 @@ def pack(tokenizer: PreTrainedTokenizerFast, corpus: Sequence[str], block: int) 
     """Documents end to end, each closed by the end token, in rows of `block` tokens: (rows, block) int64.
 
     A document that names a special token has its letters.
+
+    Raises: ConfigError where there is no document.
     """
     import torch
 
@@ -177,6 +180,8 @@ def pack(tokenizer: PreTrainedTokenizerFast, corpus: Sequence[str], block: int) 
     given = tokenizer(list(corpus), add_special_tokens=False, split_special_tokens=True)
     for ids in given["input_ids"]:
         stream += [*ids, tokenizer.eos_token_id]
+    if not stream:
+        raise ConfigError("the tiny base has no document to learn from: set pool.builtin.corpus_size above 0")
     if len(stream) < block:
         stream *= -(-block // len(stream))
     rows = len(stream) // block

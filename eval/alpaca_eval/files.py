@@ -37,7 +37,7 @@ GAMED = "alpaca_eval/df_gamed.csv"
 class Annotation(NamedTuple):
     """One row, without its texts: 200 models' files fit into memory.
 
-    key: the instruction with white space normalised. preference: None where unread, with `reason`.
+    key: the instruction with white space normalized. preference: None where unread, with `reason`.
     length_1, length_2: characters of the baseline's and the model's answer; None where there is none.
     """
 
@@ -65,7 +65,7 @@ class ReadFile:
 class Reference:
     """The evaluation set in the baseline's order.
 
-    name: the baseline. places: normalised instruction -> its indices, several where it is repeated.
+    name: the baseline. places: normalized instruction -> its indices, several where it is repeated.
     lengths: (n,) characters of the baseline's answers. difficulty: (n,). gamed: rows of the fit that
     stand for the baseline told to be concise or verbose.
     """

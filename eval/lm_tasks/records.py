@@ -180,5 +180,5 @@ def subtask_of(question: str) -> str:
 
 
 def main_metric(names: Sequence[str]) -> str:
-    """The one that stands for a task: length-normalised accuracy where there is one, else the task's first."""
+    """The one that stands for a task: length-normalized accuracy where there is one, else the task's first."""
     return next((name for name in names if name.partition(",")[0] == "acc_norm"), names[0])

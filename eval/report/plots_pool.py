@@ -229,6 +229,6 @@ def _tag_plot(report: TagReport, name: str, title: str) -> Plot:
         axis.tick_params(axis="y", labelsize=8.5)
         axis.set_title(heading)
     caption = (
-        "Above: samples that carry each tag, before and after normalisation. Below: what each step leaves."
+        "Above: samples that carry each tag, before and after normalization. Below: what each step leaves."
     )
     return Plot(name, "tags", title, caption, figure)

@@ -4,7 +4,7 @@
 
 NAME, all of them by default:
 
-    tags         half as many tags as rows, of a thirtieth as many names, normalised with random vectors, then clustered
+    tags         half as many tags as rows, of a thirtieth as many names, normalized with random vectors, then clustered
     clusters     k-means of random vectors around `rows / 500` centres, k 50
     clusters_1k  the same, k 1,000
     plan         who meets whom in as many comparisons, in 707 groups

@@ -21,7 +21,7 @@ from tacos.llm.asking import Asking
 from tacos.llm.base import LLM, Completion, Request, Sampling
 from tacos.llm.parse import parse_pair_scores
 from tacos.llm.reading import ask_replies, said
-from tacos.text import exact_match, normalise, pieces
+from tacos.text import exact_match, normalize, pieces
 from tacos.types import Record
 
 LOW, HIGH = 1, 10
@@ -95,8 +95,8 @@ def grade(reply: str, item: Comparison) -> float:
 
 
 def likeness(reply: str, reference: str) -> float:
-    """ROUGE-L F1 over normalised words, 0-1; in scripts without spaces each character counts as one."""
-    given, wanted = ([word.rstrip() for word in pieces(normalise(text))] for text in (reply, reference))
+    """ROUGE-L F1 over normalized words, 0-1; in scripts without spaces each character counts as one."""
+    given, wanted = ([word.rstrip() for word in pieces(normalize(text))] for text in (reply, reference))
     return Indel.normalized_similarity(given, wanted) if given and wanted else 0.0
 
 

@@ -1,6 +1,6 @@
 """Exact and near duplicates.
 
-Exact: equal conversations, turn by turn, after Unicode and line-end normalisation (`tacos.text.comparable`). Case,
+Exact: equal conversations, turn by turn, after Unicode and line-end normalization (`tacos.text.comparable`). Case,
 marks, indentation and the system prompt count: "Co" is not "CO". The first row stays.
 
 Near, either of two:

@@ -1,4 +1,4 @@
-"""Tag normalisation of TACOS (arXiv 2507.03673): thousands of loose tags become a usable vocabulary.
+"""Tag normalization of TACOS (arXiv 2507.03673): thousands of loose tags become a usable vocabulary.
 
 Four steps, each a function from a mapping to a coarser one:
 
@@ -83,7 +83,7 @@ class NormalizationSettings(Record):
 
 @dataclass(frozen=True)
 class Normalized:
-    """Normalised tags, and distinct tags and tagged samples left after each step (raw first)."""
+    """Normalized tags, and distinct tags and tagged samples left after each step (raw first)."""
 
     tags: Tags
     distinct: dict[str, int]

@@ -1,4 +1,4 @@
-"""Groups by open tags (TACOS, arXiv 2507.03673): tag -> normalise -> cluster the tags -> samples by cluster.
+"""Groups by open tags (TACOS, arXiv 2507.03673): tag -> normalize -> cluster the tags -> samples by cluster.
 
 A sample stands in every cluster that one of its tags falls in; one that keeps no tag stands in none and cannot be
 selected. Figures of the paper: about 50,000 tags become under 6,000, in K = 50 clusters.
@@ -136,7 +136,7 @@ def _written(job: Job, pool: Pool, tags: Tags) -> Outcome:
 def normalized(
     setup: Setup, tags: Stage, settings: NormalizationSettings, embedder: EmbedderSettings, unit: bool
 ) -> Stage:
-    """Tags after normalisation with their vectors, and how many tags and tagged samples each step left.
+    """Tags after normalization with their vectors, and how many tags and tagged samples each step left.
 
     unit: whether the vectors have unit length.
     """

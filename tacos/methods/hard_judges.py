@@ -21,7 +21,7 @@ from tacos.answering.orders import Result, Rule, compare, outcome
 from tacos.models.embedded import texts_of
 from tacos.scoring.learned import LearnedSettings, PoolFit
 from tacos.store.fingerprint import fingerprint
-from tacos.text import normalise
+from tacos.text import normalize
 from tacos.types import Pool
 
 Text = Literal["prompt", "instruction"]
@@ -96,7 +96,7 @@ class ByReference:
 
 def says_the_same(answer: str, response: str, agree: float) -> bool:
     """Equal up to case, white space and closing marks, or alike."""
-    return normalise(answer) == normalise(response) or likeness(answer, response) >= agree
+    return normalize(answer) == normalize(response) or likeness(answer, response) >= agree
 
 
 class ByModel:
@@ -109,7 +109,7 @@ class ByModel:
         theirs = self.fitted.score(rows, answers) if len(rows) else np.zeros(0)
         better = self.fitted.own[rows] > theirs
         triples = zip(better.tolist(), answers, batch.responses, strict=True)
-        return [Label(hard=won and normalise(a) != normalise(r)) for won, a, r in triples]
+        return [Label(hard=won and normalize(a) != normalize(r)) for won, a, r in triples]
 
 
 class ByVerdict:

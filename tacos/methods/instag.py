@@ -1,7 +1,7 @@
 """InsTag: the rows of most tags that together cover the tags (arXiv 2308.07074, section 4.1). No code was released.
 
-    group      `tags`           every normalised tag is a group by itself
-    score      `group_count`    number of normalised tags
+    group      `tags`           every normalized tag is a group by itself
+    score      `group_count`    number of normalized tags
     allocate   `coverage`       rows that add a tag, pass after pass     (tacos/allocation/coverage.py)
 
 Without `group.tagging.llm` keyphrases are the tags.

@@ -1,6 +1,6 @@
 """MIG: most information over a graph of tags (arXiv 2504.13835).
 
-    group      `tags`           every normalised tag is a group by itself
+    group      `tags`           every normalized tag is a group by itself
     score      `pool_quality`   the paper has Deita's score
     allocate   `mig`            the largest slope of information     (tacos/allocation/mig.py)
 

@@ -1,6 +1,6 @@
 """TACOS: open tagging and comparative scoring (arXiv 2507.03673).
 
-    tag -> normalise -> cluster the tags (K) -> compare pairs inside clusters -> allocate
+    tag -> normalize -> cluster the tags (K) -> compare pairs inside clusters -> allocate
 
     group      `tags`          tagging, normalization, clustering, reduce     (tacos/grouping/tags.py)
                `embedding`     in its place where no LLM tags                 (tacos/grouping/embedding.py)

@@ -3,7 +3,7 @@
 Three kinds: the text itself (length, ending, repetition), the fit to its own prompt (shared words,
 cosine), and the fit to the pool (is this response, or one of its sentences, used for many different
 prompts; does it resemble, in content and length, what the nearest prompts were answered with).
-All texts are Unicode-normalised and white space folded first, so escapes and blank lines carry nothing.
+All texts are Unicode-normalized and white space folded first, so escapes and blank lines carry nothing.
 Words and sentences are those of `tacos.text`, so that the numbers mean the same in every script.
 """
 

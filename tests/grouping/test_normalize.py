@@ -1,4 +1,4 @@
-"""Every step of tag normalisation, worked by hand."""
+"""Every step of tag normalization, worked by hand."""
 
 from __future__ import annotations
 

@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from tacos.errors import ConfigError
 from train.tiny import TinySettings, build_tiny, build_tokenizer, pack, rate
 
 CORPUS = ["The capital of France is Paris.", "The opposite of hot is cold."] * 40
@@ -48,3 +50,8 @@ def test_a_special_token_in_the_corpus_is_spelled_out():
     document = ids[: ids.index(tokenizer.eos_token_id)]
     assert tokenizer.decode(document).strip() == "Say <|end|> and <|user|>."
     assert tokenizer.convert_tokens_to_ids("<|user|>") not in ids
+
+
+def test_a_base_without_a_corpus_is_refused() -> None:
+    with pytest.raises(ConfigError, match="set pool.builtin.corpus_size above 0"):
+        pack(build_tokenizer(CORPUS, SETTINGS), [], 8)
