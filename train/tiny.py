@@ -176,12 +176,12 @@ def pack(tokenizer: PreTrainedTokenizerFast, corpus: Sequence[str], block: int) 
     """
     import torch
 
+    if not corpus:
+        raise ConfigError("the tiny base has no document to learn from: set pool.builtin.corpus_size above 0")
     stream: list[int] = []
     given = tokenizer(list(corpus), add_special_tokens=False, split_special_tokens=True)
     for ids in given["input_ids"]:
         stream += [*ids, tokenizer.eos_token_id]
-    if not stream:
-        raise ConfigError("the tiny base has no document to learn from: set pool.builtin.corpus_size above 0")
     if len(stream) < block:
         stream *= -(-block // len(stream))
     rows = len(stream) // block

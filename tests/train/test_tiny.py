@@ -53,5 +53,5 @@ def test_a_special_token_in_the_corpus_is_spelled_out():
 
 
 def test_a_base_without_a_corpus_is_refused() -> None:
-    with pytest.raises(ConfigError, match="set pool.builtin.corpus_size above 0"):
+    with pytest.raises(ConfigError, match=r"set pool\.builtin\.corpus_size above 0"):
         pack(build_tokenizer(CORPUS, SETTINGS), [], 8)
