@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 
+# A shell starts what it puts into the background with this signal ignored, and programs of tests would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Before any test module imports transformers, datasets or wandb.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["WANDB_MODE"] = "disabled"  # "offline" in tests of what is tracked, which every command is

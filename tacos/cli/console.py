@@ -157,8 +157,14 @@ def prepare() -> None:
     for handler in logging.getLogger().handlers:
         if not any(isinstance(known, NoKeys) for known in handler.filters):
             handler.addFilter(NoKeys())
+    logging.getLogger("asyncio").addFilter(not_stopped)
     quiet()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin slow down everything beside them
+
+
+def not_stopped(record: logging.LogRecord) -> bool:
+    """Leaves out that a task was stopped with the command, which says so itself."""
+    return not (record.exc_info and isinstance(record.exc_info[1], KeyboardInterrupt))
 
 
 class NoKeys(logging.Filter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tacos.cli.console import not_stopped
+from tacos.errors import Terminated
 from tests.llm.server import FaultServer
 from tests.pipeline.helpers import reply_to
 from tests.pipeline.test_kill import config, finished, process, ready
@@ -35,3 +38,13 @@ def test_a_stopped_selection(how: signal.Signals, code: int, tmp_path: Path) -> 
         asked = server.hits
         finished(config(folder, server.endpoint))
         assert server.hits < asked + 120
+
+
+def test_a_task_that_is_stopped_with_the_command_is_not_told() -> None:
+    def record(error: BaseException) -> logging.LogRecord:
+        return logging.LogRecord(
+            "asyncio", logging.ERROR, "x", 1, "never retrieved", (), (type(error), error, None)
+        )
+
+    assert not not_stopped(record(Terminated())) and not not_stopped(record(KeyboardInterrupt()))
+    assert not_stopped(record(ValueError())) and not_stopped(logging.makeLogRecord({}))
