@@ -29,7 +29,7 @@ from tacos.llm.settings import LLMSettings
 from tacos.models.embedder import EmbedderSettings
 from tacos.premises import check_premises
 from tacos.registry import Registry
-from tacos.selection import Groups, Pick, Scores
+from tacos.selection import Groups, Pick, Scores, check_scores
 from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
 from tacos.types import Pool, Record
@@ -196,7 +196,7 @@ class Scorer(Part):
 
         def work(job: Job) -> Outcome:
             pool = job.pool()
-            scores = self.score(pool, replace(job, budget=setup.budget))
+            scores = check_scores(self.score(pool, replace(job, budget=setup.budget)), len(pool), self.name)
             tables.write_scores(job.out, pool, scores)
             metrics = check_premises(self.by, pool, scores, self.by_length)
             return Outcome(
