@@ -160,7 +160,11 @@ class ArtifactStore:
         inputs = {name: self.folder(parent) for name, parent in stage.inputs.items()}
         with tools.ledger.measure() as spent:
             job = Job(partial, inputs, tools, stage.settings.get("seed", 0))
-            outcome = stage.work(job)
+            try:
+                outcome = stage.work(job)
+            except Exception as error:
+                error.add_note(f"in the stage {_titled(stage)}")
+                raise
         done = Done(
             stage=stage.name,
             version=stage.version,
@@ -182,6 +186,12 @@ class ArtifactStore:
                 done.unanswered,
                 done.usage.failed_calls,
             )
+
+
+def _titled(stage: Stage) -> str:
+    """Its name, with the part that does its work."""
+    part = stage.settings.get("by")
+    return f"{stage.name} ({part})" if part else stage.name
 
 
 def _place(stage: Stage) -> str:
