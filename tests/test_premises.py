@@ -101,7 +101,7 @@ def test_every_scorer_is_looked_at_and_the_record_keeps_the_figure(
         (Scores(np.array([1.0, None] * 4)), "gave values of type object: numbers"),
         (
             Scores(np.array([0.0, 1, 2, np.inf, 4, -np.inf, 6, 7])),
-            "gave inf for 2 rows, the first of them row 3",
+            "gave no finite number for 2 of 8 rows, inf for row 3",
         ),
     ],
 )
