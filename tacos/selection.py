@@ -118,8 +118,8 @@ def check_scores(given: object, n: int, scorer: str) -> Scores:
     infinite = np.flatnonzero(np.isinf(values))
     if len(infinite):
         raise TacosError(
-            f"{said} no finite number for {len(infinite):,} of {n:,} rows, {values[infinite[0]]} for row {infinite[0]}: "
-            "NaN, with a reason in `errors`, where there is no score"
+            f"{said} no finite number for {len(infinite):,} of {n:,} rows, {values[infinite[0]]} for row "
+            f"{infinite[0]}: NaN, with a reason in `errors`, where there is no score"
         )
     return replace(given, values=values.astype(np.float64))
 
