@@ -147,8 +147,8 @@ class ArtifactStore:
         except (pa.ArrowException, ValidationError, JSONDecodeError) as error:
             folders = ", ".join(str(self.folder(parent)) for parent in stage.inputs.values())
             raise TacosError(
-                f"{stage.name} cannot read its inputs ({first_line(error)}): "
-                f"delete the damaged folder among {folders} and run again"
+                f"{_titled(stage)} cannot read its inputs ({first_line(error)}): delete the damaged folder among "
+                f"{folders} and run again; where its own code reads something else, look there first"
             ) from error
         self._fresh.add(stage.fingerprint)
 

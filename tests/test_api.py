@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import tacos
-from tacos.errors import ConfigError
+from tacos.errors import ConfigError, TacosError
 from tacos.methods import METHODS
 from tacos.part import Scorer, scorer
 from tacos.selection import Scores
@@ -156,6 +156,23 @@ def test_a_part_of_a_cell_is_told_by_its_methods() -> None:
         made.__module__ = "__main__"
     assert code_of(OneRead) == code_of(same) != code_of(TwoRead)
     assert code_of(tacos.SCORERS.get("length")) == ""
+
+
+def test_a_part_that_reads_what_is_no_json_is_named_before_its_inputs_are_blamed() -> None:
+    @scorer("reads_json", summary="whether the response is JSON")
+    class ReadsJson(Scorer):
+        def score(self, pool: Pool, job: Job) -> Scores:
+            return Scores(np.array([float(bool(json.loads(text))) for text in pool.responses]))
+
+    write_pool(Path("pool.jsonl"))
+    own = {"group": "none", "score": "reads_json", "allocate": "top"}
+    try:
+        with pytest.raises(
+            TacosError, match=r"score \(reads_json\) cannot .* its own code reads something else"
+        ):
+            tacos.select("pool.jsonl", "recipe", 4, out="rows.jsonl", changes=own | QUIET)
+    finally:
+        del tacos.SCORERS._items["reads_json"]
 
 
 def select_by_llm(endpoint: str) -> Any:
