@@ -15,7 +15,7 @@ To add a benchmark, write a module with a `BENCHMARK` and add its line to `eval/
         rows = read_jsonl(finished.folders["answer"] / "answers.jsonl")
         return RunValues({"words": {r["question_id"]: float(len(r["turns"][-1].split())) for r in rows}})
 
-    WORDS = Measure(name="words", title="words", heading="answers", unit="count", better="lower")
+    WORDS = Measure(name="words", title="words", heading="answers", unit="count", better="lower", difference=True)
     BENCHMARK = Benchmark("words", stage="answer", measures=(WORDS,), read=read)
 """
 
@@ -24,9 +24,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from tacos.errors import TacosError, nearest
 from tacos.types import Record, Truth
 
 if TYPE_CHECKING:
@@ -189,6 +192,33 @@ class Benchmark:
     stage: str
     measures: tuple[Measure, ...]
     read: Callable[[Finished], RunValues]
+
+    def values_of(self, finished: Finished) -> RunValues:
+        """What it reads of one run. Raises: TacosError for what is no value of its measures."""
+        found = self.read(finished)
+        if not isinstance(found, RunValues):
+            raise TacosError(f"benchmark {self.name}: read gave {type(found).__name__}, not RunValues")
+        names = [measure.name for measure in self.measures]
+        for name, values in found.values.items():
+            if name not in names:
+                raise TacosError(
+                    f"benchmark {self.name}: read gave {name!r}, which none of its measures is called: "
+                    f"{nearest(name, names)}"
+                )
+            for id_, value in values.items() if isinstance(values, Mapping) else [("", values)]:
+                _check(f"benchmark {self.name}: {name}", id_, value)
+        return found
+
+
+def _check(where: str, id_: object, value: object) -> None:
+    if not isinstance(id_, str):
+        raise TacosError(f"{where}: {id_!r} is no id of a question: ids are texts")
+    if not isinstance(value, Real) or not isfinite(value):
+        of = f" of {id_}" if id_ else ""
+        raise TacosError(
+            f"{where}: the value{of} is {value!r}: a number, and one that cannot be read is left out and counted "
+            "under `unread`"
+        )
 
 
 def slugs(names: Sequence[str]) -> list[str]:

@@ -14,7 +14,7 @@ cluster-robust variance, Cameron & Miller 2015, with K / (K - 1) and K - 1 degre
 
 Where that formula has no say:
 
-    0 and 1, one seed       Wilson's interval (1927): right for few questions and for shares near the ends
+    0 and 1, one seed       Wilson's interval (1927) on a scale from 0 to 1: right for few questions and near the ends
     nothing varied          Clopper and Pearson's (1934): of n equal values, the share of that value is above
                             0.025 ** (1 / n); the rest could lie at the other end of the scale
     at most 15 items        a difference is claimed only where the exact sign-flip test says so, too: 6 questions that
@@ -89,7 +89,8 @@ def mean_interval(values: ArrayLike, scale: Scale = OPEN) -> Interval:
 def crossed_mean(matrix: ArrayLike, clusters: Clusters = None, scale: Scale = OPEN) -> Interval:
     """The mean of `matrix` (seeds, items) with the interval of both; `n` is the number of items."""
     cells = _checked(matrix, 2)
-    if len(cells) == 1 and groups_of(clusters, cells.shape[1]) is None and np.isin(cells, (0.0, 1.0)).all():
+    alone = len(cells) == 1 and groups_of(clusters, cells.shape[1]) is None
+    if alone and _shares(cells, scale):
         return wilson(float(cells.sum()), cells.size)
     return interval_of(spread_over(cells, clusters), scale)
 
@@ -131,7 +132,7 @@ def clustered_mean(values_by_seed: Sequence[Mapping[str, float]], scale: Scale =
     Raises: ValueError for none, or for a NaN.
     """
     table = _table(values_by_seed, _distinct(values_by_seed))
-    if (table[:, 1] == table[0, 1]).all() and np.isin(table[:, 0] / table[:, 1], (0.0, 1.0)).all():
+    if (table[:, 1] == table[0, 1]).all() and _shares(table[:, 0] / table[:, 1], scale):
         return wilson(float(table[:, 0].sum() / table[0, 1]), len(table))
     return interval_of(spread_of(_influence(table), _ratio(table)), scale)
 
@@ -246,6 +247,11 @@ def _paired(name: str, arm: QuestionValues, base: QuestionValues) -> tuple[np.nd
 def _drawn_with(arm: QuestionValues, base: QuestionValues, cluster: ClusterOf | None) -> Clusters:
     """The clusters of the questions that both have, in the order of `_paired`."""
     return [cluster(id_) for id_ in sorted(arm.keys() & base.keys())] if cluster else None
+
+
+def _shares(values: np.ndarray, scale: Scale) -> bool:
+    """Whether they say yes or no. On another scale 1 is a number like others, such as the lowest rating."""
+    return tuple(scale) == (0.0, 1.0) and bool(np.isin(values, (0.0, 1.0)).all())
 
 
 def _checked(values: ArrayLike | Sequence[ArrayLike], dimensions: int) -> np.ndarray:

@@ -147,8 +147,8 @@ class ArtifactStore:
         except (pa.ArrowException, ValidationError, JSONDecodeError) as error:
             folders = ", ".join(str(self.folder(parent)) for parent in stage.inputs.values())
             raise TacosError(
-                f"{stage.name} cannot read its inputs ({first_line(error)}): "
-                f"delete the damaged folder among {folders} and run again"
+                f"{_titled(stage)} cannot read its inputs ({first_line(error)}): delete the damaged folder among "
+                f"{folders} and run again; where its own code reads something else, look there first"
             ) from error
         self._fresh.add(stage.fingerprint)
 
@@ -160,7 +160,11 @@ class ArtifactStore:
         inputs = {name: self.folder(parent) for name, parent in stage.inputs.items()}
         with tools.ledger.measure() as spent:
             job = Job(partial, inputs, tools, stage.settings.get("seed", 0))
-            outcome = stage.work(job)
+            try:
+                outcome = stage.work(job)
+            except Exception as error:
+                error.add_note(f"in the stage {_titled(stage)}")
+                raise
         done = Done(
             stage=stage.name,
             version=stage.version,
@@ -182,6 +186,12 @@ class ArtifactStore:
                 done.unanswered,
                 done.usage.failed_calls,
             )
+
+
+def _titled(stage: Stage) -> str:
+    """Its name, with the part that does its work."""
+    part = stage.settings.get("by")
+    return f"{stage.name} ({part})" if part else stage.name
 
 
 def _place(stage: Stage) -> str:

@@ -29,9 +29,10 @@ from tacos.llm.settings import LLMSettings
 from tacos.models.embedder import EmbedderSettings
 from tacos.premises import check_premises
 from tacos.registry import Registry
-from tacos.selection import Groups, Pick, Scores
+from tacos.selection import Groups, Pick, Scores, check_scores
 from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
+from tacos.store.own_code import code_of
 from tacos.types import Pool, Record
 
 Estimate = Callable[[Pool, Mapping[str, Path]], Asked]
@@ -87,6 +88,7 @@ class Part(Record):
 
     summary, paper, needs, cost: for `tacos parts`; cost is per sample of the pool.
     verb: the name of its stage. seeded: whether the seed changes its answer.
+    version: to be raised where other code gives other answers; code: of a part outside of tacos, which tells by itself.
     """
 
     name: ClassVar[str]
@@ -96,6 +98,8 @@ class Part(Record):
     cost: ClassVar[Cost] = FREE
     verb: ClassVar[str]
     seeded: ClassVar[bool] = False
+    version: ClassVar[int] = 1
+    code: ClassVar[str] = ""
 
     @property
     def by(self) -> str:
@@ -134,8 +138,9 @@ class Part(Record):
     ) -> Stage:
         """The part as a node of the graph. inputs: beside the pool and its own."""
         identity = {"by": self.name, **self.identity(setup)} | ({"seed": setup.seed} if self.seeded else {})
+        identity |= {"code": self.code} if self.code else {}
         reads = {"pool": setup.pool, **self.inputs(setup), **(inputs or {})}
-        return Stage(self.verb, work, identity, reads, estimate=estimate)
+        return Stage(self.verb, work, identity, reads, self.version, estimate)
 
 
 class Grouper(Part):
@@ -196,7 +201,7 @@ class Scorer(Part):
 
         def work(job: Job) -> Outcome:
             pool = job.pool()
-            scores = self.score(pool, replace(job, budget=setup.budget))
+            scores = check_scores(self.score(pool, replace(job, budget=setup.budget)), len(pool), self.name)
             tables.write_scores(job.out, pool, scores)
             metrics = check_premises(self.by, pool, scores, self.by_length)
             return Outcome(
@@ -240,7 +245,7 @@ def _part(
     registry: Registry[Any], name: str, cost: Cost | str = FREE, **said: str
 ) -> Callable[[type[P]], type[P]]:
     def decorate(part: type[P]) -> type[P]:
-        part.name, part.cost = name, Cost.of(cost)
+        part.name, part.cost, part.code = name, Cost.of(cost), code_of(part)
         for field, text in said.items():
             setattr(part, field, text)
         registry.register(name)(part)

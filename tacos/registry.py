@@ -18,11 +18,15 @@ class Registry(Generic[T]):
         self._items: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Raises: ValueError when the name is taken, since two parts would answer to it."""
+        """A class takes the place of the one that it was before its cell or module ran again.
+
+        Raises: ConfigError when another has the name, since two would answer to it.
+        """
 
         def decorate(item: T) -> T:
-            if name in self._items:
-                raise ValueError(f"{self.kind} {name!r} is registered twice")
+            there = self._items.get(name)
+            if there is not None and _defined(there) != _defined(item):
+                raise ConfigError(f"{self.kind} {name!r} is taken by {_defined(there)}: choose another name")
             self._items[name] = item
             return item
 
@@ -40,3 +44,8 @@ class Registry(Generic[T]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._items
+
+
+def _defined(item: object) -> str:
+    """Where a class is defined; anything else, as it says of itself."""
+    return f"{item.__module__}.{item.__qualname__}" if isinstance(item, type) else repr(item)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import inspect
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,12 @@ import numpy as np
 import pytest
 
 import tacos
-from tacos.errors import ConfigError
+from tacos.errors import ConfigError, TacosError
 from tacos.methods import METHODS
 from tacos.part import Scorer, scorer
 from tacos.selection import Scores
 from tacos.stage import Job
+from tacos.store.own_code import code_of
 from tacos.types import Pool
 from tests.llm.server import FaultServer
 from tests.pages import ROOT, page
@@ -74,6 +77,102 @@ def test_a_part_that_is_registered_in_a_cell_selects() -> None:
         del tacos.SCORERS._items["last_letter"]
     assert picked.selected == 4
     assert [sample.response[-1] for sample in tacos.read_pool("rows.jsonl")] == ["5", "5", "5", "5"]
+
+
+OWN = """
+import numpy as np
+from tacos.part import Scorer, scorer
+from tacos.selection import Scores
+
+def letter(text):
+    return float(ord(text[-1]))
+
+@scorer("mine_alone", summary="the last letter of the response")
+class MineAlone(Scorer):
+    def score(self, pool, job):
+        return Scores(np.array([letter(text) for text in pool.responses]))
+"""
+
+
+@pytest.fixture
+def own_file(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A module beside the notebook."""
+    monkeypatch.syspath_prepend(".")
+    file = Path("own_scorer.py")
+    file.write_text(OWN)
+    yield file
+    del tacos.SCORERS._items["mine_alone"]
+    del sys.modules["own_scorer"]
+
+
+def test_a_part_of_ones_own_that_was_changed_scores_anew(own_file: Path) -> None:
+    def rows(out: str) -> list[str]:
+        own = {"group": "none", "score": "mine_alone", "allocate": "top"}
+        done = tacos.select("pool.jsonl", "recipe", 4, out=out, changes=own | QUIET)
+        return [done.run_dir, *tacos.read_pool(done.out).ids]
+
+    write_pool(Path("pool.jsonl"))
+    module = importlib.import_module("own_scorer")
+    first = rows("first.jsonl")
+    assert rows("again.jsonl") == first
+    own_file.write_text(OWN.replace("float(ord", "-float(ord"))  # in a function that the class calls
+    importlib.reload(module)
+    assert not set(rows("changed.jsonl")) & set(first)
+    own_file.write_text(OWN)
+    importlib.reload(module)
+    assert rows("first_again.jsonl") == first
+
+
+def test_a_cell_that_runs_again_takes_its_place_and_another_class_does_not() -> None:
+    def cell(sign: int) -> type[Scorer]:
+        @scorer("of_a_cell", summary="all alike")
+        class OfACell(Scorer):
+            def score(self, pool: Pool, job: Job) -> Scores:
+                return Scores(np.full(len(pool), float(sign)))
+
+        return OfACell
+
+    try:
+        cell(1)
+        second = cell(2)
+        assert tacos.SCORERS.get("of_a_cell") is second
+    finally:
+        del tacos.SCORERS._items["of_a_cell"]
+    with pytest.raises(ConfigError, match=r"'length' is taken by .*length.Length: choose another"):
+        scorer("length")(type("Length", (Scorer,), {}))
+
+
+def test_a_part_of_a_cell_is_told_by_its_methods() -> None:
+    class OneRead:
+        def score(self) -> int:
+            return 1
+
+    class TwoRead:
+        def score(self) -> int:
+            return 2
+
+    same = type("OneRead", (), {"score": OneRead.score})
+    for made in (OneRead, TwoRead, same):
+        made.__module__ = "__main__"
+    assert code_of(OneRead) == code_of(same) != code_of(TwoRead)
+    assert code_of(tacos.SCORERS.get("length")) == ""
+
+
+def test_a_part_that_reads_what_is_no_json_is_named_before_its_inputs_are_blamed() -> None:
+    @scorer("reads_json", summary="whether the response is JSON")
+    class ReadsJson(Scorer):
+        def score(self, pool: Pool, job: Job) -> Scores:
+            return Scores(np.array([float(bool(json.loads(text))) for text in pool.responses]))
+
+    write_pool(Path("pool.jsonl"))
+    own = {"group": "none", "score": "reads_json", "allocate": "top"}
+    try:
+        with pytest.raises(
+            TacosError, match=r"score \(reads_json\) cannot .* its own code reads something else"
+        ):
+            tacos.select("pool.jsonl", "recipe", 4, out="rows.jsonl", changes=own | QUIET)
+    finally:
+        del tacos.SCORERS._items["reads_json"]
 
 
 def select_by_llm(endpoint: str) -> Any:

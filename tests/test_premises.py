@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tacos.artifacts import ArtifactStore
+from tacos.errors import TacosError
 from tacos.models.embedder import EmbedderSettings
 from tacos.part import Scorer, Setup
 from tacos.pipeline.pool import load_stage
 from tacos.pipeline.pool_settings import PoolSettings
 from tacos.premises import check_premises, check_ratios
 from tacos.scoring.length import Length
-from tacos.selection import Scores
+from tacos.selection import Scores, check_scores
 from tacos.stage import Job, Tools
 from tacos.types import Pool
 from tacos.usage import Ledger
@@ -86,3 +88,44 @@ def test_every_scorer_is_looked_at_and_the_record_keeps_the_figure(
     caplog.clear()
     store.run(Length().build(setup), tools)
     assert "mostly reads length" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (np.ones(8), r"gave ndarray: return Scores\(values\)"),
+        (None, "gave NoneType"),
+        (Scores(np.ones(5)), r"gave values of shape \(5,\), and the pool has 8 rows"),
+        (Scores(np.ones((8, 1))), r"gave values of shape \(8, 1\)"),
+        (Scores(np.array(["a"] * 8)), "gave values of type <U1: numbers"),
+        (Scores(np.array([1.0, None] * 4)), "gave values of type object: numbers"),
+        (
+            Scores(np.array([0.0, 1, 2, np.inf, 4, -np.inf, 6, 7])),
+            "gave no finite number for 2 of 8 rows, inf for row 3",
+        ),
+    ],
+)
+def test_what_is_no_score_for_each_row_is_refused(given: Any, said: str) -> None:
+    with pytest.raises(TacosError, match=f"score.by=mine: `score` {said}"):
+        check_scores(given, 8, "mine")
+
+
+def test_counts_are_scores_too_and_a_missing_one_stays_missing() -> None:
+    assert check_scores(Scores(np.arange(3)), 3, "mine").values.dtype == np.float64
+    assert np.isnan(check_scores(Scores(np.array([1, np.nan])), 2, "mine").values).tolist() == [False, True]
+
+
+class TooFew(Scorer):
+    """Forgets a row."""
+
+    name = "too_few"
+
+    def score(self, pool: Pool, job: Job) -> Scores:
+        return Scores(np.ones(len(pool) - 1))
+
+
+def test_the_stage_of_a_scorer_refuses_them(tmp_path: Path) -> None:
+    load = load_stage(PoolSettings(source=str(write_pool(tmp_path / "pool.jsonl", 40))))
+    stage = TooFew().build(Setup(load, 3, 0, EmbedderSettings(), {}))
+    with pytest.raises(TacosError, match=r"score.by=too_few.* one value for each"):
+        ArtifactStore(tmp_path / "a").run(stage, Tools(Ledger(), LetterEmbedder, lambda name: None, "cpu"))  # type: ignore[arg-type, return-value]

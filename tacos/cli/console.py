@@ -107,10 +107,17 @@ def guard(work: Command) -> Command:
         except Exception as error:
             if os.environ.get("TACOS_DEBUG"):
                 raise
-            what = f"{type(error).__name__}: {error}".splitlines()[0]
-            fail(f"unexpected error, a bug in tacos: {what}; set TACOS_DEBUG=1 for where", 1)
+            fail(unexpected(error), 1)
 
     return guarded
+
+
+def unexpected(error: Exception) -> str:
+    """What an error that nobody foresaw says, and of which stage it is told."""
+    what = f"{type(error).__name__}: {error}".splitlines()[0]
+    stages = [note for note in getattr(error, "__notes__", ()) if note.startswith("in the stage")]
+    where = f" {stages[0]}, a bug in tacos or in a part of your own" if stages else ", a bug in tacos"
+    return f"unexpected error{where}: {what}; set TACOS_DEBUG=1 for where"
 
 
 _OPEN: list[ExitStack] = []

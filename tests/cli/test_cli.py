@@ -159,6 +159,17 @@ def test_an_unexpected_error_is_still_one_line(monkeypatch: pytest.MonkeyPatch) 
     assert result.stderr.strip().endswith("RuntimeError: surprise; set TACOS_DEBUG=1 for where")
 
 
+def test_an_unexpected_error_in_a_part_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("words")
+
+    monkeypatch.setattr("tacos.scoring.length.Length.score", broken)
+    result = tacos("select", "pool.jsonl", "--method", "longest", "--budget", "5")
+    assert result.exit_code == 1
+    said = "in the stage score (length), a bug in tacos or in a part of your own: KeyError: 'words'"
+    assert said in result.stderr
+
+
 def test_damaged_artifacts_are_done_again() -> None:
     words = ("select", "pool.jsonl", "--method", "random", "--budget", "5")
     assert tacos(*words).exit_code == 0

@@ -47,7 +47,9 @@ def claimed(draw: Draw, null: float = 0.0, trials: int = TRIALS) -> float:
 @pytest.mark.parametrize("n", [20, 80, 400])
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.9, 0.98])
 def test_shares(n: int, share: float) -> None:
-    assert covered(lambda rng: mean_interval((rng.random(n) < share).astype(float)), share) >= 0.92
+    assert (
+        covered(lambda rng: mean_interval((rng.random(n) < share).astype(float), (0.0, 1.0)), share) >= 0.92
+    )
 
 
 @pytest.mark.parametrize("n", [20, 80])
@@ -131,7 +133,9 @@ def test_rows_that_seeds_share() -> None:
 
     def draw(rng: np.random.Generator) -> Interval:
         bad = rng.random(200) < 0.3
-        return clustered_mean([{str(i): float(bad[i]) for i in rng.permutation(200)[:100]} for _ in range(3)])
+        return clustered_mean(
+            [{str(i): float(bad[i]) for i in rng.permutation(200)[:100]} for _ in range(3)], (0.0, 1.0)
+        )
 
     assert 0.92 <= covered(draw, 0.3, 400) <= 0.98
 

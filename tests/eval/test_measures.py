@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,10 @@ from eval.report.text import headline
 from eval.results import ArmMeasure, ArmSummary, Results, load_results
 from eval.stats import clustered_difference, crossed_difference, crossed_mean, mean_interval
 from eval.summary import arm_measure, corrected, run_measure
+from tacos.errors import TacosError
 from tacos.store.files import write_jsonl
 from tacos.types import Answer
+from tests.eval import toy_benchmark
 from tests.eval.fixtures import ARMS, interval, make_results
 from tests.eval.test_collect import run_trained
 
@@ -157,6 +160,23 @@ def test_adding_a_benchmark_is_a_module_and_a_line(tmp_path: Path, monkeypatch: 
     report = (tmp_path / "runs" / "small" / "report.md").read_text()
     assert "| characters |" in report and "The length of the answers is" in report
     assert (tmp_path / "runs" / "small" / "plots" / "characters.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (None, "read gave NoneType, not RunValues"),
+        (RunValues({"charcters": {"a": 1.0}}), "read gave 'charcters', .*: did you mean 'characters'"),
+        (RunValues({"characters": {"a": float("nan")}}), "characters: the value of a is nan: a number"),
+        (RunValues({"characters": {"a": "1"}}), "characters: the value of a is '1'"),  # type: ignore[dict-item]
+        (RunValues({"characters": {3: 1.0}}), "characters: 3 is no id of a question"),  # type: ignore[dict-item]
+        (RunValues({"characters": float("inf")}), "characters: the value is inf"),
+    ],
+)
+def test_what_is_no_value_of_a_benchmarks_measures_is_refused(given: RunValues, said: str) -> None:
+    broken = replace(toy_benchmark.BENCHMARK, read=lambda finished: given)
+    with pytest.raises(TacosError, match=f"benchmark characters: {said}"):
+        broken.values_of(Finished({}, {}))
 
 
 def test_measures_have_names_of_their_own() -> None:

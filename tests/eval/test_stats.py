@@ -34,9 +34,21 @@ def test_one_seed_is_students_interval():
 
 def test_shares_have_wilsons_interval():
     for successes, n in ((32, 80), (20, 20), (0, 5), (1, 3)):
-        interval = mean_interval([1] * successes + [0] * (n - successes))
+        interval = mean_interval([1] * successes + [0] * (n - successes), (0.0, 1.0))
         expected = binomtest(successes, n).proportion_ci(method="wilson")
         assert (interval.low, interval.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
+
+
+def test_ones_and_zeros_on_another_scale_are_no_shares():
+    """Ten ratings of 1 on a scale of 1 to 10, ten win rates of 0%, and ten counts of one."""
+    assert clustered_mean([{str(turn): 1.0 for turn in range(10)}]).low == 1.0
+    rest = 1 - 0.025 ** (1 / 10)
+    ratings, rates, counts = ([1.0] * 10, (1.0, 10.0)), ([0.0] * 10, (0.0, 100.0)), ([1.0] * 10, (None, None))
+    assert [(i.low, i.high) for i in (mean_interval(*given) for given in (ratings, rates, counts))] == [
+        (1.0, pytest.approx(1 + rest * 9)),
+        (0.0, pytest.approx(rest * 100)),
+        (1.0, 1.0),
+    ]
 
 
 def test_where_nothing_varied_the_other_end_of_the_scale_is_not_ruled_out():
@@ -155,16 +167,16 @@ def width(interval):
 def test_the_same_rows_in_every_seed_count_once():
     """An arm that selects alike for all seeds knows no more of its defects than with one seed."""
     rows = {f"r{i}": float(i % 4 == 0) for i in range(200)}
-    once, thrice = clustered_mean([rows]), clustered_mean([rows] * 3)
+    once, thrice = clustered_mean([rows], (0.0, 1.0)), clustered_mean([rows] * 3, (0.0, 1.0))
     assert once == thrice and once.n == 200
-    assert once == mean_interval(list(rows.values()))
-    assert width(thrice) > 1.5 * width(mean_interval([*rows.values()] * 3))
+    assert once == mean_interval(list(rows.values()), (0.0, 1.0))
+    assert width(thrice) > 1.5 * width(mean_interval([*rows.values()] * 3, (0.0, 1.0)))
 
 
 def test_distinct_rows_of_every_seed_are_independent():
     seeds = [{f"{s}-{i}": float(i % 3 == 0) for i in range(90)} for s in range(3)]
-    expected = mean_interval([v for rows in seeds for v in rows.values()])
-    assert width(clustered_mean(seeds)) == pytest.approx(width(expected), rel=0.01)
+    expected = mean_interval([v for rows in seeds for v in rows.values()], (0.0, 1.0))
+    assert width(clustered_mean(seeds, (0.0, 1.0))) == pytest.approx(width(expected), rel=0.01)
 
 
 def test_clustered_difference_pairs_what_is_shared():
