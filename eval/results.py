@@ -18,6 +18,8 @@ from tacos.types import Record, Trained
 from tacos.usage import Usage
 
 RESULTS = "results.json"
+SELECTION = "select.json"
+"""What a selection leaves in its place."""
 SCHEMA = 1
 """Of results.json; one more with every change after which an older file cannot be read as it was meant."""
 
@@ -252,7 +254,10 @@ def load_results(path: Path) -> Results:
     Raises: TacosError where there is none, or one of another schema, or one that is damaged.
     """
     if not path.is_file():
-        raise TacosError(f"no {path}: give the folder of a finished run, such as runs/quickstart")
+        why = "give the folder of a finished run, such as runs/quickstart"
+        if (path.parent / SELECTION).is_file():
+            why = "a selection has none; make it an arm of an experiment, whose `train: null` trains nothing"
+        raise TacosError(f"no {path}: {why}")
     again = "run the experiment again, its finished stages are reused"
     try:
         data = read_json(path)

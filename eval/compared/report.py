@@ -105,9 +105,10 @@ def headline(found: ArmsCompared) -> str:
     claims = [(gap, _claim(gap)) for gap in found.gaps]
     words = [f"{gap.measure.title} {_difference(gap).text} ({claim})" for gap, claim in claims if claim]
     told = f"{found.a} against {found.b}: {fmt.listing(words)}." if words else ""
-    none = (
-        f"No difference between {found.a} and {found.b} can be claimed by any of {len(found.gaps)} measures."
-    )
+    none = f"No measure is known of both {found.a} and {found.b}."
+    if found.gaps:
+        known = fmt.plural(len(found.gaps), "measure")
+        none = f"No difference between {found.a} and {found.b} can be claimed by any of {known}."
     return " ".join(part for part in (told or none, _shared(found)) if part)
 
 

@@ -150,7 +150,7 @@ def select(
         return
     typer.echo(
         f"{report.method} selected {report.selected:,} of {report.pool:,} rows ({report.dropped:,} dropped) "
-        f"in {report.seconds:.1f} s -> {report.out}"
+        f"in {report.seconds:.1f} s -> {report.out}; run: {report.run_dir}"
     )
     if report.usage.calls or report.paid_now.calls:
         typer.echo(f"it rests on {spent(report.usage)}; this run paid {spent(report.paid_now)}")

@@ -55,7 +55,8 @@ def show_plan(
         return
     for name, rows in grids:
         show_grid(name, rows)
-    for line in (*_stage_lines(stages, timed), *_findings(power)):
+    stopped = [f"{stage.stage}: a run stops here: {stage.stopped}" for stage in stages if stage.stopped]
+    for line in (*_stage_lines(stages, timed), *stopped, *_findings(power)):
         typer.echo(line)
 
 

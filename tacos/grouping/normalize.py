@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import logging
 import unicodedata
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -204,8 +205,10 @@ def association_mapping(tags: Tags, support: int, confidence: float) -> dict[str
 def association_rules(tags: Tags, support: int, confidence: float) -> dict[str, list[str]]:
     """Antecedent -> consequents, for rules between single tags."""
     import pandas as pd
-    from mlxtend.frequent_patterns import fpgrowth
-    from mlxtend.preprocessing import TransactionEncoder
+
+    with warnings.catch_warnings():  # mlxtend turns on every DeprecationWarning of the process, torch's too
+        from mlxtend.frequent_patterns import fpgrowth
+        from mlxtend.preprocessing import TransactionEncoder
 
     frequent = {tag for tag, count in tags.counts().items() if count >= support}
     rows = [[tag for tag in row if tag in frequent] for row in tags.rows]

@@ -35,17 +35,21 @@ def build_llm(
     Raises: ConfigError for settings that cannot work; TacosError when the cache cannot be written, or lost more than
     `LOST_SHARE` of its replies.
     """
-    prices = (settings.price_per_million_input, settings.price_per_million_output)
-    if settings.max_cost_usd is not None and None in prices:
-        raise ConfigError(
-            f"max_cost_usd of {settings.model!r} needs price_per_million_input and "
-            "price_per_million_output; set both, or cap tokens with max_tokens_total"
-        )
+    if settings.max_cost_usd is not None and settings.unpriced:
+        raise ConfigError(unpriced_cap(settings))
     backend = make_backend(settings, device, ledger)
     cache = ReplyCache(cache_path) if cache_path else None
     if cache:
         check_losses(cache, settings, go_on)
     return CachedLLM(backend, cache, ledger, settings, progress=sys.stderr.isatty(), bill=bill)
+
+
+def unpriced_cap(settings: LLMSettings) -> str:
+    """Why a cap on money cannot hold."""
+    return (
+        f"max_cost_usd of {settings.model!r} needs price_per_million_input and "
+        "price_per_million_output; set both, or cap tokens with max_tokens_total"
+    )
 
 
 def make_backend(settings: LLMSettings, device: str = "auto", ledger: Ledger | None = None) -> Backend:

@@ -72,6 +72,9 @@ def expected_usage(asked: Asked, cache: ReplyCache | None) -> Usage:
         prompt_tokens=round(prompt),
         completion_tokens=round(reply),
         cost_usd=settings.price(round(prompt), round(reply)),
+        cached_prompt_tokens=round(sent),
+        cached_completion_tokens=round(got),
+        cached_cost_usd=settings.price(round(sent), round(got)),
         unpriced_calls=calls if settings.unpriced else 0,
     )
 

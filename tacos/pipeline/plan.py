@@ -10,8 +10,10 @@ from tacos.artifacts import ArtifactStore
 from tacos.assets import Assets
 from tacos.data.builtin.build import build
 from tacos.data.read import read_pool
+from tacos.llm.build import unpriced_cap
 from tacos.llm.cache import ReplyCache
 from tacos.llm.estimate import batch_cost, expected_usage
+from tacos.llm.settings import LLMSettings
 from tacos.models.speed import Expected, expected
 from tacos.pipeline.graph import Experiment, selection_stage
 from tacos.pipeline.matrix import MatrixCell
@@ -39,6 +41,8 @@ class PlannedStage(Record):
     done. `estimate` holds the tokens and the FLOPs that are known, too."""
     batch_usd: float | None = None
     """What the calls cost as batch files (`tacos llm export`); None where that is not known."""
+    stopped: str | None = None
+    """Why the cap of its LLM would stop a run here; None where nothing is known to."""
     where: str | None = None
     """Under `--executor ray`, "" for a cached stage (`tacos.pipeline.place`); None where that was not asked."""
 
@@ -127,11 +131,11 @@ def planned_stage(
 ) -> PlannedStage:
     """One stage with its estimate. pool: of the rows that it will read, asked for only if it has a price; timed: as of
     `plan`."""
-    cached, usage, batch_usd = store.is_done(stage), Usage(), None
+    cached, usage, batch_usd, stopped = store.is_done(stage), Usage(), None, None
     if not cached and stage.estimate is not None:
         asked = stage.estimate(pool(), _done_inputs(stage, store))
         usage = expected_usage(asked, replies)
-        batch_usd = batch_cost(usage, asked.settings)
+        batch_usd, stopped = batch_cost(usage, asked.settings), _stopped(usage, asked.settings)
     passes = None if cached else _passes(stage, store, pool, timed)
     if passes is not None:
         usage += Usage(
@@ -147,7 +151,21 @@ def planned_stage(
         arms=arms,
         passes=passes,
         batch_usd=batch_usd,
+        stopped=stopped,
     )
+
+
+def _stopped(usage: Usage, llm: LLMSettings) -> str | None:
+    """Replies from the cache are on the bill of a cap like those that are still to be paid."""
+    billed = usage.as_first_paid()
+    tokens = billed.prompt_tokens + billed.completion_tokens
+    if llm.max_cost_usd is not None and llm.unpriced:
+        return unpriced_cap(llm)
+    if llm.max_cost_usd is not None and billed.cost_usd > llm.max_cost_usd:
+        return f"about ${billed.cost_usd:.2f} of {llm.model!r}, and max_cost_usd is {llm.max_cost_usd:g}"
+    if llm.max_tokens_total is not None and tokens > llm.max_tokens_total:
+        return f"about {tokens:,} tokens of {llm.model!r}, and max_tokens_total is {llm.max_tokens_total:,}"
+    return None
 
 
 def _passes(stage: Stage, store: ArtifactStore, pool: Callable[[], Pool], timed: bool) -> Expected | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.report.scorers import card_figures
+from eval.results import SELECTION
 from eval.scorer_card import ScorerCard
 from tacos.allocation.base import check_budget
 from tacos.artifacts import ArtifactStore
@@ -99,7 +100,7 @@ def select(
         link_artifacts(run, store, link_names(stage.walk()))
         draw_rounds(stage, store, run)
         report = _report(settings, stage, store, ledger, run, out, time.perf_counter() - started)
-        write_json(run / "select.json", report)
+        write_json(run / SELECTION, report)
         _tell(tracker, report, store.folder(loading), folder)
     return report
 

@@ -118,7 +118,8 @@ def templates(path: str | None, names: Sequence[str]) -> dict[str, str]:
     if path is None:
         raise ConfigError(
             "deita's scorers rate by the prompts that they were trained on: set score.prompts to upstream's file, "
-            f"score.prompts={UPSTREAM}"
+            f"score.prompts={UPSTREAM}; without these models an LLM can rate in their place, under Deita's filter: "
+            "score={by: rating, llm: NAME}"
         )
     text = read_own(path)
     found = _assigned(text) if path.endswith(".py") else yaml.safe_load(text)

@@ -62,6 +62,24 @@ def test_a_plan_says_when_a_price_is_unknown() -> None:
     assert shown.rstrip().endswith("price unknown")
 
 
+@pytest.mark.parametrize(
+    ("caps", "said"),
+    [
+        ({"max_cost_usd": 1e-6, **PRICES}, "max_cost_usd is 1e-06"),
+        ({"max_cost_usd": 1}, "max_cost_usd of 'm' needs price_per_million_input"),
+        ({"max_tokens_total": 10}, "max_tokens_total is 10"),
+        ({"max_cost_usd": 1000, **PRICES}, None),
+    ],
+)
+def test_a_plan_says_where_a_cap_would_stop_the_run(caps: dict[str, Any], said: str | None) -> None:
+    shown = tacos("plan", write_config(**caps)).stdout
+    (*_, last) = shown.splitlines()
+    if said is None:
+        assert "a run stops here" not in shown
+    else:
+        assert "tag: a run stops here: " in shown and said in last
+
+
 def test_export_then_import_then_a_plan_that_counts_them() -> None:
     config = write_config(**PRICES)
     made = found(tacos("llm", "export", config, "--out", "batch", "--json"))

@@ -44,6 +44,16 @@ def test_deprecations_of_libraries_among_themselves_are_no_warnings() -> None:
     assert [str(w.message) for w in caught] == ["something else is deprecated"]
 
 
+def test_what_an_import_turns_on_again_stays_quiet() -> None:
+    code = (
+        "import warnings; from tacos.cli.quiet import quiet; from tacos.grouping.normalize import association_rules;"
+        "from tacos.selection import Tags; quiet(); association_rules(Tags((('a', 'b'),) * 5), 3, 0.9);"
+        "warnings.warn('`torch.jit.script_method` is deprecated.', DeprecationWarning)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
 def test_called_twice_it_does_no_more() -> None:
     quiet()
     before = len(sys.meta_path), len(logging.getLogger("DeepSpeed").filters)

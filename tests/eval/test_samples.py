@@ -11,7 +11,7 @@ from eval import samples
 from eval.exact_match import EXACT_MATCH
 from eval.measures import Measure
 from eval.question_sets import of_set
-from eval.results import SCHEMA, load_results
+from eval.results import SCHEMA, SELECTION, load_results
 from eval.samples import SAMPLES_SCHEMA, MeasuredRun, write_samples
 from tacos.errors import TacosError
 from tacos.store.files import read_json, write_json
@@ -86,4 +86,7 @@ def test_results_carry_their_schema(tmp_path: Path) -> None:
     with pytest.raises(TacosError, match="is damaged"):
         load_results(path)
     with pytest.raises(TacosError, match="give the folder of a finished run"):
+        load_results(tmp_path / "none.json")
+    write_json(tmp_path / SELECTION, {})
+    with pytest.raises(TacosError, match="a selection has none; make it an arm of an experiment"):
         load_results(tmp_path / "none.json")

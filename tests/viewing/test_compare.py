@@ -67,6 +67,11 @@ def test_equal_sides_differ_in_nothing() -> None:
     assert "No difference between a and a can be claimed" in headline(found)
 
 
+def test_sides_without_measures_are_told_so() -> None:
+    one = Side("a", {}, rows("1", "2"), {}, {})
+    assert headline(compared(one, one)).startswith("No measure is known of both a and a. 2 rows are in both")
+
+
 def test_nested_settings_are_paths() -> None:
     assert flat({"train": {"lr": 1e-5, "lora": None}, "seeds": [0]}) == {"train.lr": 1e-5, "seeds": [0]}
 
