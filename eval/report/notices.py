@@ -36,8 +36,7 @@ def parts_sentence(results: Results) -> str:
     roles = [role for role, what in results.parts.items() if part_kind(role, what) == "LLM"]
     usages = [results.total_usage, *(run.selection_usage for run in results.runs)]
     if roles:
-        verb = "was an LLM" if len(roles) == 1 else "were LLMs"
-        return f"The {fmt.listing(roles)} {verb}; every other part ran without one."
+        return f"An LLM did the work of {fmt.listing(roles)}; every other part ran without one."
     if any(u.calls or u.cached_calls for u in usages):
         return "LLMs were called, though no part below is named as one."
     given = [f"{role} ({what})" for role, what in results.parts.items() if part_kind(role, what) == "given"]

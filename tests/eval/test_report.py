@@ -358,7 +358,7 @@ def cells_of(table: Table, arm: str) -> dict[str, Cell]:
 def test_parts_say_whether_an_llm_was_called() -> None:
     silent = make_results(arms=SMALL)
     assert parts_sentence(silent).startswith("No LLM was called: every part is embedded")
-    assert parts_sentence(make_results()).startswith("The tagger was an LLM")
+    assert parts_sentence(make_results()).startswith("An LLM did the work of tagger")
     given = silent.model_copy(update={"parts": {**silent.parts, "base model": "meta-llama/Llama-2-7b-hf"}})
     assert parts_sentence(given).startswith("No LLM was called to tag, score or judge.")
     assert parts_sentence(given).endswith("but the base model (meta-llama/Llama-2-7b-hf).")
