@@ -95,7 +95,9 @@ def _shown(value: object) -> str:
 def problems(found: ArmsCompared) -> list[str]:
     lost = [gap.measure.title for gap in found.gaps if gap.difference is None]
     return (
-        [f"the two share no question, row or seed by which {fmt.listing(lost)} could be paired"]
+        [
+            f"no difference of {fmt.listing(lost)}: that takes at least 2 questions, rows or seeds which both have"
+        ]
         if lost
         else []
     )
@@ -107,6 +109,8 @@ def headline(found: ArmsCompared) -> str:
     told = f"{found.a} against {found.b}: {fmt.listing(words)}." if words else ""
     none = (
         f"No difference between {found.a} and {found.b} can be claimed by any of {len(found.gaps)} measures."
+        if found.gaps
+        else f"{found.a} beside {found.b}."
     )
     return " ".join(part for part in (told or none, _shared(found)) if part)
 

@@ -33,7 +33,7 @@ from tacos.store.rows import check_ending, write_rows
 from tacos.tracking.tracker import TrackedRun, Tracker
 from tacos.types import Record
 from tacos.usage import Ledger, Usage
-from tacos.viewing.run_stages import write_stages
+from tacos.viewing.run_stages import SELECT_REPORT, write_stages
 
 
 class SelectReport(Record):
@@ -99,7 +99,7 @@ def select(
         link_artifacts(run, store, link_names(stage.walk()))
         draw_rounds(stage, store, run)
         report = _report(settings, stage, store, ledger, run, out, time.perf_counter() - started)
-        write_json(run / "select.json", report)
+        write_json(run / SELECT_REPORT, report)
         _tell(tracker, report, store.folder(loading), folder)
     return report
 
