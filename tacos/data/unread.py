@@ -115,7 +115,7 @@ class Unread:
         if others:
             columns = any("[]." not in name for name in others)
             advice = (
-                "; pool.read.columns puts one into the prompt, pool.read.keep_columns carries it along"
+                "; pool.read.columns puts one into the prompt, keep_columns carries it along"
                 if columns
                 else ""
             )
