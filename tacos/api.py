@@ -122,10 +122,12 @@ def load_results(run: str | Path) -> Results:
 
 
 def read_pool(source: str | Path) -> Pool:
-    """The good rows of a file, a selection among them, or of a hub id, in any form that a pool may have."""
+    """The good rows of a file, a selection among them, or of a hub id, in any form that a pool may have; "builtin" is
+    the generated pool."""
+    from tacos.data.builtin.build import BuiltinSettings, build
     from tacos.data.read import read_pool as read
 
-    return read(str(source)).pool
+    return build(BuiltinSettings()).pool if source == "builtin" else read(str(source)).pool
 
 
 def _settings(config: Config, changes: Changes | None, smoke: bool = False) -> dict[str, Any]:

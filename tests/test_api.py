@@ -56,6 +56,11 @@ def test_every_name_is_there_and_told_of() -> None:
         tacos.nothing  # noqa: B018
 
 
+def test_the_generated_pool_is_read_by_its_name() -> None:
+    pool = tacos.read_pool("builtin")
+    assert len(pool) == 3000 and pool.ids[0] == "builtin-000000"
+
+
 def test_parts_and_methods_are_found_by_name() -> None:
     assert set(tacos.METHODS) == set(METHODS) and tacos.SCORERS.get("length").name == "length"
     assert "tags" in tacos.GROUPERS and "per_group" in tacos.ALLOCATORS

@@ -95,7 +95,9 @@ def _shown(value: object) -> str:
 def problems(found: ArmsCompared) -> list[str]:
     lost = [gap.measure.title for gap in found.gaps if gap.difference is None]
     return (
-        [f"the two share no question, row or seed by which {fmt.listing(lost)} could be paired"]
+        [
+            f"no difference of {fmt.listing(lost)}: that takes at least 2 questions, rows or seeds which both have"
+        ]
         if lost
         else []
     )
@@ -105,7 +107,7 @@ def headline(found: ArmsCompared) -> str:
     claims = [(gap, _claim(gap)) for gap in found.gaps]
     words = [f"{gap.measure.title} {_difference(gap).text} ({claim})" for gap, claim in claims if claim]
     told = f"{found.a} against {found.b}: {fmt.listing(words)}." if words else ""
-    none = f"No measure is known of both {found.a} and {found.b}."
+    none = f"{found.a} beside {found.b}."
     if found.gaps:
         known = fmt.plural(len(found.gaps), "measure")
         none = f"No difference between {found.a} and {found.b} can be claimed by any of {known}."

@@ -24,14 +24,14 @@ def card_lines(results: Results) -> Iterator[str]:
 
 
 def card_line(card: ScorerCard) -> str:
-    """ "length on 240 rows: 0.0% unread, length correlation 1.00 [1.00, 1.00]"; what is not known is left out."""
-    said = [f"{fmt.percent(card.unread.mean)} unread"] if card.unread else []
+    """ "length on 240 rows: 0.0% without a score, length correlation 1.00 [1.00, 1.00]"; the unknown is left out."""
+    said = [f"{fmt.percent(card.unread.mean)} without a score"] if card.unread else []
     said += ["all scores are the same"] if card.constant else []
     if found := card.length.interval:
         said.append(f"length correlation {fmt.score(found.mean)} {fmt.bracket(found, fmt.score)}".rstrip())
     if found := card.first_position.interval:
         said.append(
-            f"first position {fmt.percent(found.mean)} {fmt.bracket(found, fmt.percent_number)}".rstrip()
+            f"the one shown first wins {fmt.percent(found.mean)} {fmt.bracket(found, fmt.percent_number)}".rstrip()
         )
     if found := card.split_half.interval:
         said.append(f"split halves {fmt.score(found.mean)} {fmt.bracket(found, fmt.score)}".rstrip())

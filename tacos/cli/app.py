@@ -122,7 +122,7 @@ def select(
         "selection.jsonl"
     ),
     method: Annotated[str | None, typer.Option(help="A method of `tacos methods`")] = None,
-    budget: Annotated[int | None, typer.Option(help="Rows to select", min=1)] = None,
+    budget: Annotated[int | None, typer.Option(help="Rows to select; 1,000 when unset", min=1)] = None,
     config: Annotated[Path | None, typer.Option(help="Settings, such as configs/select/tacos.yaml")] = None,
     keep_columns: Annotated[
         list[str] | None, typer.Option(help="Further columns that go along into the selection; * for all")
@@ -167,6 +167,7 @@ def select(
     if report.dropped:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in report.dropped_reasons.items())
         typer.echo(f"dropped: {reasons}; each row: {report.run_dir}/artifacts/load/dropped.jsonl")
+    typer.echo(f"every row and why: tacos view {report.run_dir}; one: tacos show {report.run_dir} ID")
 
 
 @command(app)

@@ -35,8 +35,12 @@ class How(NamedTuple):
 
 def run_all(data: Mapping[str, Any], found: Sequence[MatrixCell], how: How) -> None:
     """data: the config, whose matrix is kept in the run folder. Exits with 1 where an arm or a cell has no result."""
+    from tacos.pipeline.controls import added_line
+
     if how.max_cost is not None:
         check_cost(found, how.max_cost)
+    if line := added_line(data):
+        log.info(line)
     whole = run_cells(data, found, how) if found[0].where else run_one(found[0], how)
     if not whole:
         raise typer.Exit(1)
@@ -73,11 +77,17 @@ def run_one(cell: MatrixCell, how: How) -> bool:
         print_json(said | _failures(results))
     else:
         Console().print(console_table(results))
+        typer.echo(_pool_line(results.pool))
         for line in card_lines(results):
             typer.echo(line)
         typer.echo(f"report: {folder / 'report.html'}\nnumbers: {folder / 'results.json'}")
         typer.echo(f"rows and answers: tacos view {folder}")
     return not _told(results)
+
+
+def _pool_line(pool: Mapping[str, Any]) -> str:
+    dropped = ", ".join(f"{count:,} {reason}" for reason, count in pool["dropped"].items())
+    return f"pool: {pool['rows']:,} of {pool['read']:,} rows" + (f"; dropped: {dropped}" if dropped else "")
 
 
 def _run(cell: MatrixCell, how: How) -> tuple[Results, Path]:

@@ -32,6 +32,7 @@ def show_plan(
     """data: of an experiment, with a matrix or without, or of a selection. wanted: differences, "exact_match=3"; like:
     a finished run whose variation they are planned with; timed: whether models of this machine are measured. on_ray:
     tell where each stage would run, too."""
+    from tacos.pipeline.controls import added_line
     from tacos.pipeline.matrix import cells
     from tacos.pipeline.plan import grid, hours, plan, plan_cells, without_hours
     from tacos.pipeline.settings import run_settings
@@ -53,6 +54,8 @@ def show_plan(
         }
         print_json(said | ({"grid": [{"cell": name, "arms": rows} for name, rows in grids]} if grids else {}))
         return
+    if line := added_line(data):
+        typer.echo(line)
     for name, rows in grids:
         show_grid(name, rows)
     stopped = [f"{stage.stage}: a run stops here: {stage.stopped}" for stage in stages if stage.stopped]
@@ -114,10 +117,10 @@ def _findings(power: Sequence[Finding]) -> Iterator[str]:
     for one in power:
         form, seeds, spread = UNITS[one.unit], plural(one.seeds, "seed"), one.variation
         sds = [("questions", spread.question), ("chance", spread.chance), ("seeds", spread.seed)]
-        said = ", ".join(f"{name} {form.inside(sd)}" for name, sd in sds if sd)
+        said = "standard deviations: " + ", ".join(f"{name} {form.inside(sd)}" for name, sd in sds if sd)
         least = f"{form.inside(one.smallest)} {form.difference_in}".strip()
         more = "" if spread.seed is not None else "; more where seeds differ"
-        yield f"  {one.measure}: {least} with {one.questions:,} questions and {seeds} (sds: {said}{more})"
+        yield f"  {one.measure}: {least} with {one.questions:,} questions and {seeds} ({said}{more})"
         if one.wanted:
             ways = (
                 "no number of questions" if one.questions_for is None else f"{one.questions_for:,} questions"

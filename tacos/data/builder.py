@@ -23,7 +23,7 @@ SUFFIXES = re.compile(r"(#[0-9]+)+\Z")
 
 
 class PoolBuilder:
-    """replaced: rows whose id was missing, or could be none."""
+    """named: rows that came with an id. replaced: rows whose id was missing, or could be none."""
 
     def __init__(self, default_source: str, id_column: str = "id"):
         # A file name may hold bytes that are no text.
@@ -32,7 +32,7 @@ class PoolBuilder:
         self.hashes = array("q")
         """Of the ids, as `hash` makes them: that two are equal is only looked into where these are."""
         self.lines = array("q")
-        self.replaced = 0
+        self.named = self.replaced = 0
         self.batches: list[pa.RecordBatch] = []
         self._clear()
 
@@ -71,6 +71,7 @@ class PoolBuilder:
     def _id(self, row: Mapping[str, Any], parsed: Parsed) -> str:
         """The given id, or a hash of the content where there is none or it can be none."""
         given = id_text(row.get(self.id_column))
+        self.named += bool(given)
         self.replaced += not given and self.id_column in row
         return given or content_id(parsed.turns)
 

@@ -136,7 +136,7 @@ def read_pool(source: str, settings: ReadSettings | None = None) -> ReadResult:
     _check(source, builder.count, dropped, settings)
     unread.check_kept(source)
     pool, renamed = builder.pool()
-    notes = [n for n in (wrapping, found.note) if n] + unread.notes() + _id_notes(renamed, builder.replaced)
+    notes = [n for n in (wrapping, found.note) if n] + unread.notes() + _id_notes(builder, renamed)
     return ReadResult(
         pool,
         dropped,
@@ -150,9 +150,10 @@ def read_pool(source: str, settings: ReadSettings | None = None) -> ReadResult:
     )
 
 
-def _id_notes(renamed: int, replaced: int) -> list[str]:
-    notes = []
-    if renamed:
+def _id_notes(builder: PoolBuilder, renamed: int) -> list[str]:
+    """Rows that never had an id share one made from their text where they are duplicates, which are told elsewhere."""
+    notes, replaced = [], builder.replaced
+    if renamed and builder.named:
         notes.append(f"{renamed:,} rows had the id of an earlier row and got a suffix (x, x#2, x#3)")
     if replaced:
         notes.append(

@@ -114,7 +114,11 @@ class Unread:
         others = set(self.rows) - meant - carried
         if others:
             columns = any("[]." not in name for name in others)
-            advice = "; pool.read.keep_columns carries columns into the selection" if columns else ""
+            advice = (
+                "; pool.read.columns puts one into the prompt, keep_columns carries it along"
+                if columns
+                else ""
+            )
             notes.append(f"not read: {self._shares(others)}{advice}")
         return notes
 

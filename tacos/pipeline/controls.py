@@ -37,6 +37,12 @@ def with_controls(said: Any) -> Any:
     return {**said, "arms": arms}
 
 
+def added_line(said: Mapping[str, Any]) -> str:
+    """Which arms `with_controls` adds to a config, since they cost as much as those that are asked for; "" for none."""
+    added = [name for name in with_controls(said).get("arms") or () if name not in said["arms"]]
+    return f"controls added to the arms: {', '.join(added)}; controls=[] adds none" if added else ""
+
+
 def methods(arms: Mapping[str, Any]) -> set[str]:
     return {str(arm.get("method")) for arm in arms.values()}
 

@@ -112,7 +112,7 @@ def _sizes(settings: ExperimentSettings) -> dict[str, int]:
         "alpaca_eval": ALPACA_EVAL_QUESTIONS if asked.alpaca_eval else 0,
         "five_sets": sum(SETS[name].questions for name in asked.five_sets.sets) if asked.five_sets else 0,
         "winning_score": own,
-        "exact_match": own,
+        "exact_match": own if settings.pool.source == BUILTIN or settings.pool.question_files else 0,
     }
 
 

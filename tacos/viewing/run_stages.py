@@ -87,7 +87,10 @@ def read_stages(folder: Path) -> RunStages:
     """Raises: TacosError where the folder is no run's, or the file is damaged."""
     path = folder / STAGES
     if not path.is_file():
-        raise TacosError(f"{folder} is not the folder of a run: give one such as runs/quickstart")
+        raise TacosError(
+            f"{folder} is not the folder of a run: give one such as runs/quickstart; "
+            "`tacos select` names its own in its last line"
+        )
     try:
         return RunStages.model_validate(read_json(path))
     except (ValidationError, ValueError, OSError) as error:

@@ -13,7 +13,7 @@ import yaml
 
 from eval.compared.compare import ArmsCompared, SelectedRow, Side, compared, flat
 from eval.measures import Measured
-from eval.results import RESULTS, Results, load_results
+from eval.results import RESULTS, SELECTION, Results, load_results
 from eval.samples import SAMPLES
 from tacos.errors import ConfigError, nearest
 from tacos.store import tables
@@ -24,6 +24,9 @@ from tacos.viewing.run_folder import RunArm, RunFolder, split_name
 EXECUTION = {"name", "runs", "artifacts", "tracking", "page", "arms", "focus", "baseline"}
 """Settings of a run that say where, or which arms there are."""
 
+OF_AN_ARM = {"method", "group", "score", "allocate", "refine", "settings"}
+"""Settings that stand at the top of a selection by itself, and under its arm in an experiment."""
+
 
 def compare(a: str, b: str) -> list[ArmsCompared]:
     """Two arms, or every arm that two runs have in common.
@@ -31,28 +34,34 @@ def compare(a: str, b: str) -> list[ArmsCompared]:
     Raises: ConfigError for an arm that is not there, or where the runs share none; TacosError for what is no run.
     """
     (left, one), (right, other) = split_name(a), split_name(b)
-    first, second = load_results(left / RESULTS), load_results(right / RESULTS)
-    if one or other:
-        pairs = [(one or other, other or one)]
-    else:
-        names = [arm.arm for arm in second.summary]
-        pairs = [(arm.arm, arm.arm) for arm in first.summary if arm.arm in names]
+    apart = left != right
+    first, second = _opened(left, apart), _opened(right, apart)
+    common = [(arm, arm) for arm in first.arms if arm in second.arms]
+    pairs = [(one or other, other or one)] if one or other else common
     if not pairs:
         raise ConfigError(
             f"{left} and {right} have no arm of the same name: say which, as in {left}:ARM {right}:ARM"
         )
-    apart = left != right
-    sides = _Run(RunFolder(left), first, apart), _Run(RunFolder(right), second, apart)
-    return [_compared(sides, pair) for pair in pairs]
+    return [_compared((first, second), pair) for pair in pairs]
+
+
+def _opened(path: Path, apart: bool) -> _Run:
+    chosen = (path / SELECTION).is_file()
+    return _Run(RunFolder(path), None if chosen else load_results(path / RESULTS), apart)
 
 
 @dataclass(frozen=True)
 class _Run:
-    """A run whose arms are compared. apart: the sides are of two runs, so that names need theirs."""
+    """A run whose arms are compared. results: None for a selection by itself, which has rows and no measures. apart:
+    the sides are of two runs, so that names need theirs."""
 
     folder: RunFolder
-    results: Results
+    results: Results | None
     apart: bool
+
+    @property
+    def arms(self) -> list[str]:
+        return [arm.arm for arm in self.results.summary] if self.results else self.folder.names
 
     def groups(self, arm: str) -> dict[str, str]:
         """Row id -> the first group that the arm has it in; {} for an arm without groups."""
@@ -65,17 +74,17 @@ class _Run:
 
     def side(self, arm: str, groups: Mapping[str, str]) -> Side:
         """groups: row id -> group."""
-        known, path = [found.arm for found in self.results.summary], self.folder.path
-        if arm not in known:
-            raise ConfigError(f"{path} has no arm {arm!r}: {nearest(arm, known)}")
+        path, results = self.folder.path, self.results
+        if arm not in self.arms:
+            raise ConfigError(f"{path} has no arm {arm!r}: {nearest(arm, self.arms)}")
         found = self._first_seed(arm)
         rows = read_jsonl(found.select.path / tables.SELECTION) if found else ()
         return Side(
-            name=f"{path.name}:{arm}" if self.apart else arm,
+            name=(f"{path.name}:{arm}" if results else path.name) if self.apart else arm,
             settings=_settings(path, arm),
             rows={row["id"]: _row(row, groups.get(row["id"], "")) for row in rows},
-            measures={m.name: m for m in self.results.measures if not m.of_set},
-            values={**_by_item(path / SAMPLES, arm), **_by_run(self.results, arm)},
+            measures={m.name: m for m in results.measures if not m.of_set} if results else {},
+            values={**_by_item(path / SAMPLES, arm), **_by_run(results, arm)} if results else {},
         )
 
     def _first_seed(self, arm: str) -> RunArm | None:
@@ -92,8 +101,13 @@ def _compared(runs: tuple[_Run, _Run], arms: tuple[str, str]) -> ArmsCompared:
 def _settings(folder: Path, arm: str) -> dict[str, Any]:
     """Those of the run that change an answer, and those of the arm over them."""
     data: Mapping[str, Any] = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")) or {}
-    whole = {name: value for name, value in data.items() if name not in EXECUTION}
-    return {**flat(whole), **flat({"arm": (data.get("arms") or {}).get(arm) or {}})}
+    own = (data.get("arms") or {}).get(arm) or {name: data[name] for name in OF_AN_ARM if name in data}
+    whole = {
+        name: value
+        for name, value in data.items()
+        if name not in EXECUTION and name not in own.keys() & OF_AN_ARM
+    }
+    return {**flat(whole), **flat({"arm": own})}
 
 
 def _row(row: Mapping[str, Any], group: str) -> SelectedRow:

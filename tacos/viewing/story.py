@@ -8,12 +8,14 @@
 
 from __future__ import annotations
 
+import difflib
+import textwrap
 from pathlib import Path
 
 import numpy as np
 from pydantic import Field
 
-from tacos.errors import TacosError, nearest
+from tacos.errors import TacosError
 from tacos.selection import Groups
 from tacos.store import tables
 from tacos.store.files import read_jsonl
@@ -111,6 +113,10 @@ class SampleStory(Record):
     arms: list[ArmStory]
 
 
+SHOWN = 5
+"""Rows that are named in place of an unknown id."""
+
+
 class Teller:
     """Tells of many samples of one run; the tables behind its arms are read once."""
 
@@ -124,14 +130,12 @@ class Teller:
         self.arms = [ArmTables(arm, self.pool) for arm in run.arms]
 
     def tell(self, sample_id: str) -> SampleStory:
-        """Raises: TacosError naming the nearest id where the pool never held this one."""
+        """Raises: TacosError where the pool never held it, with the rows that have its words, or the nearest id."""
         row = self.pool.position.get(sample_id)
         if row is None:
             dropped = _dropped(self.load, sample_id)
             if dropped is None:
-                raise TacosError(
-                    f"the pool holds no sample {sample_id!r}: {nearest(sample_id, self.pool.ids)}"
-                )
+                raise TacosError(f"the pool holds no sample {sample_id!r}: {_hint(sample_id, self.pool)}")
             return SampleStory(id=sample_id, sample=None, dropped=dropped, arms=[])
         told = [_arm_story(arm, sample_id, row) for arm in self.arms]
         return SampleStory(id=sample_id, sample=self.pool[row], arms=told)
@@ -140,6 +144,20 @@ class Teller:
 def tell(run: RunFolder, sample_id: str) -> SampleStory:
     """One sample. Raises: TacosError as `Teller` does."""
     return Teller(run).tell(sample_id)
+
+
+def _hint(asked: str, pool: Pool) -> str:
+    """Ids of a file without any are made from its text, which is what a user knows of a row."""
+    words = asked.casefold()
+    rows = [row for row, prompt in enumerate(pool.prompts) if words in prompt.casefold()] if words else []
+    if rows:
+        shown = "; ".join(
+            f"{pool.ids[row]} ({textwrap.shorten(pool.prompts[row], 60)})" for row in rows[:SHOWN]
+        )
+        more = f"; and {len(rows) - SHOWN:,} more" if len(rows) > SHOWN else ""
+        return f"it is in the prompts of {shown}{more}"
+    close = difflib.get_close_matches(asked, pool.ids, n=1, cutoff=0.8)
+    return f"did you mean {close[0]!r}?" if close else "give an id, or words of a prompt to find its id by"
 
 
 def _dropped(load: Path, sample_id: str) -> str | None:

@@ -70,8 +70,10 @@ def test_a_file_may_have_any_name(name: str) -> None:
 def test_logs_stay_off_stdout() -> None:
     result = tacos("select", "pool.jsonl", "--method", "longest", "--budget", "5", "--out", "o.jsonl")
     assert result.stdout.startswith("longest selected 5 of 24 rows")
-    (_, scorer) = result.stdout.splitlines()
-    assert scorer.startswith("scorer length on 24 rows: 0.0% unread, length correlation 1.00")
+    (_, scorer, where) = result.stdout.splitlines()
+    (run,) = Path("runs").iterdir()
+    assert where == f"every row and why: tacos view {run}; one: tacos show {run} ID"
+    assert scorer.startswith("scorer length on 24 rows: 0.0% without a score, length correlation 1.00")
 
 
 @pytest.mark.parametrize(

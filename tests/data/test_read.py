@@ -137,6 +137,13 @@ def test_an_id_that_comes_back_gets_a_suffix_and_is_counted(tmp_path):
     assert result.renamed == 3
 
 
+@pytest.mark.parametrize(("given", "told"), [({"id": "x"}, True), ({}, False)])
+def test_a_suffix_is_told_where_the_file_has_ids(tmp_path, given, told):
+    result = read_pool(write(tmp_path, [given | ALPACA[0]] * 2))
+    assert result.renamed == 1
+    assert any("had the id of an earlier row" in note for note in result.notes) == told
+
+
 def test_the_same_id_many_times_is_not_slow(tmp_path):
     started = time.perf_counter()
     assert read_pool(write(tmp_path, [{"id": "x", **ALPACA[0]}] * 20_000)).renamed == 19_999

@@ -35,9 +35,9 @@ def with_cards() -> Results:
 
 def test_a_line_says_what_is_known() -> None:
     line = card_line(card())
-    assert line.startswith("comparative (LLM m) on 6 rows: 16.7% unread, length correlation -0.90")
+    assert line.startswith("comparative (LLM m) on 6 rows: 16.7% without a score, length correlation -0.90")
     assert (
-        "first position 66.7%" in line
+        "the one shown first wins 66.7%" in line
         and "reliability of one score 0.60" in line
         and "split halves" not in line
     )

@@ -9,6 +9,7 @@ import pytest
 
 from eval.report.notices import protocol_notes
 from tacos.config import parse
+from tacos.pipeline.controls import added_line
 from tacos.pipeline.run import run_experiment
 from tacos.pipeline.settings import ExperimentSettings
 from tests.pipeline.helpers import write_pool
@@ -33,6 +34,12 @@ def test_an_experiment_has_its_controls() -> None:
     assert matched.model_dump()["allocate"]["like"] == "mine"
     again = parse(ExperimentSettings, made.model_dump(mode="json"))
     assert again == made
+
+
+def test_what_is_added_is_told() -> None:
+    assert added_line(BARE).startswith("controls added to the arms: length-matched, full, zero-shot;")
+    assert added_line(BARE | {"controls": []}) == added_line({"pool": {}}) == ""
+    assert added_line(parse(ExperimentSettings, BARE).model_dump(mode="json")) == ""  # a config.yaml of a run
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import tacos
 from eval.compared.compare import SelectedRow, Side, compared, flat
 from eval.compared.report import headline, problems, tables
 from eval.exact_match import BENCHMARK as EXACT
@@ -17,6 +18,7 @@ from tacos.cli.app import app
 from tacos.errors import ConfigError
 from tacos.viewing.sides import compare
 from tests.eval.test_collect import run
+from tests.pipeline.helpers import write_pool
 
 MATCH = EXACT.measures[0]
 LOSS = Measure(name="loss", title="loss", heading="runs", unit="nats", better="lower", items="runs")
@@ -49,7 +51,7 @@ def test_measures_rows_and_settings_by_hand() -> None:
     )
     assert match.p_value is not None and match.p_holm == match.p_value < 0.05  # one measure could be paired
     assert loss.difference is None and problems(found) == [
-        "the two share no question, row or seed by which loss could be paired"
+        "no difference of loss: that takes at least 2 questions, rows or seeds which both have"
     ]
     assert found.rows is not None
     assert (found.rows.a, found.rows.b, found.rows.shared, found.rows.jaccard) == (3, 2, 1, 0.25)
@@ -69,7 +71,7 @@ def test_equal_sides_differ_in_nothing() -> None:
 
 def test_sides_without_measures_are_told_so() -> None:
     one = Side("a", {}, rows("1", "2"), {}, {})
-    assert headline(compared(one, one)).startswith("No measure is known of both a and a. 2 rows are in both")
+    assert headline(compared(one, one)).startswith("a beside a. 2 rows are in both")
 
 
 def test_nested_settings_are_paths() -> None:
@@ -118,3 +120,21 @@ def test_two_runs_share_their_arms_and_the_command_writes_a_page(
     assert "longest beside random" in (tmp_path / "out/report.html").read_text()
     with pytest.raises(ConfigError, match="has no arm 'longst': did you mean 'longest'"):
         compare(f"{folder}:longst", f"{folder}:random")
+
+
+def test_two_selections_are_compared_by_rows_and_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_pool(tmp_path / "pool.jsonl")
+    picked = [
+        tacos.select("pool.jsonl", method, 6, out="out.jsonl", changes={"tracking.mode": "disabled"}).run_dir
+        for method in ("longest", "random")
+    ]
+    (found,) = compare(*picked)
+    assert (found.a, found.b) == tuple(Path(folder).name for folder in picked)
+    assert found.gaps == [] and found.rows is not None and found.rows.a == found.rows.b == 6
+    assert {change.path for change in found.settings} >= {"arm.method", "arm.score.by", "arm.allocate.by"}
+    assert "can be claimed" not in headline(found)
+    told = CliRunner().invoke(app, ["compare", *picked, "--out", "page"])
+    assert told.exit_code == 0 and (tmp_path / "page/report.html").is_file(), told.output

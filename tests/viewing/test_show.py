@@ -17,7 +17,7 @@ from tacos.pipeline.settings import SelectSettings
 from tacos.types import Pool
 from tacos.viewing.run_folder import RunFolder
 from tacos.viewing.run_stages import write_stages
-from tacos.viewing.story import ArmStory, SampleStory, tell
+from tacos.viewing.story import SHOWN, ArmStory, SampleStory, tell
 from tacos.viewing.words import lines
 from tests.pipeline.helpers import LLM_TACOS, LLMS, reply, scripted_tools, write_pool
 
@@ -116,3 +116,19 @@ def test_a_dropped_row_and_one_that_never_was(run: RunFolder, tmp_path: Path) ->
         RunFolder(tmp_path)
     with pytest.raises(TacosError, match="has no arm 'taco': did you mean 'tacos'"):
         run.arm("taco")
+
+
+def test_words_of_a_prompt_are_answered_with_ids(run: RunFolder) -> None:
+    pool = pool_of(run)
+    with pytest.raises(TacosError, match=f"in the prompts of {pool.ids[3]} "):
+        tell(run, pool.prompts[3].upper())
+    with pytest.raises(TacosError, match=f"did you mean '{pool.ids[-1]}'"):
+        tell(run, f"{pool.ids[-1]}x")
+
+
+def test_an_unknown_id_names_a_few_rows_and_not_the_pool(run: RunFolder) -> None:
+    pool = pool_of(run)
+    for asked in ("e", "%%"):  # in every prompt, and in none
+        with pytest.raises(TacosError) as raised:
+            tell(run, asked)
+        assert sum(f" {id_} " in str(raised.value) for id_ in pool.ids) == (SHOWN if asked == "e" else 0)
