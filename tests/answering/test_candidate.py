@@ -237,7 +237,7 @@ def test_vllm_never_gets_a_prompt_that_fills_its_context(
 
 def test_vllm_that_is_missing_or_does_not_start(model_dir: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vllm", None)
-    with pytest.raises(ConfigError, match=r"needs the package vllm .*install -e '\.\[vllm\]'"):
+    with pytest.raises(ConfigError, match=r"needs the package vllm .*install 'tacos-select\[vllm\]'"):
         generate(by_vllm(model_dir), FOXES, "m")
 
     def no_gpu(**options: Any) -> Any:
