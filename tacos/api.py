@@ -127,7 +127,7 @@ def read_pool(source: str | Path) -> Pool:
     from tacos.data.builtin.build import BuiltinSettings, build
     from tacos.data.read import read_pool as read
 
-    return build(BuiltinSettings()).pool if source == "builtin" else read(str(source)).pool
+    return build(BuiltinSettings(corpus_size=0)).pool if source == "builtin" else read(str(source)).pool
 
 
 def _settings(config: Config, changes: Changes | None, smoke: bool = False) -> dict[str, Any]:

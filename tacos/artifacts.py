@@ -62,14 +62,14 @@ class ArtifactStore:
 
     def path(self, stage: Stage) -> Path:
         """Where it lies, or will."""
-        return self.root / stage.name / stage.fingerprint
+        return self.root / stage.place
 
     def folder(self, stage: Stage) -> Path:
         """The same, with the files of a finished stage in it."""
         path = self.path(stage)
-        if self.shared and not (path / DONE).is_file() and self.shared.done(_place(stage)) is not None:
+        if self.shared and not (path / DONE).is_file() and self.shared.done(stage.place) is not None:
             log.info("%s %s: from %s", stage.name, stage.fingerprint, self.shared.url)
-            self.shared.get(_place(stage), path)
+            self.shared.get(stage.place, path)
             self._intact.pop(path, None)
         return path
 
@@ -107,7 +107,7 @@ class ArtifactStore:
 
     def _read_shared(self, stage: Stage) -> Done | None:
         """Its files are fetched when they are asked for."""
-        said = self.shared.done(_place(stage)) if self.shared else None
+        said = self.shared.done(stage.place) if self.shared else None
         try:
             done = Done.model_validate_json(said) if said else None
         except ValueError:
@@ -139,7 +139,7 @@ class ArtifactStore:
                     self._intact.pop(final, None)
                     partial.rename(final)
                     if self.shared:
-                        self.shared.put(_place(stage), final)
+                        self.shared.put(stage.place, final)
         except OSError as error:
             if error.errno in NO_PLACE:
                 raise cannot_write(Path(error.filename or partial), error) from error
@@ -153,7 +153,7 @@ class ArtifactStore:
         self._fresh.add(stage.fingerprint)
 
     def _lease(self, stage: Stage) -> AbstractContextManager[None]:
-        return self.shared.lease(_place(stage), stage.name) if self.shared else nullcontext()
+        return self.shared.lease(stage.place, stage.name) if self.shared else nullcontext()
 
     def _fill(self, stage: Stage, partial: Path, tools: Tools) -> None:
         log.info("%s %s: start", stage.name, stage.fingerprint)
@@ -192,7 +192,3 @@ def _titled(stage: Stage) -> str:
     """Its name, with the part that does its work."""
     part = stage.settings.get("by")
     return f"{stage.name} ({part})" if part else stage.name
-
-
-def _place(stage: Stage) -> str:
-    return f"{stage.name}/{stage.fingerprint}"

@@ -150,6 +150,13 @@ class Groups:
             return np.empty(0, dtype=np.int64)
         return np.unique(np.concatenate(self.members))
 
+    def first_of(self, n: int) -> np.ndarray:
+        """(n,) int64: the number of the first group of each of n rows, -1 for rows in none."""
+        first = np.full(n, -1, dtype=np.int64)
+        for number in reversed(range(len(self))):
+            first[self.members[number]] = number
+        return first
+
     @cached_property
     def homes(self) -> dict[int, list[int]]:
         """Row -> the numbers of the groups it stands in, ascending; rows in none are absent."""

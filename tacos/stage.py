@@ -22,6 +22,7 @@ from pydantic import Field
 
 from tacos import __version__
 from tacos.store.fingerprint import fingerprint
+from tacos.store.intact import DONE as DONE
 from tacos.store.intact import WrittenFile
 from tacos.types import Pool, Record
 from tacos.usage import Ledger, Usage
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from tacos.models.embedder import Embedder, EmbedderSettings
     from tacos.models.expected import Expect
 
-DONE = "done.json"
 PACKAGES = "torch", "transformers", "trl", "peft", "scikit-learn", "sentence-transformers", "numpy"
 """Those that can change a result."""
 
@@ -132,6 +132,11 @@ class Stage:
     def fingerprint(self) -> str:
         parents = {name: stage.fingerprint for name, stage in self.inputs.items()}
         return fingerprint([self.name, self.version, self.settings, parents])
+
+    @property
+    def place(self) -> str:
+        """Where it lies under the folder of artifacts, NAME/FINGERPRINT."""
+        return f"{self.name}/{self.fingerprint}"
 
     def walk(self) -> Iterator[Stage]:
         """Every stage this one rests on, inputs first, itself last; each once."""

@@ -31,7 +31,8 @@ from tacos.artifacts import ArtifactStore
 from tacos.config import parse
 from tacos.data.builtin.build import BuiltinSettings, build
 from tacos.data.read import read_pool
-from tacos.models.embedder import Embedder, EmbedderSettings, of_like_length, packaged_minilm, unit_rows
+from tacos.models.batches import buckets
+from tacos.models.embedder import Embedder, EmbedderSettings, packaged_minilm, unit_rows
 from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.settings import SelectSettings
 from tacos.stage import Tools
@@ -75,11 +76,11 @@ def pooled(forward: Forward, batch_tokens: int) -> Encode:
     def encode(texts: Sequence[str], cut: int) -> np.ndarray:
         ids = tokenizer(list(texts), truncation=True, max_length=cut)["input_ids"]
         vectors: dict[int, np.ndarray] = {}
-        for places in of_like_length(np.array(list(map(len, ids))), batch_tokens):
+        for places in buckets(list(map(len, ids)), batch_tokens):
             read = tokenizer.pad({"input_ids": [ids[place] for place in places]}, return_tensors="np")
             mask = read["attention_mask"]
             said = forward(read["input_ids"], mask) * mask[..., None]
-            vectors |= dict(zip(places.tolist(), said.sum(1) / mask.sum(1, keepdims=True), strict=True))
+            vectors |= dict(zip(places, said.sum(1) / mask.sum(1, keepdims=True), strict=True))
         return unit_rows(np.array([vectors[place] for place in range(len(texts))]))
 
     return encode
@@ -305,7 +306,7 @@ def measure_padding(pool: Pool) -> None:
         computed = sum(
             by_characters[i : i + 32].max() * len(by_characters[i : i + 32]) for i in range(0, len(ids), 32)
         )
-        ours = sum(lengths[places].max() * len(places) for places in of_like_length(lengths, 1024))
+        ours = sum(lengths[places].max() * len(places) for places in buckets(lengths.tolist(), 1024))
         print(
             f"{name}: {len(unique):,} texts, {lengths.sum():,} tokens; computed by characters "
             f"{computed / lengths.sum():.2f}, by tokens {ours / lengths.sum():.3f} times as many"

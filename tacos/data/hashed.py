@@ -40,10 +40,19 @@ def _kinds() -> np.ndarray:
     return kinds
 
 
+def odd_numbers(shape: int | tuple[int, ...], seed: int) -> np.ndarray:
+    """uint64, drawn at random; multiplying by one modulo 2^64 loses nothing."""
+    drawn = np.random.default_rng(seed).integers(1 << 63, size=shape, dtype=np.uint64)
+    return drawn * np.uint64(2) + np.uint64(1)
+
+
+def starts_of(counts: np.ndarray) -> np.ndarray:
+    """(n + 1,) int64: where each of n runs of these lengths begins, and the end of the last."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
+
+
 KINDS = _kinds()
-COEFFICIENTS = np.random.default_rng(0).integers(1 << 63, size=256, dtype=np.uint64) * np.uint64(
-    2
-) + np.uint64(1)
+COEFFICIENTS = odd_numbers(256, 0)
 LOWER = np.array([ord(chr(byte).lower()) if byte < 128 else byte for byte in range(256)])
 
 
@@ -117,7 +126,7 @@ def _prepared(text: str, split: Split) -> bytes:
 
 def _tokens(texts: Sequence[bytes], split: Split) -> HashedTokens:
     data = np.frombuffer(BETWEEN_TEXTS.join([*texts, b""]), dtype=np.uint8)
-    begins = np.concatenate([[0], np.cumsum([len(text) + 1 for text in texts])])
+    begins = starts_of(np.array([len(text) + 1 for text in texts], dtype=np.int64))
     kinds = KINDS[data]
     first, last = _edges(kinds == WORD)
     if split.marks:

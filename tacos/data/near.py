@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tacos.data.hashed import MULTIPLIER
+from tacos.data.hashed import MULTIPLIER, odd_numbers
 from tacos.data.shingles import Shingles
 
 PERMUTATIONS = 128
@@ -65,9 +65,7 @@ def bands(threshold: float) -> tuple[int, int]:
 def band_keys(sets: Shingles, threshold: float, seed: int) -> np.ndarray:
     """(n, bands) uint64: sets with the same key share the MinHashes of that band; 0 for an empty set."""
     shape = bands(threshold)
-    factors = np.random.default_rng(seed).integers(1 << 63, size=shape, dtype=np.uint64) * np.uint64(
-        2
-    ) + np.uint64(1)
+    factors = odd_numbers(shape, seed)
     keys = np.zeros((len(sets), shape[0]), dtype=np.uint64)
     full = np.flatnonzero(sets.counts)
     ends = sets.starts[full + 1]

@@ -13,7 +13,7 @@ from itertools import chain
 
 import numpy as np
 
-from tacos.data.hashed import LAYOUT, MULTIPLIER, hashed_whole, mixed
+from tacos.data.hashed import LAYOUT, MULTIPLIER, hashed_whole, mixed, starts_of
 from tacos.data.shingles import Shingles, as_sets, row_sums, shingles
 from tacos.data.talks import Talks, talks
 from tacos.text import sentences
@@ -65,9 +65,7 @@ def row_numbers(pool: Pool) -> RowNumbers:
         )
     nothing = np.empty(0, np.int64), np.empty(0, np.uint64), *[np.empty(0, np.int64)] * 3
     whole, said_sums, counts, asked, lengths = map(np.concatenate, zip(nothing, *kept, strict=True))
-    return RowNumbers(
-        whole, said_sums, counts, asked.astype(np.uint64), np.concatenate([[0], np.cumsum(lengths)])
-    )
+    return RowNumbers(whole, said_sums, counts, asked.astype(np.uint64), starts_of(lengths))
 
 
 class Sets:
@@ -100,7 +98,7 @@ class Sets:
         mine = np.concatenate([said.values[evidence[said.owners]], said.sums()[~evidence]])
         values = mixed(np.concatenate([asked.values, mine * MULTIPLIER]))[np.argsort(owners, kind="stable")]
         counts = np.bincount(owners, minlength=len(some.rows))
-        return as_sets(Shingles(values, np.concatenate([[0], np.cumsum(counts)]))), said
+        return as_sets(Shingles(values, starts_of(counts))), said
 
     def _rare(self, row: int, prompt: str) -> str:
         kept = self.rarest[self.numbers.starts[row] : self.numbers.starts[row + 1]]

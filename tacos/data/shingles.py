@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tacos.data.hashed import MULTIPLIER, HashedTokens, Split, hashed, mixed
+from tacos.data.hashed import MULTIPLIER, HashedTokens, Split, hashed, mixed, starts_of
 
 OWNER_BITS = 12
 """Of a number, which text of a batch it is of, while sets are made: numbers and owners are sorted at once."""
@@ -63,7 +63,7 @@ def joined(parts: Iterable[Shingles]) -> Shingles:
     kept = list(parts)
     counts = np.concatenate([np.empty(0, np.int64), *(part.counts for part in kept)])
     values = np.concatenate([np.empty(0, np.uint64), *(part.values for part in kept)])
-    return Shingles(values, np.concatenate([[0], np.cumsum(counts)]))
+    return Shingles(values, starts_of(counts))
 
 
 def shingles(texts: Sequence[str], n: int, split: Split, whole: bool = True) -> Shingles:
@@ -93,7 +93,7 @@ def ngrams(tokens: HashedTokens, n: int, whole: bool = True) -> Shingles:
         grams[at] = grams[at] * MULTIPLIER + values[at + offset]
     counts = np.maximum(lengths - n + 1, 0)
     counts[short] = 1
-    return Shingles(mixed(grams[keep]), np.concatenate([[0], np.cumsum(counts)]))
+    return Shingles(mixed(grams[keep]), starts_of(counts))
 
 
 def as_sets(grams: Shingles) -> Shingles:

@@ -99,14 +99,9 @@ def _clusters(setup: Setup, vectors: Stage, settings: IterSelectTuneSettings) ->
 
     def work(job: Job) -> Outcome:
         embedded = tables.read_vectors(job.inputs["vectors"])
-        numbers = np.zeros(len(embedded), dtype=np.int64)
-        for number, members in enumerate(
-            cluster_embeddings(embedded, settings.clustering, setup.seed).members
-        ):
-            numbers[members] = number
-        np.save(job.out / "numbers.npy", numbers)
-        groups = int(numbers.max(initial=-1)) + 1
-        return Outcome(rows_in=len(numbers), rows_out=len(numbers), metrics={"groups": groups})
+        groups = cluster_embeddings(embedded, settings.clustering, setup.seed)
+        np.save(job.out / "numbers.npy", groups.first_of(len(embedded)))
+        return Outcome(rows_in=len(embedded), rows_out=len(embedded), metrics={"groups": len(groups)})
 
     identity = {**settings.clustering.identity(setup), "seed": setup.seed}
     return Stage("kmeans", work, identity, {"vectors": vectors})

@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import Field
 
 from tacos.errors import TacosError
+from tacos.models.batches import buckets
 from tacos.models.device import native_bfloat16, pick_device
 from tacos.models.flops import parameters_at_work, passes
 from tacos.models.local import cannot_load
@@ -106,22 +107,22 @@ class Embedder:
         model.max_seq_length = max_tokens or self.settings.max_tokens
         budget = self.settings.tokens_of_a_batch(model.device.type)
         with counted(what, len(texts), "texts") as done, self._counted():
-            for places in of_like_length(self._lengths(texts), budget):
+            for places in buckets(self._lengths(texts), budget):
                 batch = [texts[place] for place in places]
                 made = model.encode(
                     batch, batch_size=len(batch), normalize_embeddings=unit, show_progress_bar=False
                 )
                 done(len(batch))
-                yield places, np.asarray(made, dtype=np.float32)
+                yield np.array(places), np.asarray(made, dtype=np.float32)
 
-    def _lengths(self, texts: Sequence[str]) -> np.ndarray:
+    def _lengths(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text. By characters alone a third of what is computed on Alpaca's prompts is padding."""
         lengths: list[int] = []
         for start in range(0, len(texts), CHUNK):
             some = list(texts[start : start + CHUNK])
             read = self.model.tokenizer(some, truncation=True, max_length=self.model.max_seq_length)
             lengths += map(len, read["input_ids"])
-        return np.array(lengths)
+        return lengths
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -177,16 +178,6 @@ class Embedder:
 
 def _pooled_in_float32(module: Any, given: Any, made: dict[str, Any]) -> dict[str, Any]:
     return {**made, "token_embeddings": made["token_embeddings"].float()}
-
-
-def of_like_length(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
-    """Places in batches whose rows, padded to the longest, hold at most `budget` tokens; one row at least."""
-    order = np.argsort(-lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        rows = max(1, budget // max(1, int(lengths[order[start]])))
-        yield order[start : start + rows]
-        start += rows
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:

@@ -118,7 +118,7 @@ class StageRun:
         stage = self.training
         if stage is None or self._current is None or self._current.fingerprint != stage.fingerprint:
             return
-        final = self.store.folder(stage)
+        final = self.store.path(stage)
         for path in (final / HISTORY, final.with_name(f"{final.name}.partial") / HISTORY):
             if path.is_file():
                 rows = list(read_jsonl(path))
@@ -147,7 +147,7 @@ class StageRun:
             return made.model_copy(update={"about": made.about | about})
         files = {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
         if kind in BY_NAME_ALONE:
-            known = {file: f"tacos://{stage.name}/{stage.fingerprint}/{file}" for file in files}
+            known = {file: f"tacos://{stage.place}/{file}" for file in files}
             return Artifact(name=name, type=kind, known_as=known, about=about)
         return Artifact(name=name, type=kind, files=files, about=about)
 

@@ -11,7 +11,6 @@ from tacos.llm.build import build_llm
 from tacos.models.embedder import Embedder, EmbedderSettings
 from tacos.pipeline.settings import ModelsSettings
 from tacos.stage import Tools
-from tacos.store.shared import SharedFolder
 from tacos.usage import Ledger
 
 
@@ -25,7 +24,11 @@ def open_store(settings: ModelsSettings, retry_failed: bool = False, verify: boo
 
     Raises: ConfigError for a `shared` that cannot be; the rest as `ArtifactStore`.
     """
-    shared = SharedFolder(settings.shared) if settings.shared else None
+    shared = None
+    if settings.shared:
+        from tacos.store.shared import SharedFolder
+
+        shared = SharedFolder(settings.shared)
     return ArtifactStore(Path(settings.artifacts), retry_failed, verify, shared)
 
 

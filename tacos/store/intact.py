@@ -13,6 +13,9 @@ from pathlib import Path
 from tacos.store.fingerprint import file_digest
 from tacos.types import Record
 
+DONE = "done.json"
+"""The record of a finished stage, written last, so that a folder with one is whole."""
+
 
 class WrittenFile(Record):
     """A file as it was written."""

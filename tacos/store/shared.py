@@ -26,9 +26,9 @@ from typing import Any
 import fsspec
 
 from tacos.errors import ConfigError, TacosError, first_line
+from tacos.store.intact import DONE
 
 log = logging.getLogger(__name__)
-DONE = "done.json"
 LEASE_S = 180.0
 """How long a lease holds without being renewed: longer than clocks of machines differ."""
 SETTLE_S = 0.5

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
+
+from pydantic import Field
 
 from eval.interval import Interval
 from eval.report.arms import main_table, ordered_arms
@@ -20,21 +22,21 @@ FINISHED = "finished"
 
 
 class RunCard(Record):
-    """A run in the list of runs."""
+    """A run in the list of runs, or a cell that has not begun."""
 
     name: str
-    created: str
+    created: str = ""
     """When its results were written; "" of a selection alone."""
-    arms: list[str]
-    measures: list[str]
+    arms: list[str] = Field(default_factory=list)
+    measures: list[str] = Field(default_factory=list)
     """Titles."""
-    verdict: str
+    verdict: str = ""
     """The headline in one line; "" without results."""
-    experiment: str
+    experiment: str = ""
     """Whose matrix it is a cell of; "" where it stands alone."""
-    cell: str
+    cell: str = ""
     """As the matrix names it."""
-    progress: RunProgress
+    progress: RunProgress = NOTHING
 
 
 class SeedRun(Record):
@@ -51,17 +53,17 @@ class ArmCard(Record):
     arm: str
     colour: str
     """As in the report: #rrggbb."""
-    baseline: bool
+    baseline: bool = False
     selects: bool
     """Whether there is a selection to look at."""
     seeds: list[int | None]
     """Of its selections; None of one without a seed."""
     state: str
     """ "finished", or what failed."""
-    differs: list[str]
+    differs: list[str] = Field(default_factory=list)
     """In what it is not treated like the others."""
-    runs: list[SeedRun]
-    measures: dict[str, Interval | None]
+    runs: list[SeedRun] = Field(default_factory=list)
+    measures: dict[str, Interval | None] = Field(default_factory=dict)
 
 
 class SeededArm(Record):
@@ -71,7 +73,24 @@ class SeededArm(Record):
     seed: int | None
 
 
-class RunOverview(Record):
+class RunContents(Record):
+    """What of a run can be looked at."""
+
+    pool: int = 0
+    """Rows after cleaning."""
+    answered: list[str] = Field(default_factory=list)
+    """Arms whose answers there are."""
+    sets: list[str] = Field(default_factory=list)
+    """The question sets that they answered; "" is the run's own."""
+    plots: list[str] = Field(default_factory=list)
+    """Names of the report's pictures."""
+    mapped: bool = False
+    """Whether there are embeddings of the pool's rows, so that it can be shown as a map."""
+    report: bool = False
+    """Whether there is a report."""
+
+
+class RunOverview(RunContents):
     """A run, its arms best first."""
 
     name: str
@@ -85,22 +104,10 @@ class RunOverview(Record):
     arms: list[ArmCard]
     table: dict[str, Any] | None
     """Of the report: columns, rows of cells as written; None of a selection alone."""
-    pool: int
-    """Rows after cleaning."""
     questions: int
     """That models answered; 0 where none did."""
     selections: list[SeededArm]
     """In the order that `SampleRow.taken` counts in."""
-    answered: list[str]
-    """Arms whose answers there are."""
-    sets: list[str]
-    """The question sets that they answered; "" is the run's own."""
-    plots: list[str]
-    """Names of the report's pictures."""
-    mapped: bool
-    """Whether the pool can be shown as a map."""
-    report: bool
-    """Whether there is a report."""
     progress: RunProgress
 
 
@@ -110,46 +117,19 @@ def results_of(run: RunFolder) -> Results | None:
     return load_results(path) if path.is_file() else None
 
 
-def card(name: str, run: RunFolder, results: Results | None, progress: RunProgress) -> RunCard:
-    arms = [arm.arm for arm in results.summary] if results else run.planned
-    return RunCard(
-        name=name,
-        created=results.created if results else "",
-        arms=arms,
-        measures=[measure.title for measure in results.measures] if results else [],
-        verdict=headline(results).verdict if results else "",
-        experiment="",
-        cell="",
-        progress=progress,
-    )
-
-
-def waiting(name: str, experiment: str, cell: str) -> RunCard:
-    """A cell that has not begun."""
-    return RunCard(
-        name=name,
-        created="",
-        arms=[],
-        measures=[],
-        verdict="",
-        experiment=experiment,
-        cell=cell,
-        progress=NOTHING,
-    )
-
-
-@dataclass(frozen=True)
-class RunContents:
-    """What of a run can be looked at. pool: its rows; answered: arms whose answers there are; plots: names."""
-
-    pool: int = 0
-    answered: tuple[str, ...] = ()
-    sets: tuple[str, ...] = ()
-    """Names of question sets that were answered."""
-    plots: tuple[str, ...] = ()
-    mapped: bool = False
-    """Whether there are embeddings of the pool's rows."""
-    report: bool = False
+def card(
+    name: str, run: RunFolder, results: Results | None, progress: RunProgress, experiment: str, cell: str
+) -> RunCard:
+    found = RunCard(name=name, arms=run.planned, experiment=experiment, cell=cell, progress=progress)
+    if results is None:
+        return found
+    told = {
+        "created": results.created,
+        "arms": [arm.arm for arm in results.summary],
+        "measures": [measure.title for measure in results.measures],
+        "verdict": headline(results).verdict,
+    }
+    return found.model_copy(update=told)
 
 
 def overview(
@@ -165,15 +145,10 @@ def overview(
         baseline=results.baseline if results else "",
         arms=_finished(run, results) + _others(run, results) if results else _selected(run),
         table=_written(main_table(results)) if results else None,
-        pool=shown.pool,
         questions=results.questions if results else 0,
         selections=[SeededArm(arm=one.arm, seed=one.seed) for one in run.arms],
-        answered=list(shown.answered),
-        sets=list(shown.sets),
-        plots=list(shown.plots),
-        mapped=shown.mapped,
-        report=shown.report,
         progress=progress,
+        **dict(shown),
     )
 
 
@@ -216,13 +191,9 @@ def _bare(run: RunFolder, arm: str, colour: str, state: str) -> ArmCard:
     return ArmCard(
         arm=arm,
         colour=colour,
-        baseline=False,
         selects=bool(seeds),
         seeds=seeds,
         state="nothing selected" if state.startswith("selected") and not seeds else state,
-        differs=[],
-        runs=[],
-        measures={},
     )
 
 

@@ -70,7 +70,7 @@ def _steps(steps: Mapping[str, Stage]) -> dict[str, tuple[str, ...]]:
     seen: set[str] = set()
     found = {}
     for name, target in steps.items():
-        new = list(dict.fromkeys(f"{stage.name}/{stage.fingerprint}" for stage in _own(target)))
+        new = list(dict.fromkeys(stage.place for stage in _own(target)))
         found[name] = (*(place for place in new[:-1] if place not in seen), new[-1])
         seen.update(new)
     return found

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tacos.errors import TacosError
-from tacos.viewing.overview import RunCard, waiting
+from tacos.viewing.overview import RunCard
 from tacos.viewing.run_stages import STAGES, read_cells
 from tacos.viewing.viewed import ViewedRun
 
@@ -61,7 +61,7 @@ class Shelf(Mapping[str, ViewedRun]):
         still = []
         for place in (place for path in self.paths for place in _places(path)):
             if not place.begun:
-                still.append(waiting(place.name, place.experiment, place.cell))
+                still.append(RunCard(name=place.name, experiment=place.experiment, cell=place.cell))
                 continue
             try:
                 self._add(place)

@@ -11,7 +11,7 @@ A file that is not there leaves its part out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -134,30 +134,31 @@ def _orders(first: Verdict, second: Verdict, result: str, beside: str = "") -> d
 
 
 def _mt_bench(folder: Path, steps: Steps) -> dict[str, Said]:
-    rated: dict[str, list[tuple[int, float | None, str | None]]] = {}
     judged = steps.get("mt_bench")
-    for row in lines(judged / "judgments.jsonl") if judged else ():
-        score = row["score"] if row["score"] is not None and row["score"] >= 0 else None
-        rated.setdefault(str(row["question_id"]), []).append((row["turn"], score, row.get("judgment")))
-    found: dict[str, dict[str, Any]] = {}
-    for id_, turns in rated.items():
-        known = [score for _, score, _ in turns if score is not None]
-        verdicts = [
-            VerdictLine(label=f"turn {turn}", text="not read" if score is None else f"{score:g}", words=words)
-            for turn, score, words in sorted(turns, key=lambda each: each[0])
-        ]
-        found[id_] = {"verdicts": verdicts, "value": sum(known) / len(known) if known else None}
-    label = next((row.get("model_id") for row in lines(folder / "answers.jsonl")), None)
+    found = _rated(lines(judged / "judgments.jsonl")) if judged else {}
+    label = next((str(row.get("model_id")) for row in lines(folder / "answers.jsonl")), "")
     for step, path in steps.items():
-        if step.startswith("mt_bench_pairs"):
-            for row in lines(path / "pair_judgments.jsonl"):
-                own = found.setdefault(str(row["question_id"]), {})
-                own.setdefault("verdicts", []).append(_paired(row, str(label), step.partition("-")[2]))
-                own["flipped"] = own.get("flipped", False) or {row["g1_winner"], row["g2_winner"]} == {
-                    "model_1",
-                    "model_2",
-                }
+        opponent = step.partition("-")[2]
+        for row in lines(path / "pair_judgments.jsonl") if step.startswith("mt_bench_pairs") else ():
+            own = found.setdefault(str(row["question_id"]), {"verdicts": [], "flipped": False})
+            own["verdicts"].append(_paired(row, label, opponent))
+            own["flipped"] |= {row["g1_winner"], row["g2_winner"]} == {"model_1", "model_2"}
     return dict(found)
+
+
+def _rated(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Question id -> its ratings by turn, and their mean."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: row["turn"]):
+        own = found.setdefault(str(row["question_id"]), {"verdicts": [], "flipped": False, "known": []})
+        score = row["score"] if row["score"] is not None and row["score"] >= 0 else None
+        own["known"] += [] if score is None else [score]
+        text = "not read" if score is None else f"{score:g}"
+        own["verdicts"].append(VerdictLine(label=f"turn {row['turn']}", text=text, words=row.get("judgment")))
+    for own in found.values():
+        known = own.pop("known")
+        own["value"] = sum(known) / len(known) if known else None
+    return found
 
 
 def _paired(row: Mapping[str, Any], label: str, opponent: str) -> VerdictLine:

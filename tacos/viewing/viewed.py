@@ -37,29 +37,29 @@ class ViewedRun:
         """
         self.name, self.path, self.experiment, self.cell = name, path, experiment, cell
         self._lock, self._watch = threading.RLock(), Watch()
-        self._read()
+        self._read(RunFolder(path))
 
-    def _read(self) -> None:
-        self.run = RunFolder(self.path)
-        self.results: Results | None = results_of(self.run)
+    def _read(self, run: RunFolder) -> None:
+        self.run = run
+        self.results: Results | None = results_of(run)
         self.plots: Mapping[str, Path] = {p.name: p for p in sorted((self.path / "plots").glob("*.png"))}
-        self._stamp = self._now()
-        for made in ("teller", "browser", "book", "map"):
+        self._stamp = self._stamped(run)
+        for made in ("teller", "browser", "book", "mapped", "map"):
             self.__dict__.pop(made, None)
 
-    def _now(self) -> tuple[object, ...]:
+    def _stamped(self, run: RunFolder) -> tuple[object, ...]:
         """What tells whether more is there than was read."""
         written = [
             path.stat().st_mtime_ns for name in (STAGES, RESULTS) if (path := self.path / name).exists()
         ]
-        done = sum(len(steps) for steps in RunFolder(self.path).steps.values())
-        return (*written, done)
+        return (*written, sum(len(steps) for steps in run.steps.values()))
 
     def refresh(self) -> RunProgress:
         """Read again where the run has gone on, and how far it is."""
         with self._lock:
-            if self._now() != self._stamp:
-                self._read()
+            run = RunFolder(self.path)
+            if self._stamped(run) != self._stamp:
+                self._read(run)
             return self._watch.look(self.run, self.results is not None)
 
     @cached_property
@@ -75,32 +75,41 @@ class ViewedRun:
         return AnswerBook(self.run, self.teller.load)
 
     @cached_property
+    def mapped(self) -> bool:
+        return embedded_in(self.teller.arms, len(self.teller.pool)) is not None
+
+    @cached_property
     def map(self) -> PoolMap:
         return PoolMap(self.teller)
 
     @property
+    def _report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
     def card(self) -> RunCard:
         progress = self.refresh()
-        told = card(self.name, self.run, self.results, progress)
-        return told.model_copy(update={"experiment": self.experiment, "cell": self.cell})
+        return card(self.name, self.run, self.results, progress, self.experiment, self.cell)
 
     def overview(self) -> RunOverview:
         with self._lock:
             progress, shown = self.refresh(), RunContents()
             if self.run.arms:
-                rows, arms = len(self.teller.pool), self.teller.arms
-                mapped = embedded_in(arms, rows) is not None
-                answered = tuple(self.book.arms), tuple(self.book.sets)
-                report = (self.path / "report.html").is_file()
-                shown = RunContents(rows, *answered, tuple(self.plots), mapped, report)
+                shown = RunContents(
+                    pool=len(self.teller.pool),
+                    answered=self.book.arms,
+                    sets=self.book.sets,
+                    plots=list(self.plots),
+                    mapped=self.mapped,
+                    report=self._report.is_file(),
+                )
             return overview(self.name, self.run, self.results, progress, shown)
 
     def report(self, page: str) -> str | None:
         """The run's report, its numbers leading into the page at `page`; None where there is none."""
-        path = self.path / "report.html"
-        if self.results is None or not path.is_file():
+        if self.results is None or not self._report.is_file():
             return None
-        text = path.read_text(encoding="utf-8")
+        text = self._report.read_text(encoding="utf-8")
         own, here = f"{PAGE_FILE}#/run/{quote(self.results.name)}/", f"{page}#/run/{quote(self.name)}/"
         return text.replace(f'href="{own}', f'href="{here}')
 

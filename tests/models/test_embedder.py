@@ -13,8 +13,9 @@ import torch
 
 from tacos.artifacts import ArtifactStore
 from tacos.models import embedder as module
+from tacos.models.batches import buckets
 from tacos.models.embedded import embedded
-from tacos.models.embedder import Embedder, EmbedderSettings, of_like_length
+from tacos.models.embedder import Embedder, EmbedderSettings
 from tacos.stage import Done, Job, Outcome, Stage, Tools
 from tacos.store import kept, tables
 from tacos.types import Pool, make_sample
@@ -87,8 +88,7 @@ def test_raw_vectors_are_those_of_unit_length_at_their_own(minilm: Embedder) -> 
 
 
 def test_batches_hold_texts_of_like_length() -> None:
-    batches = of_like_length(np.array([3, 9, 4, 20, 8, 2]), 18)
-    assert [places.tolist() for places in batches] == [[3], [1, 4], [2, 0, 5]]
+    assert buckets([3, 9, 4, 20, 8, 2], 18) == [[3], [1, 4], [2, 0, 5]]
 
 
 def test_auto_is_bfloat16_where_a_cpu_multiplies_it(monkeypatch: pytest.MonkeyPatch) -> None:

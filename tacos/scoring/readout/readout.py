@@ -70,7 +70,7 @@ class Readout(Record):
 
             fitted, check = fit_bradley_terry(calls, answers), None
         else:
-            fitted, check = _mixed(found, _homes(groups, n), columns, seed)
+            fitted, check = _mixed(found, groups.first_of(n), columns, seed)
         values[fitted.rows], errors[fitted.rows] = fitted.quality, fitted.std_error
         missing = why_missing(n, calls, answers, fitted.rows)
         scores = Scores(values, missing, None, unread, std_errors=errors)
@@ -143,11 +143,3 @@ def _mixed(
     if prior is not None:
         fitted = fit_mixed(found, homes, prior)
     return fitted, ModelCheck(found, homes, prior, seed)
-
-
-def _homes(groups: Groups, n: int) -> np.ndarray:
-    """(n,) the first group of each row, -1 for rows in none."""
-    homes = np.full(n, -1, dtype=np.int64)
-    for number in reversed(range(len(groups))):
-        homes[groups.members[number]] = number
-    return homes

@@ -13,13 +13,11 @@ async function mapView(run) {
   const view = { scale: 1, x: 0, y: 0 };
   const draw = () => drawMap(canvas, run, map, query, hidden, view);
   const set = (changes) => { write({ ...only(query, ["arm", "seed", "by"]), ...changes }); render(); };
-  const arms = run.selections.map((one) => [`${one.seed ?? ""}|${one.arm}`, titled(one)]);
-  const parted = (value) => [value.slice(value.indexOf("|") + 1), value.slice(0, value.indexOf("|"))];
   const ways = [["arm", "selected by"], ...(map.names.length ? [["group", "group"]] : []), ...(map.scores.some((s) => s !== null) ? [["score", "score"]] : [])];
   if (!ways.some(([way]) => way === query.by)) query.by = "arm";
   const zoom = (by) => { view.scale = Math.max(1, Math.min(40, view.scale * by)); if (view.scale === 1) view.x = view.y = 0; draw(); };
   const filters = el("form", { class: "filters", onsubmit: (event) => event.preventDefault() },
-    choice("arm", `${query.seed ?? ""}|${query.arm}`, arms, (v) => set({ arm: parted(v)[0], seed: parted(v)[1] })),
+    armChoice(run, "arm", query.arm, query.seed, (arm, seed) => set({ arm, seed })),
     choice("colour by", query.by, ways, (v) => set({ by: v })),
     el("span", { class: "pair" }, el("button", { type: "button", onclick: () => zoom(1.6) }, "Closer"), el("button", { type: "button", onclick: () => zoom(1 / 1.6) }, "Farther")));
   const [one, two] = map.places.explained.map((share) => `${(100 * share).toFixed(1)}%`);

@@ -49,9 +49,14 @@ async function samplesView(run) {
   };
 }
 
+function armChoice(run, label, arm, seed, take) {
+  // One selection of the run; take is given its arm and its seed.
+  const key = (one) => `${one.seed ?? ""}|${one.arm}`;
+  return choice(label, key({ arm, seed }), run.selections.map((one) => [key(one), titled(one)]),
+    (value) => take(value.slice(value.indexOf("|") + 1), value.slice(0, value.indexOf("|"))));
+}
+
 function sampleFilters(run, query, choices, set) {
-  const arms = run.selections.map((one) => [`${one.seed ?? ""}|${one.arm}`, titled(one)]);
-  const parted = (value) => [value.slice(value.indexOf("|") + 1), value.slice(0, value.indexOf("|"))];
   const split = ["both", "only_a", "only_b"].includes(query.filter), two = run.selections.length > 1;
   const shown = [["all", "all rows of the pool"], ["selected", "selected"], ["discarded", "discarded"]];
   if (two) shown.push(["only_a", "by this arm alone"], ["only_b", "by the other alone"], ["both", "by both arms"]);
@@ -60,9 +65,9 @@ function sampleFilters(run, query, choices, set) {
   const search = later((value) => set({ q: value }), 150);
   return el("form", { class: "filters", onsubmit: (event) => event.preventDefault() },
     el("label", { class: "wide" }, "search in prompt and response", el("input", { id: "search", type: "search", value: query.q || "", placeholder: "/", oninput: (e) => search(e.target.value) })),
-    choice("arm", `${query.seed ?? ""}|${query.arm}`, arms, (v) => set({ arm: parted(v)[0], seed: parted(v)[1], group: "", tag: "", reason: "", min: "", max: "" }, true)),
+    armChoice(run, "arm", query.arm, query.seed, (arm, seed) => set({ arm, seed, group: "", tag: "", reason: "", min: "", max: "" }, true)),
     choice("rows", query.filter, shown, (v) => set({ filter: v, beside: "" }, true)),
-    split ? choice("the other arm", `${query.other_seed ?? ""}|${query.other}`, arms, (v) => set({ other: parted(v)[0], other_seed: parted(v)[1] })) : null,
+    split ? armChoice(run, "the other arm", query.other, query.other_seed, (other, other_seed) => set({ other, other_seed })) : null,
     choices.groups.length ? named("group", query.group || "", choices.groups, (v) => set({ group: v, beside: v ? query.beside : "" }, true)) : null,
     query.group ? el("button", { class: query.beside ? "on" : "", "aria-pressed": query.beside ? "true" : "false", onclick: () => set({ beside: query.beside ? "" : "1", filter: "all" }, true) }, "Kept beside discarded") : null,
     choices.tags.length ? named("tag", query.tag || "", choices.tags, (v) => set({ tag: v })) : null,
