@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -29,6 +28,8 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from scripts.bench.pool import cpu_seconds
 
 PACKAGES = {"alpaca_eval": "alpaca_eval", "submodlib-py": "submodlib-py", "distilabel": "distilabel[openai]"}
 """Distribution -> what pip is asked for."""
@@ -68,12 +69,6 @@ def spent(work: Callable[[], Any]) -> tuple[float, Any]:
     before = cpu_seconds()
     made = work()
     return cpu_seconds() - before, made
-
-
-def cpu_seconds() -> float:
-    """Of this process and of its children that have ended, finer than the ticks of `os.times`."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(u.ru_utime + u.ru_stime for u in used)
 
 
 def win_rate(folder: Path) -> Race:

@@ -39,10 +39,10 @@ function question(run, one, query, i) {
     shown.map((answer) => el("div", { class: "answer" },
       el("span", { class: "who" }, chip(colourOf(run, answer.arm)), answer.arm),
       el("div", { class: "plain" }, marked(answer.turns.join("\n\n"), query.q)),
-      verdicts(run, answer))));
+      verdicts(answer))));
 }
 
-function verdicts(run, answer) {
+function verdicts(answer) {
   const tone = { win: "better", lose: "worse" }[answer.result] || "unclear";
   const spoken = answer.verdicts.filter((one) => one.words);
   return [el("div", { class: "verdicts" },

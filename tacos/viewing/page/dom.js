@@ -18,6 +18,7 @@ function el(tag, props, ...children) {
 
 const main = document.getElementById("main"), dialog = document.getElementById("sample");
 const count = (n) => n.toLocaleString("en-US");
+const minute = (written) => written.replace("T", " ").slice(0, 16);
 const plural = (n, noun) => `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
 const number = (value) => (value === null || value === undefined ? "-" : Number(value.toPrecision(4)).toLocaleString("en-US", { maximumFractionDigits: 4 }));
 const chip = (colour, title, faint) => el("span", { class: faint ? "chip faint" : "chip", colour, title });

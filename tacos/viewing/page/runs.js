@@ -9,6 +9,7 @@ const dollars = (used) => {
   const known = used.cost_usd ? `$${used.cost_usd < 0.01 ? used.cost_usd.toPrecision(1) : used.cost_usd.toFixed(2)}` : used.unpriced_calls ? "" : "$0";
   return used.unpriced_calls ? `${known} + unpriced` : known;
 };
+const cost = (used) => duration(used.seconds) + (used.cost_usd || used.unpriced_calls ? `, ${dollars(used)}` : "");
 const stateOf = (name, said) => el("span", { class: `state ${name}` }, el("span", { "aria-hidden": "true" }, SIGNS[name]), ` ${said || name}`);
 
 async function runsView() {
@@ -30,7 +31,7 @@ function runTable(runs, what) {
       el("td", {}, stateOf(p.state)), el("td", { class: "n" }, p.of ? `${count(p.done)} of ${count(p.of)}` : "-"),
       el("td", { class: "n" }, p.of ? duration(p.usage.seconds) : "-"), el("td", { class: "n" }, p.of ? dollars(p.usage) : "-"),
       el("td", { class: "long" }, run.arms.join(", ")), el("td", { class: "long" }, run.verdict || (run.measures.length ? run.measures.join(", ") : "")),
-      el("td", { class: "nowrap" }, run.created ? run.created.replace("T", " ").slice(0, 16) : "-"));
+      el("td", { class: "nowrap" }, run.created ? minute(run.created) : "-"));
   });
   return el("div", { class: "scroll" }, el("table", { class: "runs" },
     el("thead", {}, el("tr", {}, heads.map(([head, kind]) => el("th", { class: kind || null, scope: "col" }, head)))), el("tbody", {}, rows)));
@@ -51,7 +52,7 @@ function armsView(run) {
   if (run.verdict) {
     nodes.push(el("section", { class: `headline ${run.tone}` }, el("p", { class: "verdict" }, run.verdict), el("p", {}, run.paragraph)));
   }
-  const facts = [["pool", plural(run.pool, "row")], ["questions", run.questions ? count(run.questions) : ""], ["written", run.created.replace("T", " ").slice(0, 16)]];
+  const facts = [["pool", plural(run.pool, "row")], ["questions", run.questions ? count(run.questions) : ""], ["written", minute(run.created)]];
   nodes.push(el("ul", { class: "meta" }, facts.filter(([, v]) => v).map(([k, v]) => el("li", {}, `${k} `, el("b", {}, v))),
     run.report ? el("li", {}, el("a", { href: source.report(run.name) }, "Report")) : null));
   const open = run.progress.state !== "finished" || !run.table;
@@ -75,14 +76,13 @@ function stepsTable(run) {
   const cell = (step) => {
     if (!step) return el("td", { class: "none" }, "");
     const busy = step.state === "working" || step.state === "stopped";
-    const used = step.done || step.state === "working" ? [duration(step.usage.seconds), step.usage.cost_usd || step.usage.unpriced_calls ? dollars(step.usage) : ""].filter(Boolean).join(", ") : "";
+    const used = step.done || step.state === "working" ? cost(step.usage) : "";
     return el("td", {}, stateOf(step.state, busy ? `${step.now}${step.state === "stopped" ? ", stopped" : ""}` : ""),
       el("span", { class: "sub" }, step.state === "done" ? used : `${step.done} of ${step.of} stages${used ? `, ${used}` : ""}`));
   };
   const rows = p.arms.map((arm) => el("tr", {}, el("th", { scope: "row" }, chip(colourOf(run, arm.arm)), selectionLink(run, arm)), p.steps.map((name) => cell(arm.steps[name]))));
-  const money = p.usage.cost_usd || p.usage.unpriced_calls ? `, ${dollars(p.usage)}` : "";
   return [
-    el("p", { class: "line", role: "status" }, stateOf(p.state), ` ${count(p.done)} of ${plural(p.of, "stage")}, ${duration(p.usage.seconds)}${money}`),
+    el("p", { class: "line", role: "status" }, stateOf(p.state), ` ${count(p.done)} of ${plural(p.of, "stage")}, ${cost(p.usage)}`),
     el("div", { class: "scroll" }, el("table", { class: "steps" },
       el("thead", {}, el("tr", {}, ["arm", ...p.steps.map((name) => name.replace(/_/g, " "))].map((name) => el("th", { scope: "col" }, name)))), el("tbody", {}, rows))),
     el("p", { class: "note" }, "Time and money as first paid; what arms share is counted in each, and once in the sum.")];
@@ -90,13 +90,13 @@ function stepsTable(run) {
 
 function selectionLink(run, arm) {
   const selected = run.selections.some((one) => one.arm === arm.arm && one.seed === arm.seed);
-  return selected ? el("a", { href: hash(runPath(run.name, "samples"), { arm: arm.arm, seed: arm.seed, filter: "selected" }) }, titled(arm)) : titled(arm);
+  return selected ? el("a", { href: toSamples(run, arm.arm, arm.seed) }, titled(arm)) : titled(arm);
 }
 
-const toSamples = (run, arm) => hash(runPath(run.name, "samples"), { arm: arm.arm, seed: arm.seeds[0], filter: "selected" });
+const toSamples = (run, arm, seed) => hash(runPath(run.name, "samples"), { arm, seed, filter: "selected" });
 
 function armName(run, arm) {
-  return [chip(arm.colour), arm.selects ? el("a", { href: toSamples(run, arm) }, arm.arm) : arm.arm,
+  return [chip(arm.colour), arm.selects ? el("a", { href: toSamples(run, arm.arm, arm.seeds[0]) }, arm.arm) : arm.arm,
     arm.baseline ? el("span", { class: "sub" }, "baseline") : null];
 }
 
