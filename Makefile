@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # More threads than cores make small models slower, not faster.
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
-# Idle threads that sleep leave the core to the one that works.
-export OMP_WAIT_POLICY ?= PASSIVE
+# Idle threads that soon sleep leave the core to the one that works.
+export GOMP_SPINCOUNT ?= 10000
 export TOKENIZERS_PARALLELISM := false
 
 .PHONY: quickstart test tests setup lint clean

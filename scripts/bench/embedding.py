@@ -32,7 +32,7 @@ from tacos.config import parse
 from tacos.data.builtin.build import BuiltinSettings, build
 from tacos.data.read import read_pool
 from tacos.models.batches import buckets
-from tacos.models.embedder import Embedder, EmbedderSettings, packaged_minilm, unit_rows
+from tacos.models.embedder import MINILM, Embedder, EmbedderSettings, packaged_minilm, unit_rows
 from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.settings import SelectSettings
 from tacos.stage import Tools
@@ -47,7 +47,12 @@ Forward = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def minilm() -> Any:
-    return Embedder(EmbedderSettings(dtype="float32", device="cpu")).model
+    """As sentence-transformers loads it, with torch's own linear layers."""
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(
+        str(packaged_minilm() or MINILM), device="cpu", model_kwargs={"dtype": "float32"}
+    )
 
 
 def reference(threads: int) -> Encode:

@@ -108,12 +108,7 @@ def kept_busy(processes: int) -> Iterator[None]:
 
 def measure(goal: Goal, places: dict[str, str]) -> Figures:
     words = shlex.split(goal.command.format(**places))
-    more = {
-        "HF_HUB_OFFLINE": "1",
-        "WANDB_MODE": "offline",
-        "PYTHONPATH": str(ROOT),
-        "OMP_WAIT_POLICY": "PASSIVE",
-    }
+    more = {"HF_HUB_OFFLINE": "1", "WANDB_MODE": "offline", "PYTHONPATH": str(ROOT)}
     with tempfile.TemporaryDirectory() as folder, kept_busy(goal.busy):
         started = time.perf_counter()
         process = subprocess.Popen(

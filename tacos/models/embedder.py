@@ -160,6 +160,10 @@ class Embedder:
             self._model = self._load()
             if self.settings.numbers() == "bfloat16":
                 self._model[0].bfloat16().register_forward_hook(_pooled_in_float32)
+            elif self._model.device.type == "cpu":
+                from tacos.models.onednn import read_by_onednn
+
+                read_by_onednn(self._model)
         return self._model
 
     def _load(self) -> SentenceTransformer:

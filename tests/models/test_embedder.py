@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sentence_transformers import SentenceTransformer
 
 from tacos.artifacts import ArtifactStore
 from tacos.models import embedder as module
 from tacos.models.batches import buckets
 from tacos.models.embedded import embedded
-from tacos.models.embedder import Embedder, EmbedderSettings
+from tacos.models.embedder import Embedder, EmbedderSettings, packaged_minilm
+from tacos.models.flops import parameters_at_work
+from tacos.models.onednn import OneDNNLinear
 from tacos.stage import Done, Job, Outcome, Stage, Tools
 from tacos.store import kept, tables
 from tacos.types import Pool, make_sample
@@ -78,6 +81,16 @@ def test_vectors_do_not_hang_on_threads(minilm: Embedder, dtype: Any) -> None:
     with threads(2):
         two = made(POOL.responses)
     assert two == pytest.approx(one, abs=1e-6)
+
+
+def test_linear_layers_by_onednn_say_what_torchs_say(minilm: Embedder) -> None:
+    texts, made = list(POOL.responses), Embedder(FLOAT32)
+    plain = SentenceTransformer(str(packaged_minilm()), device="cpu", model_kwargs={"dtype": "float32"})
+    assert made(texts) == pytest.approx(plain.encode(texts, normalize_embeddings=True), abs=2e-6)
+    if torch.backends.mkldnn.is_available():
+        linear = [layer for layer in made.model.modules() if isinstance(layer, torch.nn.Linear)]
+        assert linear and all(type(layer) is OneDNNLinear for layer in linear)
+    assert parameters_at_work(made.model) == parameters_at_work(plain)
 
 
 def test_raw_vectors_are_those_of_unit_length_at_their_own(minilm: Embedder) -> None:
