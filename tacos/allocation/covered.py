@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array
+import scipy
 
 from tacos.allocation.neighbors import Nearest, Scratch
 
@@ -206,8 +206,8 @@ class NearCosines:
         n, count = near.rows.shape
         cosines = np.maximum(like(1 - near.squared / 2), 0)
         covers = np.repeat(np.arange(n, dtype=np.int32), count)
-        pairs = coo_array((cosines.ravel(), (near.rows.ravel(), covers)), shape=(m, n))
-        self.cosines: csr_array = pairs.tocsr()
+        pairs = scipy.sparse.coo_array((cosines.ravel(), (near.rows.ravel(), covers)), shape=(m, n))
+        self.cosines: scipy.sparse.csr_array = pairs.tocsr()
         self.covered = np.zeros(n, dtype=np.float32)
 
     def added(self, rows: np.ndarray) -> np.ndarray:

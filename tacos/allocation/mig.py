@@ -26,8 +26,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy
 from pydantic import Field
-from scipy.sparse import csr_array, diags_array, vstack
 
 from tacos.allocation.base import Quality, candidates, picked, qualities
 from tacos.allocation.greedy import lazy_greedy
@@ -82,7 +82,7 @@ class Mig(Allocator):
         taken = self.informing(tagged(groups, rows, weights, self.norm) @ links, budget)
         return picked(rows[taken], groups, scores, "adds most information")
 
-    def informing(self, spread: csr_array, budget: int) -> list[int]:
+    def informing(self, spread: scipy.sparse.csr_array, budget: int) -> list[int]:
         """Rows in the order they are taken. spread: (n, n_tags), what each row would add at each tag."""
         there = np.zeros(spread.shape[1])
 
@@ -97,16 +97,16 @@ class Mig(Allocator):
         return lazy_greedy(np.full(spread.shape[0], np.inf), gains, take, budget)
 
 
-def tagged(groups: Groups, rows: np.ndarray, weights: np.ndarray, norm: bool) -> csr_array:
+def tagged(groups: Groups, rows: np.ndarray, weights: np.ndarray, norm: bool) -> scipy.sparse.csr_array:
     """(len(rows), n_groups): a row's weight at each of its groups."""
     homes = [groups.homes[row] for row in rows.tolist()]
     counts = np.array([len(numbers) for numbers in homes])
     values = np.repeat(weights / counts if norm else weights, counts)
     places = (np.repeat(np.arange(len(rows)), counts), np.concatenate([*homes, []]).astype(np.int64))
-    return csr_array((values, places), shape=(len(rows), len(groups)))
+    return scipy.sparse.csr_array((values, places), shape=(len(rows), len(groups)))
 
 
-def linked(names: np.ndarray, threshold: float, spread: float) -> csr_array:
+def linked(names: np.ndarray, threshold: float, spread: float) -> scipy.sparse.csr_array:
     """P, (n_tags, n_tags): the share of each tag's information that comes from each tag.
 
     names: (n_tags, dim) float32 of unit length.
@@ -119,7 +119,9 @@ def linked(names: np.ndarray, threshold: float, spread: float) -> csr_array:
         diagonal = cosines[own, start + own]
         cosines *= spread
         cosines[own, start + own] = diagonal
-        blocks.append(csr_array(cosines))
-    links = vstack(blocks, format="csr")
+        blocks.append(scipy.sparse.csr_array(cosines))
+    links = scipy.sparse.vstack(blocks, format="csr")
     totals = links.sum(axis=0)
-    return csr_array(links @ diags_array(np.divide(1, totals, out=np.zeros_like(totals), where=totals > 0)))
+    return scipy.sparse.csr_array(
+        links @ scipy.sparse.diags_array(np.divide(1, totals, out=np.zeros_like(totals), where=totals > 0))
+    )

@@ -43,8 +43,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+import scipy
 from pydantic import Field
-from scipy import sparse
 
 from tacos.errors import TacosError
 from tacos.models.embedder import Embedder, EmbedderSettings
@@ -202,7 +202,7 @@ class LightScorer:
         difference = style
         if self.vocabulary:
             told = (term_rows(a.terms, self.vocabulary) - term_rows(b.terms, self.vocabulary)) * s.term_weight
-            difference = sparse.hstack([sparse.csr_matrix(style), told]).tocsr()
+            difference = scipy.sparse.hstack([scipy.sparse.csr_matrix(style), told]).tocsr()
         w = bradley_terry(difference, s.penalty)
         ends = len(STYLE)
         curve, floors, spread = _floors(a, b, s.floor_percentile)
@@ -269,7 +269,7 @@ def vocabulary(texts: Sequence[Sequence[str]], least: int) -> dict[str, int]:
     return {term: i for i, term in enumerate(sorted(t for t, n in counts.items() if n >= least))}
 
 
-def term_rows(texts: Sequence[Sequence[str]], known: dict[str, int]) -> sparse.csr_matrix:
+def term_rows(texts: Sequence[Sequence[str]], known: dict[str, int]) -> scipy.sparse.csr_matrix:
     """(n, len(known)): 1 + log count of each known term, each row of unit length."""
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.preprocessing import normalize
