@@ -54,8 +54,8 @@ class EmbedderSettings(Record):
     """Processes that embed a pool, each with the model on a device of its own; None is one for each GPU. Not part
     of the answer, and neither is `ray`."""
     ray: RayActors | None = None
-    """Embed a pool on the machines of a Ray cluster, in place of `workers` and on whatever device an actor has; None
-    embeds on this one."""
+    """Embed a pool on the machines of a Ray cluster, in place of `workers` and on the best device that an actor has;
+    None embeds on this one."""
 
     def numbers(self) -> Literal["float32", "bfloat16"]:
         """`dtype`, with auto as it is on this machine."""
