@@ -15,7 +15,7 @@ LAYERS = (
     ("tacos.errors", "tacos.types", "tacos.text", "tacos.progress", "tacos.secrets"),
     ("tacos.selection", "tacos.registry", "tacos.cost", "tacos.usage", "tacos.shipped"),
     ("tacos.store",),
-    ("tacos.config", "tacos.tracking", "tacos.assets"),
+    ("tacos.config", "tacos.tracking", "tacos.assets", "tacos.ray_cluster"),
     ("tacos.stage", "tacos.prompts", "tacos.data"),
     ("tacos.artifacts",),
     ("tacos.given", "tacos.premises"),

@@ -40,7 +40,7 @@ transformers.py  a model in this process
 vllm.py          the same by vLLM
 prompts.py       a request laid out, for the two above
 ray.py           any of these on many machines
-ray_cluster.py   connecting to them, and actors between two streams
+ray_actors.py    what is known of one, and whether it answers as this process would
 worker.py        what each of them runs
 engine.py        the one vLLM engine of a process
 sampling.py      seeded draws, row by row, for transformers.py

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from tacos.ray_cluster import RayActors
 from tacos.secrets import holds_key, redacted, texts_in
 from tacos.store.fingerprint import named_by_content
 from tacos.types import Record
@@ -37,25 +38,6 @@ class VLLMEngine(Record):
         """The weights in cache keys, fingerprints and reports: the model, and the adapter where there is one."""
         name = named_by_content(model)
         return name if self.lora is None else f"{name}+{named_by_content(self.lora)}"
-
-
-class RayActors(Record):
-    """Work by actors on the machines of a Ray cluster (`tacos.llm.backends.ray`, `tacos.scoring.ray_readers`): where
-    and how fast, never what."""
-
-    actors: int = Field(2, ge=1)
-    """Each has a backend of its own: `concurrency` calls in flight, one vLLM engine, or a scorer's local model."""
-    address: str = "auto"
-    """The cluster: "auto" is that of this machine, "host:port" another's; "local" starts one, here."""
-    num_cpus: float = Field(1.0, ge=0)
-    """Per actor, as Ray counts them."""
-    num_gpus: float | None = Field(None, ge=0)
-    """Per actor; None is `engine.tensor_parallel_size` for vllm, one for a scorer's local model where the cluster has
-    any, and 0 for others."""
-    ahead: int = Field(64, ge=1)
-    """Requests that wait at an actor for their turn, next to each other, as prefix caches like; of LLMs alone."""
-    start_s: float = Field(600.0, gt=0)
-    """Wait at most this long for a first actor: a cluster may have to grow for it."""
 
 
 WHOLE_PATHS = ("/chat/completions", "/completions", "/responses", "/embeddings")

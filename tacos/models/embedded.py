@@ -5,11 +5,13 @@
     passes.jsonl    what was read for it, for the done record
 
 Where `embedder.workers` names several processes, or where there are several GPUs, rows go to them piece by piece
-(`tacos.models.parallel`). Their batches are others, which moves a vector by the rounding of its numbers.
+(`tacos.models.parallel`), and with `embedder.ray` to the machines of a cluster (`tacos.models.ray_readers`). Their
+batches are others, which moves a vector by the rounding of its numbers.
 """
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +19,16 @@ from typing import Literal
 
 import numpy as np
 
+from tacos.errors import ConfigError
 from tacos.given import named, read_given_vectors
 from tacos.models.embedder import MINILM, Embedder, EmbedderSettings, packaged_minilm
 from tacos.models.expected import Model, Passes, text_tokens
 from tacos.models.flops import KeptLedger
-from tacos.models.parallel import devices_for, reader_processes
+from tacos.models.parallel import Readers, devices_for, reader_processes
+from tacos.models.ray_readers import ray_readers
 from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
+from tacos.store.fingerprint import named_by_content
 from tacos.store.kept import kept_vectors
 from tacos.types import Pool, Record
 from tacos.usage import Ledger
@@ -55,14 +60,25 @@ class Embedded(Record):
 
 @dataclass(frozen=True)
 class TextReading:
-    """What a process that embeds is told (`tacos.models.parallel`)."""
+    """What a process that embeds is told (`tacos.models.parallel`).
+
+    settings: their dtype is no "auto", which another machine would read as another. weights: the model by its content.
+    """
 
     settings: EmbedderSettings
     text: TextOf
     max_tokens: int | None
+    weights: str
     name: str = "embedding"
 
     def load(self, device: str, ledger: Ledger) -> Embedder:
+        """Raises: ConfigError where this machine has other weights than the one that sent the rows."""
+        model = self.settings.model
+        if (found := named_by_content(model)) != self.weights:
+            raise ConfigError(
+                f"{self.name}: machine {socket.gethostname()!r} has {found} as {model!r}, and the one that runs this "
+                f"{self.weights}: put the same files at the same path"
+            )
         made = Embedder(self.settings, ledger, device)
         assert made.model  # loaded now, so that a process that cannot load it says so before it is given rows
         return made
@@ -71,21 +87,26 @@ class TextReading:
         yield from enumerate(model(texts_of(rows, self.text), self.max_tokens, what=what))
 
 
+def text_reading(settings: EmbedderSettings, text: TextOf, max_tokens: int | None) -> TextReading:
+    """What other machines are told, so that they say what this one would."""
+    alike = settings.model_copy(update={"dtype": settings.numbers()})
+    return TextReading(alike, text, max_tokens, named_by_content(settings.model))
+
+
 def embedded(pool: Stage, settings: EmbedderSettings, text: TextOf, max_tokens: int | None = None) -> Stage:
     """Unit vectors of one text of every sample as a stage: `vectors.npy`, (n_samples, dim) float32.
 
     A stage that is killed goes on from the last `CHUNK` rows that it has whole (`tacos.store.kept`).
     """
-    reading = TextReading(settings, text, max_tokens)
+    reading = text_reading(settings, text, max_tokens)
 
     def work(job: Job) -> Outcome:
         rows, ledger = job.pool(), KeptLedger(job.tools.ledger, job.out / PASSES)
-        devices = devices_for(settings.workers, settings.device)
-        apart = reader_processes(reading, devices, settings.tokens_of_a_batch(devices[0]), ledger)
+        apart = readers_apart(reading, ledger)
         model = job.tools.embedder(settings)
 
         def some(owed: Sequence[int], which: str) -> Iterator[tuple[int, np.ndarray]]:
-            if len(devices) > 1:
+            if apart is not None:
                 yield from apart.read(rows, owed, which)
                 return
             with model.counting(ledger):
@@ -95,8 +116,9 @@ def embedded(pool: Stage, settings: EmbedderSettings, text: TextOf, max_tokens: 
         try:
             kept_vectors(job.out / READ, job.out / tables.VECTORS, len(rows), some)
         finally:
-            apart.close()
-        parameters = apart.parameters or model.parameters
+            if apart is not None:
+                apart.close()
+        parameters = apart.parameters if apart is not None else model.parameters
         return Outcome(
             rows_in=len(rows), rows_out=len(rows), metrics={"parameters": parameters} if parameters else {}
         )
@@ -110,6 +132,17 @@ def embedded(pool: Stage, settings: EmbedderSettings, text: TextOf, max_tokens: 
 
     identity = settings.identity() | ({"max_tokens": max_tokens} if max_tokens else {})
     return Stage("embed", work, {"text": text, "embedder": identity}, {"pool": pool}, passes=passes)
+
+
+def readers_apart(reading: TextReading, ledger: Ledger) -> Readers | None:
+    """Who embeds a pool in place of this process: actors of a Ray cluster, or processes for several devices."""
+    settings = reading.settings
+    if settings.ray is not None:  # pieces as for GPUs, whatever the actors turn out to have
+        return ray_readers(reading, settings.ray, settings.tokens_of_a_batch("cuda"), ledger)
+    devices = devices_for(settings.workers, settings.device)
+    if len(devices) == 1:
+        return None
+    return reader_processes(reading, devices, settings.tokens_of_a_batch(devices[0]), ledger)
 
 
 def given_vectors(pool: Stage, path: str, where: str) -> Stage:

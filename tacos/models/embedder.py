@@ -21,6 +21,7 @@ from tacos.models.device import native_bfloat16, pick_device
 from tacos.models.flops import parameters_at_work, passes
 from tacos.models.local import cannot_load
 from tacos.progress import counted
+from tacos.ray_cluster import RayActors
 from tacos.store.fingerprint import file_digest, named_by_content
 from tacos.store.kept import CHUNK
 from tacos.types import Record
@@ -51,7 +52,10 @@ class EmbedderSettings(Record):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     workers: int | None = Field(None, ge=1)
     """Processes that embed a pool, each with the model on a device of its own; None is one for each GPU. Not part
-    of the answer."""
+    of the answer, and neither is `ray`."""
+    ray: RayActors | None = None
+    """Embed a pool on the machines of a Ray cluster, in place of `workers` and on the best device that an actor has;
+    None embeds on this one."""
 
     def numbers(self) -> Literal["float32", "bfloat16"]:
         """`dtype`, with auto as it is on this machine."""

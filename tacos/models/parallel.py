@@ -5,7 +5,7 @@
 
 Rows come back piece by piece, so a run that is killed resumes by row as one process would. A process that dies is not
 started again; its rows go to the others, and where `TRIES` have died with the same ones, or none is left, the run
-stops and names them. What travels and what reads are the same through Ray (`tacos.scoring.ray_readers`).
+stops and names them. What travels and what reads are the same through Ray (`tacos.models.ray_readers`).
 """
 
 from __future__ import annotations

@@ -22,12 +22,11 @@ from eval.results import Failure
 from tacos.artifacts import ArtifactStore
 from tacos.assets import Assets
 from tacos.errors import ConfigError, TacosError, first_line
-from tacos.llm.backends import ray_cluster
-from tacos.llm.settings import RayActors
 from tacos.pipeline.graph import ArmStages, Experiment
 from tacos.pipeline.place import place_of
 from tacos.pipeline.settings import ExperimentSettings
 from tacos.pipeline.tools import make_tools, open_store
+from tacos.ray_cluster import RayActors, connect
 from tacos.stage import Stage, Tools
 from tacos.store.fingerprint import plain
 from tacos.usage import Ledger
@@ -65,7 +64,7 @@ class Cluster:
     def __init__(self, experiment: Experiment, store: ArtifactStore, tools: Tools, address: str):
         self.experiment, self.store, self.tools = experiment, store, tools
         self.settings: Mapping[str, Any] = plain(experiment.settings)
-        self.ray = ray_cluster.connect(RayActors(address=address))
+        self.ray = connect(RayActors(address=address))
         self.gpus = self.ray.cluster_resources().get("GPU", 0)
         self.remote: dict[Any, Stage] = {}
         self.local: dict[Future[None], Stage] = {}
@@ -142,7 +141,7 @@ def work_on_ray(
 ) -> list[Failure]:
     """All stages of all arms; returns what failed, an arm once. needed, raises: as `tacos.pipeline.run.work`.
 
-    Raises: ConfigError where Ray is not installed, LLMError where there is no cluster at `address`.
+    Raises: ConfigError where Ray is not installed, TacosError where there is no cluster at `address`.
     """
     if store.retry_failed:
         raise ConfigError("--retry-failed asks again on this machine: leave out --executor ray")

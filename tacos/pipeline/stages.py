@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.questions import read_question_sets
+from tacos import ray_cluster
 from tacos.answering.asking import generate
 from tacos.answering.candidate import GenerateSettings, in_process
 from tacos.answering.heldout import heldout_loss
@@ -23,7 +24,7 @@ from tacos.answering.judge import (
 from tacos.answering.orders import compare
 from tacos.data.read import read_pool
 from tacos.errors import ConfigError, PoolError
-from tacos.llm.backends import engine, ray_cluster
+from tacos.llm.backends import engine
 from tacos.llm.estimate import Asked
 from tacos.llm.settings import LLMSettings
 from tacos.models.expected import MADE, Model, Passes, expected_model

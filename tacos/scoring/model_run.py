@@ -17,14 +17,14 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tacos.llm.settings import RayActors
 from tacos.models.batches import BUDGET
 from tacos.models.expected import Passes, expected_model
 from tacos.models.flops import KeptLedger
 from tacos.models.parallel import Readers, devices_for, reader_processes
+from tacos.models.ray_readers import ray_readers
 from tacos.models.reading import LocalReader, ModelReading, Work
 from tacos.models.source import Source
-from tacos.scoring.ray_readers import ray_readers
+from tacos.ray_cluster import RayActors
 from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
 from tacos.store.kept import Kept, kept_rows, kept_vectors

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,21 +20,28 @@ from tacos.errors import ConfigError, LLMError
 from tacos.grouping.tagging import LLMTagger
 from tacos.llm.backend import Backend
 from tacos.llm.backends.ray import RayBackend
-from tacos.llm.backends.ray_cluster import check, gpus, release, rotated, worker_settings
+from tacos.llm.backends.ray_actors import check, gpus, rotated, worker_settings
 from tacos.llm.backends.worker import ActorStarted, Worker
 from tacos.llm.base import LLM, Completion
 from tacos.llm.build import build_llm
 from tacos.llm.cache import ReplyCache
 from tacos.llm.client import CachedLLM, collect, complete
-from tacos.llm.settings import LLMSettings, RayActors, VLLMEngine
+from tacos.llm.settings import LLMSettings, VLLMEngine
+from tacos.models.embedded import TextReading, readers_apart
+from tacos.models.embedder import Embedder
+from tacos.models.parallel import Readers
+from tacos.models.ray_readers import ray_readers
 from tacos.models.reading import ModelReading
+from tacos.ray_cluster import RayActors, release
 from tacos.scoring.answer_loss import Layout, _losses
 from tacos.scoring.comparators import LLMComparator
 from tacos.scoring.ifd import Ifd
-from tacos.scoring.ray_readers import ray_readers
 from tacos.selection import Groups, Scores, Tags
+from tacos.store import kept
 from tacos.types import Pool, make_sample
 from tacos.usage import Ledger
+from tests.models import embedding
+from tests.models.embedding import FLOAT32, DeadlyReading
 from tests.scoring import tiny_models
 from tests.scoring.compared import comparative_scores
 from tests.scoring.scored import scored
@@ -45,6 +52,7 @@ from .helpers import ask, asks, echoes, texts
 from .server import Fault, FaultServer
 from .vllm_engine import CPU, NEEDS_VLLM
 
+ON_RAY = FLOAT32.model_copy(update={"ray": RayActors(num_cpus=1), "batch_tokens": 64})
 CANARY = "sk-canary-5d1c"
 ROWS = 240
 POOL = Pool.from_samples(make_sample(f"Do {i}.", f"Done {i}.", id=f"s{i}") for i in range(ROWS))
@@ -213,13 +221,65 @@ def test_a_local_model_is_read_by_actors_and_one_that_dies_loses_nothing(
 
     reading = ModelReading("losses", model, "auto", partial(_losses, Layout("alpaca", 512, "skip"), 64, True))
     readers, found, killed = ray_readers(reading, RayActors(num_cpus=1), 64, Ledger()), {}, []
-    for row, kept in readers.read(POOL[:60], range(60), "rows"):
-        found[row] = kept
+    for row, losses in readers.read(POOL[:60], range(60), "rows"):
+        found[row] = losses
         if not killed and len(reading_processes()) == 2:
             killed.append(reading_processes()[0])
             killed[0].kill()
     readers.close()
     assert killed and sorted(found) == list(range(60))
+
+
+@pytest.mark.slow
+def test_a_pool_is_embedded_by_actors_as_here_though_one_dies(
+    actors: None,
+    minilm: Embedder,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    once = tmp_path / "once"
+    once.touch()
+
+    def deadly_readers(reading: TextReading, ledger: Ledger) -> Readers | None:
+        return readers_apart(DeadlyReading(**vars(reading), once=str(once)), ledger)
+
+    here, alone = embedding.run(tmp_path / "here", FLOAT32)
+    monkeypatch.setattr("tacos.models.embedded.readers_apart", deadly_readers)
+    there, both = embedding.run(tmp_path / "there", ON_RAY)
+    assert not once.exists() and "its rows go to the others" in caplog.text
+    assert there == pytest.approx(here, abs=1e-6)  # other batches
+    assert both.fingerprint == alone.fingerprint
+    assert both.usage.forward_tokens == alone.usage.forward_tokens > 0
+    assert both.outcome.metrics == alone.outcome.metrics
+
+
+@pytest.mark.slow
+def test_actors_go_on_with_a_pool_that_was_half_embedded(
+    actors: None, minilm: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "CHUNK", 8)
+    one_actor = ON_RAY.model_copy(update={"ray": RayActors(actors=1)})
+    shards: list[str] = []
+    real = Readers.read
+
+    def dying(self: Readers, pool: Pool, rows: Sequence[int], which: str) -> Iterator[tuple[int, Any]]:
+        shards.append(which)
+        if len(shards) == 2:
+            raise KeyboardInterrupt
+        yield from real(self, pool, rows, which)
+
+    here, alone = embedding.run(tmp_path / "here", FLOAT32)
+    monkeypatch.setattr(Readers, "read", dying)
+    with pytest.raises(KeyboardInterrupt):
+        embedding.run(tmp_path / "there", one_actor)
+    psutil.wait_procs(reading_processes(), 10)
+    assert not reading_processes()
+    there, both = embedding.run(tmp_path / "there", one_actor)
+    first, second, third = (f"rows {row + 1} to {row + 8} of 24" for row in (0, 8, 16))
+    assert shards == [first, second, second, third]
+    assert there == pytest.approx(here, abs=1e-6)
+    assert both.usage.forward_tokens == alone.usage.forward_tokens > 0
 
 
 def reading_processes() -> list[psutil.Process]:

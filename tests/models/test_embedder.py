@@ -12,28 +12,17 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 
-from tacos.artifacts import ArtifactStore
+from tacos.errors import ConfigError
 from tacos.models import embedder as module
 from tacos.models.batches import buckets
-from tacos.models.embedded import embedded
+from tacos.models.embedded import embedded, text_reading
 from tacos.models.embedder import Embedder, EmbedderSettings, packaged_minilm
 from tacos.models.flops import parameters_at_work
 from tacos.models.onednn import OneDNNLinear
-from tacos.stage import Done, Job, Outcome, Stage, Tools
-from tacos.store import kept, tables
-from tacos.types import Pool, make_sample
+from tacos.ray_cluster import RayActors
+from tacos.store import kept
 from tacos.usage import Ledger
-
-ROWS = 24
-POOL = Pool.from_samples(
-    make_sample(
-        f"Name {1 + i % 7} rivers.",
-        f"Here they are: {'Rhine, Loire and Tagus. ' * (1 + 5 * i % 11)}{i}",
-        id=f"s{i}",
-    )
-    for i in range(ROWS)
-)
-FLOAT32 = EmbedderSettings(dtype="float32", device="cpu")
+from tests.models.embedding import FLOAT32, POOL, ROWS, run, written
 
 
 @contextmanager
@@ -44,25 +33,6 @@ def threads(n: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def written(folder: Path) -> Stage:
-    def work(job: Job) -> Outcome:
-        POOL.write(job.out / "pool.parquet")
-        return Outcome(rows_out=ROWS)
-
-    return Stage("load", work)
-
-
-def run(folder: Path, settings: EmbedderSettings) -> tuple[np.ndarray, Done]:
-    stage, store, ledger = (
-        embedded(written(folder), settings, "response", 64),
-        ArtifactStore(folder),
-        Ledger(),
-    )
-    made = Embedder(settings, ledger)
-    out = store.run(stage, Tools(ledger, lambda settings=None: made, None, "cpu"))  # type: ignore[arg-type]
-    return np.array(tables.read_vectors(out)), store.record(stage)
 
 
 def test_bfloat16_is_near_float32(minilm: Embedder) -> None:
@@ -114,7 +84,10 @@ def test_auto_is_bfloat16_where_a_cpu_multiplies_it(monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(module, "native_bfloat16", lambda asked, can=native: can)
         settings = EmbedderSettings(dtype="auto")
         assert settings.numbers() == settings.identity()["dtype"] == numbers
-    assert EmbedderSettings(dtype="float32", workers=3, batch_tokens=9).identity() == FLOAT32.identity()
+    elsewhere = FLOAT32.model_copy(update={"workers": 3, "batch_tokens": 9, "ray": RayActors()})
+    assert (
+        embedded(written(), elsewhere, "pair").fingerprint == embedded(written(), FLOAT32, "pair").fingerprint
+    )
 
 
 def test_a_killed_stage_goes_on_from_its_last_shard(
@@ -150,3 +123,13 @@ def test_two_processes_embed_as_one_does(minilm: Embedder, tmp_path: Path) -> No
     assert both.fingerprint == alone.fingerprint
     assert both.usage.forward_tokens == alone.usage.forward_tokens
     assert both.outcome.metrics == alone.outcome.metrics
+
+
+def test_another_machine_embeds_in_the_same_numbers_by_the_same_weights(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    chosen = EmbedderSettings(model=str(tmp_path), device="cpu")
+    reading = text_reading(chosen.model_copy(update={"dtype": "auto"}), "pair", None)
+    assert reading.settings.dtype == reading.settings.numbers()
+    (tmp_path / "model.safetensors").write_bytes(b"two")
+    with pytest.raises(ConfigError, match=r"has local@\w+ as .* put the same files at the same path"):
+        reading.load("cpu", Ledger())

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tacos.errors import ConfigError, PoolError, TacosError
 from tacos.models.embedder import EmbedderSettings
+from tacos.ray_cluster import RayActors
 from tacos.scoring.features import SURFACE
 from tacos.scoring.iqs.base import Vectors
 from tacos.scoring.iqs.encoder import label_rows
@@ -264,6 +265,12 @@ def test_a_saved_scorer_scores_the_same(scorer: LightScorer, tmp_path) -> None:
     assert (opened.score(pairs.prompts, pairs.better) == scorer.score(pairs.prompts, pairs.better)).all()
     assert measure_scorer(opened, pairs, frozenset(read.pairs)).seen == len(pairs.pairs)
     assert save(scorer, tmp_path / "other", toy_pairs(3), 2, {}).fingerprint == card.fingerprint
+    elsewhere = {"ray": RayActors().model_dump(), "workers": 2, "device": "cuda"}
+    edit(
+        tmp_path / "m" / "card.json",
+        settings={**card.settings, "embedder": card.settings["embedder"] | elsewhere},
+    )
+    load(tmp_path / "m", LetterEmbedder())  # where it embeds is no part of its name
 
 
 @pytest.mark.parametrize(

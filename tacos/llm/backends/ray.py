@@ -29,21 +29,11 @@ from itertools import islice
 from typing import Any
 
 from tacos.errors import LLMError, first_line
-from tacos.llm.backends.ray_cluster import (
-    Actor,
-    Job,
-    Make,
-    check,
-    connect,
-    gpus,
-    idle,
-    release,
-    rotated,
-    worker_settings,
-)
+from tacos.llm.backends.ray_actors import Actor, Job, Make, check, gpus, rotated, worker_settings
 from tacos.llm.backends.worker import ActorStarted, Exchanged, Worker
 from tacos.llm.base import Completion, Reply, Request
 from tacos.llm.settings import LLMSettings
+from tacos.ray_cluster import connect, idle, release
 
 log = logging.getLogger(__name__)
 TRIES = 5
@@ -69,8 +59,8 @@ class RayBackend:
     async def stream(self, requests: Iterable[Request]) -> AsyncGenerator[Reply, None]:
         """See `Backend.stream`.
 
-        Raises: ConfigError where Ray is not installed, or a machine lacks the key or the weights; LLMError when there
-            is no cluster, when no actor starts, and when none is left.
+        Raises: ConfigError where Ray is not installed, or a machine lacks the key or the weights; TacosError when
+            there is no cluster, LLMError when no actor starts, and when none is left.
         """
         source = enumerate(requests)
         first = next(source, None)
@@ -110,7 +100,7 @@ class _Stream:
         self.lost_in_a_row = 0
         """Actors that were lost since the last reply."""
         self.calls: dict[asyncio.Future[Any], Actor] = {}
-        self.actors = idle.pop(job, [])
+        self.actors: list[Actor] = idle.pop(job, [])
         release()  # the others: they may hold the GPUs
         taken = {actor.number for actor in self.actors}
         self.actors += [self._start_actor(n) for n in range(self.chosen.actors) if n not in taken]

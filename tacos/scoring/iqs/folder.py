@@ -157,6 +157,6 @@ def _identity(settings: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in settings.items() if key not in ("device", "batch_rows")}
     if "embedder" in kept:
         kept["embedder"] = {
-            k: v for k, v in kept["embedder"].items() if k not in ("device", "batch_tokens", "workers")
+            k: v for k, v in kept["embedder"].items() if k not in ("device", "batch_tokens", "workers", "ray")
         }
     return kept

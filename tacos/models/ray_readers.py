@@ -1,7 +1,7 @@
 """Readers on the machines of a Ray cluster: the process of `tacos.models.parallel`, as an actor.
 
-The connection is the LLM layer's (`tacos.llm.backends.ray_cluster`). Rows travel to the actors and what was found comes
-back; the machines need this package, and the weights at the same path.
+Rows travel to the actors and what was found comes back; the machines need this package, and the weights at the same
+path.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from tacos.errors import TacosError, first_line
-from tacos.llm.backends import ray_cluster
-from tacos.llm.settings import RayActors
 from tacos.models.parallel import Readers
-from tacos.models.reading import ModelReading, Piece, PieceAnswer, PieceReader
+from tacos.models.reading import Piece, PieceAnswer, PieceReader, RowReading
+from tacos.ray_cluster import RayActors, connect, release
 from tacos.usage import Ledger
 
 
 class ReaderActor:
     """One actor, as it is seen from here; it comes when the cluster has room."""
 
-    def __init__(self, ray: Any, reading: ModelReading, chosen: RayActors, number: int):
+    def __init__(self, ray: Any, reading: RowReading, chosen: RayActors, number: int):
         self.ray, self.number = ray, number
         self.call: Any = None
         self.started = False
@@ -61,22 +60,26 @@ def gpus(ray: Any, chosen: RayActors) -> float:
     return 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0
 
 
-def ray_readers(reading: ModelReading, chosen: RayActors, batch_tokens: int, ledger: Ledger) -> Readers:
-    """Actors that read. Raises: ConfigError where Ray is not installed, LLMError where there is no cluster."""
-    ray = ray_cluster.connect(chosen)
+def ray_readers(reading: RowReading, chosen: RayActors, batch_tokens: int, ledger: Ledger) -> Readers:
+    """Actors that read; the cluster is connected to when the first row is read.
+
+    Raises: as `connect`, then.
+    """
 
     def start() -> list[ReaderActor]:
-        ray_cluster.release()  # actors that answered and are idle may hold the GPUs
+        ray = connect(chosen)
+        release()  # actors that answered and are idle may hold the GPUs
         return [ReaderActor(ray, reading, chosen, number) for number in range(chosen.actors)]
 
     def wait(readers: Sequence[ReaderActor]) -> list[ReaderActor]:
+        ray = readers[0].ray
         calls = {reader.call: reader for reader in readers}
         working = any(reader.started for reader in readers)
         ready, _ = ray.wait(list(calls), num_returns=1, timeout=None if working else chosen.start_s)
         if not ready:
             raise TacosError(
                 f"{reading.name}: no actor has started within {chosen.start_s:g} s. One takes {chosen.num_cpus:g} CPUs "
-                f"and {gpus(ray, chosen):g} GPUs; add machines, or lower score.ray.num_cpus or score.ray.num_gpus"
+                f"and {gpus(ray, chosen):g} GPUs; add machines, or lower ray.num_cpus or ray.num_gpus"
             )
         return [calls[call] for call in ready]
 

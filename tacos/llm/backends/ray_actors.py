@@ -1,25 +1,19 @@
-"""The Ray cluster that actors run on, and the actors that wait between two streams.
-
-A connection that is there is used; one that is made here stays as long as the process. Actors stay for the next stage
-with the same settings, since an engine takes minutes to start, until `release` stops them.
-"""
+"""The actors of a Ray cluster that answer: what they are made from, and whether they answer as this process would."""
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib import import_module
-from itertools import chain
 from typing import Any
 
-from tacos.errors import ConfigError, LLMError, first_line
+from tacos.errors import ConfigError
 from tacos.llm.backend import Backend
 from tacos.llm.backends.worker import ActorStarted
 from tacos.llm.base import Request
 from tacos.llm.keys import read_key
-from tacos.llm.settings import LLMSettings, RayActors
+from tacos.llm.settings import LLMSettings
+from tacos.ray_cluster import RayActors
 
 Make = Callable[[LLMSettings, str], Backend]
 Job = tuple[LLMSettings, str, Make]
@@ -39,18 +33,6 @@ class Actor:
     """Requests in its inbox, by its last word."""
     given: dict[int, Request] = field(default_factory=dict)
     """What it was given and has not answered."""
-
-
-idle: dict[Job, list[Actor]] = {}
-"""Actors between two streams."""
-
-
-def release() -> None:
-    """Stop the actors that have nothing to do and give back what they hold; whoever asks again starts new ones."""
-    if any(idle.values()) and (ray := import_ray()).is_initialized():
-        for actor in chain.from_iterable(idle.values()):
-            ray.kill(actor.handle)
-    idle.clear()
 
 
 def check(started: ActorStarted, settings: LLMSettings, model: str) -> None:
@@ -93,39 +75,3 @@ def gpus(settings: LLMSettings, chosen: RayActors) -> float:
     if chosen.num_gpus is not None:
         return chosen.num_gpus
     return settings.engine.tensor_parallel_size if settings.backend == "vllm" else 0
-
-
-def connect(chosen: RayActors) -> Any:
-    """Ray's module, connected; a connection that is there is used. Raises: ConfigError, LLMError."""
-    if chosen.address == "local":  # nobody else has business with it
-        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # Ray's switch for loopback only
-    ray = import_ray()
-    if ray.is_initialized():
-        return ray
-    idle.clear()  # of a connection that was closed
-    options: dict[str, Any] = {
-        "log_to_driver": False,
-        "logging_level": logging.WARNING,
-    }  # stdout is for results
-    if chosen.address == "local":
-        options["include_dashboard"] = False
-    try:
-        ray.init(chosen.address, **options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise LLMError(
-            f"no Ray cluster at ray.address {chosen.address!r} ({first_line(error)[:300]}): run `ray start --head` on "
-            'one machine and `ray start --address=...` on the others, or set ray.address to "local"'
-        ) from error
-    return ray
-
-
-def import_ray() -> Any:
-    """The module. Raises: ConfigError where it is not installed."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
-    try:
-        return import_module("ray")
-    except ImportError as error:
-        raise ConfigError(
-            f"answering on a Ray cluster needs the package ray ({error}): pip install 'tacos-select[ray]', here and on "
-            "its machines, or leave `ray` out of the model's settings"
-        ) from error
