@@ -45,7 +45,7 @@ class EmbedderSettings(Record):
     """Texts are cut here, in tokens of the model; MiniLM was trained at 128."""
     dtype: Literal["auto", "float32", "bfloat16"] = "float32"
     """Numbers of the encoder; what it says is pooled in float32, which all machines do alike. auto is bfloat16 on a CPU
-    that multiplies it by itself (AVX-512 BF16 or AMX), and float32 elsewhere. There bfloat16 was 3 times as fast and
+    that multiplies it by itself (AVX-512 BF16 or AMX), and float32 elsewhere. There bfloat16 was 1.6 times as fast and
     moved cosines to float32's vectors by 0.00004 (2026-11-26); on a CPU without it is slower."""
     batch_tokens: int | None = Field(None, ge=1)
     """Tokens of a batch; None is 1,024 on a CPU, whose cache holds as much, and 65,536 on a GPU."""
