@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eval.benchmarks import benchmarks
 from eval.results import Failure, Results
 from eval.samples import SAMPLES, write_samples
 from tacos.allocation.base import check_budget
@@ -144,10 +145,12 @@ def refuse_many_processes() -> None:
 
 
 def check_before_paying(experiment: Experiment, store: ArtifactStore) -> None:
-    """What the loaded pool already tells: before a call is paid or a step trained.
+    """What the settings and the loaded pool already tell: before a call is paid or a step trained.
 
-    Raises: BudgetError for a budget above the pool; ConfigError for a judge that has nothing to judge.
+    Raises: BudgetError for a budget above the pool; ConfigError for a judge that has nothing to judge, or a benchmark
+        that reads a stage which no arm has.
     """
+    benchmarks(experiment.settings.benchmarks, experiment.settings.baseline)
     settings, loaded = experiment.settings, store.record(experiment.load).outcome
     if any(arm.budgeted for arm in settings.arms.values()):
         largest = max(settings.budget_of(name) for name, arm in settings.arms.items() if arm.budgeted)
