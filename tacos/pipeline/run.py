@@ -15,7 +15,7 @@ from eval.samples import SAMPLES, write_samples
 from tacos.allocation.base import check_budget
 from tacos.artifacts import ArtifactStore
 from tacos.assets import Assets
-from tacos.errors import ConfigError, TacosError, first_line
+from tacos.errors import BudgetError, ConfigError, TacosError, first_line
 from tacos.pipeline.cluster import work_on_ray
 from tacos.pipeline.collect import Collector
 from tacos.pipeline.folder import check_run_folder, link_artifacts, write_config
@@ -114,7 +114,7 @@ def work(
 
     needed: arms without which there is no result; None is all.
 
-    Raises: TacosError for what went wrong in one of these; ConfigError for what is wrong with the settings.
+    Raises: TacosError for what went wrong in one of these, or does not concern an arm alone.
     """
     failures: list[Failure] = []
     for arm in arms:
@@ -126,14 +126,18 @@ def work(
                 for name, stage in arm.stages().items():
                     at = name
                     working.work(stage, tools)
-        except ConfigError:
-            raise
         except TacosError as error:
-            if needed is None or arm.arm in needed:
+            if needed is None or arm.arm in needed or not concerns_one_arm(error):
                 raise
             log.error("%s, seed %d: %s failed: %s; the other arms go on", arm.arm, arm.seed, at, error)
             failures.append(Failure(arm=arm.arm, seed=arm.seed, stage=at, reason=first_line(error)))
     return failures
+
+
+def concerns_one_arm(error: TacosError) -> bool:
+    """Whether the other arms can go on: a budget that the scores of an arm do not fill is that arm's, and what else is
+    wrong with the settings is to be mended first."""
+    return isinstance(error, BudgetError) or not isinstance(error, ConfigError)
 
 
 def refuse_many_processes() -> None:
