@@ -83,7 +83,7 @@ class Method:
 
 
 def free(parts: Mapping[str, Any], where: str) -> Recipe:
-    """Raises: ConfigError where one of the three is not said."""
+    """A recipe of three parts that a config names. Raises: ConfigError where one of them is missing."""
     for slot in SLOTS:
         if slot not in parts:
             raise ConfigError(f"method: recipe needs group, score and allocate; {where}{slot} is missing")

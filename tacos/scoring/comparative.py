@@ -77,7 +77,7 @@ class Comparative(Asking, Scorer):
     """Which samples meet, and how often."""
     readout: Readout = Readout()
     """How scores of calls become scores of samples. The quality model has neither drift nor noise: of it, the mean."""
-    quality: LearnedSettings = LearnedSettings()
+    fit: LearnedSettings = LearnedSettings()
     """The quality model, where no LLM compares; its embeddings are those of the prior, too."""
 
     @model_validator(mode="after")
@@ -91,8 +91,8 @@ class Comparative(Asking, Scorer):
 
     def inputs(self, setup: Setup) -> dict[str, Stage]:
         if self.llm is None:
-            return {"quality": PoolQuality(fit=self.quality).build(setup)}
-        return pool_vectors(setup, self.quality) if self.readout.foretells else {}
+            return {"quality": PoolQuality(fit=self.fit).build(setup)}
+        return pool_vectors(setup, self.fit) if self.readout.foretells else {}
 
     def identity(self, setup: Setup) -> dict[str, Any]:
         made: dict[str, Any] = {
