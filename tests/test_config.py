@@ -108,7 +108,8 @@ def test_method_settings_are_checked_before_anything_runs() -> None:
         "{method: tacos, score: null}": r"allocate\.by=per_group ranks rows by a score",
         "{method: tacos, allocate: uniform}": r"looks at no score.*set arms\.tacos\.score=null",
         "{method: recipe, group: none}": r"needs group, score and allocate; arms\.tacos\.score is missing",
-        "{method: iterselecttune, group: none}": r"arms\.tacos\.group: iterselecttune is not a recipe",
+        "{method: iterselecttune, group: none}": r"group: iterselecttune is not a recipe.*settings has .*clustering",
+        "{method: longest, settings: abc}": r"arms\.tacos\.settings is 'abc': give settings by name",
     }
     for arm, message in wrong.items():
         with pytest.raises(ConfigError, match=message):

@@ -76,7 +76,7 @@ class Comparative(Asking, Scorer):
     design: Design = Design()
     """Which samples meet, and how often."""
     readout: Readout = Readout()
-    """How scores of calls become scores of samples. Without an LLM there is no drift and no noise: the mean is taken."""
+    """How scores of calls become scores of samples. Without an LLM there is no drift or noise: the mean is taken."""
     fit: LearnedSettings = LearnedSettings()
     """The quality model, where no LLM compares; its embeddings are those of the prior, too."""
 
