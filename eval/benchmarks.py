@@ -16,12 +16,14 @@ from typing import Any
 
 from eval.alpaca_eval.annotator import with_judge
 from eval.alpaca_eval.benchmark import AlpacaEvalSettings
+from eval.lm_tasks.measures import STAGE as LM_TASKS
 from eval.lm_tasks.settings import LMTasksSettings
 from eval.measures import Benchmark
 from eval.mt_bench.benchmark import MTBenchSettings
 from eval.mt_bench.pair_benchmark import MTBenchPairsSettings
+from eval.pairwise.five_sets import SETS
 from eval.pairwise.sets_benchmark import FiveSetsSettings
-from tacos.errors import nearest
+from tacos.errors import ConfigError, nearest
 from tacos.types import Record
 
 BENCHMARKS: dict[str, str] = {
@@ -36,6 +38,8 @@ BENCHMARKS: dict[str, str] = {
     "defects": "eval.defects",
 }
 """Name -> module."""
+STAGES = ("select", "refine", "train", "answer", "judge")
+"""What every arm may have, whatever its experiment is examined by."""
 
 
 class BenchmarksSettings(Record):
@@ -73,7 +77,10 @@ class BenchmarksSettings(Record):
 
 
 def benchmarks(settings: BenchmarksSettings | None = None, baseline: str = "") -> list[Benchmark]:
-    """All that an experiment may have values of, the most important first. baseline: its arm."""
+    """All that an experiment may have values of, the most important first. baseline: its arm.
+
+    Raises: ConfigError for one whose stage no arm can have.
+    """
     found: list[Benchmark] = []
     for name, path in BENCHMARKS.items():
         module, asked = import_module(path), settings.asked.get(name) if settings else None
@@ -81,7 +88,19 @@ def benchmarks(settings: BenchmarksSettings | None = None, baseline: str = "") -
             found.append(module.BENCHMARK)
         elif asked is not None:
             found += module.benchmarks_of(asked, baseline)
+    for benchmark in found:
+        _check_stage(benchmark)
     return found
+
+
+def _check_stage(benchmark: Benchmark) -> None:
+    """An arm without the stage has no values, so a name that is wrong would leave the benchmark out in silence."""
+    public = list(BenchmarksSettings.model_fields)
+    known = [*STAGES, *public, LM_TASKS, *(f"answer_{name}" for name in (*public, *SETS))]
+    if benchmark.stage.partition("-")[0] not in known:  # "five_sets-ARM" is beside an arm
+        raise ConfigError(
+            f"benchmark {benchmark.name}: no arm has a stage {benchmark.stage!r}: {nearest(benchmark.stage, known)}"
+        )
 
 
 def with_annotators_judge(said: Any) -> Any:

@@ -26,6 +26,8 @@ SWITCH = {True: "on, yes and true", False: "off, no and false"}
 M = TypeVar("M", bound=BaseModel)
 ASSET = "asset:"
 """What a value begins with that names an upstream file (`tacos.assets`) and not a path."""
+DEEPEST, MOST_HINTS = 4, 3
+"""Sections inside each other that are searched for an unknown setting, and places that are named."""
 TEXT = re.compile(r"^\s*[#&*!%@`]|^\s*[^\s\[{\"'].*\s#", re.DOTALL)
 """An override that is text as it stands, such as the file "part #1": YAML would read a comment, an anchor or a tag."""
 
@@ -117,7 +119,7 @@ def _explain(model: type[BaseModel], problem: Any, where: str) -> str:
     loc = [str(part) for part in problem["loc"]]
     path = ".".join([where, *loc] if where else loc)
     if problem["type"] == "extra_forbidden":
-        return f"unknown setting {path!r}: {nearest(loc[-1], _fields_at(model, loc[:-1]))}"
+        return f"unknown setting {path!r}: {_hint(_model_at(model, loc[:-1]), path)}"
     if problem["type"] == "missing":
         return f"setting {path!r} is missing"
     message = problem["msg"].removeprefix("Value error, ")
@@ -132,14 +134,46 @@ def _explain(model: type[BaseModel], problem: Any, where: str) -> str:
     return f"{path or where or model.__name__}: {message}{shown}"
 
 
-def _fields_at(model: type[BaseModel], loc: Sequence[str]) -> list[str]:
-    """Field names of the model found by following `loc` from `model`; dict keys are passed over."""
+def _hint(model: type[BaseModel] | None, path: str) -> str:
+    """path: of a setting that `model` does not have, which may stand in one of its sections."""
+    if model is None:
+        return nearest(path, ())
+    *parents, key = path.split(".")
+    if inside := paths_to(model, key):
+        return f"did you mean {' or '.join(repr('.'.join([*parents, found])) for found in inside)}?"
+    return nearest(key, model.model_fields)
+
+
+def paths_to(model: type[BaseModel], key: str) -> list[str]:
+    """Where a setting of this name stands in the sections of `model`, "clustering.k"; those nearest to it alone."""
+    sections = [("", model)]
+    for _ in range(DEEPEST):
+        sections = [
+            (f"{path}{name}.", inner)
+            for path, section in sections
+            for name, field in section.model_fields.items()
+            if not _is_open(field.annotation) and (inner := _model_in(field.annotation))
+        ]
+        if found := [f"{path}{key}" for path, section in sections if key in section.model_fields]:
+            return found[:MOST_HINTS]
+    return []
+
+
+def _is_open(annotation: Any) -> bool:
+    """Whether it holds any number of sections, under names or places of the user's."""
+    return any(
+        typing.get_origin(part) in (dict, tuple, list) for part in (annotation, *typing.get_args(annotation))
+    )
+
+
+def _model_at(model: type[BaseModel], loc: Sequence[str]) -> type[BaseModel] | None:
+    """The model found by following `loc` from `model`; dict keys are passed over."""
     current: type[BaseModel] | None = model
     for key in loc:
         field = current.model_fields.get(key) if current else None
         if field is not None:
             current = _model_in(field.annotation)
-    return list(current.model_fields) if current else []
+    return current
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

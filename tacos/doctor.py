@@ -8,12 +8,16 @@ import shutil
 import sys
 from collections.abc import Mapping
 from importlib import metadata, util
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tacos import __version__
 from tacos.errors import ConfigError
 from tacos.shipped import folder, names
 from tacos.types import Record
+
+if TYPE_CHECKING:
+    from tacos.llm.settings import LLMSettings
 
 NEEDED = (
     "torch",
@@ -121,22 +125,32 @@ def extras() -> Check:
     return Check(name="extras", ok=True, detail=", ".join(found) or "none installed")
 
 
-def llm_checks(llms: Mapping[str, Any]) -> list[Check]:
-    """llms: the section of a config. Whether each answers, and knows its model; one tiny call each is paid.
+def llm_checks(llms: Mapping[str, Any], prices: str | None = None) -> list[Check]:
+    """llms: the section of a config. prices: its price file. Whether each answers, and knows its model (one tiny call
+    each is paid), and whether a cap on money can hold.
 
     Raises: ConfigError for settings that cannot be read.
     """
     from tacos.config import parse
+    from tacos.llm.prices import price_tables, priced
     from tacos.llm.settings import LLMSettings
 
-    return [
-        check
-        for name, settings in llms.items()
-        for check in _llm(f"llms.{name}", parse(LLMSettings, settings, f"llms.{name}"))
-    ]
+    tables = price_tables(Path(prices) if prices else None) if llms else []
+    found: list[Check] = []
+    for name, given in llms.items():
+        settings = priced(parse(LLMSettings, given, f"llms.{name}"), tables)
+        found += [*_llm(f"llms.{name}", settings), *_cap(f"llms.{name}", settings)]
+    return found
 
 
-def _llm(name: str, settings: Any) -> list[Check]:
+def _cap(name: str, settings: LLMSettings) -> list[Check]:
+    from tacos.llm.build import unpriced_cap
+
+    unpriced = settings.max_cost_usd is not None and settings.unpriced
+    return [Check(name=f"{name} cap", ok=False, detail=unpriced_cap(settings))] if unpriced else []
+
+
+def _llm(name: str, settings: LLMSettings) -> list[Check]:
     from tacos.llm.keys import read_key
     from tacos.llm.probe import look
 

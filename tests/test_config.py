@@ -79,6 +79,9 @@ def test_a_malformed_override_is_named(bad: str) -> None:
         ("buget=5", r"unknown setting 'buget': did you mean 'budget'\?"),
         ("pool.buitlin.size=5", r"'pool.buitlin': did you mean 'builtin'\?"),
         ("pool.builtin.sizze=5", r"'pool.builtin.sizze': did you mean 'size'\?"),
+        ("lr=1", r"unknown setting 'lr': did you mean 'train.lr'\?"),
+        ("pool.size=5", r"unknown setting 'pool.size': did you mean 'pool.builtin.size'\?"),
+        ("eval.llm=judge", r"unknown setting 'eval.llm': did you mean 'eval.judge.llm'\?"),
         ("budget=0", "budget: .*greater than or equal to 1.*got 0"),
         ("arms.random.method=randm", r"arms.random.method: unknown method 'randm': did you mean 'random'\?"),
         ("arms.random.metod=random", r"'arms.random.metod': did you mean 'method'\?"),
@@ -96,6 +99,8 @@ def test_a_wrong_setting_says_where_and_what_is_near(change: str, message: str) 
 def test_method_settings_are_checked_before_anything_runs() -> None:
     wrong = {
         "{method: tacos, group: {by: tags, clusterin: {}}}": r"'arms\.tacos\.group\.clusterin': .*'clustering'",
+        "{method: tacos, group: {by: tags, k: 3}}": r"did you mean 'arms\.tacos\.group\.clustering\.k'",
+        "{method: instag, group: {k: 3}}": r"set arms\.tacos\.group\.clustering\.k, or add .*group\.by=embedding",
         "{method: tacos, group: {tagging: {}}}": r"arms\.tacos\.group\.tagging is a setting of tags.*group\.by=tags",
         "{method: tacos, group: tag}": r"arms\.tacos\.group\.by: unknown grouper 'tag': did you mean 'tags'",
         "{method: tacos, score: {by: ratin}}": r"arms\.tacos\.score\.by: unknown scorer 'ratin'.*'rating'",
@@ -103,7 +108,8 @@ def test_method_settings_are_checked_before_anything_runs() -> None:
         "{method: tacos, score: null}": r"allocate\.by=per_group ranks rows by a score",
         "{method: tacos, allocate: uniform}": r"looks at no score.*set arms\.tacos\.score=null",
         "{method: recipe, group: none}": r"needs group, score and allocate; arms\.tacos\.score is missing",
-        "{method: iterselecttune, group: none}": r"arms\.tacos\.group: iterselecttune is not a recipe",
+        "{method: iterselecttune, group: none}": r"group: iterselecttune is not a recipe.*settings has .*clustering",
+        "{method: longest, settings: abc}": r"arms\.tacos\.settings is 'abc': give settings by name",
     }
     for arm, message in wrong.items():
         with pytest.raises(ConfigError, match=message):

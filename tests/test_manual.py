@@ -44,7 +44,7 @@ PARTS = [
 """Of those that the page shows: a part of one's own is one file, and needs no place in the manual."""
 WHOLE: list[tuple[str, str, type[BaseModel]]] = [
     *PARTS,
-    ("tacos/methods", "`fit`, or `quality` of comparative", LearnedSettings),
+    ("tacos/methods", "`fit`", LearnedSettings),
     ("tacos/methods", "`refine`", Refine),
     ("tacos/methods", "`embedder`", EmbedderSettings),
     ("tacos/scoring", "`score.design`", Design),

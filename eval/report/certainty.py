@@ -96,8 +96,8 @@ def calibration_plot(results: Results) -> Plot | None:
     axis.set_xlabel("level of the interval")
     axis.set_ylabel("share of scores inside")
     axis.set_xlim(0.45, 1)
-    axis.legend(loc="upper left")
     axis.grid()
+    figure.legend(loc="outside lower center", ncols=2, handlelength=1.4)
     caption = (
         "Scores of one half of the calls inside the intervals that the other half foretells, first seed. Below the"
         " dashed line standard errors are too small. Spread: of the misses in their own standard deviations, 1 where"

@@ -293,7 +293,7 @@ def pool_file(source: str, rows: int | None, folder: Path) -> str:
 
 def picked(source: str, way: Embedder, budget: int, folder: Path, seed: int) -> set[str]:
     data = {"pool": {"source": source}, "method": "tacos", "budget": budget, "seed": seed}
-    small = {"group": {"k": 30}, "score": {"quality": {"fit_rows": 600}}} if source == "builtin" else {}
+    small = {"group": {"k": 30}, "score": {"fit": {"fit_rows": 600}}} if source == "builtin" else {}
     stage = selection_stage(parse(SelectSettings, data | small))
     tools = Tools(Ledger(), lambda settings=None: way, None, "cpu")  # type: ignore[arg-type]
     out = ArtifactStore(folder / "artifacts").run(stage, tools)

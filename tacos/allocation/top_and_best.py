@@ -2,7 +2,8 @@
 
     n1 highest scores of all  +  the n2 highest of each cluster, as far as they are not there already
 
-With n1 = 1,000 and n2 = 1 CaR took 1,013 of Alpaca's 52,002 rows: 13 of 161 clusters had no row among the top.
+With n1 = 1,000 and n2 = 1 the released selection has 1,013 of Alpaca's 52,002 rows: 13 of 161 clusters had no row among
+the top.
 A budget says how many rows there are to be, so n1 follows from it: each further row at the top either is its
 cluster's best, which is in already, or makes the selection one row larger.
 """

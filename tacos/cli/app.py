@@ -290,7 +290,7 @@ def doctor(
     from tacos.doctor import checks, llm_checks
 
     data = read_settings(config, overrides)
-    found = checks() + llm_checks(data.get("llms") or {})
+    found = checks() + llm_checks(data.get("llms") or {}, data.get("prices"))
     if as_json:
         print_json({"checks": found})
     else:

@@ -119,7 +119,7 @@ def normalize(tags: Tags, settings: NormalizationSettings, embed: Embed) -> Norm
 def _why_lost(step: Step, row: Sequence[str], settings: NormalizationSettings) -> str:
     named = ", ".join(row[:3])
     if step == "frequency":
-        return f"no tag of it ({named}) stands in normalization.min_count={settings.min_count} samples"
+        return f"no tag of it ({named}) stands in group.normalization.min_count={settings.min_count} samples"
     return f"no tag of it ({named}) is left by the {step} step of the normalization"
 
 
@@ -127,23 +127,24 @@ def _check_left(raw: Tags, tags: Tags, settings: NormalizationSettings) -> None:
     """Says which samples have no tag, and why. Raises: PoolError when that is all of them."""
     n, left = len(tags.rows), tags.tagged()
     if not raw.tagged():
-        reasons = Counter(raw.errors.values()).most_common(1)
-        why = reasons[0][0] if reasons else "no tag"
+        why = next((reason for reason, _ in Counter(raw.errors.values()).most_common(1)), "no tag")
         raise PoolError(
-            f"{why} was found in any of {n:,} prompts, so there is nothing to group by. Keyphrases are phrases that "
-            "stand in several prompts (tagging.min_df); an LLM tags what prompts ask for (tagging.by=llm)"
+            f"none of {n:,} prompts has a tag, so there is nothing to group by; most often: {why}. Keyphrases are "
+            "phrases that stand in several prompts (group.tagging.min_df); an LLM tags what prompts ask for "
+            "(group.tagging.llm)"
         )
     if not left:
         commonest = raw.counts().most_common(1)[0]
         raise PoolError(
             f"no tag is left after normalization: the commonest of {len(raw.counts()):,}, {commonest[0]!r}, stands in "
-            f"{commonest[1]:,} samples; set normalization.min_count (now {settings.min_count}) to no more than that"
+            f"{commonest[1]:,} samples; set group.normalization.min_count (now {settings.min_count}) to no more than "
+            "that"
         )
     if left < n:
         dropped = raw.tagged() - left
         log.warning(
             "%d of %d samples (%.0f%%) have no tag and stand in no group: %d had none, %d lost theirs to normalization "
-            "(normalization.min_count=%d); normalization.untagged=group keeps them",
+            "(group.normalization.min_count=%d); group.normalization.untagged=group keeps them",
             n - left,
             n,
             100 * (n - left) / n,
@@ -154,7 +155,7 @@ def _check_left(raw: Tags, tags: Tags, settings: NormalizationSettings) -> None:
 
 
 def mapping_of(step: Step, tags: Tags, settings: NormalizationSettings, embed: Embed) -> dict[str, str]:
-    """Old tag -> new tag; tags that are to go are absent. settings: those `for_pool`."""
+    """Old tag -> new tag; tags that are to go are absent. settings: with every count given (`for_pool`)."""
     counts = tags.counts()
     if step == "frequency":
         return {tag: tag for tag, count in counts.items() if count >= (settings.min_count or 1)}

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from tacos.cost import Cost
-from tacos.errors import ConfigError
 from tacos.grouping.cluster import ClusteringSettings, cluster_tags, signature_reduction
 from tacos.grouping.normalize import NormalizationSettings, normalize
 from tacos.grouping.tagging import FIELDS, KeyphraseTagger, LLMTagger, TaggingSettings, tag_request
@@ -72,24 +71,19 @@ class TagGroups(Grouper):
         return {**self.clustering.model_dump(), "reduce": self.reduce}
 
     def group(self, pool: Pool, job: Job) -> Groups:
-        """Raises: ConfigError when no tag is left."""
         tags = tables.read_tags(job.inputs["tags"])
-        names = sorted(tags.counts())
-        if not names:
-            raise ConfigError(
-                "no tag is left after normalization: lower group.normalization.min_count (by default 1% of the tagged "
-                "samples)"
-            )
         vectors = tables.read_vectors(job.inputs["tags"])
-        groups = cluster_tags(tags, names, vectors, self.clustering, job.seed)
-        if self.reduce:
-            groups = signature_reduction(groups, pool.responses)
+        clustered = cluster_tags(tags, sorted(tags.counts()), vectors, self.clustering, job.seed)
+        groups = signature_reduction(clustered, pool.responses) if self.reduce else clustered
         if 2 * len(groups.covered) < len(pool):
             log.warning(
-                "only %d of %d samples keep a tag and can be selected; lower group.normalization.min_count, or set "
-                "group.normalization.untagged=group",
+                "only %d of %d samples can be selected: %d keep a tag (group.normalization), %d of these stand in a "
+                "cluster (group.clustering), and group.reduce leaves %d",
                 len(groups.covered),
                 len(pool),
+                tags.tagged(),
+                len(clustered.covered),
+                len(groups.covered),
             )
         return groups
 

@@ -27,7 +27,10 @@ def titled(groups: Groups, texts: Sequence[str]) -> Groups:
     from scipy.sparse import csr_matrix
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
 
-    shown = [members[:: max(1, len(members) // TEXTS)][:TEXTS] for members in groups.members]
+    shown = [
+        members[np.linspace(0, len(members) - 1, min(len(members), TEXTS)).astype(np.int64)]
+        for members in groups.members
+    ]
     owners = np.repeat(np.arange(len(groups)), [len(rows) for rows in shown])
     vectorizer = CountVectorizer(analyzer=partial(phrases, max_words=1, stop=ENGLISH_STOP_WORDS))
     try:

@@ -24,6 +24,12 @@ from tacos.store.fingerprint import fingerprint
 from tacos.types import Message, Record
 
 
+def check_scale(low: float, high: float) -> None:
+    """Raises: ValueError for a scale on which no score could lie above another."""
+    if low >= high:
+        raise ValueError(f"the scale ends where it begins: low {low:g}, high {high:g}")
+
+
 class Asking(Record):
     """One way of asking."""
 

@@ -66,6 +66,10 @@ class Method:
     def _chosen(self, given: Mapping[str, Any], where: str) -> dict[str, Any]:
         parts = {slot: given[slot] for slot in SLOTS if slot in given}
         settings = given.get("settings") or {}
+        if not isinstance(settings, Mapping):
+            raise ConfigError(
+                f"{where}settings is {settings!r}: give settings by name, as in {{NAME: VALUE}}"
+            )
         if self.build is None:
             if settings:
                 raise ConfigError(
@@ -74,16 +78,17 @@ class Method:
                 )
             return dict(self.recipe.replaced(parts, where) if self.recipe else free(parts, where))
         replaced = [slot for slot, value in parts.items() if value is not None]
+        assert self.settings is not None
         if replaced:
             raise ConfigError(
-                f"{where}{replaced[0]}: {self.name} is not a recipe, so no part can be replaced"
+                f"{where}{replaced[0]}: {self.name} is not a recipe, so no part can be replaced; {where}settings has "
+                f"{', '.join(self.settings.model_fields)}"
             )
-        assert self.settings is not None
         return {"settings": parse(self.settings, settings, f"{where}settings").model_dump(mode="json")}
 
 
 def free(parts: Mapping[str, Any], where: str) -> Recipe:
-    """Raises: ConfigError where one of the three is not said."""
+    """A recipe of three parts that a config names. Raises: ConfigError where one of them is missing."""
     for slot in SLOTS:
         if slot not in parts:
             raise ConfigError(f"method: recipe needs group, score and allocate; {where}{slot} is missing")

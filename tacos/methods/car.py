@@ -8,8 +8,11 @@
     score      `iqs`            score.scorer is the folder of `tacos iqs train` (tacos/scoring/instruction_quality.py)
     allocate   `top_and_best`   allocate.top is n1, allocate.per_group n2 (tacos/allocation/top_and_best.py)
 
-The paper's n1 = 1,000 and n2 = 1 took 1,017 of Alpaca's 52,002 rows. Here n1 follows from the budget, so that CaR
-can be compared with others row for row; `allocate.top` sets it as in the paper.
+The paper's n1 = 1,000 and n2 = 1 took 1,017 of Alpaca's 52,002 rows; the released file holds 1,013. Here n1 follows
+from the budget, so that CaR can be compared with others row for row; `allocate.top` sets it as in the paper.
+
+k-means has 1 start of at most 100 iterations here; the released code's library took 10 of 300 (`group.restarts`,
+`group.max_iterations`, as in `configs/select/car_released.yaml`).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tacos.config import merged, parse
+from tacos.config import merged, parse, paths_to
 from tacos.errors import ConfigError
 from tacos.part import ALLOCATORS, GROUPERS, SCORERS, Part
 from tacos.registry import Registry
@@ -42,7 +42,8 @@ def _of_another_part(slot: str, part: type[Part], settings: Mapping[str, Any], w
     for key in settings:
         owners = [name for name in SLOTS[slot] if key in SLOTS[slot].get(name).model_fields]
         if key not in part.model_fields and owners:
+            own = " or ".join(f"{where}.{path}" for path in paths_to(part, key))
             raise ConfigError(
-                f"{where}.{key} is a setting of {' and '.join(owners)}, and {where} is {part.name} here: add "
-                f"{where}.by={owners[0]}"
+                f"{where}.{key} is a setting of {' and '.join(owners)}, and {where} is {part.name} here: "
+                f"{f'set {own}, or ' if own else ''}add {where}.by={owners[0]}"
             )

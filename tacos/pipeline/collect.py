@@ -40,6 +40,7 @@ from tacos.pipeline.scorer_card import card_of_selection
 from tacos.pipeline.settings import ExperimentSettings
 from tacos.pipeline.task_stages import tasks_benchmarks
 from tacos.stage import Stage, git_commit, package_versions
+from tacos.store import tables
 from tacos.types import Pool
 from tacos.usage import Usage
 from train.sft import read_trained
@@ -77,7 +78,7 @@ class Collector:
 
     @cached_property
     def pool(self) -> Pool:
-        return Pool.read(self.load / "pool.parquet")
+        return Pool.read(self.load / tables.POOL)
 
     def results(self) -> Results:
         outcome = self.store.record(self.experiment.load).outcome

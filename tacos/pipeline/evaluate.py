@@ -157,7 +157,8 @@ class Evaluation:
         given, problems = read_given(answers), list[Problem]()
         if len(given.models) < 2:
             raise TacosError(
-                f"pairs need two models; {', '.join(map(str, answers))} hold {', '.join(given.models)}"
+                f"pairs need two models, and {', '.join(map(str, answers))} hold {', '.join(given.models)} alone: add "
+                "the answers of another one"
             )
         for one, two in combinations(given.models.values(), 2):
             judged = judge_pairs(

@@ -103,7 +103,7 @@ def tell(source: str, notes: Iterable[str]) -> None:
 
 
 def _write(job: Job, prepared: Prepared) -> Outcome:
-    prepared.pool.write(job.out / "pool.parquet")
+    prepared.pool.write(job.out / tables.POOL)
     write_jsonl(job.out / "dropped.jsonl", (d.model_dump() for d in prepared.dropped))
     write_jsonl(job.out / tables.QUESTIONS, (q.model_dump() for q in prepared.questions))
     return Outcome(

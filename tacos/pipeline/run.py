@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eval.benchmarks import benchmarks
 from eval.results import Failure, Results
 from eval.samples import SAMPLES, write_samples
 from tacos.allocation.base import check_budget
 from tacos.artifacts import ArtifactStore
 from tacos.assets import Assets
-from tacos.errors import ConfigError, TacosError, first_line
+from tacos.errors import BudgetError, ConfigError, TacosError, first_line
 from tacos.pipeline.cluster import work_on_ray
 from tacos.pipeline.collect import Collector
 from tacos.pipeline.folder import check_run_folder, link_artifacts, write_config
@@ -113,7 +114,7 @@ def work(
 
     needed: arms without which there is no result; None is all.
 
-    Raises: TacosError for what went wrong in one of these; ConfigError for what is wrong with the settings.
+    Raises: TacosError for what went wrong in one of these, or does not concern an arm alone.
     """
     failures: list[Failure] = []
     for arm in arms:
@@ -125,14 +126,18 @@ def work(
                 for name, stage in arm.stages().items():
                     at = name
                     working.work(stage, tools)
-        except ConfigError:
-            raise
         except TacosError as error:
-            if needed is None or arm.arm in needed:
+            if needed is None or arm.arm in needed or not concerns_one_arm(error):
                 raise
             log.error("%s, seed %d: %s failed: %s; the other arms go on", arm.arm, arm.seed, at, error)
             failures.append(Failure(arm=arm.arm, seed=arm.seed, stage=at, reason=first_line(error)))
     return failures
+
+
+def concerns_one_arm(error: TacosError) -> bool:
+    """Whether the other arms can go on: a budget that the scores of an arm do not fill is that arm's, and what else is
+    wrong with the settings is to be mended first."""
+    return isinstance(error, BudgetError) or not isinstance(error, ConfigError)
 
 
 def refuse_many_processes() -> None:
@@ -144,10 +149,12 @@ def refuse_many_processes() -> None:
 
 
 def check_before_paying(experiment: Experiment, store: ArtifactStore) -> None:
-    """What the loaded pool already tells: before a call is paid or a step trained.
+    """What the settings and the loaded pool already tell: before a call is paid or a step trained.
 
-    Raises: BudgetError for a budget above the pool; ConfigError for a judge that has nothing to judge.
+    Raises: BudgetError for a budget above the pool; ConfigError for a judge that has nothing to judge, or a benchmark
+        that reads a stage which no arm has.
     """
+    benchmarks(experiment.settings.benchmarks, experiment.settings.baseline)
     settings, loaded = experiment.settings, store.record(experiment.load).outcome
     if any(arm.budgeted for arm in settings.arms.values()):
         largest = max(settings.budget_of(name) for name, arm in settings.arms.items() if arm.budgeted)

@@ -192,7 +192,9 @@ def _arm(said: Any, seed: int, sizes: Mapping[int, int]) -> Any:
         return {"method": "zero-shot", "base": _base(seed)}
     made: dict[str, Any] = {}
     for key, value in said.items():
-        if key == "budget":
+        if value is None:  # the experiment's, of budget and base
+            made[key] = None
+        elif key == "budget":
             made[key] = sizes[value]
         elif key == "train":
             made[key] = _train(value)

@@ -99,7 +99,7 @@ def train_stage(
         identity["model"] = named_by_content(model)
 
     def work(job: Job) -> Outcome:
-        data = job.inputs["selection"] / "selection.jsonl"
+        data = job.inputs["selection"] / tables.SELECTION
         rows = len(read_selection(data))
         engine.release()  # what scored or judged gives the memory back
         ray_cluster.release()

@@ -51,7 +51,7 @@ class Layout(NamedTuple):
 
 
 class AnswerScorer(LocalScorer):
-    """Reads the losses of each row's answer, in a stage that all share who read the same.
+    """Reads the losses of each row's answer, in a stage that scorers share which read the same.
 
     alone: whether those of the answer alone are read, too.
     """

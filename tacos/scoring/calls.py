@@ -33,7 +33,7 @@ class Calls:
 
     rows: (n_calls, width) int64 pool rows in the order they are shown, `NOBODY` where a call has fewer.
     group: (n_calls,) int64, `ACROSS` for a bridge. round: (n_calls,) int64, from 0, or `LATE`.
-    guest: (n_calls, width) bool: somebody who was scored already and is there to be compared with.
+    guest: (n_calls, width) bool: whether the row was scored already and is there only to be compared with.
     """
 
     rows: np.ndarray

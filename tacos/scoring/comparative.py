@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tacos.cost import Cost
-from tacos.errors import ConfigError
-from tacos.llm.asking import Asking
+from tacos.errors import ConfigError, PoolError
+from tacos.llm.asking import Asking, check_scale
 from tacos.llm.base import Sampling
 from tacos.llm.estimate import Asked
 from tacos.llm.settings import LLMSettings
@@ -76,9 +76,14 @@ class Comparative(Asking, Scorer):
     design: Design = Design()
     """Which samples meet, and how often."""
     readout: Readout = Readout()
-    """How scores of calls become scores of samples. The quality model has neither drift nor noise: of it, the mean."""
-    quality: LearnedSettings = LearnedSettings()
+    """How scores of calls become scores of samples. Without an LLM there is no drift or noise: the mean is taken."""
+    fit: LearnedSettings = LearnedSettings()
     """The quality model, where no LLM compares; its embeddings are those of the prior, too."""
+
+    @model_validator(mode="after")
+    def _a_scale(self) -> Comparative:
+        check_scale(self.low, self.high)
+        return self
 
     def describe(self, llms: Mapping[str, LLMSettings]) -> str:
         who = self.asks(llms) if self.llm else "quality model fitted on the pool, embedded, no LLM"
@@ -86,8 +91,8 @@ class Comparative(Asking, Scorer):
 
     def inputs(self, setup: Setup) -> dict[str, Stage]:
         if self.llm is None:
-            return {"quality": PoolQuality(fit=self.quality).build(setup)}
-        return pool_vectors(setup, self.quality) if self.readout.foretells else {}
+            return {"quality": PoolQuality(fit=self.fit).build(setup)}
+        return pool_vectors(setup, self.fit) if self.readout.foretells else {}
 
     def identity(self, setup: Setup) -> dict[str, Any]:
         made: dict[str, Any] = {
@@ -122,6 +127,7 @@ class Comparative(Asking, Scorer):
         return CallPrompt(asking, self.design.size, self.low, self.high)
 
     def score(self, pool: Pool, job: Job) -> Scores:
+        """Raises: PoolError where no group has two rows."""
         groups = tables.groups_of(job.inputs, len(pool))
         columns = None
         if self.llm is not None and self.readout.foretells and len(pool) >= FEWEST:
@@ -129,6 +135,11 @@ class Comparative(Asking, Scorer):
         calls, answers, read = self.compared(
             pool, groups, self.comparator(job), job.seed, job.budget, columns
         )
+        if not len(calls):
+            raise PoolError(
+                f"none of {len(groups):,} groups has two rows, so nothing can be compared: ask for fewer groups "
+                "(group.k; group.clustering.k of tags), or compare over the whole pool (group.by=none)"
+            )
         write_comparisons(job.out, pool, calls, answers)
         read.write(job.out)
         job.metrics.update({"calls": len(calls)} | ({"readout": said} if (said := read.summary) else {}))

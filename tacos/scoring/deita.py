@@ -26,7 +26,7 @@ import yaml
 from pydantic import model_validator
 
 from tacos.cost import Cost
-from tacos.errors import ConfigError
+from tacos.errors import ConfigError, first_line
 from tacos.models.expected import text_tokens
 from tacos.models.local import LocalModel
 from tacos.part import Setup, scorer
@@ -114,7 +114,7 @@ def _tokens(name: str, template: str, pool: Pool) -> float:
 
 
 def templates(path: str | None, names: Sequence[str]) -> dict[str, str]:
-    """Name -> its template, with places in braces. Raises: ConfigError where the file lacks one."""
+    """Name -> its template, with places in braces. Raises: ConfigError where the file cannot be read, or lacks one."""
     if path is None:
         raise ConfigError(
             "deita's scorers rate by the prompts that they were trained on: set score.prompts to upstream's file, "
@@ -122,7 +122,11 @@ def templates(path: str | None, names: Sequence[str]) -> dict[str, str]:
             "score={by: rating, llm: NAME}"
         )
     text = read_own(path)
-    found = _assigned(text) if path.endswith(".py") else yaml.safe_load(text)
+    try:
+        found = _assigned(text) if path.endswith(".py") else yaml.safe_load(text)
+    except (SyntaxError, yaml.YAMLError) as error:
+        kind = "Python" if path.endswith(".py") else "YAML"
+        raise ConfigError(f"score.prompts: {path} is not valid {kind}: {first_line(error)}") from error
     said = found if isinstance(found, dict) else {}
     made: dict[str, str] = {}
     for name in names:

@@ -35,8 +35,8 @@ class Design(Record):
     order: Literal["random", "stored"] = "random"
     """Partners drawn by the seed, or neighbours in stored order: (0,1), (2,3), ... as in the released code."""
     rounds: float = Field(1, ge=1)
-    """Times each sample is scored in a group; pairs have another partner each time, in a group of n up to n / 2 times.
-    The part of a whole round is given to as large a part of the group. Above 1 implies random order."""
+    """Times each sample is scored in a group; 1.5 scores half of the members a second time. Pairs have another partner
+    each time, in a group of n up to n / 2 times. Above 1 implies random order."""
     size: int = Field(2, ge=2, le=5)
     """Samples in a call."""
     odd: Literal["rematch", "drop"] = "rematch"

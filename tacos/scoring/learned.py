@@ -1,4 +1,4 @@
-"""The embedded comparator: a pairwise quality model fitted on the pool itself.
+"""The pool-fitted quality model: it learns from responses of the pool beside corrupted versions of themselves.
 
 Where no LLM and no expert pairs are at hand, responses of the pool are compared with corrupted
 versions of themselves, and an additive model learns which is which: each feature is spread over a

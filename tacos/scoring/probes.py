@@ -24,6 +24,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tacos.errors import PoolError
 from tacos.scoring.corrupt import MARKS
 from tacos.text import join_pieces, pieces, sentences, words
 from tacos.types import Message, Pool, Record, Sample
@@ -65,6 +66,8 @@ def probes(pool: Pool, donors: Pool, most: int, seed: int) -> list[Probe]:
     """At most `most` rows of the pool for each kind, drawn at random; the same number for all kinds.
 
     donors: where answers to other prompts are taken from; the larger, the nearer is the nearest.
+
+    Raises: PoolError where all their answers are the same.
     """
     rng = np.random.default_rng([seed, len(pool)])
     usable = [row for row in rng.permutation(len(pool)).tolist() if _can_be_altered(_answer(pool[row]))]
@@ -158,11 +161,16 @@ def _words_of(text: str) -> set[str]:
 
 
 def _others(samples: Sequence[Sample], donors: Pool, rng: np.random.Generator) -> list[list[str]]:
-    """For each sample the answers to the nearest other prompt, to one less near, and to any."""
+    """For each sample the answers to the nearest other prompt, to one less near, and to any.
+
+    Raises: PoolError where all answers are the same.
+    """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     if not samples:
         return []
+    if len(set(donors.responses)) < 2:
+        raise PoolError("every row of the pool has the same answer, so there is no other one to swap it for")
     model = TfidfVectorizer(analyzer=lambda text: words(text.lower()), dtype=np.float32)
     known = model.fit_transform(donors.prompts)
     likeness = model.transform([sample.prompt for sample in samples]) @ known.T

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from tacos.cost import Cost
-from tacos.llm.asking import Asking
+from tacos.llm.asking import Asking, check_scale
 from tacos.llm.base import Request, Sampling
 from tacos.llm.estimate import Asked
 from tacos.llm.parse import parse_score
@@ -56,8 +56,7 @@ class SampleRating(Asking, Scorer):
 
     @model_validator(mode="after")
     def _a_scale(self) -> SampleRating:
-        if self.low >= self.high:
-            raise ValueError(f"the scale ends where it begins: low {self.low:g}, high {self.high:g}")
+        check_scale(self.low, self.high)
         return self
 
     def describe(self, llms: Mapping[str, LLMSettings]) -> str:

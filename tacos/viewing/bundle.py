@@ -17,7 +17,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -74,7 +73,7 @@ def _write_run(run: ViewedRun, folder: Path, number: int, most: int) -> None:
     _write(folder, f"{number}/samples", json.dumps(_samples(run.browser, chosen), allow_nan=False))
     for place, name in enumerate(run.book.sets):
         _write(folder, f"{number}/answers-{place}", as_json(run.book.questions(name)))
-    with suppress(KeyError):  # nothing was embedded
+    if run.mapped:
         drawn = PoolMap(run.teller, chosen)
         pages = {_key(arm): drawn.page(arm).model_dump(include=MAPPED) for arm in run.teller.arms}
         _write(folder, f"{number}/map", json.dumps({"places": drawn.places.model_dump(), "arms": pages}))

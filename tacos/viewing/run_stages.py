@@ -103,7 +103,7 @@ def list_cells(folder: Path, cells: Sequence[CellPlace]) -> None:
 
 
 def read_cells(folder: Path) -> tuple[CellPlace, ...]:
-    """() for what is no experiment with a matrix."""
+    """() for what is no experiment with a matrix, or whose file is damaged."""
     path = folder / CELLS
     try:
         return RunCells.model_validate(read_json(path)).cells if path.is_file() else ()

@@ -1,7 +1,7 @@
 """Why a sample was selected, or not: everything that the stages of a run know of one row.
 
-    alpaca-1581   in "content creation" it came 4th of 41 with 98 +- 6, the group had 3 places, and lost a tie at 98 by
-                  stored order
+    alpaca-1581   not selected: in 'content creation' it came 4th of 41 with 98 +- 6; 3 were taken, and it lost a tie
+                  with the last of them
 
 `tell` reads the tables behind every arm; `words.py` puts them into sentences.
 """

@@ -174,11 +174,15 @@ def _paired(row: Mapping[str, Any], label: str, opponent: str) -> VerdictLine:
 def _alpaca_eval(
     folder: Path, steps: Steps, questions: Mapping[str, Question]
 ) -> tuple[dict[str, list[str]], dict[str, Said]]:
-    """Joined by the instruction."""
+    """Joined by the instruction; an answer that failed, whose output is null, is left out."""
     ids = {question.turns[0]: id_ for id_, question in questions.items()}
     outputs = folder / "outputs.json"
     rows = read_json(outputs) if outputs.is_file() else []
-    said = {ids[row["instruction"]]: [row["output"]] for row in rows if row["instruction"] in ids}
+    said = {
+        ids[row["instruction"]]: [row["output"]]
+        for row in rows
+        if row["instruction"] in ids and row["output"] is not None
+    }
     judged = steps.get("alpaca_eval")
     path = judged / "annotations.json" if judged else None
     told: dict[str, Said] = {}

@@ -51,7 +51,7 @@ def _beside_last(came: str, taken: int, score: float | None, last: float | None)
     if last is None:
         return said
     if score == last:
-        return f"{said}, and it lost a tie with the last of them by stored order"
+        return f"{said}, and it lost a tie with the last of them"
     return f"{said}, the last with {last:.4g}"
 
 

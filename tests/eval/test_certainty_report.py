@@ -40,3 +40,12 @@ def test_the_report_shows_them(tmp_path) -> None:  # type: ignore[no-untyped-def
     assert "How sure the selections are" in paths.html.read_text()
     assert "calibration" in paths.plots and paths.plots["calibration"].stat().st_size > 5000
     assert "37.0%" in paths.markdown.read_text()
+
+
+def test_the_legend_of_the_plot_lies_beside_its_lines() -> None:
+    plot = calibration_plot(told())
+    assert plot is not None
+    plot.figure.draw_without_rendering()
+    (axis,), (legend,) = plot.figure.axes, plot.figure.legends
+    assert axis.get_legend() is None
+    assert not legend.get_window_extent().overlaps(axis.get_window_extent())

@@ -21,7 +21,7 @@ from eval.report.text import headline
 from eval.results import ArmMeasure, ArmSummary, Results, load_results
 from eval.stats import clustered_difference, crossed_difference, crossed_mean, mean_interval
 from eval.summary import arm_measure, corrected, run_measure
-from tacos.errors import TacosError
+from tacos.errors import ConfigError, TacosError
 from tacos.store.files import write_jsonl
 from tacos.types import Answer
 from tests.eval import toy_benchmark
@@ -177,6 +177,17 @@ def test_what_is_no_value_of_a_benchmarks_measures_is_refused(given: RunValues, 
     broken = replace(toy_benchmark.BENCHMARK, read=lambda finished: given)
     with pytest.raises(TacosError, match=f"benchmark characters: {said}"):
         broken.values_of(Finished({}, {}))
+
+
+def test_a_stage_that_no_arm_has_is_refused_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BENCHMARKS, "characters", "tests.eval.toy_benchmark")
+    broken = replace(toy_benchmark.BENCHMARK, stage="anwser")
+    monkeypatch.setattr(toy_benchmark, "BENCHMARK", broken)
+    with pytest.raises(ConfigError, match="characters: no arm has a stage 'anwser': did you mean 'answer'"):
+        run_trained(tmp_path)
+    assert not (tmp_path / "artifacts" / "train").exists()
 
 
 def test_measures_have_names_of_their_own() -> None:

@@ -107,9 +107,8 @@ def test_a_step_may_stand_only_once() -> None:
 
 def test_no_tags_at_all_say_so_and_blame_no_setting_of_the_normalization() -> None:
     nothing = Tags(((), ()), dict.fromkeys(range(2), "no keyphrase"))
-    with pytest.raises(
-        PoolError, match=r"no keyphrase was found in any of 2 prompts.*tagging\.min_df.*tagging\.by=llm"
-    ):
+    said = r"none of 2 prompts has a tag.*: no keyphrase\. .*group\.tagging\.min_df.*group\.tagging\.llm"
+    with pytest.raises(PoolError, match=said):
         normalize(nothing, NormalizationSettings(), no_embedding)
     grouped = normalize(nothing, NormalizationSettings(untagged="group"), no_embedding)
     assert grouped.tags.rows == (("untagged",),) * 2
@@ -126,7 +125,7 @@ def test_a_sample_that_loses_its_tags_has_the_reason(caplog: pytest.LogCaptureFi
     tags = Tags((("code",), ("code",), ("poem", "haiku"), (), ("?",)), {3: "no keyphrase"})
     result = normalize(tags, settings(order=("rules", "frequency")), no_embedding)
     assert result.tags.errors == {
-        2: "no tag of it (poem, haiku) stands in normalization.min_count=2 samples",
+        2: "no tag of it (poem, haiku) stands in group.normalization.min_count=2 samples",
         3: "no keyphrase",
         4: "no tag of it (?) is left by the rules step of the normalization",
     }

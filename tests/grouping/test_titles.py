@@ -33,3 +33,10 @@ def test_groups_without_any_word_keep_their_numbers() -> None:
 def test_few_texts_of_a_large_group_name_it() -> None:
     groups = Groups(("0", "1"), (np.arange(5000), np.array([5000])))
     assert titled(groups, ["capital of Peru"] * 5000 + ["add"]).labels[0].startswith("0: ")
+
+
+def test_texts_are_taken_from_all_of_a_group() -> None:
+    """Of 150 texts every third is left out, and not the last fifty."""
+    groups = Groups(("0", "1"), (np.arange(150), np.arange(150, 160)))
+    texts = ["river"] * 100 + ["mountain lake"] * 50 + ["add"] * 10
+    assert "mountain" in titled(groups, texts).labels[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,3 +106,15 @@ def test_the_doctor_looks_at_the_models_of_a_config(listing: ListingServer) -> N
     assert "not loaded" in found["llms.tagger"].detail
     with pytest.raises(ConfigError, match=r"llms\.judge\.modle"):
         llm_checks({"judge": {"modle": "m"}})
+
+
+def test_the_doctor_says_that_a_cap_on_money_cannot_hold(tmp_path: Path) -> None:
+    capped = {"model": "m", "backend": "transformers", "max_cost_usd": 5}
+    (seen, cap) = llm_checks({"tagger": capped})
+    assert seen.ok and not cap.ok and cap.name == "llms.tagger cap"
+    assert "max_cost_usd of 'm' needs price_per_million_input" in cap.detail
+    asked = {"model": "m", "endpoint": f"http://127.0.0.1:{dead_port()}/v1", "max_cost_usd": 5}
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("date: 2026-01-01\nmodels: {m: {input: 1, output: 2}}\n")
+    assert [check.name for check in llm_checks({"judge": asked})] == ["llms.judge", "llms.judge cap"]
+    assert [check.name for check in llm_checks({"judge": asked}, str(prices))] == ["llms.judge"]

@@ -32,7 +32,7 @@ SETTINGS: dict[str, Any] = {
         "tacos": {
             "method": "tacos",
             "group": {"by": "tags", "normalization": {"min_count": 2, "support": 5}, "clustering": {"k": 6}},
-            "score": {"quality": {"fit_rows": 60}},
+            "score": {"fit": {"fit_rows": 60}},
         },
         "random": {"method": "random"},
         "zero-shot": {"method": "zero-shot"},

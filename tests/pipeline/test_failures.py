@@ -102,3 +102,16 @@ def test_the_headline_is_about_the_arm_in_focus(tmp_path: Path) -> None:
     ):
         result = CliRunner().invoke(app, ["run", str(path), f"focus={focus}"])
         assert result.exit_code == 2 and message in result.stderr
+
+
+def test_a_budget_that_one_arms_scores_do_not_fill_is_that_arms(tmp_path: Path) -> None:
+    choosy = {"method": "longest", "allocate": {"least": 1e9}}
+    arms = {"random": {"method": "random"}, "longest": {"method": "longest"}, "choosy": choosy}
+    result = CliRunner().invoke(app, ["run", str(config(tmp_path, arms=arms)), "--json"])
+    assert result.exit_code == 1, result.stderr
+    told = json.loads(result.stdout.splitlines()[-1])
+    assert [arm["arm"] for arm in told["summary"]] == ["random", "longest"]
+    (failure,) = told["failures"]
+    assert failure["arm"] == "choosy" and "samples with a score of 1e+09 or more" in failure["reason"]
+    stopped = CliRunner().invoke(app, ["run", str(config(tmp_path, arms=arms)), "--fail-fast"])
+    assert stopped.exit_code == 2 and "samples with a score of 1e+09 or more" in stopped.stderr

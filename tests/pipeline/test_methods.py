@@ -12,7 +12,7 @@ import pytest
 
 from tacos.artifacts import ArtifactStore
 from tacos.config import parse
-from tacos.errors import BudgetError, ConfigError, LLMError
+from tacos.errors import BudgetError, ConfigError, LLMError, PoolError, TacosError
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.methods import METHODS
 from tacos.pipeline.graph import selection_stage
@@ -280,3 +280,20 @@ def test_what_calls_cost_stands_in_the_done_record(tmp_path: Path) -> None:
     assert usage["tag"].cost_usd == pytest.approx(
         (usage["tag"].prompt_tokens + 2 * usage["tag"].completion_tokens) / 1e6
     )
+
+
+def test_what_a_reduction_leaves_is_not_blamed_on_tags(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    reduced = LLM_TACOS["group"] | {"reduce": True}
+    score = {"llm": "scorer", "design": {"bridges": 0.5}}
+    with pytest.raises(TacosError):  # one row is left of each topic, and none to compare it with
+        run(tacos(write_pool(tmp_path / "p.jsonl"), group=reduced, score=score), tmp_path, ScriptedLLM(reply))
+    said = "only 4 of 24 samples can be selected: 24 keep a tag (group.normalization), 24 of these stand in a cluster"
+    assert said in caplog.text and "group.reduce leaves 4" in caplog.text
+
+
+def test_groups_of_one_row_each_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    pool = write_pool(tmp_path / "p.jsonl", n=3)  # of three sources
+    with pytest.raises(PoolError, match=r"none of 3 groups has two rows.*fewer groups \(group\.k"):
+        run(settings(pool, "tacos", budget=2, group="source"), tmp_path)

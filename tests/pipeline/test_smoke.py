@@ -124,6 +124,12 @@ def test_what_a_config_says_of_its_rehearsal_goes_last() -> None:
     assert (made["budget"], made["arms"], "smoke" in made) == (20, {"a": {"method": "longest"}}, False)
 
 
+def test_what_an_arm_leaves_to_the_experiment_stays_there() -> None:
+    arms = {"a": {"method": "random", "budget": None, "base": None}, "b": {"method": "random", "budget": 90}}
+    made = rehearsal({"name": "x", "baseline": "a", "budget": 900, "arms": arms})
+    assert made["arms"]["a"] == arms["a"] and (made["arms"]["b"]["budget"], made["budget"]) == (8, 16)
+
+
 def test_a_selection_has_no_rehearsal() -> None:
     with pytest.raises(ConfigError, match="leave out --smoke"):
         rehearsal({"method": "tacos"})

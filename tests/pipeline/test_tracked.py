@@ -15,8 +15,16 @@ import pytest
 import yaml
 
 from eval.results import RESULTS, Results, load_results
+from tacos.artifacts import ArtifactStore
+from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.models.embedder import Embedder
+from tacos.pipeline.stage_run import StageRun
+from tacos.stage import Job, Outcome, Stage
 from tacos.store.files import read_jsonl
+from tacos.tracking.settings import TrackingSettings
+from tacos.tracking.tracker import TrackedRun, Tracker
+from tacos.usage import Ledger
+from tests.pipeline.helpers import scripted_tools
 from tests.pipeline.test_experiment import SETTINGS
 from tests.wandb_log import whole_runs
 
@@ -153,3 +161,17 @@ def test_texts_stand_in_tables(tracked: Runs) -> None:
 def test_a_stage_that_was_there_is_marked(tracked: Runs) -> None:
     told = tracked["random/seed1"]["summary"]
     assert told["stage/base/reused"] and not told["stage/train/reused"] and told["stage/train/seconds"] > 0
+
+
+@pytest.mark.parametrize("name", ["experience", "warmup"])
+def test_the_rows_of_a_training_on_the_way_are_a_selection(name: str, tmp_path: Path) -> None:
+    def work(job: Job) -> Outcome:
+        (job.out / "selection.jsonl").write_text("{}\n")
+        return Outcome()
+
+    store, stage = ArtifactStore(tmp_path / "artifacts"), Stage(name, work, {})
+    store.run(stage, scripted_tools(tmp_path / "r.sqlite", ScriptedLLM(lambda request: "")))
+    shown = TrackedRun(id="a", name="a", group="a", job="arm")
+    tracker = Tracker(TrackingSettings(mode="disabled"), tmp_path, shown, {})
+    kept = StageRun(tracker, store, Ledger()).artifact(stage, store.record(stage))
+    assert kept is not None and kept.type == "selection" and "selection.jsonl" in kept.files

@@ -151,3 +151,8 @@ def test_without_an_llm_scores_are_the_quality_models_own(pool: Pool) -> None:
     )  # a model without drift or noise needs no model
     scores = comparative_scores(pool, Groups.one(len(pool)), ByRow(), settings, seed=0)
     assert scores.values.tolist() == [10.0 * row for row in range(len(pool))] and scores.std_errors is None
+
+
+def test_a_scale_that_ends_where_it_begins_is_refused() -> None:
+    with pytest.raises(ValueError, match="the scale ends where it begins: low 50, high 50"):
+        Comparative(low=50, high=50)

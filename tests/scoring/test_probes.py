@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from tacos.errors import PoolError
 from tacos.scoring.probes import GRADES, STEPS, at_step, padded, probes, truncated, with_errors
 from tacos.types import Pool, make_sample
 
@@ -83,3 +85,9 @@ def test_the_seed_decides_and_short_answers_are_left_alone() -> None:
     assert once == again != other
     short = Pool.from_samples([make_sample("What is 3 + 4?", "7", id=str(i)) for i in range(8)])
     assert probes(short, rows, 3, 0) == []
+
+
+def test_answers_that_are_all_the_same_cannot_be_swapped() -> None:
+    same = Pool.from_samples(make_sample(f"Ask {i}", TEXT, id=f"r{i}") for i in range(8))
+    with pytest.raises(PoolError, match="every row of the pool has the same answer"):
+        probes(same, same, 1, seed=0)

@@ -82,6 +82,13 @@ def test_deita_is_refused_without_the_prompts_of_its_models(tmp_path: Path) -> N
     assert templates(str(own), ["quality"]) == {"quality": "{instruction} {output} {other}: "}
     with pytest.raises(ConfigError, match=r"no complexity_template with \{instruction\} in it"):
         templates(str(own), ["complexity", "quality"])
+    for name, text, kind in (
+        ("broken.py", "quality_template = (", "Python"),
+        ("broken.yaml", "quality: [", "YAML"),
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ConfigError, match=rf"{name} is not valid {kind}: "):
+            templates(str(tmp_path / name), ["quality"])
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])

@@ -18,7 +18,7 @@ from tacos.types import Pool
 from tacos.viewing.run_folder import RunFolder
 from tacos.viewing.run_stages import write_stages
 from tacos.viewing.story import SHOWN, ArmStory, SampleStory, tell
-from tacos.viewing.words import lines
+from tacos.viewing.words import lines, why
 from tests.pipeline.helpers import LLM_TACOS, LLMS, reply, scripted_tools, write_pool
 
 
@@ -132,3 +132,11 @@ def test_an_unknown_id_names_a_few_rows_and_not_the_pool(run: RunFolder) -> None
         with pytest.raises(TacosError) as raised:
             tell(run, asked)
         assert sum(f" {id_} " in str(raised.value) for id_ in pool.ids) == (SHOWN if asked == "e" else 0)
+
+
+def test_a_tie_is_told_and_not_how_it_was_broken() -> None:
+    """The allocator may draw among equal scores."""
+    story = ArmStory(
+        arm="alpagasus", seed=0, selected=False, score=5.0, place=1, scored=9, budget=3, lowest_selected=5.0
+    )
+    assert why(story).endswith("3 were taken, and it lost a tie with the last of them")

@@ -1,4 +1,4 @@
-"""What a quality scorer is, and the embeddings it can share with clustering and the learned comparator."""
+"""What a quality scorer is, and the embeddings it can share with clustering and the pool-fitted quality model."""
 
 from __future__ import annotations
 

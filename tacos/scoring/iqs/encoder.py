@@ -124,7 +124,9 @@ class EncoderScorer:
 
         rows = label_rows(pairs)
         if not rows:
-            raise TacosError(f"{pairs.source} holds no pair with different sides")
+            raise TacosError(
+                f"{pairs.source} holds no pair with different sides: give pairs of which one is better"
+            )
         torch.manual_seed(seed)
         self.network, self.tokenizer = new_network(self.settings)
         self.network.to(self._device)

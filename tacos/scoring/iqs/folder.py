@@ -118,7 +118,7 @@ def read_card(folder: Path) -> Card:
         raise TacosError(f"{path} is damaged ({error}); train it again") from error
     given = data.get("version") if isinstance(data, dict) else None
     if not isinstance(data, dict) or data.get("format") != "tacos-iqs":
-        raise TacosError(f"{path} is not the card of a quality scorer")
+        raise TacosError(f"{path} is not the card of a quality scorer: give a folder of `tacos iqs train`")
     if given != VERSION:
         raise TacosError(
             f"{folder} is of version {given}; this tacos reads version {VERSION}: train it again"

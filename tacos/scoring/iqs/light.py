@@ -85,7 +85,7 @@ class LightSettings(Record):
     floor_depth: float = Field(5.0, gt=0)
     """Standard deviations below a floor from which it gets no worse."""
     response_tokens: int = Field(64, ge=8)
-    """As the learned comparator embeds responses, so that the two share a cache."""
+    """As the pool-fitted quality model embeds responses, so that the two share a stage."""
     embedder: EmbedderSettings = EmbedderSettings()
 
 
@@ -190,7 +190,7 @@ class LightScorer:
         ]
         if len(differs) < FEWEST:
             raise TacosError(
-                f"{len(differs)} pairs with different sides; a quality scorer needs {FEWEST} at least"
+                f"{len(differs)} pairs with different sides; a quality scorer needs {FEWEST} at least: give more pairs"
             )
         a, b = better.take(np.array(differs)), worse.take(np.array(differs))
         s = self.settings
