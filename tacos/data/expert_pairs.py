@@ -196,7 +196,7 @@ def _triple(values: dict[str, Any]) -> _Side | str:
     """The parts of "Instruction: ... Input: ... Response: ...", or what is missing; the first label of each counts."""
     if None in values:
         return SURPLUS
-    text = values["src"]
+    text = values["src"] or ""  # None where the row was cut short
     asked, label, response = text.partition(f" {RESPONSE}")
     if not (label and asked.lstrip().startswith(SOURCE)):
         return f"{text[:40]!r} is not {SOURCE!r} ... {RESPONSE!r}"

@@ -236,11 +236,13 @@ def _find(source: str, first: list[Row], settings: ReadSettings) -> FoundColumns
     objects = [row.value for row in first if isinstance(row.value, Mapping)]
     if objects:
         return find_columns(source, settings.format, settings.columns, objects)
-    why = f"; line {first[0].line}: {first[0].error or 'not an object'}" if first else ""
+    why = "it holds none"
+    if first:
+        why = f"{len(first)} broken; line {first[0].line}: {first[0].error or 'not an object'}"
     if NOT_UTF8 in why:
         why += " (save the file as UTF-8)"
     raise PoolError(
-        f"no row could be read from {source}: {len(first)} broken{why}. "
+        f"no row could be read from {source}: {why}. "
         "Expected a JSON array, one JSON object per line, CSV, TSV or Parquet"
     )
 

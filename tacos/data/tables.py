@@ -101,6 +101,6 @@ def _header(path: Path, cells: list[str], error: str | None) -> list[str]:
     names = [cell.strip() for cell in cells]
     twice = next((name for name in names if names.count(name) > 1), None)
     if error or twice is not None or not any(names):
-        why = error or (f"two columns are named {twice!r}" if twice else "it names no columns")
+        why = error or (f"two columns are named {twice!r}" if any(names) else "it names no columns")
         raise PoolError(f"cannot read {path}: its first line has to name the columns: {why}")
     return names
