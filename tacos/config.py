@@ -30,14 +30,33 @@ TEXT = re.compile(r"^\s*[#&*!%@`]|^\s*[^\s\[{\"'].*\s#", re.DOTALL)
 """An override that is text as it stands, such as the file "part #1": YAML would read a comment, an anchor or a tag."""
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key stands once: of two, the first would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    what = f"the key {key.value!r} stands twice: keep one"
+                    raise yaml.constructor.ConstructorError(problem=what, problem_mark=key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """path: of a file, or the name of a shipped config (`tacos.shipped`).
 
-    Raises: ConfigError when the file is missing, not UTF-8, not YAML, or not a mapping.
+    Raises: ConfigError when the file is missing, cannot be read, is not UTF-8, not YAML, has a key twice, or is no
+    mapping.
     """
     path = find(path)
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_bytes().decode(), _Loader)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read {path}: {error.strerror or error}; correct its permissions"
+        ) from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     except UnicodeDecodeError as error:
@@ -60,7 +79,7 @@ def override(data: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, A
         if not equals or not path.strip():
             raise ConfigError(f"{assignment!r} is not an override: write it as a.b=c")
         try:
-            read = value.strip() if TEXT.search(value) else yaml.safe_load(value)
+            read = value.strip() if TEXT.search(value) else yaml.load(value, _Loader)
         except yaml.YAMLError as error:
             raise ConfigError(f"override {assignment!r}: {value!r} is not valid YAML") from error
         _put(result, path.strip(), read, f"override {assignment!r}")

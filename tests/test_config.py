@@ -119,7 +119,9 @@ def test_an_llm_that_is_not_configured_is_named() -> None:
 def test_files_that_are_no_settings(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no config file"):
         read_yaml(tmp_path / "none.yaml")
-    for text, message in (("a: [1", "not valid YAML"), ("- 1", "holds list")):
+    twice = "train: {lr: 1}\nmethod: x\ntrain: {steps: 2}\n"
+    cases = (("a: [1", "not valid YAML"), ("- 1", "holds list"), (twice, "'train' stands twice.*line 3"))
+    for text, message in cases:
         (tmp_path / "bad.yaml").write_text(text)
         with pytest.raises(ConfigError, match=message):
             read_yaml(tmp_path / "bad.yaml")
