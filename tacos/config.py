@@ -147,7 +147,7 @@ def _explain(model: type[BaseModel], problem: Any, where: str) -> str:
     elif isinstance(seen, int | float) and problem["type"] == "string_type":
         quote = "; text that reads as a number goes in quotes"
     hidden = isinstance(seen, dict) or SENSITIVE.search(path) or any(holds_key(t) for _, t in texts_in(seen))
-    shown = "" if hidden else f" (got {seen!r}{quote})"
+    shown = "" if hidden else f" (got {seen!r:.200}{quote})"
     return f"{path or where or model.__name__}: {message}{shown}"
 
 

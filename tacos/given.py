@@ -11,7 +11,6 @@ vectors    .npy               (n, dim), rows in pool order       as many as the 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from tacos.data.builder import id_text
-from tacos.data.clean import is_missing
+from tacos.data.clean import is_finite, is_missing
 from tacos.data.rows import read_rows
 from tacos.errors import ConfigError, PoolError
 from tacos.selection import Groups, Scores
@@ -58,7 +57,7 @@ def read_given_scores(path: Path, pool: Pool) -> Scores:
             why = row.get("error")
             errors[position] = f"no value in {path.name}" if is_missing(why) or not why else str(why)
             unread += 1
-        elif not _is_finite(value):
+        elif not is_finite(value):
             raise PoolError(
                 f"{path} line {line}: value {value!r:.40} is not a finite number (use null where there is none)"
             )
@@ -77,19 +76,9 @@ def _std_error(path: Path, line: int, row: Mapping[str, Any]) -> float:
     found = row.get("std_error")
     if is_missing(found):
         return np.nan
-    if not _is_finite(found) or found < 0:
+    if not is_finite(found) or found < 0:
         raise PoolError(f"{path} line {line}: std_error {found!r:.40} is not a finite number of 0 and more")
     return float(found)
-
-
-def _is_finite(value: Any) -> bool:
-    """Whether it is a number that a float64 can hold."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer of hundreds of digits
-        return False
 
 
 def read_given_groups(path: Path, pool: Pool) -> Groups:

@@ -11,11 +11,11 @@ was cut off or lost a reasoning block, `finish_reasons` and `reasoned` say so in
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from tacos.data.clean import is_finite
 from tacos.data.published import published_rows
 from tacos.data.rows import Row
 from tacos.types import Answer, Record
@@ -108,8 +108,7 @@ def _id(value: Any) -> str:
 
 
 def _seconds(value: Any) -> float | None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if number and math.isfinite(value) else None
+    return float(value) if is_finite(value) else None
 
 
 def bad_reason(error: Exception) -> str:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -169,9 +170,9 @@ def local_file(source: str) -> Path | None:
     Raises: PoolError for a folder, or a name that is neither, with the names near it.
     """
     path = Path(source)
-    if path.is_file():
+    if os.path.isfile(path):  # pathlib raises where a text is too long for a name
         return path
-    if path.is_dir():
+    if os.path.isdir(path):
         inside = ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "nothing"
         raise PoolError(f"{source} is a folder, expected a file; it holds {inside}")
     near = _near(path)

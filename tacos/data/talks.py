@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from tacos.data.formats import ONE_ROUND
 from tacos.text import comparable
 from tacos.types import Pool
 
 ROWS = 2048
 """At a time."""
-ONE_ROUND = [("user", 1), ("assistant", 1)]
 
 
 class ComparableTurn(NamedTuple):

@@ -340,6 +340,8 @@ def test_a_missing_file_names_near_ones(tmp_path):
     write(tmp_path, ALPACA)
     with pytest.raises(PoolError, match=r"pol\.jsonl.*holds pool\.jsonl"):
         read_pool(str(tmp_path / "pol.jsonl"))
+    with pytest.raises(PoolError, match=r"no file x+; "):
+        read_pool("x" * 300)
     with pytest.raises(PoolError, match=r"is a folder.*pool.jsonl"):
         read_pool(str(tmp_path))
     with pytest.raises(PoolError, match="does not exist"):

@@ -123,3 +123,8 @@ def test_a_request_names_its_words_wherever_they_stand(tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("Judge $prompt")
     named = [Asking(prompt=str(path)).request(prompt="x").prompt for path in (*same, tmp_path / "other.txt")]
     assert named[0] == named[1] != named[2] and str(tmp_path) not in named[0]
+
+
+def test_a_system_text_longer_than_a_file_name_is_a_text() -> None:
+    text = "You grade answers with care. " * 20
+    assert Asking(prompt="judge_pair", system=text).system_text == text
