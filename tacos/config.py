@@ -57,10 +57,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"cannot read {path}: {error.strerror or error}; correct its permissions"
         ) from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8 text") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none, such as 2026-13-01
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if data is None:
         return {}
     if not isinstance(data, dict):
@@ -80,7 +80,7 @@ def override(data: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, A
             raise ConfigError(f"{assignment!r} is not an override: write it as a.b=c")
         try:
             read = value.strip() if TEXT.search(value) else yaml.load(value, _Loader)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:
             raise ConfigError(f"override {assignment!r}: {value!r} is not valid YAML") from error
         _put(result, path.strip(), read, f"override {assignment!r}")
     return result

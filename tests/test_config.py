@@ -67,7 +67,7 @@ def test_changes_are_values_and_reach_deep() -> None:
         changed(given, {"a.b.c": 1})
 
 
-@pytest.mark.parametrize("bad", ["a.b", "=1", "a.b.c=1", "a=[1"])
+@pytest.mark.parametrize("bad", ["a.b", "=1", "a.b.c=1", "a=[1", "a=2026-13-01"])
 def test_a_malformed_override_is_named(bad: str) -> None:
     with pytest.raises(ConfigError, match="override"):
         override({"a": {"b": 1}}, [bad])
@@ -91,6 +91,14 @@ def test_a_malformed_override_is_named(bad: str) -> None:
 def test_a_wrong_setting_says_where_and_what_is_near(change: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse(ExperimentSettings, override(MINIMAL, [change]))
+
+
+def test_what_is_no_name_is_told_and_not_raised_from_within() -> None:
+    data = {"pool": {"source": "builtin"}, "budget": 5, "method": 0, "group": {"by": "kmeans"}}
+    with pytest.raises(ConfigError, match=r"method: .*valid string"):
+        parse(SelectSettings, data)
+    with pytest.raises(ConfigError, match=r"focus: .*valid string"):
+        parse(ExperimentSettings, MINIMAL | {"controls": ["length-matched"], "focus": {"a": 1}})
 
 
 def test_method_settings_are_checked_before_anything_runs() -> None:
