@@ -1,4 +1,4 @@
-"""What `tacos doctor` looks at: whether the base install can do its work here, and the LLMs of a config theirs."""
+"""What `tacos doctor` looks at: whether the base install works here, and whether the LLMs of a config answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from importlib import metadata, util
 from typing import Any
 
 from tacos import __version__
-from tacos.errors import ConfigError
+from tacos.errors import ConfigError, TacosError
 from tacos.shipped import folder, names
 from tacos.types import Record
 
@@ -77,7 +77,7 @@ def device() -> Check:
 
 
 def _lacking() -> str:
-    """What of a CPU's missing features is felt, and where."""
+    """The features that this CPU lacks, and what is slower without them."""
     import torch
 
     from tacos.models.device import native_bfloat16
@@ -91,7 +91,6 @@ def _lacking() -> str:
 
 
 def embedder() -> Check:
-    from tacos.errors import TacosError
     from tacos.models.embedder import MINILM, packaged_minilm
 
     try:
