@@ -44,8 +44,8 @@ class SpendGate:
     """Lets calls out while what was spent, plus what is in flight, plus the next call stays under the caps.
 
     What was spent and what is in flight stands on a `Bill`, which other processes and later runs of the same name
-    share. A call in flight counts with the most that a call used so far. Example: cap 10,000 tokens, 9,000 spent, one call in
-    flight reserved at 600; the next one goes out if it reserves at most 400.
+    share. A call in flight counts with the most that a call used so far. Example: cap 10,000 tokens, 9,000 spent, one
+    call in flight reserved at 600; the next one goes out if it reserves at most 400.
 
     Without a cap it does nothing; with one every reply is on the bill, some 100 bytes each.
     """
