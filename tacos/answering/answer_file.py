@@ -139,6 +139,7 @@ class Found:
     """The first line that does not belong, for the error message."""
 
     def refuse(self, line: int, why: str, detail: str = "") -> None:
+        """Count a line that does not belong."""
         self.other[why] += 1
         self.first = self.first or f"line {line} is one {why}{detail}"
 
@@ -222,6 +223,7 @@ class _AnswerFile:
             raise cannot_write(self.out, error) from error
 
     def in_order(self) -> list[StoredAnswer]:
+        """The answers so far, in the questions' order."""
         return [self.rows[id_] for id_ in self.owed if id_ in self.rows]
 
     def rewrite(self) -> None:

@@ -42,6 +42,7 @@ class AnswersRead(Record):
     bad: tuple[str, ...]
     """Lines that hold no answer, each with its number and reason."""
     duplicates: int
+    """Further answers of a model to a question, which are left out."""
 
     @property
     def models(self) -> list[str]:
@@ -112,6 +113,7 @@ def _seconds(value: Any) -> float | None:
 
 
 def bad_reason(error: Exception) -> str:
+    """Why a row is no answer, of what `parse_answer` raised."""
     return f"no {error}" if isinstance(error, KeyError) else str(error)
 
 

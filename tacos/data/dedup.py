@@ -50,11 +50,13 @@ class DedupSettings(Record):
     """What counts as a duplicate."""
 
     exact: bool = True
+    """Drop equal conversations."""
     near: bool = True
+    """Drop near duplicates."""
     threshold: float = Field(default=0.9, gt=0, le=1)
     """Jaccard similarity of 3-grams from which a row is a near duplicate, 0-1; see the module."""
     seed: int = 0
-    """Seed of the MinHash permutations; it moves only which borderline pairs are proposed."""
+    """Of the MinHash permutations; it changes only which borderline pairs are proposed."""
 
 
 class Duplicate(Record):

@@ -78,6 +78,7 @@ class ExpertPair(Record):
 
     @property
     def original_prompt(self) -> str:
+        """The same of the original."""
         return _prompt(self.original_instruction, self.original_input)
 
     @property
@@ -92,6 +93,7 @@ class BadPair(Record):
     line: int
     """1-based line of the file where the row ends."""
     reason: str
+    """What is missing or cannot be read."""
 
 
 class ExpertPairs(Record):

@@ -47,6 +47,7 @@ class ReadSettings(Record):
     """How a pool is read; all of it changes the answer."""
 
     format: Literal["auto", "alpaca", "sharegpt", "messages", "prompt_completion"] = "auto"
+    """A form of `tacos.data.formats`; "auto" tells it by the keys of the first rows."""
     columns: ColumnSettings = ColumnSettings()
     """Which columns hold what, where the names do not tell."""
     keep_columns: tuple[str, ...] = ()
@@ -80,9 +81,11 @@ class Dropped(Record):
     line: int
     """1-based line of the file (JSON, JSONL), or row number (Parquet, hub)."""
     id: str | None
+    """None where the row gives none."""
     reason: str
     """A name to count by, such as "empty_response" or "near_duplicate"."""
     detail: str
+    """What was seen there."""
     of: str | None = None
     """For a duplicate, the id of the row that is kept."""
 

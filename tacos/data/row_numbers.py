@@ -34,12 +34,13 @@ def gram_sets(texts: Sequence[str]) -> Shingles:
 
 @dataclass(frozen=True)
 class RowNumbers:
-    """One entry a row of the pool.
+    """One entry a row of the pool, for n rows.
 
     whole: (n,) int64, equal for equal conversations.
     said: (n,) uint64, equal for responses with the same 3-grams.
     said_grams: (n,) int64, how many those are.
     asked: (total,) uint64, a number for each sentence of a prompt; row i has asked[starts[i]:starts[i + 1]].
+    starts: (n + 1,) int64.
     """
 
     whole: np.ndarray
@@ -50,6 +51,7 @@ class RowNumbers:
 
 
 def row_numbers(pool: Pool) -> RowNumbers:
+    """The first pass."""
     kept: list[tuple[np.ndarray, ...]] = []
     for some in talks(pool):
         said = gram_sets(some.responses)

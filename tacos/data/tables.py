@@ -22,6 +22,7 @@ LONGEST_CELL = 2**31 - 1
 
 
 def parquet_rows(handle: io.BufferedReader) -> Iterator[Row]:
+    """Rows with their number from 1. Raises: pyarrow.ArrowException for a damaged file."""
     line = 0
     source = handle if handle.seekable() else pa.BufferReader(handle.read())
     with pq.ParquetFile(source) as file:

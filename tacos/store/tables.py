@@ -52,6 +52,7 @@ def read_tested(pool: Path) -> list[Question]:
 
 
 def write_vectors(folder: Path, vectors: np.ndarray) -> None:
+    """vectors: (n, dim) float32."""
     np.save(folder / VECTORS, vectors)
 
 
@@ -71,6 +72,7 @@ def write_tags(folder: Path, pool: Pool, tags: Tags) -> None:
 
 
 def read_tags(folder: Path) -> Tags:
+    """As they were written."""
     table = pq.read_table(folder / TAGS)
     errors = {i: e for i, e in enumerate(table.column("error").to_pylist()) if e}
     return Tags(tuple(tuple(row) for row in table.column("tags").to_pylist()), errors)
@@ -112,6 +114,7 @@ def write_scores(folder: Path, pool: Pool, scores: Scores) -> None:
 
 
 def read_scores(folder: Path) -> Scores:
+    """As they were written, but for `unread`; targets stay on disk until they are looked at."""
     table = pq.read_table(folder / SCORES)
     values = table.column("value").to_numpy(zero_copy_only=False).astype(np.float64)
     errors = {i: e for i, e in enumerate(table.column("error").to_pylist()) if e}
