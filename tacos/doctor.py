@@ -41,7 +41,9 @@ def checks() -> list[Check]:
 
 
 def python() -> Check:
-    return Check(name="python", ok=sys.version_info >= (3, 11), detail=sys.version.split()[0])
+    ok = sys.version_info >= (3, 11)
+    needed = "" if ok else ": Python 3.11 or later is needed"
+    return Check(name="python", ok=ok, detail=f"{platform.python_version()}{needed}")
 
 
 def own() -> Check:
@@ -112,7 +114,8 @@ def tracking() -> Check:
 
 def disk() -> Check:
     free = shutil.disk_usage(".").free / 2**30
-    return Check(name="disk", ok=free > 1, detail=f"{free:.1f} GiB free here")
+    needed = "" if free > 1 else ": a run needs 1 GiB and more"
+    return Check(name="disk", ok=free > 1, detail=f"{free:.1f} GiB free here{needed}")
 
 
 def extras() -> Check:
