@@ -68,10 +68,10 @@ def _modules(folder: Path) -> list[Path]:
     """The folders that hold the modules of a sentence-transformers model: pooling, or all of its weights."""
     try:
         listed = json.loads((folder / "modules.json").read_bytes())
-        parts = sorted({module["path"] for module in listed} - {""})
+        parts = [folder / part for part in sorted({module["path"] for module in listed} - {""})]
     except (OSError, ValueError, TypeError, KeyError):  # none, or damaged: whoever loads it says so
         return []
-    return [folder / part for part in parts if (folder / part).is_dir()]
+    return [part for part in parts if part.is_dir()]
 
 
 def _model_files(folder: Path) -> list[Path]:

@@ -25,7 +25,7 @@ def test_the_modules_of_a_sentence_transformer_count(part: str, tmp_path: Path) 
     assert named_by_content(str(tmp_path / "copy")) != named_by_content(str(folder))
 
 
-@pytest.mark.parametrize("listed", ["[", "{}", "[1]", '[{"name": "x"}]'])
+@pytest.mark.parametrize("listed", ["[", "{}", "[1]", '[{"name": "x"}]', '[{"path": 7}]'])
 def test_a_folder_with_a_damaged_list_of_modules_has_a_name(listed: str, tmp_path: Path) -> None:
     (tmp_path / "modules.json").write_text(listed)
     assert named_by_content(str(tmp_path)).startswith("local@")
