@@ -123,7 +123,7 @@ def extras() -> Check:
     return Check(name="extras", ok=True, detail=", ".join(found) or "none installed")
 
 
-def llm_checks(llms: Mapping[str, Any]) -> list[Check]:
+def llm_checks(llms: Any) -> list[Check]:
     """llms: the section of a config. Whether each answers, and knows its model; one tiny call each is paid.
 
     Raises: ConfigError for settings that cannot be read.
@@ -131,6 +131,8 @@ def llm_checks(llms: Mapping[str, Any]) -> list[Check]:
     from tacos.config import parse
     from tacos.llm.settings import LLMSettings
 
+    if not isinstance(llms, Mapping):
+        raise ConfigError(f"llms holds {type(llms).__name__}, not models by name: write llms.NAME.model")
     return [
         check
         for name, settings in llms.items()
