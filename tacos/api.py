@@ -6,10 +6,10 @@
     run = tacos.run("quickstart", {"train.steps": 60, "seeds": [0, 1]})
     run.arms.pivot(index="arm", columns="measure", values="mean")
 
-`tacos` has every name that it lists of this module, each when it is first asked for, so `import tacos` stays light.
-A config is a file, the name of a shipped one, or a mapping in its form; `changes` puts values in their places, as in
-{"a.b": value}. Folders and files are read and written as the commands do it, so either goes on where the other stopped.
-All works while an event loop runs, as in Jupyter. What is wrong is raised as `tacos.errors.TacosError`.
+The names are attributes of `tacos`, each loaded when it is first used, so `import tacos` stays light. A config is a
+file, the name of a shipped one, or a mapping in its form; `changes` puts values in their places, as in {"a.b": value}.
+Folders and files are read and written as the commands do it, so either goes on where the other stopped. All works
+while an event loop runs, as in Jupyter. What is wrong is raised as `tacos.errors.TacosError`.
 """
 
 from __future__ import annotations

@@ -143,14 +143,19 @@ class ArtifactStore:
         except OSError as error:
             if error.errno in NO_PLACE:
                 raise cannot_write(Path(error.filename or partial), error) from error
-            raise TacosError(f"{stage.name}: {error}") from error
-        except (pa.ArrowException, ValidationError, JSONDecodeError) as error:
-            folders = ", ".join(str(self.folder(parent)) for parent in stage.inputs.values())
-            raise TacosError(
-                f"{_titled(stage)} cannot read its inputs ({first_line(error)}): delete the damaged folder among "
-                f"{folders} and run again; where its own code reads something else, look there first"
-            ) from error
+            if error.errno is not None:
+                raise TacosError(f"{stage.name}: {error}") from error
+            raise self._unreadable(stage, error) from error  # as Arrow raises for most damaged Parquet
+        except (pa.ArrowException, ValidationError, JSONDecodeError, UnicodeDecodeError) as error:
+            raise self._unreadable(stage, error) from error
         self._fresh.add(stage.fingerprint)
+
+    def _unreadable(self, stage: Stage, error: Exception) -> TacosError:
+        folders = ", ".join(str(self.folder(parent)) for parent in stage.inputs.values())
+        return TacosError(
+            f"{_titled(stage)} cannot read its inputs ({first_line(error)}): delete the damaged folder among "
+            f"{folders} and run again; where its own code reads something else, look there first"
+        )
 
     def _lease(self, stage: Stage) -> AbstractContextManager[None]:
         return self.shared.lease(stage.place, stage.name) if self.shared else nullcontext()

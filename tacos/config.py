@@ -32,18 +32,37 @@ TEXT = re.compile(r"^\s*[#&*!%@`]|^\s*[^\s\[{\"'].*\s#", re.DOTALL)
 """An override that is text as it stands, such as the file "part #1": YAML would read a comment, an anchor or a tag."""
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key stands once: of two, the first would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    what = f"the key {key.value!r} stands twice: keep one"
+                    raise yaml.constructor.ConstructorError(problem=what, problem_mark=key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """path: of a file, or the name of a shipped config (`tacos.shipped`).
 
-    Raises: ConfigError when the file is missing, not UTF-8, not YAML, or not a mapping.
+    Raises: ConfigError when the file is missing, cannot be read, is not UTF-8, not YAML, has a key twice, or is no
+    mapping.
     """
     path = find(path)
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        data = yaml.load(path.read_bytes().decode(), _Loader)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read {path}: {error.strerror or error}; correct its permissions"
+        ) from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8 text") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none, such as 2026-13-01
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if data is None:
         return {}
     if not isinstance(data, dict):
@@ -62,8 +81,8 @@ def override(data: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, A
         if not equals or not path.strip():
             raise ConfigError(f"{assignment!r} is not an override: write it as a.b=c")
         try:
-            read = value.strip() if TEXT.search(value) else yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            read = value.strip() if TEXT.search(value) else yaml.load(value, _Loader)
+        except (yaml.YAMLError, ValueError) as error:
             raise ConfigError(f"override {assignment!r}: {value!r} is not valid YAML") from error
         _put(result, path.strip(), read, f"override {assignment!r}")
     return result
@@ -130,7 +149,7 @@ def _explain(model: type[BaseModel], problem: Any, where: str) -> str:
     elif isinstance(seen, int | float) and problem["type"] == "string_type":
         quote = "; text that reads as a number goes in quotes"
     hidden = isinstance(seen, dict) or SENSITIVE.search(path) or any(holds_key(t) for _, t in texts_in(seen))
-    shown = "" if hidden else f" (got {seen!r}{quote})"
+    shown = "" if hidden else f" (got {seen!r:.200}{quote})"
     return f"{path or where or model.__name__}: {message}{shown}"
 
 

@@ -1,4 +1,4 @@
-"""What `tacos doctor` looks at: whether the base install can do its work here, and the LLMs of a config theirs."""
+"""What `tacos doctor` looks at: whether the base install works here, and whether the LLMs of a config answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tacos import __version__
-from tacos.errors import ConfigError
+from tacos.errors import ConfigError, TacosError
 from tacos.shipped import folder, names
 from tacos.types import Record
 
@@ -45,7 +45,9 @@ def checks() -> list[Check]:
 
 
 def python() -> Check:
-    return Check(name="python", ok=sys.version_info >= (3, 11), detail=sys.version.split()[0])
+    ok = sys.version_info >= (3, 11)
+    needed = "" if ok else ": Python 3.11 or later is needed"
+    return Check(name="python", ok=ok, detail=f"{platform.python_version()}{needed}")
 
 
 def own() -> Check:
@@ -81,7 +83,7 @@ def device() -> Check:
 
 
 def _lacking() -> str:
-    """What of a CPU's missing features is felt, and where."""
+    """The features that this CPU lacks, and what is slower without them."""
     import torch
 
     from tacos.models.device import native_bfloat16
@@ -95,7 +97,6 @@ def _lacking() -> str:
 
 
 def embedder() -> Check:
-    from tacos.errors import TacosError
     from tacos.models.embedder import MINILM, packaged_minilm
 
     try:
@@ -117,7 +118,8 @@ def tracking() -> Check:
 
 def disk() -> Check:
     free = shutil.disk_usage(".").free / 2**30
-    return Check(name="disk", ok=free > 1, detail=f"{free:.1f} GiB free here")
+    needed = "" if free > 1 else ": a run needs 1 GiB and more"
+    return Check(name="disk", ok=free > 1, detail=f"{free:.1f} GiB free here{needed}")
 
 
 def extras() -> Check:
@@ -125,7 +127,7 @@ def extras() -> Check:
     return Check(name="extras", ok=True, detail=", ".join(found) or "none installed")
 
 
-def llm_checks(llms: Mapping[str, Any], prices: str | None = None) -> list[Check]:
+def llm_checks(llms: Any, prices: str | None = None) -> list[Check]:
     """llms: the section of a config. prices: its price file. Whether each answers, and knows its model (one tiny call
     each is paid), and whether a cap on money can hold.
 
@@ -135,6 +137,8 @@ def llm_checks(llms: Mapping[str, Any], prices: str | None = None) -> list[Check
     from tacos.llm.prices import price_tables, priced
     from tacos.llm.settings import LLMSettings
 
+    if not isinstance(llms, Mapping):
+        raise ConfigError(f"llms holds {type(llms).__name__}, not models by name: write llms.NAME.model")
     tables = price_tables(Path(prices) if prices else None) if llms else []
     found: list[Check] = []
     for name, given in llms.items():

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from eval.results import RESULTS, ArmRun, ArmSummary, Results, load_results
 from eval.samples import SAMPLES, SAMPLES_SCHEMA
-from tacos.errors import TacosError
+from tacos.errors import TacosError, first_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,10 +121,12 @@ def _samples(path: Path) -> pd.DataFrame:
         raise TacosError(f"no {path}: run the experiment again, its finished stages are reused")
     try:
         table = pq.read_table(path)
-    except pa.ArrowInvalid as error:
-        raise TacosError(f"{path} is damaged: run the experiment again") from error
+    except (pa.ArrowException, OSError) as error:  # Arrow raises either for damaged Parquet
+        raise TacosError(
+            f"{path} is damaged ({first_line(error)}): run the experiment again, its finished stages are reused"
+        ) from error
     if table.schema != SAMPLES_SCHEMA:
-        raise TacosError(f"{path} has columns of another tacos: run the experiment again")
+        raise TacosError(f"{path} has columns of another version of tacos: run the experiment again")
     return table.to_pandas()
 
 

@@ -91,7 +91,8 @@ class Part(Record):
     version: to be raised where other code gives other answers; code: of a part outside of tacos, which tells by itself.
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str] = ""
+    """Of a registered part."""
     summary: ClassVar[str] = ""
     paper: ClassVar[str] = ""
     needs: ClassVar[str] = ""

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """A mapping from name to part; `kind` is the word used in errors ("method", "tagger", ...)."""
+    """A mapping from name to part; `kind` is the word used in errors ("method", "scorer", ...)."""
 
     def __init__(self, kind: str):
         self.kind = kind

@@ -23,7 +23,9 @@ class Score(Record):
     sample_id: str
     value: float | None
     error: str | None = None
+    """Why there is no value."""
     std_error: float | None = None
+    """Of the value, in its points; None where the scorer does not know it."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class Scores:
         return self.within[number] if self.within is not None else self.values[groups.members[number]]
 
     def rows(self, pool: Pool) -> Iterator[Score]:
+        """One record a row, in the pool's order."""
         for i, (id_, value) in enumerate(zip(pool.ids, self.values, strict=True)):
             missing = bool(np.isnan(value))
             error = self.errors.get(i, "no score") if missing else None
@@ -187,8 +190,11 @@ class Pick(Record):
     """One row an allocator chose, before it is ranked and named."""
 
     index: int
+    """Its row in the pool."""
     group: str = ""
+    """The label of the group that it was taken for; "" where there are none."""
     reason: str = ""
+    """Why it was taken, in a few words."""
     score: float | None = None
     """The one that decided, if one did."""
     place: int | None = None

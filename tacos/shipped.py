@@ -9,6 +9,7 @@ The working folder goes first, then its `configs/` (what `tacos init` writes), t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import cache
@@ -46,12 +47,12 @@ def files() -> Iterator[Path]:
 def find(named: str | Path) -> Path:
     """The file of a config. Raises: ConfigError with the nearest shipped name where there is none."""
     given = Path(named)
-    if given.is_file():
+    if os.path.isfile(given):  # pathlib raises where a text is too long for a name
         return given
     if not given.is_absolute() and ".." not in given.parts:
         inside = Path(*given.parts[1:]) if given.parts[:1] == (FOLDER,) else given
         spelled = (place / name for place in (Path(FOLDER), folder()) for name in (inside, f"{inside}{YAML}"))
-        if found := next((file for file in spelled if file.is_file()), None):
+        if found := next((file for file in spelled if os.path.isfile(file)), None):
             return found
     raise ConfigError(f"no config file {named}: {_near(given)}")
 

@@ -38,12 +38,16 @@ PACKAGES = "torch", "transformers", "trl", "peft", "scikit-learn", "sentence-tra
 
 
 class Outcome(Record):
-    """What a stage reports of its work: rows in, out and failed, and any numbers worth a line."""
+    """What a stage reports of its work."""
 
     rows_in: int = 0
+    """Of the pool, or whatever the stage goes through."""
     rows_out: int = 0
+    """Rows that something came of: scores, groups, picks."""
     rows_failed: int = 0
+    """Rows, or answers that rows share, that are missing and should not be."""
     metrics: dict[str, Any] = Field(default_factory=dict)
+    """Any numbers worth a line."""
 
 
 class Done(Record):
@@ -53,13 +57,19 @@ class Done(Record):
     version: int
     fingerprint: str
     settings: dict[str, Any]
+    """Those that changed the answer."""
     inputs: dict[str, str]
+    """Name of an input -> the fingerprint of its stage."""
     outcome: Outcome
     usage: Usage
     created: str
+    """When, as ISO 8601 in UTC."""
     commit: str
+    """Of the code, or "unknown"."""
     packages: dict[str, str]
+    """Name -> version."""
     files: dict[str, WrittenFile]
+    """All others in the folder, by name."""
 
     @property
     def unanswered(self) -> int:
@@ -102,6 +112,7 @@ class Job:
     """Rows that will be selected, where a scorer looks at that (and says so in its identity)."""
 
     def pool(self) -> Pool:
+        """The clean pool, of the input of that name."""
         return Pool.read(self.inputs["pool"] / "pool.parquet")
 
 
@@ -130,6 +141,7 @@ class Stage:
 
     @cached_property
     def fingerprint(self) -> str:
+        """16 hex digits naming all that changes its answer."""
         parents = {name: stage.fingerprint for name, stage in self.inputs.items()}
         return fingerprint([self.name, self.version, self.settings, parents])
 

@@ -59,6 +59,7 @@ class Sample(Record):
     id: str
     messages: tuple[Message, ...]
     source: str = ""
+    """The set that it comes from."""
     input: str = ""
     extra: dict[str, Any] = Field(default_factory=dict)
 
@@ -251,6 +252,7 @@ class Trained(Record):
     """What an arm was trained on; equal loss tokens and steps make arms comparable."""
 
     samples: int
+    """Those that were trained on."""
     epochs: float
     """Passes over them; more for an arm of fewer tokens, where the budget is in loss tokens."""
     steps: int
@@ -262,12 +264,14 @@ class Trained(Record):
     flops: float | None = None
     """Floating-point operations of all steps, in the same sense; without those of validation."""
     final_loss: float
+    """Training loss at the last step that was logged, or the mean over all where none was; in nats."""
     seconds: float
     dropped: int = 0
     """Samples without a supervised token within max_length."""
     truncated: int = 0
     """Samples cut at max_length."""
     template_hash: str
+    """Names the chat template (`tacos.models.chat.template_hash`); arms of one are laid out alike."""
     validation_samples: int = 0
     """Of the selection, held out of training."""
     validation_loss: float | None = None

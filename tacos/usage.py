@@ -20,8 +20,10 @@ class Usage(Record):
     failed_calls: int = 0
     """Calls without an answer after every try."""
     prompt_tokens: int = 0
+    """Of `calls`; so are the next two."""
     completion_tokens: int = 0
     cost_usd: float = 0.0
+    """US dollars."""
     cached_prompt_tokens: int = 0
     cached_completion_tokens: int = 0
     cached_cost_usd: float = 0.0
@@ -37,6 +39,7 @@ class Usage(Record):
     flops: float = 0.0
     """Floating-point operations of these passes (`tacos.models.flops`)."""
     seconds: float = 0.0
+    """By the clock on the wall."""
 
     @property
     def asked(self) -> int:
@@ -74,11 +77,13 @@ class Ledger:
         self._lock = threading.Lock()
 
     def add(self, usage: Usage) -> None:
+        """Book some usage."""
         with self._lock:
             self._total = self._total + usage
 
     @property
     def total(self) -> Usage:
+        """All that was booked so far."""
         with self._lock:
             return self._total
 

@@ -8,7 +8,8 @@ import inspect
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,18 @@ def test_a_part_of_a_cell_is_told_by_its_methods() -> None:
         made.__module__ = "__main__"
     assert code_of(OneRead) == code_of(same) != code_of(TwoRead)
     assert code_of(tacos.SCORERS.get("length")) == ""
+
+
+@pytest.mark.parametrize("kind", [staticmethod, classmethod, property, cached_property])
+def test_a_part_of_a_cell_is_told_by_its_helpers_of_every_kind_too(kind: Callable[[Any], Any]) -> None:
+    def one(*_: object) -> int:
+        return 1
+
+    def two(*_: object) -> int:
+        return 2
+
+    made = [type("Own", (), {"__module__": "__main__", "helper": kind(helper)}) for helper in (one, two)]
+    assert code_of(made[0]) != code_of(made[1])
 
 
 def test_a_part_that_reads_what_is_no_json_is_named_before_its_inputs_are_blamed() -> None:

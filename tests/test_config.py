@@ -67,7 +67,7 @@ def test_changes_are_values_and_reach_deep() -> None:
         changed(given, {"a.b.c": 1})
 
 
-@pytest.mark.parametrize("bad", ["a.b", "=1", "a.b.c=1", "a=[1"])
+@pytest.mark.parametrize("bad", ["a.b", "=1", "a.b.c=1", "a=[1", "a=2026-13-01"])
 def test_a_malformed_override_is_named(bad: str) -> None:
     with pytest.raises(ConfigError, match="override"):
         override({"a": {"b": 1}}, [bad])
@@ -94,6 +94,14 @@ def test_a_malformed_override_is_named(bad: str) -> None:
 def test_a_wrong_setting_says_where_and_what_is_near(change: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse(ExperimentSettings, override(MINIMAL, [change]))
+
+
+def test_what_is_no_name_is_told_and_not_raised_from_within() -> None:
+    data = {"pool": {"source": "builtin"}, "budget": 5, "method": 0, "group": {"by": "kmeans"}}
+    with pytest.raises(ConfigError, match=r"method: .*valid string"):
+        parse(SelectSettings, data)
+    with pytest.raises(ConfigError, match=r"focus: .*valid string"):
+        parse(ExperimentSettings, MINIMAL | {"controls": ["length-matched"], "focus": {"a": 1}})
 
 
 def test_method_settings_are_checked_before_anything_runs() -> None:
@@ -125,7 +133,9 @@ def test_an_llm_that_is_not_configured_is_named() -> None:
 def test_files_that_are_no_settings(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no config file"):
         read_yaml(tmp_path / "none.yaml")
-    for text, message in (("a: [1", "not valid YAML"), ("- 1", "holds list")):
+    twice = "train: {lr: 1}\nmethod: x\ntrain: {steps: 2}\n"
+    cases = (("a: [1", "not valid YAML"), ("- 1", "holds list"), (twice, "'train' stands twice.*line 3"))
+    for text, message in cases:
         (tmp_path / "bad.yaml").write_text(text)
         with pytest.raises(ConfigError, match=message):
             read_yaml(tmp_path / "bad.yaml")

@@ -97,9 +97,11 @@ def test_a_folder_without_its_files_is_named(results: Results, tmp_path: Path) -
     with pytest.raises(TacosError, match="give the folder of a finished run"):
         load(tmp_path)
     folder = write_run(tmp_path / "run", results)
-    (folder / SAMPLES).write_bytes(b"no parquet")
-    with pytest.raises(TacosError, match=r"samples\.parquet is damaged"):
-        load(folder)
+    written = (folder / SAMPLES).read_bytes()
+    for content in (b"no parquet", written[:-40] + b"\xff" * 32 + written[-8:]):
+        (folder / SAMPLES).write_bytes(content)
+        with pytest.raises(TacosError, match=r"samples\.parquet is damaged"):
+            load(folder)
     (folder / SAMPLES).unlink()
     with pytest.raises(TacosError, match=r"no .*samples\.parquet"):
         load(folder)

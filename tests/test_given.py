@@ -66,6 +66,7 @@ def test_standard_errors_count_where_every_score_has_one(tmp_path: Path) -> None
         ([{"id": "r0", "value": 1}, {"id": "r0", "value": 2}], r"line 2: id 'r0' occurs twice"),
         ([{"id": "r0", "value": "high"}], r"line 1: value 'high' is not a finite number"),
         ([{"id": "r0", "value": True}], r"value True is not a finite number"),
+        ([{"id": "r0", "value": 10**400}], r"line 1: value 1000+ is not a finite number"),
         ([{"id": "r0", "value": 1, "std_error": -1}], r"line 1: std_error -1 is not a finite number of 0"),
         ([{"id": "r0", "points": 1}], r"line 1: a row needs `id` and `value`"),
         ([{"id": "x", "value": 1}], r"names none of the pool's 4 ids, such as 'r0'"),
@@ -91,6 +92,23 @@ def test_groups_by_id_a_row_in_several_or_none(tmp_path: Path) -> None:
     }
 
 
+def test_a_row_without_a_group_is_in_none(tmp_path: Path) -> None:
+    rows = [
+        {"id": "r0", "group": None},
+        {"id": "r1", "group": ["a", None]},
+        {"id": "r2", "group": float("nan")},
+    ]
+    groups = read_given_groups(lines(tmp_path / "g.jsonl", *rows), POOL)
+    assert groups.labels == ("a",) and groups.covered.tolist() == [1]
+
+
+def test_whole_numbers_that_pandas_made_floats_are_the_numbers_again(tmp_path: Path) -> None:
+    pool = Pool.from_samples(make_sample("Ask", "Say", id=id_) for id_ in ("7", "8"))
+    path = lines(tmp_path / "g.jsonl", {"id": 7.0, "group": 3.0, "value": 1, "error": float("nan")})
+    assert read_given_scores(path, pool).scored == 1
+    assert read_given_groups(path, pool).labels == ("3",)
+
+
 def test_vectors_by_position_or_by_id(tmp_path: Path) -> None:
     vectors = np.arange(8, dtype=np.float32).reshape(4, 2)
     np.save(tmp_path / "v.npy", vectors)
@@ -114,9 +132,28 @@ def test_vectors_that_do_not_fit(tmp_path: Path) -> None:
     np.save(tmp_path / "objects.npy", np.array([{"a": 1}] * 4, dtype=object), allow_pickle=True)
     with pytest.raises(PoolError, match=r"is not a \.npy file of numbers"):
         read_given_vectors(tmp_path / "objects.npy", POOL)
+    (tmp_path / "torn.npy").write_bytes(b"")
+    with pytest.raises(PoolError, match=r"is not a \.npy file of numbers \(No data left"):
+        read_given_vectors(tmp_path / "torn.npy", POOL)
+    np.save(tmp_path / "large.npy", np.full((4, 2), 1e300))
+    with pytest.raises(PoolError, match="not a finite number of 32 bits"):
+        read_given_vectors(tmp_path / "large.npy", POOL)
+    np.save(tmp_path / "complex.npy", np.full((4, 2), 1 + 2j))
+    with pytest.raises(PoolError, match="holds complex128"):
+        read_given_vectors(tmp_path / "complex.npy", POOL)
+    np.save(tmp_path / "empty.npy", np.zeros((4, 0)))
+    with pytest.raises(PoolError, match="vectors of no numbers"):
+        read_given_vectors(tmp_path / "empty.npy", POOL)
     pq.write_table(pa.table({"id": ["r0"], "vector": [[1.0]]}), tmp_path / "one.parquet")
     with pytest.raises(PoolError, match=r"lacks 3 of 4 rows, the first 'r1'"):
         read_given_vectors(tmp_path / "one.parquet", POOL)
+
+
+@pytest.mark.parametrize("vector", [None, 3, "33", ["a"], [[1]], {"x": 1}])
+def test_what_is_no_vector_is_told_with_its_line(vector: Any, tmp_path: Path) -> None:
+    rows = [{"id": "r0", "vector": [1.0]}, {"id": "r1", "vector": vector}]
+    with pytest.raises(PoolError, match=r"v\.jsonl line 2: vector .* is not a list of numbers"):
+        read_given_vectors(lines(tmp_path / "v.jsonl", *rows), POOL)
 
 
 def test_a_file_is_named_by_its_content_and_must_be_there(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def test_a_file_of_ones_own_goes_first_then_those_of_the_working_folder() -> Non
         ("ablation_builtin", "'experiments/ablation_builtin'"),
         ("configs/select/tacso.yaml", "'select/tacos'"),
         ("../quickstart", "'quickstart'"),
+        ("x" * 300, "give the path of a YAML file"),
         ("/nowhere/xyz.yaml", "give the path of a YAML file, or a name such as quickstart"),
     ],
 )

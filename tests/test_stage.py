@@ -81,6 +81,24 @@ def test_a_failed_stage_is_not_done_and_runs_again(tmp_path: Path, tools: Tools)
     assert store.is_done(stage)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("Couldn't deserialize thrift: don't know what type"),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+    ],
+)
+def test_a_stage_that_cannot_read_its_inputs_names_their_folders(
+    error: Exception, tmp_path: Path, tools: Tools
+) -> None:
+    def reads(job: Job) -> Outcome:
+        raise error
+
+    first = Stage("first", Work())
+    with pytest.raises(TacosError, match=rf"second cannot read its inputs .*delete .*{first.fingerprint}"):
+        ArtifactStore(tmp_path).run(Stage("second", reads, {}, {"in": first}), tools)
+
+
 def test_every_stage_of_a_diamond_is_walked_once() -> None:
     root = Stage("root", Work())
     left, right = Stage("left", Work(), {}, {"r": root}), Stage("right", Work(), {}, {"r": root})

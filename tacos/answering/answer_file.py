@@ -80,14 +80,14 @@ def answer_file(
     found = find(out, owed)
     if found.other and not replace:
         raise TacosError(_refusal(out, found))
-    book = _Book(out, owed, style, model_name, clock)
-    book.keep(found.rows)
+    file = _AnswerFile(out, owed, style, model_name, clock)
+    file.keep(found.rows)
     left = [question for question in questions if question.id not in found.rows]
     if found.rows:
         _recall(candidate, [question for question in questions if question.id in found.rows], found, seed)
         log.info("%s holds %d of %d answers, %d are asked", out, len(found.rows), len(owed), len(left))
-    failed = _fill(book, candidate, left, seed)
-    answers = tuple(row.answer for row in book.in_order())
+    failed = _fill(file, candidate, left, seed)
+    answers = tuple(row.answer for row in file.in_order())
     return AnswerRun(
         answers=answers,
         expected=len(owed),
@@ -139,6 +139,7 @@ class Found:
     """The first line that does not belong, for the error message."""
 
     def refuse(self, line: int, why: str, detail: str = "") -> None:
+        """Count a line that does not belong."""
         self.other[why] += 1
         self.first = self.first or f"line {line} is one {why}{detail}"
 
@@ -187,8 +188,8 @@ def _refusal(out: Path, found: Found) -> str:
     )
 
 
-class _Book:
-    """The answers of a run, and the file they are in."""
+class _AnswerFile:
+    """The answers of a run in their file."""
 
     def __init__(
         self, out: Path, owed: Mapping[str, Owed], style: Style, model: str, clock: Callable[[], float]
@@ -222,6 +223,7 @@ class _Book:
             raise cannot_write(self.out, error) from error
 
     def in_order(self) -> list[StoredAnswer]:
+        """The answers so far, in the questions' order."""
         return [self.rows[id_] for id_ in self.owed if id_ in self.rows]
 
     def rewrite(self) -> None:
@@ -236,16 +238,16 @@ def _recall(candidate: Candidate, kept: Sequence[Question], found: Found, seed: 
     candidate.count_again([request for behind in requests for request in behind])
 
 
-def _fill(book: _Book, candidate: Candidate, left: Sequence[Question], seed: int) -> dict[str, str]:
+def _fill(file: _AnswerFile, candidate: Candidate, left: Sequence[Question], seed: int) -> dict[str, str]:
     """Ask what is left; returns question id -> why there is no answer."""
     failed: dict[str, str] = {}
     for replied in answer(candidate, left, seed):
         id_ = left[replied.index].id
         if replied.error is None:
-            book.add(id_, replied)
+            file.add(id_, replied)
         else:
             failed[id_] = replied.error
-    book.rewrite()
+    file.rewrite()
     if failed:
         id_, why = next(iter(failed.items()))
         log.warning("%d of %d questions have no answer, the first %s: %s", len(failed), len(left), id_, why)

@@ -11,11 +11,11 @@ was cut off or lost a reasoning block, `finish_reasons` and `reasoned` say so in
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from tacos.data.clean import is_finite
 from tacos.data.published import published_rows
 from tacos.data.rows import Row
 from tacos.types import Answer, Record
@@ -42,6 +42,7 @@ class AnswersRead(Record):
     bad: tuple[str, ...]
     """Lines that hold no answer, each with its number and reason."""
     duplicates: int
+    """Further answers of a model to a question, which are left out."""
 
     @property
     def models(self) -> list[str]:
@@ -108,11 +109,11 @@ def _id(value: Any) -> str:
 
 
 def _seconds(value: Any) -> float | None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if number and math.isfinite(value) else None
+    return float(value) if is_finite(value) else None
 
 
 def bad_reason(error: Exception) -> str:
+    """Why a row is no answer, of what `parse_answer` raised."""
     return f"no {error}" if isinstance(error, KeyError) else str(error)
 
 

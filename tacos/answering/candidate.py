@@ -33,23 +33,25 @@ SERVER_BLOCK = 128
 
 
 class GenerateSettings(Record):
-    """Temperature 0 is greedy; above it each answer draws from its own seed (`tacos.llm.backends.sampling`). The batch
-    size changes neither (up to rounding), so it is no part of a fingerprint.
-
-    `max_length`, `batch_size`, `dtype` and `template` are for weights in this process: a server has its own. A `preset`
-    (`tacos.answering.presets`) stands for settings of others."""
+    """How a model answers. `max_length`, `batch_size`, `dtype` and `template` are for weights in this process: a server
+    has its own. A `preset` (`tacos.answering.presets`) stands for settings of others."""
 
     _presets = model_validator(mode="before")(with_preset)
 
     temperature: float = Field(0.0, ge=0)
+    """0 is greedy; above it each answer draws from its own seed (`tacos.llm.backends.sampling`)."""
     temperatures: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     """Category -> temperature, in place of `temperature` (MT-Bench: 0.7 for writing, 0 for math)."""
     top_p: float = Field(1.0, gt=0, le=1)
+    """Tokens are drawn from the likeliest that have this share of the probability together."""
     max_new_tokens: int = Field(64, ge=1)
+    """Tokens of a reply, at most."""
     max_length: int = Field(2048, ge=8)
-    """Prompts longer than this lose their oldest tokens."""
+    """Prompts of more tokens lose the oldest."""
     batch_size: int = Field(64, ge=1)
+    """Questions at a time; it changes no answer, up to rounding, and is no part of a fingerprint."""
     dtype: str = "auto"
+    """Numbers of the weights: "bfloat16", "float16", "float32"; auto is those of the files (`tacos.models.device`)."""
     template: str = "auto"
     """As in training (`tacos.models.chat.ensure_template`); a model that tacos trained carries its own."""
     wrap: Literal["auto"] | Wrap = "auto"

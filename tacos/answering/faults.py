@@ -48,6 +48,7 @@ class AnswerFaults(Record):
 
     @property
     def worth_saying(self) -> bool:
+        """Whether a result has to be told with them."""
         return self.share > WORTH_SAYING
 
     def __add__(self, other: AnswerFaults) -> AnswerFaults:

@@ -47,6 +47,7 @@ class Verdict(Record):
     """A judge's grades, higher is better; both None, with `error`, when there is no verdict."""
 
     score_1: float | None = None
+    """Of the answer that was shown first, 1-10."""
     score_2: float | None = None
     error: str | None = None
     raw: str | None = None
@@ -54,6 +55,7 @@ class Verdict(Record):
 
     @property
     def parsed(self) -> bool:
+        """Whether there are grades."""
         return self.score_1 is not None and self.score_2 is not None
 
 

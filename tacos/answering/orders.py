@@ -33,6 +33,7 @@ class Judged(Record):
     order_2: Verdict
     """B was shown first: `score_1` is B's grade."""
     result: Result
+    """Of both orders together."""
     length_a: int
     """Characters of A's answer."""
     length_b: int

@@ -29,6 +29,9 @@ def with_preset(said: Any) -> Any:
     if not isinstance(said, Mapping) or "preset" not in said:
         return said
     name = said["preset"]
-    if name is not None and name not in PRESETS:
+    own = {key: value for key, value in said.items() if key != "preset"}
+    if name is None:
+        return own
+    if not isinstance(name, str) or name not in PRESETS:
         raise ValueError(f"unknown preset {name!r}: {nearest(str(name), PRESETS)}")
-    return {**PRESETS.get(name, {}), **{key: value for key, value in said.items() if key != "preset"}}
+    return {**PRESETS[name], **own}

@@ -16,6 +16,7 @@ from tacos.data.clean import encodable, is_missing
 from tacos.data.formats import Parsed
 from tacos.data.near import has_equal
 from tacos.data.raw import Row
+from tacos.text import whole_characters
 from tacos.types import MESSAGE_TYPE, POOL_SCHEMA, Pool, content_id
 
 BATCH_ROWS = 20_000
@@ -51,14 +52,14 @@ class PoolBuilder:
         return len(self.lines)
 
     def add(self, row: Row, parsed: Parsed, extra: Mapping[str, Any]) -> None:
-        """extra: columns that are carried along."""
+        """extra: columns that are carried along, any JSON; half an emoji in them becomes U+FFFD."""
         source = row.value.get("source")
         named = isinstance(source, str) and source and encodable(source)
         self.ids.append(self._id(row.value, parsed))
         self.hashes.append(hash(self.ids[-1]))
         self.sources.append(source if named else self.default_source)
         self.inputs.append(parsed.input)
-        self.extras.append(json.dumps(extra, default=str) if extra else None)
+        self.extras.append(json.dumps(whole_characters(extra), default=str) if extra else None)
         for role, content, weight in parsed.turns:
             self.roles.append(role)
             self.contents.append(content)

@@ -42,6 +42,7 @@ class ColumnSettings(Record):
     messages: str | None = None
     """A whole conversation, in place of prompt and response."""
     id: str | None = None
+    """The name of the row; a row without one is named by its content."""
 
 
 class Columns(NamedTuple):
@@ -57,6 +58,7 @@ class Columns(NamedTuple):
 
     @property
     def needed(self) -> tuple[str, ...]:
+        """Those that a row cannot do without."""
         return (self.messages,) if self.messages else (self.prompt, self.response)
 
 

@@ -20,9 +20,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pyarrow.compute as pc
 
+from tacos.data.comparable_rows import messages_of
 from tacos.data.hashed import WORDS, HashedTokens, hashed
 from tacos.data.shingles import ngrams, shingles
-from tacos.data.talks import messages_of
 from tacos.text import comparable, is_spaceless, words_and_signs
 from tacos.types import Pool, Record
 

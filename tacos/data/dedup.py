@@ -32,9 +32,9 @@ from collections.abc import Hashable
 import numpy as np
 from pydantic import Field
 
+from tacos.data.comparable_rows import comparable_rows
 from tacos.data.near import band_keys, bands, decided, has_equal, jaccard, share_a_band
 from tacos.data.row_numbers import RowNumbers, Sets, gram_sets, row_numbers
-from tacos.data.talks import talks
 from tacos.text import layout_tokens, sentences, tokens
 from tacos.types import Pool, Record
 
@@ -50,11 +50,13 @@ class DedupSettings(Record):
     """What counts as a duplicate."""
 
     exact: bool = True
+    """Drop equal conversations."""
     near: bool = True
+    """Drop near duplicates."""
     threshold: float = Field(default=0.9, gt=0, le=1)
     """Jaccard similarity of 3-grams from which a row is a near duplicate, 0-1; see the module."""
     seed: int = 0
-    """Seed of the MinHash permutations; it moves only which borderline pairs are proposed."""
+    """Of the MinHash permutations; it changes only which borderline pairs are proposed."""
 
 
 class Duplicate(Record):
@@ -97,7 +99,7 @@ def _first_of_equals(pool: Pool, rows: np.ndarray) -> dict[int, int]:
     """Row -> the first with the same conversation."""
     first: dict[Hashable, int] = {}
     found = {}
-    for some in talks(pool, rows):
+    for some in comparable_rows(pool, rows):
         for row, name in zip(some.rows.tolist(), some.names, strict=True):
             kept = first.setdefault(name, row)
             if kept != row:
@@ -112,7 +114,7 @@ def _near(pool: Pool, numbers: RowNumbers, rest: np.ndarray, settings: DedupSett
     left = np.setdiff1d(rest, list(found), assume_unique=True)
     keys = np.empty((len(left), bands(settings.threshold)[0]), dtype=np.uint64)
     at = 0
-    for some in talks(pool, left):
+    for some in comparable_rows(pool, left):
         keys[at : at + len(some.rows)] = band_keys(sets.of(some)[0], settings.threshold, settings.seed)
         at += len(some.rows)
     close = share_a_band(keys)
@@ -125,7 +127,7 @@ def _reworded(pool: Pool, rows: np.ndarray) -> Near:
     """Row -> the first with the same words and response, and their similarity, 1."""
     first: dict[Hashable, tuple[int, str, str]] = {}
     found = {}
-    for some in talks(pool, rows):
+    for some in comparable_rows(pool, rows):
         for row, asked, said, frame in zip(
             some.rows.tolist(), some.prompts, some.responses, some.frames, strict=True
         ):
@@ -149,7 +151,7 @@ class _Alike:
         self.prompts: list[str] = []
         self.responses: list[str] = []
         self.frames: list[Hashable] = []
-        for some in talks(pool, rows):
+        for some in comparable_rows(pool, rows):
             whole, said = sets.of(some)
             self.whole += whole
             self.said += said

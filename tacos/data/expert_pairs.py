@@ -78,6 +78,7 @@ class ExpertPair(Record):
 
     @property
     def original_prompt(self) -> str:
+        """The same of the original."""
         return _prompt(self.original_instruction, self.original_input)
 
     @property
@@ -92,6 +93,7 @@ class BadPair(Record):
     line: int
     """1-based line of the file where the row ends."""
     reason: str
+    """What is missing or cannot be read."""
 
 
 class ExpertPairs(Record):
@@ -196,7 +198,7 @@ def _triple(values: dict[str, Any]) -> _Side | str:
     """The parts of "Instruction: ... Input: ... Response: ...", or what is missing; the first label of each counts."""
     if None in values:
         return SURPLUS
-    text = values["src"]
+    text = values["src"] or ""  # None where the row was cut short
     asked, label, response = text.partition(f" {RESPONSE}")
     if not (label and asked.lstrip().startswith(SOURCE)):
         return f"{text[:40]!r} is not {SOURCE!r} ... {RESPONSE!r}"

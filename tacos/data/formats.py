@@ -34,6 +34,7 @@ WEIGHTS = ("weight", "train", "training", "loss", "loss_weight")
 """Keys of a turn that may say that it is not learned from."""
 CALLS = ("tool_calls", "function_call")
 ONE_ROUND = [("user", 1), ("assistant", 1)]
+"""Role and weight of each turn of the commonest conversation."""
 
 
 class Turn(NamedTuple):

@@ -25,6 +25,7 @@ _AT_END = ("Unterminated string", "Invalid \\\\")
 
 
 def too_much_blank(path: Path, limit: int) -> PoolError:
+    """The error for more than `limit` bytes of white space."""
     return PoolError(
         f"cannot read {path}: more than {limit / 1e6:g} MB of white space in one place: it is damaged, or made to be "
         "read for ever; set pool.read.max_row_mb where it is neither"

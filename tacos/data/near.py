@@ -33,20 +33,7 @@ CANDIDATES = 200
 BATCH = 1 << 15
 """Numbers that are multiplied at once, so that they stay in the processor's cache."""
 Alike = Callable[[int, int], bool]
-
-
-def near_pairs(
-    sets: Shingles, threshold: float, seed: int = 0, alike: Alike = lambda i, j: True
-) -> list[tuple[int, int, float]]:
-    """(row, kept row, similarity) for every set at least `threshold` like an earlier one that stays.
-
-    sets: ascending numbers, such as the 3-grams of texts. alike: what must hold of the two rows besides.
-    The most similar kept row is named, the earliest on ties.
-    """
-    keys = band_keys(sets, threshold, seed)
-    rows = np.flatnonzero(share_a_band(keys) & (sets.counts > 0))
-    pairs = decided(keys[rows], [sets[i] for i in rows], threshold, lambda i, j: alike(rows[i], rows[j]))
-    return [(int(rows[i]), int(rows[j]), similarity) for i, j, similarity in pairs]
+"""Whether two rows, by their places among the sets, may be a pair."""
 
 
 def bands(threshold: float) -> tuple[int, int]:
@@ -103,7 +90,12 @@ def has_equal(values: np.ndarray) -> np.ndarray:
 def decided(
     keys: np.ndarray, sets: Sequence[np.ndarray], threshold: float, alike: Alike
 ) -> list[tuple[int, int, float]]:
-    """`near_pairs` over sets of which each shares a band with another, none of them empty."""
+    """(row, kept row, similarity) for every set at least `threshold` like an earlier one that stays.
+
+    keys: (n, bands), as `band_keys`. sets: n of them, ascending numbers such as the 3-grams of texts, none empty; one
+    that shares no band with another is in no pair. alike: what must hold of two rows besides. The most similar kept row
+    is named, the earliest on ties.
+    """
     index: list[dict[int, list[int]]] = [defaultdict(list) for _ in range(keys.shape[1])]
     pairs = []
     for i, row in enumerate(keys):

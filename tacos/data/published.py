@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tacos.data.json_rows import BROKEN
+from tacos.data.json_rows import BROKEN, WIDE
 from tacos.data.rows import BROKEN_FILE, PARQUET, Row, read_rows, unpacked
 from tacos.errors import TacosError
 from tacos.text import whole_characters
@@ -60,8 +60,8 @@ def read_text(path: Path) -> str:
     except BROKEN_FILE as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise TacosError(f"cannot read {path}: {why}; check that the file is complete") from error
-    wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-    return content.decode("utf-16" if wide else "utf-8-sig", "replace")
+    wide = next((name for mark, name in WIDE.items() if content.startswith(mark)), None)
+    return content.decode(wide or "utf-8-sig", "replace")
 
 
 def whole_rows(text: str) -> Iterator[Row]:

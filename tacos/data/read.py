@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -46,6 +47,7 @@ class ReadSettings(Record):
     """How a pool is read; all of it changes the answer."""
 
     format: Literal["auto", "alpaca", "sharegpt", "messages", "prompt_completion"] = "auto"
+    """A form of `tacos.data.formats`; "auto" tells it by the keys of the first rows."""
     columns: ColumnSettings = ColumnSettings()
     """Which columns hold what, where the names do not tell."""
     keep_columns: tuple[str, ...] = ()
@@ -79,9 +81,11 @@ class Dropped(Record):
     line: int
     """1-based line of the file (JSON, JSONL), or row number (Parquet, hub)."""
     id: str | None
+    """None where the row gives none."""
     reason: str
     """A name to count by, such as "empty_response" or "near_duplicate"."""
     detail: str
+    """What was seen there."""
     of: str | None = None
     """For a duplicate, the id of the row that is kept."""
 
@@ -169,9 +173,9 @@ def local_file(source: str) -> Path | None:
     Raises: PoolError for a folder, or a name that is neither, with the names near it.
     """
     path = Path(source)
-    if path.is_file():
+    if os.path.isfile(path):  # pathlib raises where a text is too long for a name
         return path
-    if path.is_dir():
+    if os.path.isdir(path):
         inside = ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "nothing"
         raise PoolError(f"{source} is a folder, expected a file; it holds {inside}")
     near = _near(path)
@@ -236,11 +240,13 @@ def _find(source: str, first: list[Row], settings: ReadSettings) -> FoundColumns
     objects = [row.value for row in first if isinstance(row.value, Mapping)]
     if objects:
         return find_columns(source, settings.format, settings.columns, objects)
-    why = f"; line {first[0].line}: {first[0].error or 'not an object'}" if first else ""
+    why = "it holds none"
+    if first:
+        why = f"{len(first)} broken; line {first[0].line}: {first[0].error or 'not an object'}"
     if NOT_UTF8 in why:
         why += " (save the file as UTF-8)"
     raise PoolError(
-        f"no row could be read from {source}: {len(first)} broken{why}. "
+        f"no row could be read from {source}: {why}. "
         "Expected a JSON array, one JSON object per line, CSV, TSV or Parquet"
     )
 

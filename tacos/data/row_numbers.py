@@ -13,9 +13,9 @@ from itertools import chain
 
 import numpy as np
 
+from tacos.data.comparable_rows import ComparableRows, comparable_rows
 from tacos.data.hashed import LAYOUT, MULTIPLIER, hashed_whole, mixed, starts_of
 from tacos.data.shingles import Shingles, as_sets, row_sums, shingles
-from tacos.data.talks import Talks, talks
 from tacos.text import sentences
 from tacos.types import Pool
 
@@ -34,12 +34,13 @@ def gram_sets(texts: Sequence[str]) -> Shingles:
 
 @dataclass(frozen=True)
 class RowNumbers:
-    """One entry a row of the pool.
+    """One entry a row of the pool, for n rows.
 
     whole: (n,) int64, equal for equal conversations.
     said: (n,) uint64, equal for responses with the same 3-grams.
     said_grams: (n,) int64, how many those are.
     asked: (total,) uint64, a number for each sentence of a prompt; row i has asked[starts[i]:starts[i + 1]].
+    starts: (n + 1,) int64.
     """
 
     whole: np.ndarray
@@ -50,8 +51,9 @@ class RowNumbers:
 
 
 def row_numbers(pool: Pool) -> RowNumbers:
+    """The first pass."""
     kept: list[tuple[np.ndarray, ...]] = []
-    for some in talks(pool):
+    for some in comparable_rows(pool):
         said = gram_sets(some.responses)
         cut = list(map(sentences, some.prompts))
         kept.append(
@@ -83,7 +85,7 @@ class Sets:
         self.rarest = _rarest(numbers, rest)
         """(total,) bool: whether a sentence is one of those of its prompt that stand in the fewest prompts."""
 
-    def of(self, some: Talks) -> tuple[Shingles, Shingles]:
+    def of(self, some: ComparableRows) -> tuple[Shingles, Shingles]:
         """The 3-grams of each row, and those of its response alone.
 
         One that stands in the prompt and in the response counts twice. A response that is no evidence counts as one,

@@ -22,6 +22,7 @@ LONGEST_CELL = 2**31 - 1
 
 
 def parquet_rows(handle: io.BufferedReader) -> Iterator[Row]:
+    """Rows with their number from 1. Raises: pyarrow.ArrowException for a damaged file."""
     line = 0
     source = handle if handle.seekable() else pa.BufferReader(handle.read())
     with pq.ParquetFile(source) as file:
@@ -101,6 +102,6 @@ def _header(path: Path, cells: list[str], error: str | None) -> list[str]:
     names = [cell.strip() for cell in cells]
     twice = next((name for name in names if names.count(name) > 1), None)
     if error or twice is not None or not any(names):
-        why = error or (f"two columns are named {twice!r}" if twice else "it names no columns")
+        why = error or (f"two columns are named {twice!r}" if any(names) else "it names no columns")
         raise PoolError(f"cannot read {path}: its first line has to name the columns: {why}")
     return names

@@ -58,6 +58,7 @@ class Unread:
         self._unknown: dict[tuple[Any, ...], list[Any]] = {}
 
     def see(self, row: Mapping[str, Any]) -> None:
+        """Count the fields of one row."""
         self.total += 1
         found = [str(name) for name in self._of(row, self.known) if _is_value(row[name])]
         for column in (*self.columns.needed, self.columns.history):

@@ -21,7 +21,8 @@ reasoning.py     what a model says, apart from what it thinks aloud
 verdict.py       which of the verdicts in a reply is the verdict
 parse.py         scores and tags out of a reply
 reading.py       asking until a reply can be read
-asking.py        which model, with which words, drawn how, asked how often anew
+asking.py        which model, with which words, drawn how, asked how often again
+anew.py          the same questions once more, for test and retest
 batch_files.py   calls as files for half the price, and their results
 probe.py         how fast a server is, and whether it is there
 
@@ -45,4 +46,5 @@ worker.py        what each of them runs
 engine.py        the one vLLM engine of a process
 sampling.py      seeded draws, row by row, for transformers.py
 scripted.py      answers from a function, for tests
+recorded.py      what the cache holds and nothing else, for replays
 """

@@ -11,8 +11,8 @@ A packaged prompt comes with a JSON schema for its reply; a user's has none, and
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -81,7 +81,8 @@ class Asking(Record):
 
     @property
     def system_text(self) -> str | None:
-        if self.system and "\n" not in self.system and Path(self.system).is_file():
+        """The system message, read from its file where it is one."""
+        if self.system and os.path.isfile(self.system):  # pathlib raises where a text is too long for a name
             return read_own(self.system).strip()
         return self.system
 

@@ -3,10 +3,10 @@ work under one name share it, so that together they keep one cap.
 
     bills     what was spent, how many calls that were answered, the most that a call used
     billed    replies that are on a bill, so that one from the cache counts once
-    flights   calls that were let out and have no answer yet, with the process that waits for it
+    flights   calls in flight: sent and not answered yet, with the process that waits
 
-A process that was killed leaves flights behind. Their servers may charge for them, so the next one that looks books
-each with what it was asked for and the longest reply seen so far.
+A process that was killed leaves calls in flight. Their servers may charge for them, so the next process that looks
+books each with what it was asked for and the longest reply seen so far.
 
 Calls are reserved with what the largest so far used: a prompt with its estimate times the worst ratio seen of tokens
 to estimate, or, where that is less, with the worst ratio of long prompts and the most that short ones had beside their
@@ -49,7 +49,7 @@ LONG = 200
 SAME_BIRTH_S = 120.0
 """Clocks are set; a process that began within this time of another with its number is the same."""
 STALE_S = 3600.0
-"""After this a flight of another machine counts as lost: no call takes so long."""
+"""After this a call of another machine counts as lost: none takes so long."""
 
 
 class Tokens(NamedTuple):
@@ -101,17 +101,17 @@ class Bill:
         self._kept, self.name = kept, name
         self.owner = f"{_me()}/{next(_COUNT)}"
         self._own: list[int] = []
-        """Flights of this client."""
+        """Calls of this client that are in flight."""
         self.lost = kept.transact(self._open)
-        """Calls of processes that ended, which were in flight."""
+        """Calls that were in flight when their process ended."""
 
     @property
     def spent(self) -> Tokens:
         row = self._kept.transact(self._row)
         return Tokens(row.sent, row.got)
 
-    def take_off(self, estimate: int, limit: int, fits: Callable[[Tokens], bool]) -> int | None:
-        """The number of a call that is let out; None where it would not fit, or too little is known for so many.
+    def reserve(self, estimate: int, limit: int, fits: Callable[[Tokens], bool]) -> int | None:
+        """Reserve room for one call: its number; None where it would not fit, or too little is known for so many.
 
         estimate: prompt tokens; limit: the longest reply that is asked for. fits: whether so much may be spent.
         """
@@ -123,8 +123,8 @@ class Bill:
             by_both = estimate * row.long_ratio + row.extra
             reserved = math.ceil(min(estimate * row.ratio, by_both)), max(limit, row.longest)
             query = "SELECT COALESCE(SUM(sent), 0), COALESCE(SUM(got), 0) FROM flights WHERE bill = ?"
-            flying = db.execute(query, (self.name,)).fetchone()
-            if not fits(Tokens(row.sent, row.got).plus(*flying).plus(*reserved)):
+            in_flight = db.execute(query, (self.name,)).fetchone()
+            if not fits(Tokens(row.sent, row.got).plus(*in_flight).plus(*reserved)):
                 return None
             query = "INSERT INTO flights (bill, owner, sent, got, since) VALUES (?, ?, ?, ?, ?)"
             return db.execute(query, (self.name, self.owner, *reserved, time.time())).lastrowid
@@ -134,8 +134,8 @@ class Bill:
             self._own.append(number)
         return number
 
-    def land(self, number: int, key: bytes, estimate: int, used: Tokens, answered: bool = True) -> None:
-        """A call that ended, and what it used. answered: whether it teaches what calls use."""
+    def settle(self, number: int, key: bytes, estimate: int, used: Tokens, answered: bool = True) -> None:
+        """Turn the reservation of a call that ended into what it used. answered: whether it tells what calls use."""
 
         long = estimate >= LONG
 
@@ -212,7 +212,7 @@ class Bill:
         db.execute("UPDATE bills SET sent = sent + ?, got = got + ? WHERE bill = ?", (*both, self.name))
 
     def _book_lost(self, db: sqlite3.Connection) -> int:
-        """Flights of processes that are no more."""
+        """Calls that were in flight when their process ended; how many."""
         rows = db.execute("SELECT id, owner, since FROM flights WHERE bill = ?", (self.name,)).fetchall()
         lost = [id_ for id_, owner, since in rows if not _lives(owner.decode(), since)]
         self._book(db, lost)

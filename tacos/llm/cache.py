@@ -15,6 +15,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -180,12 +181,11 @@ class ReplyCache:
             found = salvage(aside)
             made = self.path.with_name(f"{self.path.name}.new")
             made.unlink(missing_ok=True)
-            db = connect(made)
-            _insert_many(db, found.rows)
-            unread = carried_over(db, aside, TABLES)
-            note_loss(db, found)
-            db.execute("PRAGMA journal_mode=DELETE")  # all of it into the one file that is renamed
-            db.close()
+            with closing(connect(made)) as db:
+                _insert_many(db, found.rows)
+                unread = carried_over(db, aside, TABLES)
+                note_loss(db, found)
+                db.execute("PRAGMA journal_mode=DELETE")  # all of it into the one file that is renamed
             made.rename(self.path)
         log.warning(
             "the reply cache %s is corrupt (%s): kept as %s; %d of about %d replies could be saved%s",
@@ -202,15 +202,10 @@ def _is_sound(path: Path) -> bool:
     if not path.is_file():
         return False
     try:
-        db = connect(path)
+        with closing(connect(path)) as db:
+            quick_check(db)
     except sqlite3.DatabaseError:
         return False
-    try:
-        quick_check(db)
-    except sqlite3.DatabaseError:
-        return False
-    finally:
-        db.close()
     return True
 
 

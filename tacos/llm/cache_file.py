@@ -36,15 +36,22 @@ def connect(path: Path) -> sqlite3.Connection:
         path, timeout=60.0, check_same_thread=False, isolation_level=None
     )  # every statement its own transaction, unless one is begun
     db.text_factory = bytes
+    try:
+        _make_tables(db)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _make_tables(db: sqlite3.Connection) -> None:
+    """All that are missing, in WAL mode."""
     _use_wal(db)
     db.execute("PRAGMA synchronous=NORMAL")
     db.executescript(SCHEMA)
     _add_columns(db)
-    db.execute(_BY_PROMPT)
-    db.execute(LOSSES)
-    for table in BILLS:
+    for table in (_BY_PROMPT, LOSSES, *BILLS):
         db.execute(table)
-    return db
 
 
 def set_aside(path: Path) -> Path:

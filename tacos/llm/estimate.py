@@ -2,9 +2,9 @@
 
 Prompts are known to the byte, so their tokens are bytes / 4.4: over 2,000 prompts each that tag and compare rows of
 Alpaca-52k and Dolly this was 0.1 to 3.0% off the count of a 131k-entry BPE (Mistral's Tekken) and 0.1 to 3.3% off
-WordPiece's. Replies are not known: until there are any, a stage's own guess stands for
-them. As soon as the cache holds `ENOUGH` replies to the same stage, both are scaled by what those really used; where it
-has none of this stage, but of another with the same model and prompt, replies are taken to be as long as those were:
+WordPiece's. Replies are not known: until there are any, a stage's own guess stands for them. As soon as the cache holds
+`ENOUGH` replies to this stage, prompts and replies are scaled by what those really used. Where it holds none of this
+stage, but as many of another with the same model and prompt, replies are taken to be as long as those:
 
     52,002 rows to tag, 300 of them paid for before: 41,700 prompt tokens where bytes / 4.4 says 40,000, and
     62 tokens a reply   ->   51,702 calls of 1.0425 x bytes / 4.4 and 62 tokens

@@ -25,7 +25,9 @@ class Price(Record):
     """USD per million tokens."""
 
     input: float = Field(ge=0)
+    """Of prompts."""
     output: float = Field(ge=0)
+    """Of replies, reasoning included."""
     cached_input: float | None = Field(None, ge=0)
     """Of prompt tokens found in the provider's prefix cache; shown only, costs are counted without it."""
     batch_discount: float | None = Field(None, ge=0, lt=1)
@@ -38,8 +40,10 @@ class PriceTable(Record):
     date: date
     """When the prices were looked up."""
     source: str = ""
+    """Where they were looked up."""
     endpoint: str = ""
     models: dict[str, Price]
+    """By the name that the endpoint has for a model."""
 
     def price(self, settings: LLMSettings) -> Price | None:
         """The price of a model where it is asked; None where it is not known."""

@@ -38,11 +38,14 @@ class Level(Record):
     """What was measured with so many calls in flight."""
 
     concurrency: int
+    """Calls in flight."""
     replies: int
     errors: int
+    """Calls that failed."""
     error: str | None
     """The most frequent one."""
     requests_per_s: float
+    """Replies per second; failed calls are not among them."""
     tokens_per_s: float
     """Of replies."""
     p50_s: float

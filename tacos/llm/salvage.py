@@ -11,6 +11,7 @@ import hashlib
 import sqlite3
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,18 +74,15 @@ LOSSES = """CREATE TABLE IF NOT EXISTS losses (
 def carried_over(db: sqlite3.Connection, damaged: Path, tables: Sequence[str]) -> list[str]:
     """Copies small tables of a damaged file into the new one; returns those that cannot be read."""
     unread = []
-    old = sqlite3.connect(damaged)
-    for table in tables:
-        try:
-            rows = old.execute(f"SELECT * FROM {table}").fetchall()
-            for row in rows:
-                db.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
-        except sqlite3.OperationalError as error:
-            if "no such table" not in str(error):
-                unread.append(table)
-        except sqlite3.DatabaseError:
-            unread.append(table)
-    old.close()
+    with closing(sqlite3.connect(damaged)) as old:
+        for table in tables:
+            try:
+                rows = old.execute(f"SELECT * FROM {table}").fetchall()
+                for row in rows:
+                    db.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+            except sqlite3.DatabaseError as error:
+                if "no such table" not in str(error):
+                    unread.append(table)
     return unread
 
 

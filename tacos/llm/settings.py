@@ -69,6 +69,7 @@ class LLMSettings(Record):
     """
 
     backend: Literal["openai", "transformers", "vllm", "scripted"] = "openai"
+    """Any server that speaks OpenAI's protocol, weights in this process by either library, or a function in tests."""
     model: str
     """Model name at the endpoint, a hub id, or a local folder."""
     endpoint: str | tuple[str, ...] = "https://api.openai.com/v1"
@@ -102,6 +103,7 @@ class LLMSettings(Record):
     """Calls in flight, over all endpoints, and fewer for a while after a 429; or rows in a batch of
     transformers. vllm has `engine.max_num_seqs`."""
     timeout_s: float = Field(120.0, gt=0)
+    """For one try of a call, in seconds."""
     max_attempts: int = Field(5, ge=1)
     """Tries per request, the first included; 5xx, time-outs, resets and unusable replies are tried again."""
     outage_s: float = Field(300.0, ge=0)
@@ -126,6 +128,7 @@ class LLMSettings(Record):
     price_per_million_input: float | None = Field(None, ge=0)
     """USD per million prompt tokens; None means the price is unknown and the cap counts tokens only."""
     price_per_million_output: float | None = Field(None, ge=0)
+    """The same for tokens of replies."""
     batch_discount: float | None = Field(None, ge=0, lt=1)
     """Share of the price that batch files (`tacos llm export`) save: 0.5 is half price; None where unknown."""
     max_cost_usd: float | None = Field(None, gt=0)

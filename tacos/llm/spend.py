@@ -43,9 +43,9 @@ def _tokens(completions: Sequence[Completion]) -> tuple[int, int]:
 class SpendGate:
     """Lets calls out while what was spent, plus what is in flight, plus the next call stays under the caps.
 
-    What was spent and what flies stands on a `Bill`, which other processes and later runs of the same name share. A
-    call in flight counts with the most that a call used so far. Example: cap 10,000 tokens, 9,000 spent, one call in
-    flight reserved at 600; the next one goes out if it reserves at most 400.
+    What was spent and what is in flight stands on a `Bill`, which other processes and later runs of the same name
+    share. A call in flight counts with the most that a call used so far. Example: cap 10,000 tokens, 9,000 spent, one
+    call in flight reserved at 600; the next one goes out if it reserves at most 400.
 
     Without a cap it does nothing; with one every reply is on the bill, some 100 bytes each.
     """
@@ -67,13 +67,13 @@ class SpendGate:
         if self._bill is None:
             return 0
         limit = self.settings.longest_reply(request.sampling.max_tokens)
-        return self._bill.take_off(prompt_tokens(request), limit, self._fits)
+        return self._bill.reserve(prompt_tokens(request), limit, self._fits)
 
     def settle(self, ticket: int, key: bytes, request: Request, completion: Completion) -> None:
         """Turn a reservation into what the call used."""
         if self._bill:
             used = Tokens(completion.prompt_tokens, completion.completion_tokens)
-            self._bill.land(ticket, key, prompt_tokens(request), used, completion.text is not None)
+            self._bill.settle(ticket, key, prompt_tokens(request), used, completion.text is not None)
 
     def count(self, replies: Mapping[bytes, Completion]) -> None:
         """Put replies from the cache on the bill, each once: they were paid for this work before."""

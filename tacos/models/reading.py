@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from tacos.errors import ConfigError, TacosError
 from tacos.models.local import LocalModel, load_lm, with_adapter
@@ -80,14 +80,15 @@ class PieceRead:
 
 @dataclass(frozen=True)
 class Failed:
-    """Why a process cannot read. kind: of the error, where it is one that is told to the user."""
+    """Why a process cannot read. kind: of the error; "" for a bug, whose text is its traceback."""
 
-    kind: str
+    kind: Literal["TacosError", "ConfigError", ""]
     text: str
 
     def error(self) -> Exception:
-        kinds: dict[str, type[TacosError]] = {"TacosError": TacosError, "ConfigError": ConfigError}
-        return kinds.get(self.kind, RuntimeError)(self.text)
+        """To be raised here."""
+        kinds = {"TacosError": TacosError, "ConfigError": ConfigError, "": RuntimeError}
+        return kinds[self.kind](self.text)
 
 
 PieceAnswer = Started | PieceRead | Failed
@@ -156,6 +157,6 @@ class PieceReader:
         try:
             return work()
         except TacosError as error:
-            return Failed(type(error).__name__, str(error))
+            return Failed("ConfigError" if isinstance(error, ConfigError) else "TacosError", str(error))
         except Exception:
             return Failed("", traceback.format_exc())

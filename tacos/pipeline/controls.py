@@ -51,7 +51,9 @@ def _control(name: Control, said: Mapping[str, Any], arms: Mapping[str, Any]) ->
     """Nothing for a length-matched draw where no arm selects."""
     if name != "length-matched":
         return {name: {"method": name}}
-    given = [said["focus"]] if said.get("focus") else [arm for arm in arms if arm != said.get("baseline")]
+    given = (
+        [str(said["focus"])] if said.get("focus") else [arm for arm in arms if arm != said.get("baseline")]
+    )
     like = next((arm for arm in given if arm in arms and _selects(arms[arm])), None)
     if like is None:
         return {}

@@ -38,9 +38,10 @@ None of the wording is theirs.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -81,16 +82,24 @@ def defused(text: str) -> str:
     return _MARK.sub(r"(\1)", text)
 
 
-@cache
 def read_own(path: str) -> str:
-    """The text of a user's prompt file. Raises: ConfigError when it is not there or not UTF-8."""
+    """The text of a user's prompt file; one that was edited, as between two cells of a notebook, is read again.
+
+    Raises: ConfigError when it is not there or not UTF-8.
+    """
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        known = os.stat(path)
+        return _text(path, known.st_mtime_ns, known.st_size)
     except (OSError, UnicodeDecodeError) as error:
         near = nearest(path, packaged())
         raise ConfigError(
             f"prompt {path!r} is neither a packaged prompt nor a readable file: {near}"
         ) from error
+
+
+@lru_cache(maxsize=64)
+def _text(path: str, mtime_ns: int, size: int) -> str:
+    return Path(path).read_text(encoding="utf-8-sig")
 
 
 def fill_own(text: str, places: Mapping[str, str], fields: Mapping[str, str]) -> str:

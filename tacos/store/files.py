@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tacos.errors import ConfigError, TacosError
 from tacos.store.fingerprint import plain
+from tacos.text import whole_characters
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write as UTF-8, see `write_bytes`."""
-    write_bytes(path, text.encode("utf-8", "surrogatepass"))
+    """Write as UTF-8, which any program can read: half an emoji becomes U+FFFD. See `write_bytes`."""
+    try:
+        content = text.encode()
+    except UnicodeEncodeError:
+        content = whole_characters(text).encode()
+    write_bytes(path, content)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -25,6 +31,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
     Raises: TacosError naming the path when the disk is full or the folder cannot be written.
     """
+    partial: Path | None = None
     try:
         target = path.resolve()
         if target.exists() and not target.is_file():
@@ -36,6 +43,9 @@ def write_bytes(path: Path, content: bytes) -> None:
         partial.write_bytes(content)
         partial.replace(target)
     except OSError as error:
+        if partial is not None:
+            with suppress(OSError):
+                partial.unlink()
         raise cannot_write(path, error) from error
 
 
@@ -52,19 +62,23 @@ def cannot_write(path: Path, error: OSError) -> TacosError:
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Write a value, pydantic models in it too, indented. Raises: TacosError as `write_bytes`."""
     write_text(path, json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8", errors="surrogatepass"))
+    """Raises: OSError, or ValueError for what is not JSON."""
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a row a line. Raises: TacosError as `write_bytes`."""
     write_text(path, "".join(json.dumps(plain(row), ensure_ascii=False) + "\n" for row in rows))
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8", errors="surrogatepass") as handle:
+    """The rows; blank lines are passed over. Raises: OSError, or ValueError at a line that is not JSON."""
+    with path.open(encoding="utf-8") as handle:
         for line in handle:
             if line.strip():
                 yield json.loads(line)

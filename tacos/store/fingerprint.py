@@ -52,16 +52,30 @@ def named_by_content(model: str) -> str:
     """A hub id as it is; a local model folder as "local@12 hex digits" of its files, wherever it lies.
 
     Small files are hashed whole, weights by their size and 64 blocks across them: training changes every
-    block, and a 14 GB model takes milliseconds.
+    block, and a 14 GB model takes milliseconds. Of a sentence-transformers model the folders of its modules count.
     """
     folder = Path(model)
     if not folder.is_dir():
         return model
     digest = hashlib.sha256()
-    for path in sorted(p for p in folder.iterdir() if p.suffix in WEIGHTS | TEXTS):
-        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+    for path in [path for part in (folder, *_modules(folder)) for path in _model_files(part)]:
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
         _hash_blocks(path, digest)
     return f"local@{digest.hexdigest()[:12]}"
+
+
+def _modules(folder: Path) -> list[Path]:
+    """The folders that hold the modules of a sentence-transformers model: pooling, or all of its weights."""
+    try:
+        listed = json.loads((folder / "modules.json").read_bytes())
+        parts = [folder / part for part in sorted({module["path"] for module in listed} - {""})]
+    except (OSError, ValueError, TypeError, KeyError):  # none, or damaged: whoever loads it says so
+        return []
+    return [part for part in parts if part.is_dir()]
+
+
+def _model_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix in WEIGHTS | TEXTS)
 
 
 def _hash_blocks(path: Path, digest: Any) -> None:

@@ -21,8 +21,11 @@ class WrittenFile(Record):
     """A file as it was written."""
 
     size: int
+    """In bytes."""
     mtime_ns: int
+    """Modification time, in nanoseconds since 1970."""
     sha256: str
+    """Of the content, in hex."""
 
 
 def listing(folder: Path, without: Collection[str] = ()) -> dict[str, WrittenFile]:

@@ -2,8 +2,9 @@
 
     {"row": 17, "value": [2.31, 2.48]}
     {"row": 18, "error": "the response is empty"}
+    {"row": 19, "value": []}
 
-Vectors go into `vectors.npy` beside it, and a line without a value says that the row's vector is there.
+Vectors go into `vectors.npy` beside it, and an empty value says that the row's vector is there.
 
 The file lies in the stage's partial folder, which is named by all that changes an answer, so what stands there still
 holds. It is the stage's table when all rows are there. A torn last line is written anew.

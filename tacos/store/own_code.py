@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from tacos.store.fingerprint import fingerprint
 
 
 def code_of(part: type) -> str:
-    """Of its file; of a part in a script or a notebook's cell, of its methods alone. To be read as it is registered,
-    while file and memory agree.
+    """Of its file; of a part in a script or a notebook's cell, of its methods and properties alone. Read as it is
+    registered, while file and memory agree.
 
     "" of a part of tacos, whose `version` tells, and of one that was typed where no source is kept.
     """
@@ -21,6 +23,15 @@ def code_of(part: type) -> str:
     if part.__module__ != "__main__" and file:
         return fingerprint(Path(file).read_text("utf-8"))
     try:
-        return fingerprint([inspect.getsource(own) for own in vars(part).values() if inspect.isfunction(own)])
+        return fingerprint([inspect.getsource(own) for own in _functions(part)])
     except OSError:
         return ""
+
+
+def _functions(part: type) -> Iterator[Callable[..., Any]]:
+    """What a class defines: methods, static and class methods, properties, cached or not."""
+    for own in vars(part).values():
+        inner = (getattr(own, name, None) for name in ("__func__", "fget", "func"))
+        found = own if inspect.isfunction(own) else next(filter(inspect.isfunction, inner), None)
+        if found is not None:
+            yield found

@@ -33,7 +33,7 @@ def check_ending(path: Path) -> None:
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows of JSON values; numbers that are none (NaN) become null.
 
-    In Parquet a column whose values are of several types holds their JSON as text.
+    In Parquet a column whose values are of several types, or too large for one, holds their JSON as text.
 
     Raises: ConfigError, see `check_ending`; TacosError when the file cannot be written.
     """
@@ -74,7 +74,7 @@ def _column(values: list[Any]) -> Any:
         column = pa.array(values)
         if not _has_empty_struct(column.type):
             return column
-    except (pa.ArrowException, UnicodeEncodeError):
+    except (pa.ArrowException, UnicodeEncodeError, OverflowError):
         pass
     return pa.array([None if value is None else json.dumps(value) for value in values], pa.string())
 

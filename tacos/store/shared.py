@@ -71,11 +71,11 @@ class SharedFolder:
 
     def put(self, place: str, folder: Path) -> None:
         """All files of `folder`, the done record last."""
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        files = (path for path in folder.rglob("*") if path.is_file())
         with self._reached(place):
             if self.fs.exists(self._path(f"{place}/{DONE}")):
                 self.fs.rm_file(self._path(f"{place}/{DONE}"))
-            for path in sorted(files, key=lambda path: path == folder / DONE):
+            for path in sorted(files, key=lambda path: (path == folder / DONE, path)):
                 to = self._path(f"{place}/{path.relative_to(folder).as_posix()}")
                 self.fs.makedirs(to.rpartition("/")[0], exist_ok=True)
                 self.fs.put_file(str(path), to)

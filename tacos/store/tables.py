@@ -52,6 +52,7 @@ def read_tested(pool: Path) -> list[Question]:
 
 
 def write_vectors(folder: Path, vectors: np.ndarray) -> None:
+    """vectors: (n, dim) float32."""
     np.save(folder / VECTORS, vectors)
 
 
@@ -71,6 +72,7 @@ def write_tags(folder: Path, pool: Pool, tags: Tags) -> None:
 
 
 def read_tags(folder: Path) -> Tags:
+    """As they were written."""
     table = pq.read_table(folder / TAGS)
     errors = {i: e for i, e in enumerate(table.column("error").to_pylist()) if e}
     return Tags(tuple(tuple(row) for row in table.column("tags").to_pylist()), errors)
@@ -112,6 +114,7 @@ def write_scores(folder: Path, pool: Pool, scores: Scores) -> None:
 
 
 def read_scores(folder: Path) -> Scores:
+    """As they were written, but for `unread`; targets stay on disk until they are looked at."""
     table = pq.read_table(folder / SCORES)
     values = table.column("value").to_numpy(zero_copy_only=False).astype(np.float64)
     errors = {i: e for i, e in enumerate(table.column("error").to_pylist()) if e}
@@ -152,17 +155,17 @@ def selected_sample(row: Mapping[str, Any]) -> Sample:
 def selection_rows(pool: Pool, picks: Sequence[Pick]) -> list[dict[str, Any]]:
     """`{"id", "messages", "selection": {"rank", "score", "group", "place", "reason"}}` per pick, ranked from 1.
 
-    `source` and `input` stand there where the pool has them, and so do the columns that were asked to be kept.
+    `source` and `input` stand there where the pool has them, and so do the columns that were asked to be kept. Scores
+    have 4 decimals, and those below 0.1 as many significant digits: similarities of gradients are about 0.0001.
     """
     rows = []
     for rank, (pick, sample) in enumerate(
         zip(picks, pool.take([p.index for p in picks]), strict=True), start=1
     ):
-        score = None if pick.score is None else round(pick.score, 4)
         chosen = Selected(
             sample_id=sample.id,
             rank=rank,
-            score=score,
+            score=None if pick.score is None else _shown(pick.score),
             group=pick.group,
             place=pick.place,
             reason=pick.reason,
@@ -171,3 +174,7 @@ def selection_rows(pool: Pool, picks: Sequence[Pick]) -> list[dict[str, Any]]:
         row |= {name: value for name in ("source", "input") if (value := getattr(sample, name))}
         rows.append({**sample.extra, **row, "selection": chosen.model_dump(exclude={"sample_id"})})
     return rows
+
+
+def _shown(score: float) -> float:
+    return float(f"{score:.4g}") if abs(score) < 0.1 else round(score, 4)

@@ -118,14 +118,15 @@ def test_a_file_with_everything_wrong_in_it_is_read_as_far_as_it_goes(tmp_path: 
         {"question_id": 2, "turns": []},
         ["a", "list"],
         good | {"question_id": 3, "turns": [""], "tstamp": float("nan")},
+        good | {"question_id": 4, "turns": ["x"], "tstamp": 10**400},
     ]
     path = tmp_path / "answers.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)) + '\n{"question_id": 4, "mod')
     read = read_answers(path)
     kept = [(a.model, a.question_id, a.turns) for a in read.answers]
-    assert kept == [("a", "1", ("x",)), ("b", "1", ("x",)), ("a", "3", ("",))]
+    assert kept == [("a", "1", ("x",)), ("b", "1", ("x",)), ("a", "3", ("",)), ("a", "4", ("x",))]
     assert (read.duplicates, read.models) == (1, ["a", "b"])
-    assert [bad.split(":")[0] for bad in read.bad] == [f"line {n}" for n in (4, 5, 6, 7, 8, 10)]
+    assert [bad.split(":")[0] for bad in read.bad] == [f"line {n}" for n in (4, 5, 6, 7, 8, 11)]
 
 
 anything = st.recursive(

@@ -256,3 +256,5 @@ def test_a_preset_stands_for_settings_and_gives_way_to_those_beside_it() -> None
     assert mt_bench.max_new_tokens == 1024
     with pytest.raises(ValueError, match="unknown preset 'fastchatt': did you mean 'fastchat'"):
         GenerateSettings.model_validate({"preset": "fastchatt"})
+    with pytest.raises(ValueError, match=r"unknown preset \['fastchat'\]"):
+        GenerateSettings.model_validate({"preset": ["fastchat"]})

@@ -13,7 +13,7 @@ import pytest
 
 from tacos.data.dedup import DedupSettings, duplicates
 from tacos.data.hashed import WORDS
-from tacos.data.near import bands, jaccard, near_pairs
+from tacos.data.near import band_keys, bands, decided, jaccard, share_a_band
 from tacos.data.row_numbers import gram_sets
 from tacos.data.shingles import shingles
 from tacos.text import tokens
@@ -188,6 +188,14 @@ def test_scripts_without_spaces_have_near_duplicates_as_english_has(alphabet):
     base = [chr(rng.choice(alphabet)) for _ in range(240)]
     rows = [("讲", "".join([*base[:i], base[i + 1], *base[i + 1 :]])) for i in range(0, 200, 10)]
     assert len(duplicates(pool(*rows))) == 19
+
+
+def near_pairs(sets, threshold, seed=0):
+    """(row, kept row, similarity), as deduplication asks for them."""
+    keys = band_keys(sets, threshold, seed)
+    rows = np.flatnonzero(share_a_band(keys) & (sets.counts > 0))
+    found = decided(keys[rows], [sets[i] for i in rows], threshold, lambda i, j: True)
+    return [(int(rows[i]), int(rows[j]), similarity) for i, j, similarity in found]
 
 
 def test_worked_example():

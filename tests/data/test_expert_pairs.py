@@ -114,6 +114,13 @@ def test_triples_that_cannot_be_read_are_counted_with_their_line(tmp_path):
     ]
 
 
+def test_a_triple_that_was_cut_off_before_its_text_is_counted(tmp_path):
+    path = tmp_path / "few.csv"
+    path.write_text(f"score,src\n0,{OLD}\n1,{NEW}\n0,{OLD}\n1\n")
+    read = read_expert_pairs(path)
+    assert (len(read.pairs), [bad.line for bad in read.bad]) == (1, [5])
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from tacos.data import hub
 from tacos.data.read import ReadResult, ReadSettings, read_pool
 from tacos.errors import PoolError
+from tacos.selection import Pick
+from tacos.store.tables import SELECTION, write_selection
 from tacos.types import Pool, Sample
 
 SHARED = Path(os.environ.get("TACOS_SHARED", Path(__file__).parents[3] / "shared"))
@@ -338,6 +340,8 @@ def test_a_missing_file_names_near_ones(tmp_path):
     write(tmp_path, ALPACA)
     with pytest.raises(PoolError, match=r"pol\.jsonl.*holds pool\.jsonl"):
         read_pool(str(tmp_path / "pol.jsonl"))
+    with pytest.raises(PoolError, match=r"no file x+; "):
+        read_pool("x" * 300)
     with pytest.raises(PoolError, match=r"is a folder.*pool.jsonl"):
         read_pool(str(tmp_path))
     with pytest.raises(PoolError, match="does not exist"):
@@ -439,6 +443,22 @@ lines = st.one_of(
     rows.map(lambda r: json.dumps(r).encode()),
     good.map(lambda r: json.dumps(r).encode()),
 )
+
+
+def test_half_an_emoji_in_a_kept_column_leaves_a_selection_that_is_read_again(tmp_path):
+    path = write(tmp_path, ['{"instruction": "x", "output": "y", "note": "Nice \\ud83d"}'])
+    pool = read_pool(path, ReadSettings(keep_columns=("note",))).pool
+    write_selection(tmp_path, pool, [Pick(index=0)])
+    again = read_pool(str(tmp_path / SELECTION), ReadSettings(keep_columns=("note",))).pool
+    assert again[0].extra == {"note": "Nice \ufffd"} and pool.ids == again.ids
+
+
+@pytest.mark.parametrize("content", ["", "\n \n", "[]"])
+def test_a_file_without_a_row_is_told_to_hold_none(tmp_path, content):
+    path = tmp_path / "pool.jsonl"
+    path.write_text(content)
+    with pytest.raises(PoolError, match=r"no row could be read from .*pool\.jsonl: it holds none"):
+        read_pool(str(path))
 
 
 @settings(max_examples=300, deadline=None)

@@ -159,6 +159,8 @@ def test_broken_csv_is_named(tmp_path):
     assert rows[1].line == 3 and rows[1].error.startswith("CSV: ") and rows[2].value == {"a": "3", "b": "4"}
     with pytest.raises(PoolError, match="the quote opened at line 3 is never closed"):
         list(read_rows(file(tmp_path, 'a,b\n1,2\n3,"x\n4,5\n', "p.csv")))
+    with pytest.raises(PoolError, match=r"two columns are named ''"):
+        list(read_rows(file(tmp_path, ",,a\n1,2,3\n", "p.csv")))
     with pytest.raises(PoolError, match=r"two columns are named 'a'"):
         list(read_rows(file(tmp_path, "a,a\n1,2\n", "p.csv")))
 

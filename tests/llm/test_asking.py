@@ -123,3 +123,16 @@ def test_a_request_names_its_words_wherever_they_stand(tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("Judge $prompt")
     named = [Asking(prompt=str(path)).request(prompt="x").prompt for path in (*same, tmp_path / "other.txt")]
     assert named[0] == named[1] != named[2] and str(tmp_path) not in named[0]
+
+
+def test_a_system_text_longer_than_a_file_name_is_a_text() -> None:
+    text = "You grade answers with care. " * 20
+    assert Asking(prompt="judge_pair", system=text).system_text == text
+
+
+def test_a_prompt_file_that_was_edited_is_another_prompt(tmp_path: Path) -> None:
+    asking = Asking(prompt=own(tmp_path, "Rate $prompt"))
+    first = asking.prompt_name
+    own(tmp_path, "Rate it: $prompt")
+    assert asking.request(prompt="x", response="").messages[0].content == "Rate it: x"
+    assert asking.prompt_name != first

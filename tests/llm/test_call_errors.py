@@ -198,6 +198,7 @@ def test_excerpt_is_one_short_line_of_what_the_server_says() -> None:
         excerpt(b'{"detail": [{"loc": ["body", "top_p"], "msg": "not permitted"}]}')
         == "body.top_p: not permitted"
     )
+    assert excerpt(b'{"detail": [{"loc": 7, "msg": "not permitted"}]}') == "7: not permitted"
 
 
 def test_a_daily_limit_does_not_hold_up_the_run(server: FaultServer) -> None:

@@ -118,7 +118,7 @@ def test_few_are_let_out_before_anything_is_known() -> None:
 
     def let_out() -> list[int]:
         found = []
-        while (number := bill.take_off(10, 20, lambda total: True)) is not None:
+        while (number := bill.reserve(10, 20, lambda total: True)) is not None:
             found.append(number)
         return found
 
@@ -127,40 +127,40 @@ def test_few_are_let_out_before_anything_is_known() -> None:
         flying = let_out()
         sizes.append(len(flying))
         for number in flying:
-            bill.land(number, str(number).encode(), 10, Tokens(12, 30))
+            bill.settle(number, str(number).encode(), 10, Tokens(12, 30))
     assert sizes == [1, 3, 9, 27]
     seen: list[Tokens] = []
-    bill.take_off(100, 20, lambda total: bool(seen.append(total)) or True)
+    bill.reserve(100, 20, lambda total: bool(seen.append(total)) or True)
     assert seen[-1] == (40 * 12 + 102, 40 * 30 + 30)  # two tokens more than estimated, and the longest reply
 
 
 def test_a_short_prompt_teaches_little_about_long_ones(server: FaultServer) -> None:
     """A template adds 30 tokens to "Hi", six times its estimate, and hardly anything to a long prompt."""
     bill = Bill(InMemory(), "b")
-    first = bill.take_off(5, 20, lambda total: True)
+    first = bill.reserve(5, 20, lambda total: True)
     assert first is not None
-    bill.land(first, b"k", 5, Tokens(35, 10))
-    assert bill.take_off(4000, 20, lambda total: sum(total) <= 20_000) is not None
+    bill.settle(first, b"k", 5, Tokens(35, 10))
+    assert bill.reserve(4000, 20, lambda total: sum(total) <= 20_000) is not None
 
 
 def test_a_stream_that_ends_leaves_the_calls_of_another_alone() -> None:
     bill = Bill(InMemory(), "b")
-    one = bill.take_off(10, 20, lambda total: True)
+    one = bill.reserve(10, 20, lambda total: True)
     assert one is not None
-    bill.land(one, b"a", 10, Tokens(10, 5))
-    two, three = (bill.take_off(10, 20, lambda total: True) for _ in range(2))
+    bill.settle(one, b"a", 10, Tokens(10, 5))
+    two, three = (bill.reserve(10, 20, lambda total: True) for _ in range(2))
     assert two is not None and three is not None
     bill.give_up([two])
     bill.give_up([two])  # twice is once
-    bill.land(three, b"b", 10, Tokens(10, 5))
+    bill.settle(three, b"b", 10, Tokens(10, 5))
     assert bill.spent == (30, 15)
 
 
 def test_a_failed_call_is_not_taken_for_its_reply() -> None:
     bill = Bill(InMemory(), "b")
-    number = bill.take_off(10, 20, lambda total: True)
+    number = bill.reserve(10, 20, lambda total: True)
     assert number is not None
-    bill.land(number, b"a", 10, Tokens(0, 0), answered=False)
+    bill.settle(number, b"a", 10, Tokens(0, 0), answered=False)
     bill.add_known([(b"a", Tokens(700, 70))])
     assert bill.spent == (700, 70)
 
@@ -168,7 +168,7 @@ def test_a_failed_call_is_not_taken_for_its_reply() -> None:
 def test_two_clients_of_one_process_wait_for_each_other(tmp_path: Path) -> None:
     kept = ReplyCache(tmp_path / "c.sqlite")
     one, two = Bill(kept, "b"), Bill(kept, "b")
-    number = one.take_off(10, 20, lambda total: True)
+    number = one.reserve(10, 20, lambda total: True)
     assert number is not None and two.others_in_flight() and not one.others_in_flight()
-    one.land(number, b"a", 10, Tokens(10, 5))
+    one.settle(number, b"a", 10, Tokens(10, 5))
     assert not two.others_in_flight()

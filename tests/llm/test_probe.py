@@ -106,6 +106,8 @@ def test_the_doctor_looks_at_the_models_of_a_config(listing: ListingServer) -> N
     assert "not loaded" in found["llms.tagger"].detail
     with pytest.raises(ConfigError, match=r"llms\.judge\.modle"):
         llm_checks({"judge": {"modle": "m"}})
+    with pytest.raises(ConfigError, match=r"llms holds list, not models by name"):
+        llm_checks([{"model": "m"}])
 
 
 def test_the_doctor_says_that_a_cap_on_money_cannot_hold(tmp_path: Path) -> None:

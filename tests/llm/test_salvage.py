@@ -197,9 +197,9 @@ def test_a_bill_lives_on_in_a_new_file(path: Path) -> None:
     cache.close()
     overwrite(path, 1, 1000)
     cache.get([key(1)])
-    number = bill.take_off(10, 20, lambda total: True)
+    number = bill.reserve(10, 20, lambda total: True)
     assert number is not None
-    bill.land(number, key(1), 10, Tokens(10, 5))
+    bill.settle(number, key(1), 10, Tokens(10, 5))
     assert bill.spent == (10, 5)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,20 @@ def test_a_tokenizer_without_a_template_gets_the_plain_layout(tiny_model: Path, 
     assert laid_out == "<s>### System:\nBe brief.\n\n### User:\nHi\n\n### Assistant:\n"
     (reply,) = run(bare, [Request(messages=tuple(messages), sampling=Sampling(max_tokens=1))])
     assert reply.prompt_tokens == len(prompt_ids(tokenizer, messages))
+
+
+def test_a_model_without_an_end_of_text_writes_up_to_its_limit(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    folder = tiny_llama.build(tmp_path / "endless")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.eos_token = None
+    tokenizer.save_pretrained(folder)
+    for name in ("config.json", "generation_config.json"):
+        said = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(said | {"eos_token_id": None}))
+    (reply,) = run(folder, [ask("the fox", sampling=Sampling(max_tokens=5))])
+    assert reply.error is None and (reply.completion_tokens, reply.finish_reason) == (5, "length")
 
 
 def test_a_retrained_folder_is_another_model(tiny_model: Path, tmp_path: Path) -> None:

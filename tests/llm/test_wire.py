@@ -200,6 +200,13 @@ def test_a_paid_reply_is_not_lost_to_strict_decoding(body: bytes, text: str) -> 
     assert read(body).text == text
 
 
+@pytest.mark.parametrize(
+    "chunk", [b'{"choices": 7}', b'{"choices": [{"delta": ["a"]}]}', b'{"choices": [{"logprobs": [1]}]}']
+)
+def test_an_odd_event_of_a_stream_costs_itself_alone(chunk: bytes) -> None:
+    assert read(b"data: " + chunk + b"\n\n" + STREAM).text == "Rating: [[7]]"
+
+
 def test_what_is_no_json_is_none() -> None:
     for body in (b"", b"{", b"data: \n\n", b"[" * 100_000):
         with pytest.raises(ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tacos.errors import ConfigError, TacosError
-from tacos.store.files import refuse_input_as_output, write_text
+from tacos.store.files import read_jsonl, refuse_input_as_output, write_jsonl, write_text
 
 
 def test_a_link_is_followed_and_stays(tmp_path: Path) -> None:
@@ -33,6 +34,23 @@ def test_a_named_pipe_is_written_into(tmp_path: Path) -> None:
 def test_a_device_stays_a_device() -> None:
     write_text(Path("/dev/null"), "rows")
     assert Path("/dev/null").is_char_device()
+
+
+def test_half_an_emoji_leaves_a_file_that_every_program_reads(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "rows.jsonl", [{"said": "Nice \ud83d", "whole": "\U0001f600"}])
+    assert list(read_jsonl(tmp_path / "rows.jsonl")) == [{"said": "Nice \ufffd", "whole": "\U0001f600"}]
+
+
+def test_a_full_disk_leaves_nothing_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(path: Path, content: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(content[:2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(TacosError, match="No space left"):
+        write_text(tmp_path / "rows.jsonl", "rows")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_is_an_error(tmp_path: Path) -> None:

@@ -28,3 +28,8 @@ def test_a_selected_row_keeps_source_input_and_what_was_asked_for() -> None:
     assert (first["lang"], first["n"], "source" in first) == ("en", 3, False)
     assert (second["source"], second["input"]) == ("dolly", "A long text.")
     assert second["selection"]["score"] is None and second["selection"]["rank"] == 2
+
+
+def test_a_small_score_keeps_its_digits() -> None:
+    picks = [Pick(index=0, score=3.14159e-6), Pick(index=1, score=-2.71828)]
+    assert [row["selection"]["score"] for row in selection_rows(POOL, picks)] == [3.142e-06, -2.7183]

@@ -57,6 +57,8 @@ def test_values_of_several_types_are_json_text_in_parquet(tmp_path: Path) -> Non
         {"x": "1", "y": "{}", "z": None},
         {"x": '"one"', "y": "{}", "z": 2.0},
     ]
+    write_rows(tmp_path / "big.parquet", [{"x": 2**70}, {"x": 1}])
+    assert pq.read_table(tmp_path / "big.parquet").to_pylist() == [{"x": str(2**70)}, {"x": "1"}]
     write_rows(tmp_path / "o.jsonl", [{"z": float("inf")}])
     assert (tmp_path / "o.jsonl").read_text() == '{"z": null}\n'
 

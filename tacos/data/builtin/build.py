@@ -43,8 +43,11 @@ class BuiltinSettings(Record):
     """The same settings give the same pool, byte for byte."""
 
     size: int = Field(3000, ge=1)
+    """Rows of the pool."""
     seed: int = 0
+    """Of all that is drawn."""
     defect_rate: float = Field(0.4, ge=0, le=1)
+    """Share of the rows whose reply is spoiled."""
     test_size: int = Field(400, ge=0)
     """Held-out questions, spread evenly over the skills."""
     corpus_size: int = Field(40000, ge=0)
@@ -73,6 +76,8 @@ class BuiltinPool:
 
 @dataclass(frozen=True)
 class GeneratedRow:
+    """A row before it is named. defect: a name of `DEFECTS`; None of a clean one."""
+
     prompt: str
     reply: str
     skill: Skill

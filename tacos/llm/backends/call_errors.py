@@ -262,5 +262,9 @@ def _details(detail: Any) -> str:
     """FastAPI's `detail`: a text, or a list of {"loc", "msg"}."""
     if isinstance(detail, list):
         rows = [row for row in detail if isinstance(row, dict)]
-        return "; ".join(f"{'.'.join(map(str, row.get('loc', ())))}: {row.get('msg')}" for row in rows)
+        return "; ".join(f"{_place(row.get('loc'))}: {row.get('msg')}" for row in rows)
     return detail if isinstance(detail, str) else ""
+
+
+def _place(loc: Any) -> str:
+    return ".".join(map(str, loc)) if isinstance(loc, list) else str(loc)

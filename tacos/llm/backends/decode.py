@@ -55,17 +55,20 @@ def _joined(chunks: list[Any]) -> Any:
         if not isinstance(chunk, dict):
             continue
         whole |= {key: value for key, value in chunk.items() if value is not None}
-        for part in chunk.get("choices") or ():
+        parts = chunk.get("choices")
+        for part in parts if isinstance(parts, list) else ():
             if not isinstance(part, dict) or part.get("index", 0) != 0:
                 continue
-            delta = part.get("delta") or part.get("message") or {}
-            for key, value in delta.items():
+            delta = part.get("delta") or part.get("message")
+            for key, value in delta.items() if isinstance(delta, dict) else ():
                 before = message.get(key)
                 together = isinstance(value, str | list) and type(before) is type(value)
                 message[key] = before + value if together else value or before
             for key in ("finish_reason", "native_finish_reason", "error"):
                 choice[key] = part.get(key) or choice.get(key)
-            places += (part.get("logprobs") or {}).get("content") or []
+            logprobs = part.get("logprobs")
+            found = logprobs.get("content") if isinstance(logprobs, dict) else None
+            places += found if isinstance(found, list) else []
     if not whole:
         raise ValueError("a stream of no events")
     choice["logprobs"] = {"content": places} if places else None

@@ -150,8 +150,9 @@ def _load(settings: LLMSettings, device: str) -> LocalModel:
 
     lm = load_lm(settings.model, settings.dtype, settings.template, device)
     own = lm.model.generation_config
-    known = own.eos_token_id if own.eos_token_id is not None else lm.tokenizer.eos_token_id
-    stops = [*(known if isinstance(known, list) else [known]), *closing_token(lm.tokenizer)]
+    known: Any = own.eos_token_id if own.eos_token_id is not None else lm.tokenizer.eos_token_id
+    known = known if isinstance(known, list) else [] if known is None else [known]
+    stops = [*known, *closing_token(lm.tokenizer)]
     make: Any = GenerationConfig  # untyped in transformers
     lm.model.generation_config = make(
         bos_token_id=own.bos_token_id, eos_token_id=list(dict.fromkeys(stops)), pad_token_id=lm.pad

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from tacos.data.formats import ONE_ROUND
 from tacos.text import comparable
 from tacos.types import Pool
 
 ROWS = 2048
-"""At a time."""
-ONE_ROUND = [("user", 1), ("assistant", 1)]
+"""Rows that are read at a time."""
 
 
 class ComparableTurn(NamedTuple):
@@ -26,7 +26,7 @@ class ComparableTurn(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Talks:
+class ComparableRows:
     """Some rows; all lists are aligned.
 
     rows: (n,) positions in the pool.
@@ -42,9 +42,9 @@ class Talks:
     frames: list[Hashable]
 
 
-def talks(pool: Pool, rows: np.ndarray | None = None) -> Iterator[Talks]:
-    """rows: ascending; None is all of them."""
-    return (_talks(some, messages) for some, messages in messages_of(pool, rows))
+def comparable_rows(pool: Pool, rows: np.ndarray | None = None) -> Iterator[ComparableRows]:
+    """Some rows at a time. rows: ascending; None is all of them."""
+    return (_comparable(some, messages) for some, messages in messages_of(pool, rows))
 
 
 def messages_of(pool: Pool, rows: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, Any]]:
@@ -58,18 +58,20 @@ def messages_of(pool: Pool, rows: np.ndarray | None = None) -> Iterator[tuple[np
         yield some, pa.concat_arrays(part.chunks)
 
 
-def _talks(rows: np.ndarray, messages: Any) -> Talks:
+def _comparable(rows: np.ndarray, messages: Any) -> ComparableRows:
     turns = messages.flatten()
     roles, weights = turns.field("role").to_pylist(), turns.field("weight").to_pylist()
     texts = list(map(comparable, turns.field("content").to_pylist()))
     if list(zip(roles, weights, strict=True)) == ONE_ROUND * len(rows):
         prompts, responses = texts[::2], texts[1::2]
-        return Talks(rows, list(zip(prompts, responses, strict=True)), prompts, responses, [()] * len(rows))
+        return ComparableRows(
+            rows, list(zip(prompts, responses, strict=True)), prompts, responses, [()] * len(rows)
+        )
     every = list(map(ComparableTurn, roles, texts, weights))
     ends = np.cumsum(messages.value_lengths().to_numpy()).tolist()
     cut = [every[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
     prompts, responses = ([_side(turns, role) for turns in cut] for role in ("user", "assistant"))
-    return Talks(rows, list(map(_name, cut)), prompts, responses, list(map(_frame, cut)))
+    return ComparableRows(rows, list(map(_name, cut)), prompts, responses, list(map(_frame, cut)))
 
 
 def _side(turns: list[ComparableTurn], role: str) -> str:
