@@ -132,6 +132,36 @@ def test_what_a_library_raises_in_a_worker_is_said(unwatched, tmp_path, monkeypa
     assert str(error) == "a training process ended with ValueError: Please correct: - ds bf16.enabled=True"
 
 
+@pytest.mark.parametrize("launched", [False, True])
+def test_a_worker_that_nobody_launched_tells_its_error_itself(
+    launched, unwatched, micro_pool, tmp_path, monkeypatch, caplog
+):
+    """As under Slurm: whoever started it does not read what it leaves in `out`."""
+    run = training(micro_pool, "no/such-model", SETTINGS, 0, tmp_path / "out")
+    (tmp_path / REQUEST.name).write_text(yaml.safe_dump(plain(run)))
+    monkeypatch.delenv(launch.LAUNCHER, raising=False)
+    if launched:
+        monkeypatch.setenv(launch.LAUNCHER, "1")
+    assert worker.main([str(tmp_path / REQUEST.name)]) == 1
+    assert "cannot load the base model 'no/such-model'" in str(launch.failure(tmp_path / "out", 1))
+    assert ("cannot load the base model" in caplog.text) is not launched
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "give a file of settings: "),
+        (["none.yaml"], "none.yaml"),
+        (["{file}", "train.lrr=1"], "did you mean"),
+    ],
+)
+def test_settings_that_a_worker_cannot_read_are_a_line(unwatched, words, message, tmp_path, caplog):
+    (tmp_path / REQUEST.name).write_text("{data: d.jsonl, model: m}")
+    assert worker.main([word.format(file=tmp_path / REQUEST.name) for word in words]) == 2
+    (record,) = caplog.records
+    assert message in record.message
+
+
 def test_settings_that_a_worker_refuses_are_a_settings_error(unwatched, micro_pool, micro_base, tmp_path):
     wrong = SETTINGS.model_copy(update={"mode": "lora", "lora": LoraSettings(target=("q_projj",))})
     run = training(micro_pool, micro_base, wrong, 0, tmp_path / "out")
