@@ -46,8 +46,8 @@ def read(arguments: list[str]) -> TrainRun:
 
 def main(arguments: list[str]) -> int:
     """Exit code 2 for settings that cannot be read; 1 with the reason in `out/error-<rank>.txt`, or in
-    `refused-<rank>.txt` for settings that cannot be, which `train.launch` reads. Under a scheduler nobody does, so there
-    the log has it too."""
+    `refused-<rank>.txt` for settings that cannot be, which `train.launch` reads. Under a scheduler nobody does, so
+    there the log has it too."""
     level = logging.INFO if rank() == 0 else logging.ERROR
     logging.basicConfig(level=level, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     arguments = [a for a in arguments if not a.startswith("--local_rank")]  # DeepSpeed's launcher adds it
