@@ -87,6 +87,14 @@ def minilm() -> Embedder:
 
 
 @pytest.fixture(scope="session")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a tiny LLaMA with random weights, to be read and not written to."""
+    from tests.scoring import tiny_models
+
+    return str(tiny_models.build(tmp_path_factory.mktemp("models") / "llama", "llama"))
+
+
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """Real data for tests, where it exists: TACOS_SHARED, or a folder `shared` beside the checkout."""
     folder = Path(os.environ.get("TACOS_SHARED", Path(__file__).parents[2] / "shared"))

@@ -17,7 +17,6 @@ import pytest
 from rich.console import Console
 
 from eval.alpaca_eval.score import AlpacaEvalResult, AlpacaEvalScore
-from eval.interval import Interval
 from eval.judge_check.check import JudgeReport, Rates
 from eval.judge_check.recommend import JudgeCheck
 from eval.mt_bench.files import Problem
@@ -42,15 +41,12 @@ from eval.report.table import Cell, Column, Table, TableRow
 from eval.stats import ArmComparison
 from tacos.tracking.settings import TrackingSettings
 from tacos.tracking.tracker import TrackedRun, Tracker
+from tests.eval.fixtures import interval
 from tests.eval.test_report import Page
 from tests.wandb_log import runs
 
 ODD = r"a|b_c%[d]<b>$&#{e}\f"
 """A name that Markdown, LaTeX and HTML would all like to read as something else."""
-
-
-def interval(mean: float, half: float, n: int = 80) -> Interval:
-    return Interval(mean=mean, low=mean - half, high=mean + half, n=n)
 
 
 def rated(average: float | None, judged: int = 4, unparsed: int = 0, **changed: Any) -> ModelScore:
