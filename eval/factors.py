@@ -19,7 +19,7 @@ Worked example, the four arms answer 8, 6, 5 and 4 of 10 questions: tagging +1.5
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
@@ -58,6 +58,8 @@ def _whole(factors: dict[str, dict[str, tuple[str, ...]]]) -> dict[str, dict[str
     for factor, levels in factors.items():
         if len(levels) < 2:
             raise ValueError(f"{factor} has {len(levels)} level: give at least two, each with its arms")
+        if twice := [arm for arm, other in pairwise(listed[factor]) if arm == other]:
+            raise ValueError(f"{factor} has {twice[0]} twice: an arm has one level of each factor")
         if odd := sorted(set().union(*listed.values()).symmetric_difference(listed[factor])):
             raise ValueError(
                 f"{factor} has no level of {odd[0]}: every arm of the design has one of each factor"

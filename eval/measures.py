@@ -225,6 +225,10 @@ def slugs(names: Sequence[str]) -> list[str]:
     """Names of arms in letters, digits and underscores, told apart by a number where that makes two equal."""
     found: list[str] = []
     for name in names:
-        slug = re.sub(r"\W", "_", name, flags=re.ASCII)
-        found.append(f"{slug}_{len(found) + 1}" if slug in found else slug)
+        slug = own = re.sub(r"\W", "_", name, flags=re.ASCII)
+        number = len(found)
+        while slug in found:
+            number += 1
+            slug = f"{own}_{number}"
+        found.append(slug)
     return found

@@ -67,7 +67,7 @@ class Variation(Record):
 
     def seeds_for(self, difference: float, questions: int) -> int | None:
         """How many seeds find `difference`; None where no number does, since there are too few questions."""
-        return next((k for k in range(1, MOST_SEEDS) if self.smallest(questions, k) <= difference), None)
+        return next((k for k in range(1, MOST_SEEDS + 1) if self.smallest(questions, k) <= difference), None)
 
 
 def variation(gaps: ArrayLike) -> Variation | None:

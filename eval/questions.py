@@ -110,12 +110,12 @@ def _turns(value: Mapping[str, Any], key: str) -> Any:
         return asked[::2]  # bare texts, the user's and the assistant's in turn
     if not isinstance(asked, str):
         return asked
-    parts = [part for part in (asked, _context(value)) if part.strip()]
+    parts = [part for part in (asked, context_of(value)) if part.strip()]
     return ("\n\n".join(parts) or asked,)
 
 
-def _context(value: Mapping[str, Any]) -> str:
-    """The separate context of a single instruction; Self-Instruct keeps it in its first instance."""
+def context_of(value: Mapping[str, Any]) -> str:
+    """What a row keeps apart from its instruction, "" for nothing; Self-Instruct's stands in its first instance."""
     instances = value.get("instances")
     held = instances[0] if isinstance(instances, list) and instances else value
     context = held.get("input") if isinstance(held, Mapping) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 
@@ -31,6 +32,19 @@ from tacos.types import Pool, make_sample
 # The same inputs in every run; `pytest --hypothesis-profile default` draws new ones. No test is failed by its time.
 hypothesis.settings.register_profile("seeded", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("seeded")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with long tests first: at the end of the run no core waits for another's last long one."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
+
+
+def pytest_collection_finish() -> None:
+    """Keep what tests and libraries have made by now out of garbage collection: every training ends with a full one,
+    which would look through a million objects for half a second."""
+    gc.collect()
+    gc.freeze()
 
 
 def small_pool(n: int = 6) -> Pool:
@@ -70,6 +84,14 @@ def minilm() -> Embedder:
     if packaged_minilm() is None:
         pytest.skip("needs the offline extra")
     return Embedder(EmbedderSettings())
+
+
+@pytest.fixture(scope="session")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a tiny LLaMA with random weights, to be read and not written to."""
+    from tests.scoring import tiny_models
+
+    return str(tiny_models.build(tmp_path_factory.mktemp("models") / "llama", "llama"))
 
 
 @pytest.fixture(scope="session")

@@ -103,7 +103,7 @@ def remove(checkpoint: Path, reason: str) -> None:
 
 
 def is_whole(checkpoint: Path, deepspeed: bool = False) -> bool:
-    """Whether a run can go on from it exactly, by the files of transformers 5.23, full, LoRA or DeepSpeed.
+    """Whether a run can go on from it exactly, by the files of transformers 5.19, full, LoRA or DeepSpeed.
 
     Without its optimizer, scheduler or random state the trainer would go on in silence, to other weights.
     """

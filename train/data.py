@@ -12,7 +12,7 @@ from tacos.errors import PoolError
 from tacos.models.chat import Encoded, encode_samples
 from tacos.models.rendering import control_marks
 from tacos.types import Pool
-from train.plan import accumulation, fill, plan_batches, plan_epochs, split
+from train.plan import accumulation, fill, held_out, plan_batches, plan_epochs, split
 from train.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -91,14 +91,12 @@ def say_marks(tokenizer: PreTrainedTokenizerBase, pool: Pool) -> None:
 
 
 def hold_out(n: int, share: float, seed: int) -> list[int]:
-    """Rows below n for validation, at random by the seed; at least one when the share is above zero.
+    """Rows below n for validation (`held_out` of them), at random by the seed.
 
     Raises: PoolError when none would be left to train on.
     """
-    if not share:
-        return []
-    held = max(1, round(n * share))
-    if held >= n:
+    held = held_out(n, share)
+    if held and held >= n:
         raise PoolError(
             f"validation={share} of {n} samples leaves none to train on: set train.validation lower"
         )

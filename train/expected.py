@@ -8,6 +8,7 @@ import numpy as np
 
 from tacos.models.expected import Model, Passes, text_tokens
 from tacos.types import Pool
+from train.plan import held_out
 from train.settings import TrainSettings
 
 
@@ -20,7 +21,7 @@ def training_passes(model: Model, samples: Pool, rows: int, settings: TrainSetti
 
 
 def training_tokens(samples: Pool, rows: int, settings: TrainSettings) -> float:
-    """Likely tokens of a training on so many rows like these."""
+    """Likely tokens of a training on so many rows like these, less those held out for validation."""
     answers = text_tokens(samples.responses)
     whole = np.minimum(text_tokens(samples.prompts) + answers, settings.max_length)
     if not len(whole):
@@ -28,4 +29,5 @@ def training_tokens(samples: Pool, rows: int, settings: TrainSettings) -> float:
     if settings.budget == "loss_tokens":
         supervised = max(float(np.minimum(answers, whole).sum()), 1.0)
         return settings.steps * settings.loss_tokens_per_step * float(whole.sum()) / supervised
-    return settings.epochs * rows * float(whole.mean())
+    trained = max(rows - held_out(rows, settings.validation), 0)
+    return settings.epochs * trained * float(whole.mean())

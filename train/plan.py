@@ -52,6 +52,11 @@ def plan_epochs(n: int, epochs: float, batch_size: int, seed: int) -> list[list[
     return plan
 
 
+def held_out(n: int, share: float) -> int:
+    """How many of n rows are kept for validation: at least one when the share is above zero."""
+    return max(1, round(n * share)) if share else 0
+
+
 def deal(n: int, seed: int) -> Iterator[int]:
     """Row numbers below n without end, in one seeded shuffle after the other."""
     rng = random.Random(seed)

@@ -21,3 +21,11 @@ def on_cpu(settings: TrainSettings) -> bool:
     import torch
 
     return settings.device == "cpu" or not torch.cuda.is_available()
+
+
+def leave_collectives_to_gloo() -> None:
+    """Keep DeepSpeed on a CPU from compiling collectives of its own, which needs a C++ compiler and takes a minute on
+    two cores; gloo has them all. To be called before DeepSpeed starts its process group."""
+    import deepspeed.ops
+
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False

@@ -50,9 +50,12 @@ class LoraSettings(Record):
     _switches = model_validator(mode="before")(switches)
 
     r: int = Field(16, ge=1)
+    """Rank."""
     alpha: int = Field(32, ge=1)
+    """What an adapter adds is scaled by alpha / r."""
     dropout: float = Field(0.05, ge=0, lt=1)
     target: str | tuple[str, ...] = "all-linear"
+    """Names of the layers that get an adapter, or "all-linear": every linear one but the output embeddings."""
 
 
 class LaunchSettings(Record):
@@ -115,6 +118,7 @@ class TrainSettings(Record):
     """qlora is lora on a base in 4 bits (arXiv:2305.14314); needs bitsandbytes."""
     lora: LoraSettings = LoraSettings()
     lr: float = Field(2e-5, gt=0)
+    """The peak, after the warm-up."""
     scheduler: Scheduler = "cosine"
     warmup: float = Field(0.03, ge=0, lt=1)
     """Share of the steps."""
@@ -203,15 +207,15 @@ class TrainSettings(Record):
     def _readable(cls, path: str | None) -> str | None:
         if path is None:
             return None
-        models = "the shipped configs/deepspeed/ has one for each ZeRO stage"
+        shipped = "the shipped configs/deepspeed/ has one for each ZeRO stage"
         try:
             read = read_json(find(path))
         except ConfigError as error:
-            raise ValueError(f"{error}; {models}") from error
+            raise ValueError(f"{error}; {shipped}") from error
         except ValueError as error:
-            raise ValueError(f"is not JSON: {error}; {models}") from error
+            raise ValueError(f"is not JSON: {error}; {shipped}") from error
         if not isinstance(read, dict) or "zero_optimization" not in read:
-            raise ValueError(f"is no object with zero_optimization; {models}")
+            raise ValueError(f"is no object with zero_optimization; {shipped}")
         return path
 
     def identity(self) -> dict[str, Any]:

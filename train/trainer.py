@@ -35,7 +35,7 @@ from trl.trainer import utils as trl_utils
 from tacos.shipped import find
 from train.heads import put_own_head
 from train.monitor import StepLog
-from train.processes import on_cpu, world_size
+from train.processes import leave_collectives_to_gloo, on_cpu, world_size
 from train.settings import TrainSettings
 
 
@@ -47,6 +47,8 @@ def trainer_config(
     every = settings.eval_steps or max(1, steps // 10)
     saved = every if stopping else settings.save_steps
     cpu = on_cpu(settings)
+    if cpu and settings.deepspeed:
+        leave_collectives_to_gloo()
     return SFTConfig(
         output_dir=str(out),
         max_steps=steps,

@@ -24,7 +24,7 @@ from tacos.types import Record
 LENGTHS = (10, 40, 160)
 """Words of a response from which the next class begins."""
 MOST_PARTS = 30
-"""Groups or sources that are listed, those with most rows on one side only first."""
+"""Groups or sources that are listed, those whose numbers of rows differ most first."""
 
 
 @dataclass(frozen=True)

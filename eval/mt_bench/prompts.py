@@ -115,8 +115,12 @@ def lengths_from_prompts(prompts: Mapping[str, JudgePrompt]) -> Lengths:
 
 
 def _fields(prompt: JudgePrompt) -> list[tuple[str, str | None]]:
-    """(text, name of the field after it) of a template. Raises: ValueError for a broken one."""
-    return [(text, name) for text, name, _, _ in Formatter().parse(prompt.prompt_template)]
+    """(text, name of the field after it) of a template. Raises: ValueError for a broken one, or a field that is no
+    name."""
+    fields = [(text, name) for text, name, _, _ in Formatter().parse(prompt.prompt_template)]
+    if odd := [name for _, name in fields if name is not None and not name.isidentifier()]:
+        raise ValueError(f"{{{odd[0]}}} is no field: write {{{{ and }}}} for braces")
+    return fields
 
 
 @lru_cache(maxsize=64)

@@ -14,6 +14,7 @@ asked twice, so a text may be found as often as the set asks it; after that it i
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
 
+from eval.questions import context_of
 from tacos.data.published import published_rows
 from tacos.errors import ConfigError, TacosError, nearest
 from tacos.types import Question, Record
@@ -147,9 +149,9 @@ def plain(text: str) -> str:
 
 
 def known_set(name: str) -> str:
-    """`name`, where it is a set's name or holds one ("pairwise_reviews_koala_gpt4" -> "koala")."""
-    letters = name.lower().replace("-", "").replace("_", "").replace("selfinstruct", "sinstruct")
-    inside = [known for known in SETS if known in letters]
+    """The known set that a word of `name` begins with ("pairwise_reviews_koala_gpt4" -> "koala"), else `name`."""
+    written = re.sub("self[-_]?instruct", "sinstruct", name.lower())
+    inside = [known for known in SETS if re.search(f"(?<![a-z]){known}", written)]
     return inside[0] if len(inside) == 1 else name
 
 
@@ -172,10 +174,7 @@ def question_text(row: dict[str, Any]) -> str | None:
         value = value.get("value") or value.get("content")
     if not isinstance(value, str):
         return None
-    instances = row.get("instances") or [{}]
-    given = row.get("input") or (isinstance(instances[0], dict) and instances[0].get("input"))
-    parts = [part for part in (value, given) if isinstance(part, str) and part.strip()]
-    return "\n\n".join(parts) or None
+    return "\n\n".join(part for part in (value, context_of(row)) if part.strip()) or None
 
 
 def row_id(row: dict[str, Any]) -> str | None:

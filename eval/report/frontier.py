@@ -73,8 +73,8 @@ def _draw(axis: Axes, results: Results, measure: Measure, spent: Sequence[Spent]
 
 
 def frontier(points: Sequence[tuple[float, float]], lower_is_better: bool = False) -> set[int]:
-    """Numbers of the points (cost, value) that no other one dominates: cheaper or as cheap, better or as good, not both
-    as."""
+    """Numbers of the points (cost, value) that no other one dominates: that costs no more, is no worse, and differs in
+    either."""
     sign = -1.0 if lower_is_better else 1.0
     placed = [(cost, -sign * value) for cost, value in points]
     return {

@@ -44,10 +44,13 @@ def _raw(cell: Cell) -> Raw:
 
 
 def _unique_heads(table: Table) -> list[str]:
+    """Labels, behind their group where several are alike, and numbered where that does not tell them apart."""
     labels = [column.label for column in table.columns]
-    return [
+    heads = [
         f"{c.group}: {c.label}" if labels.count(c.label) > 1 and c.group else c.label for c in table.columns
     ]
+    before = [heads[:number].count(head) for number, head in enumerate(heads)]
+    return [f"{head} ({n + 1})" if n else head for head, n in zip(heads, before, strict=True)]
 
 
 def to_csv(table: Table) -> str:

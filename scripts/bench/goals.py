@@ -1,6 +1,6 @@
 """Every goal of speed and memory in one table: its command, the goal, and what this machine gives.
 
-    python -m scripts.bench.goals [WORD ...] [--pool alpaca_data.json] [--assets ASSETS] [--write]
+    python -m scripts.bench.goals [WORD ...] [--pool alpaca_data.json] [--write]
 
 WORD: only the rows whose name holds one. Commands run one after the other, each in a process of its own and in an empty
 folder, so that nothing is finished before; all of it takes about half an hour on two free cores. `--write` puts the
@@ -32,8 +32,8 @@ WORDS = {"wall": "s", "cpu": "s of CPU", "gib": "GiB"}
 
 
 class Goal(NamedTuple):
-    """command: {pool}, {assets} and {python} are filled. most: figure -> what it may be. own: whether the command tells
-    its figures. busy: processes that keep cores busy beside it."""
+    """command: {python}, {tacos}, {configs} and {pool} are filled. most: figure -> what it may be. own: whether the
+    command tells its figures. busy: processes that keep cores busy beside it."""
 
     name: str
     command: str
@@ -165,7 +165,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("words", nargs="*", metavar="WORD")
     parser.add_argument("--pool", type=Path, default=Path("alpaca_data.json"))
-    parser.add_argument("--assets", type=Path)
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args(arguments)
     places = {
@@ -173,7 +172,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "tacos": f"{sys.executable} -m tacos",
         "configs": str(ROOT / "configs"),
         "pool": str(args.pool.resolve()),
-        "assets": str(args.assets.resolve()) if args.assets else "ASSETS",
     }
     rows = {}
     print("\n".join(HEAD), flush=True)

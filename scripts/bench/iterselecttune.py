@@ -11,7 +11,6 @@ as well, which is done once for all rounds.
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import time
 
@@ -19,6 +18,7 @@ import faiss
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from scripts.bench.usage import peak_gib
 from tacos.grouping.embedding import EmbeddingGroups, cluster_embeddings
 from tacos.methods.hard_space import IterSelectTuneSettings, Space
 from tacos.scoring.hardness import LightClassifier
@@ -50,10 +50,6 @@ def error_of_r(vectors: np.ndarray, hard: np.ndarray, left: np.ndarray) -> np.nd
     """How much too low R is, for 2,000 rows."""
     rows = np.random.default_rng(1).choice(left, 2000, replace=False)
     return max_cosine(vectors, rows, hard, exact=np.inf) - max_cosine(vectors, rows, hard, exact=0)
-
-
-def peak_gib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def main() -> None:

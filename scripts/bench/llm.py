@@ -38,6 +38,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.bench import llm_scale
+from scripts.bench.usage import cpu_seconds
 from tacos.llm.base import Request, Sampling
 from tacos.llm.build import build_llm
 from tacos.llm.parse import parse_tags
@@ -227,11 +228,6 @@ def measure_one(name: str, base: str, count: int) -> None:
     began, cpu = time.perf_counter(), cpu_seconds()
     way.ask(base, 0, count)
     print(json.dumps([time.perf_counter() - began, cpu_seconds() - cpu]))
-
-
-def cpu_seconds() -> float:
-    """Of this process and of its children that have ended."""
-    return sum(os.times()[:4])
 
 
 WAYS = (

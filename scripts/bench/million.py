@@ -11,7 +11,6 @@ around `rows / 500` centres, written once to DIR and read from there as a stage 
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ import yaml
 from threadpoolctl import threadpool_limits
 
 from scripts.bench.selection import TAGS, around, tags_of
+from scripts.bench.usage import peak_gib
 from tacos.allocation.mig import Mig, linked, tagged
 from tacos.allocation.zip import Archive, ZipSelection
 from tacos.part import ALLOCATORS
@@ -93,10 +93,9 @@ def measure(name: str, args: argparse.Namespace) -> None:
         else:
             picks = by_vectors(name, args.folder, args.rows, args.budget, settings)
     seconds, used = time.perf_counter() - start, time.process_time() - used
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
         f"{name} {settings or ''}: {args.rows:,} -> {len(set(picks)):,} in {seconds:.0f} s, "
-        f"{used:.0f} s of CPU, {memory:.1f} GiB",
+        f"{used:.0f} s of CPU, {peak_gib():.1f} GiB",
         flush=True,
     )
 

@@ -29,7 +29,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.bench.pool import cpu_seconds
+from scripts.bench.usage import cpu_seconds
 
 PACKAGES = {"alpaca_eval": "alpaca_eval", "submodlib-py": "submodlib-py", "distilabel": "distilabel[openai]"}
 """Distribution -> what pip is asked for."""

@@ -14,7 +14,6 @@ import argparse
 import cProfile
 import json
 import logging
-import resource
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from scripts.bench.usage import cpu_seconds, peak_gib
 from tacos.pipeline.pool import load_stage
 from tacos.pipeline.pool_settings import PoolSettings
 from tacos.stage import Job
@@ -102,19 +102,6 @@ def made(folder: Path, rows: int, seed: int) -> Path:
             file.writelines(f"{line}\n" for line in Writer(seed).lines(rows))
         partial.rename(path)
     return path
-
-
-def cpu_seconds() -> float:
-    """Of this process and its children."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
-
-
-def peak_gib() -> float:
-    return (
-        max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        / 2**20
-    )
 
 
 def measure(path: Path, folder: Path, holdout: int, profile: bool) -> None:

@@ -11,7 +11,6 @@ its lazy greedy is timed too. Vectors are random, around centres as texts are; t
 from __future__ import annotations
 
 import argparse
-import resource
 import time
 import zlib
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from scripts.bench.usage import peak_gib
 from tacos.allocation.cosine_filter import unlike
 from tacos.allocation.facility_location import covering
 from tacos.allocation.k_center import farthest
@@ -214,8 +214,7 @@ def measure(name: str, n: int, dim: int, budget: int, count: int) -> None:
     """count: rows that the plain loop takes; 0 leaves it out."""
     ours, plain = CASES[name].make(n, dim)
     seconds, picks = timed(ours, budget)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{name}: {n:,} -> {budget:,} in {seconds:.2f} s, {memory:.1f} GiB", flush=True)
+    print(f"{name}: {n:,} -> {budget:,} in {seconds:.2f} s, {peak_gib():.1f} GiB", flush=True)
     if not count:
         return
     scaled = CASES[name].scaled and count < budget

@@ -29,7 +29,8 @@ from typing import Any
 import numpy as np
 
 from scripts.bench.million import vectors
-from scripts.bench.pool import cpu_seconds, made, peak_gib
+from scripts.bench.pool import made
+from scripts.bench.usage import cpu_seconds, peak_gib
 from tacos.allocation.top import Top
 from tacos.data.read import read_pool
 from tacos.grouping.cluster import ClusteringSettings, cluster_tags

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from typer.testing import CliRunner, Result
 
 from tacos.allocation.base import check_budget
-from tacos.cli.app import app, spent
+from tacos.cli.app import spent
 from tacos.errors import BudgetError
 from tacos.usage import Usage
+from tests.cli.helpers import last_json, tacos
 from tests.pipeline.helpers import write_pool
 
 
@@ -20,15 +20,6 @@ from tests.pipeline.helpers import write_pool
 def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_pool(tmp_path / "pool.jsonl")
-
-
-def tacos(*words: str) -> Result:
-    return CliRunner().invoke(app, list(words))
-
-
-def last_json(result: Result) -> dict:  # type: ignore[type-arg]
-    assert result.exit_code == 0, result.stderr
-    return json.loads(result.stdout.splitlines()[-1])
 
 
 def test_select_writes_the_rows_and_reports_by_contract() -> None:

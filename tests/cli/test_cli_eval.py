@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -12,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from eval.alpaca_eval.files import BASELINE
 from tacos.cli.app import app
+from tests.cli.helpers import last_json, tacos
 from tests.llm.server import FaultServer, reply
 
 
@@ -22,24 +22,13 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv("TACOS_ASSETS", raising=False)
 
 
-@pytest.fixture
-def assets(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("TACOS_ASSETS", str(shared / "assets"))
-    return shared / "assets"
-
-
 def tacos_eval(*words: str | Path) -> Result:
-    return CliRunner().invoke(app, ["eval", *map(str, words)])
-
-
-def found(result: Result, code: int = 0) -> dict[str, Any]:
-    assert result.exit_code == code, result.stderr
-    return json.loads(result.stdout.splitlines()[-1])
+    return tacos("eval", *words)
 
 
 def test_mt_bench_averages_are_the_published_ones(assets: Path) -> None:
     files = sorted((assets / "judgments").glob("mt_bench_single_*.jsonl"))
-    models = found(tacos_eval("mt-bench", "--judgments", *files, "--json"))["models"]
+    models = last_json(tacos_eval("mt-bench", "--judgments", *files, "--json"))["models"]
     llama, mistral = sorted(models.values(), key=lambda m: m["average"])
     assert round(llama["average"], 6) == 5.474843
     assert (llama["judged"], llama["expected"], llama["unparsed"], llama["complete"]) == (159, 160, 1, False)
@@ -51,16 +40,18 @@ def test_fastchats_parser_differs_in_one_released_reply_which_is_a_zero(assets: 
     files = sorted((assets / "judgments").glob("mt_bench_single_*.jsonl"))
     figures = {}
     for parser in ("fastchat", "last"):
-        models = found(tacos_eval("mt-bench", "--judgments", *files, "--parser", parser, "--json"))["models"]
+        models = last_json(tacos_eval("mt-bench", "--judgments", *files, "--parser", parser, "--json"))[
+            "models"
+        ]
         figures[parser] = sorted((round(m["average"], 3), m["judged"]) for m in models.values())
     assert figures == {"fastchat": [(5.475, 159), (6.083, 160)], "last": [(5.509, 158), (6.083, 160)]}
 
 
 def test_models_are_compared_by_question(assets: Path) -> None:
     files = sorted((assets / "judgments").glob("mt_bench_single_*.jsonl"))
-    scores = found(tacos_eval("mt-bench", "--judgments", *files, "--json"))
+    scores = last_json(tacos_eval("mt-bench", "--judgments", *files, "--json"))
     worse = min(scores["models"], key=lambda name: scores["models"][name]["average"])
-    compared = found(tacos_eval("mt-bench", "--judgments", *files, "--against", worse, "--json"))
+    compared = last_json(tacos_eval("mt-bench", "--judgments", *files, "--against", worse, "--json"))
     (difference,) = compared["comparisons"].values()
     assert difference["difference"]["n"] == 79  # one question lacks a turn
     assert difference["unpaired"] == 1
@@ -71,7 +62,7 @@ def test_models_are_compared_by_question(assets: Path) -> None:
 
 def test_mt_bench_pairs_are_the_published_ones(assets: Path) -> None:
     (file,) = (assets / "judgments").glob("mt_bench_pair_*.jsonl")
-    (pair,) = found(tacos_eval("mt-bench", "--pair-judgments", file, "--json"))["pairs"]
+    (pair,) = last_json(tacos_eval("mt-bench", "--pair-judgments", file, "--json"))["pairs"]
     assert (pair["win"], pair["tie"], pair["lose"], pair["error"]) == (48, 83, 29, 0)
     assert pair["win_rate_adjusted"] == 0.559375
     assert pair["longer_wins"] is not None
@@ -88,7 +79,7 @@ LEADERBOARD = {
 @pytest.mark.parametrize(("c", "tolerance"), [("published", 0.001), ("cv", 0.2)])
 def test_alpaca_eval_is_the_leaderboards(assets: Path, c: str, tolerance: float) -> None:
     files = (assets / "alpaca_eval" / "annotations").glob("*.json")
-    models = found(tacos_eval("alpaca-eval", "--annotations", *files, "--c", c, "--json"))["models"]
+    models = last_json(tacos_eval("alpaca-eval", "--annotations", *files, "--c", c, "--json"))["models"]
     assert set(models) == set(LEADERBOARD)
     for name, (win_rate, error, controlled) in LEADERBOARD.items():
         model = models[name]
@@ -103,7 +94,7 @@ def test_rows_are_joined_by_instruction_unless_told_otherwise(assets: Path) -> N
     rows = json.loads((assets / "alpaca_eval" / "annotations" / "claude-2.json").read_text())
     Path("claude-2.json").write_text(json.dumps(rows[:100] + rows[103:]))
     by = {
-        join: found(tacos_eval("alpaca-eval", "--annotations", "claude-2.json", "--join", join, "--json"))
+        join: last_json(tacos_eval("alpaca-eval", "--annotations", "claude-2.json", "--join", join, "--json"))
         for join in ("instruction", "position")
     }
     controlled = {join: b["models"]["claude-2"]["length_controlled_winrate"] for join, b in by.items()}
@@ -113,7 +104,7 @@ def test_rows_are_joined_by_instruction_unless_told_otherwise(assets: Path) -> N
 
 def test_reviews_are_the_published_ones(assets: Path) -> None:
     files = (assets / "judgments").glob("pairwise_reviews_*.json")
-    scores = found(tacos_eval("pairwise", "--reviews", *files, "--json"))
+    scores = last_json(tacos_eval("pairwise", "--reviews", *files, "--json"))
     votes = {name: (s["win"], s["tie"], s["lose"], s["n"]) for name, s in scores["sets"].items()}
     assert votes == {"vicuna": (44, 15, 21, 80), "koala": (85, 36, 59, 180)}
     assert scores["pooled"]["winning_score"] == pytest.approx(1 + 49 / 260)
@@ -130,11 +121,11 @@ def test_too_little_judged_is_a_failure_unless_allowed() -> None:
         "\n".join(single(81 + i, 1, 5) for i in range(10)) + '\n{"question_id": 95, "tu'
     )
     refused = tacos_eval("mt-bench", "--judgments", "some.jsonl", "--json")
-    assert found(refused, 1)["models"]["m"]["judged"] == 10
+    assert last_json(refused, 1)["models"]["m"]["judged"] == 10
     assert "m 6.2%" in refused.stderr
-    allowed = found(tacos_eval("mt-bench", "--judgments", "some.jsonl", "--json", "--allow-incomplete"))
+    allowed = last_json(tacos_eval("mt-bench", "--judgments", "some.jsonl", "--json", "--allow-incomplete"))
     assert (allowed["bad_lines"], allowed["models"]["m"]["missing"]) == (1, 150)
-    assert found(tacos_eval("mt-bench", "--judgments", "some.jsonl", "--json", "--min-coverage", "0.05"))
+    assert last_json(tacos_eval("mt-bench", "--judgments", "some.jsonl", "--json", "--min-coverage", "0.05"))
 
 
 def test_a_terminal_shows_what_was_not_counted() -> None:
@@ -230,15 +221,15 @@ def test_a_model_behind_a_server_is_answered_judged_and_scored(assets: Path) -> 
     with serving() as server:
         config = judging(server.endpoint)
         words = ("mt-bench", "--model", "candidate", "--config", config, "--out", "mt", "--json")
-        score = found(tacos_eval(*words))["models"]["candidate"]
+        score = last_json(tacos_eval(*words))["models"]["candidate"]
         assert (score["judged"], score["missing"], score["average"]) == (160, 0, 7.0)
         asked = server.hits
-        assert found(tacos_eval(*words))["models"]["candidate"] == score
+        assert last_json(tacos_eval(*words))["models"]["candidate"] == score
         assert server.hits == asked  # answers from the file, verdicts from the cache
     assert {"answers.jsonl", "judgments.jsonl", "report.html", "scores.json"} <= {
         path.name for path in Path("mt").iterdir()
     }
-    stored = found(tacos_eval("mt-bench", "--judgments", "mt/judgments.jsonl", "--json"))
+    stored = last_json(tacos_eval("mt-bench", "--judgments", "mt/judgments.jsonl", "--json"))
     assert stored["models"]["candidate"]["average"] == 7.0
 
 
@@ -250,7 +241,7 @@ def test_two_models_answers_are_compared_in_both_orders(assets: Path) -> None:
             more = ("--name", name, "--style", "fastchat", "--config", config, "--out", f"{name}.jsonl")
             assert CliRunner().invoke(app, [*map(str, run), *map(str, more)]).exit_code == 0
         words = ("mt-bench", "--answers", "one.jsonl", "two.jsonl", "--pairs", "--config", config)
-        (pair,) = found(tacos_eval(*words, "--out", "pairs", "--json"))["pairs"]
+        (pair,) = last_json(tacos_eval(*words, "--out", "pairs", "--json"))["pairs"]
     assert (pair["n"], pair["tie"], pair["first_position_rate"]["mean"]) == (160, 160, 1.0)
     assert (pair["swap_consistency"]["mean"], pair["win_rate_adjusted"]) == (0.0, 0.5)
 
@@ -258,11 +249,11 @@ def test_two_models_answers_are_compared_in_both_orders(assets: Path) -> None:
 def test_alpaca_eval_of_a_model_behind_a_server(assets: Path) -> None:
     with serving() as server:
         words = ("alpaca-eval", "--model", "candidate", "--config", judging(server.endpoint), "--out", "al")
-        score = found(tacos_eval(*words, "--json"))["models"]["candidate"]
+        score = last_json(tacos_eval(*words, "--json"))["models"]["candidate"]
     assert (score["n"], score["expected"], score["missing"], score["unparsed"]) == (805, 805, 0, 0)
     assert 40 < score["win_rate"] < 60  # always the first, which is a coin's throw
     assert len(json.loads(Path("al/outputs.json").read_text())) == 805
-    again = found(tacos_eval("alpaca-eval", "--annotations", "al/annotations.json", "--json"))
+    again = last_json(tacos_eval("alpaca-eval", "--annotations", "al/annotations.json", "--json"))
     assert again["models"]["candidate"] == score
 
 
@@ -279,9 +270,9 @@ def test_alpaca_eval_is_judged_as_the_leaderboard_does(assets: Path) -> None:
             "alpaca_eval.annotator=weighted_alpaca_eval_gpt4_turbo",
             f"llms.judge.endpoint={server.endpoint}",
         )
-        score = found(tacos_eval(*words))["models"]["mine"]
+        score = last_json(tacos_eval(*words))["models"]["mine"]
         asked = server.hits
-        assert found(tacos_eval(*words))["models"]["mine"] == score and server.hits == asked == 30
+        assert last_json(tacos_eval(*words))["models"]["mine"] == score and server.hits == asked == 30
     body = server.bodies[0]
     assert (body["model"], body["temperature"], body["max_tokens"]) == ("gpt-4-1106-preview", 1, 1)
     assert (body["logprobs"], body["top_logprobs"]) == (True, 5)
@@ -299,7 +290,7 @@ def test_pairwise_answers_are_judged_in_both_orders(assets: Path) -> None:
         Path(f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
     with serving() as server:
         words = ("pairwise", "--answers", "a.jsonl", "b.jsonl", "--set", "vicuna")
-        scores = found(tacos_eval(*words, "--config", judging(server.endpoint), "--out", "pw", "--json"))
+        scores = last_json(tacos_eval(*words, "--config", judging(server.endpoint), "--out", "pw", "--json"))
     assert scores["sets"]["vicuna"]["tie"] == 80
     assert scores["sets"]["vicuna"]["first_position"]["mean"] == 1.0
     assert Path("pw/reviews_vicuna.json").exists()
@@ -319,7 +310,7 @@ def test_pairwise_answers_are_judged_with_a_prompt_of_ones_own(assets: Path) -> 
         assert server.hits == 0
         Path("own.txt").write_text("$question\n1: $answer_1\n2: $answer_2\nTwo scores, then why.")
         server.respond = lambda body, times: (200, reply("9 7\nThe first is", "length"))
-        scores = found(tacos_eval(*words, "pairwise.prompt=own.txt", "pairwise.sampling.max_tokens=512"))
+        scores = last_json(tacos_eval(*words, "pairwise.prompt=own.txt", "pairwise.sampling.max_tokens=512"))
     assert scores["sets"]["vicuna"]["tie"] == 2 and scores["sets"]["vicuna"]["first_position"]["mean"] == 1.0
     asked = server.bodies[0]
     assert [message["role"] for message in asked["messages"]] == ["system", "user"]
@@ -332,11 +323,11 @@ def test_judge_check_stands_beside_the_longer_answer() -> None:
         for i in range(10)
     ]
     Path("pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)))
-    checked = found(tacos_eval("judge-check", "--pairs", "pairs.jsonl", "--judge", "longer", "--json"))
+    checked = last_json(tacos_eval("judge-check", "--pairs", "pairs.jsonl", "--judge", "longer", "--json"))
     assert (checked["n"], checked["accuracy"]) == (10, 0.5)
     with serving() as server:
         words = ("judge-check", "--pairs", "pairs.jsonl", "--config", judging(server.endpoint), "--json")
-        asked = found(tacos_eval(*words))
+        asked = last_json(tacos_eval(*words))
     assert (asked["accuracy"], asked["all"]["first_position"]["mean"]) == (0.5, 1.0)
     assert asked["longer_baseline"]["longer_wins"]["mean"] == 1.0
     assert any("shown first in 100.0%" in line for line in asked["recommendation"])
@@ -359,7 +350,7 @@ def test_several_judges_are_checked_on_the_same_pairs_and_one_is_recommended() -
             "0.1",
         )
         words = (*words, "--judge", "judge", "--judge", "candidate", "longer")
-        checked = found(tacos_eval(*words, "--json"))
+        checked = last_json(tacos_eval(*words, "--json"))
         said = tacos_eval(*words, "--out", "checked")
     names = ["judge: LLM judge (m)", "candidate: LLM judge (m)", "longer wins"]
     assert list(checked["judges"]) == names and checked["best"] == "longer wins"
@@ -391,7 +382,7 @@ def test_a_degenerate_model_is_seen(assets: Path) -> None:
     with serving() as server:
         words = ("mt-bench", "--answers", given, "--config", judging(server.endpoint), "--out", "mt")
         result = tacos_eval(*words, "--allow-incomplete")
-        scores = found(tacos_eval(*words, "--allow-incomplete", "--json"))
+        scores = last_json(tacos_eval(*words, "--allow-incomplete", "--json"))
     faults = "broken: of 8 answers 2 empty, 2 failed calls ($ERROR$), 2 one piece over and over"
     assert f"note: {faults}" in result.stdout and "faulty" in result.stdout
     assert "not judged: model 1 of 1 failed to answer ($ERROR$)" in result.stdout
@@ -421,7 +412,7 @@ def test_answers_of_a_set_that_are_left_out_are_counted_in_the_table(assets: Pat
     Path("q.jsonl").write_text("\n".join(json.dumps({"question_id": i, "text": "?"}) for i in (81, 82)))
     with serving() as server:
         words = ("pairwise", "--answers", first, second, "--set", "mine", "--questions", "q.jsonl", "--json")
-        scores = found(tacos_eval(*words, "--config", judging(server.endpoint), "--out", "p"))
+        scores = last_json(tacos_eval(*words, "--config", judging(server.endpoint), "--out", "p"))
     for score in (scores["sets"]["mine"], scores["pooled"]):
         assert (score["n"], score["duplicate"], score["unknown"]) == (2, 1, 1)
 
@@ -457,7 +448,7 @@ def test_what_was_dropped_of_outputs_is_counted(assets: Path) -> None:
     Path("out.json").write_text(json.dumps(rows))
     with serving() as server:
         words = ("alpaca-eval", "--outputs", "out.json", "--config", judging(server.endpoint), "--out", "al")
-        score = found(tacos_eval(*words, "--allow-incomplete", "--json"))["models"]["mine"]
+        score = last_json(tacos_eval(*words, "--allow-incomplete", "--json"))["models"]["mine"]
     assert (score["n"], score["duplicate"], score["unknown"], score["missing"]) == (3, 1, 1, 802)
 
 
@@ -478,11 +469,11 @@ def test_unread_replies_are_asked_for_anew_on_request(assets: Path) -> None:
     with serving() as server:
         words = ("mt-bench", "--answers", given, "--config", judging(server.endpoint), "--allow-incomplete")
         server.respond = lambda body, times: (200, reply("I refuse."))
-        assert found(tacos_eval(*words, "--json"))["models"]["m"]["unparsed"] == 2
+        assert last_json(tacos_eval(*words, "--json"))["models"]["m"]["unparsed"] == 2
         server.respond, asked = None, server.hits
-        assert found(tacos_eval(*words, "--json"))["models"]["m"]["unparsed"] == 2
+        assert last_json(tacos_eval(*words, "--json"))["models"]["m"]["unparsed"] == 2
         assert server.hits == asked == 4
-        assert found(tacos_eval(*words, "--retry-failed", "--json"))["models"]["m"]["judged"] == 2
+        assert last_json(tacos_eval(*words, "--retry-failed", "--json"))["models"]["m"]["judged"] == 2
         assert server.hits == asked + 2
 
 
@@ -495,7 +486,7 @@ def test_a_reply_that_was_cut_off_is_asked_for_anew_by_itself(assets: Path) -> N
         assert "nothing said at the token limit (raise sampling.max_tokens above 2048, or" in cut.stdout
         assert server.hits == 2
         server.respond = None
-        assert found(tacos_eval(*words, "--json"))["models"]["m"]["judged"] == 2
+        assert last_json(tacos_eval(*words, "--json"))["models"]["m"]["judged"] == 2
 
 
 @pytest.mark.parametrize("mode", ["nonsense", "online"])

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
-from typer.testing import CliRunner, Result
 
-from tacos.cli.app import app
 from tacos.cli.console import dollars
+from tests.cli.helpers import last_json, tacos
 from tests.llm.server import FaultServer, dead_port
 from tests.pipeline.helpers import LLM_TACOS, reply_to, write_pool
 
@@ -22,15 +21,6 @@ PRICES = {"price_per_million_input": 1000.0, "price_per_million_output": 2000.0,
 def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_pool(tmp_path / "pool.jsonl")
-
-
-def tacos(*words: str) -> Result:
-    return CliRunner().invoke(app, list(words))
-
-
-def found(result: Result) -> dict[str, Any]:
-    assert result.exit_code == 0, result.stderr
-    return json.loads(result.stdout.splitlines()[-1])  # type: ignore[no-any-return]
 
 
 def write_config(**llm: Any) -> str:
@@ -47,7 +37,7 @@ def write_config(**llm: Any) -> str:
 
 
 def test_a_plan_tells_money_half_of_it_by_batch_files() -> None:
-    planned = found(tacos("plan", write_config(**PRICES), "--json"))["stages"]
+    planned = last_json(tacos("plan", write_config(**PRICES), "--json"))["stages"]
     (tag,) = (stage for stage in planned if stage["stage"] == "tag")
     assert tag["estimate"]["calls"] == 24 and tag["estimate"]["cost_usd"] > 0
     assert tag["batch_usd"] == pytest.approx(tag["estimate"]["cost_usd"] / 2)
@@ -82,7 +72,7 @@ def test_a_plan_says_where_a_cap_would_stop_the_run(caps: dict[str, Any], said: 
 
 def test_export_then_import_then_a_plan_that_counts_them() -> None:
     config = write_config(**PRICES)
-    made = found(tacos("llm", "export", config, "--out", "batch", "--json"))
+    made = last_json(tacos("llm", "export", config, "--out", "batch", "--json"))
     assert (made["requests"], made["stages"], made["waiting"]) == (24, ["tag"], ["compare"])
     lines = []
     for line in Path("batch/tagger-00001.jsonl").read_text().splitlines()[:20]:
@@ -94,13 +84,13 @@ def test_export_then_import_then_a_plan_that_counts_them() -> None:
         )
     Path("r.jsonl").write_text("\n".join(map(json.dumps, lines)) + '\n{"custom_id"')
     words = ("llm", "import", config, "--exported", "batch", "--results", "r.jsonl")
-    done = found(tacos(*words, "--json"))
+    done = last_json(tacos(*words, "--json"))
     assert (done["imported"], done["unreadable"], done["missing"]) == (20, 1, 4)
     assert done["cost_usd"] == pytest.approx(20 * (300 * 1000 + 50 * 2000) / 1e6 / 2)
     assert tacos(*words).stdout.startswith(
         "0 imported, 20 there before, 1 unreadable lines; 4 calls have no reply"
     )
-    tag = next(s for s in found(tacos("plan", config, "--json"))["stages"] if s["stage"] == "tag")
+    tag = next(s for s in last_json(tacos("plan", config, "--json"))["stages"] if s["stage"] == "tag")
     assert (tag["estimate"]["calls"], tag["estimate"]["cached_calls"]) == (4, 20)
     assert tag["estimate"]["completion_tokens"] == 4 * 50
     assert (
@@ -110,7 +100,7 @@ def test_export_then_import_then_a_plan_that_counts_them() -> None:
 
 
 def test_prices_are_shown_with_their_date() -> None:
-    (table,) = found(tacos("llm", "prices", "--json"))["tables"]
+    (table,) = last_json(tacos("llm", "prices", "--json"))["tables"]
     assert table["models"]["gpt-4o-mini"]["output"] == 0.6 and table["date"]
     assert table["date"] in tacos("llm", "prices").stdout
 
@@ -118,7 +108,7 @@ def test_prices_are_shown_with_their_date() -> None:
 def test_bench_recommends_a_concurrency() -> None:
     with FaultServer() as server:
         words = ("llm", "bench", "--endpoint", server.endpoint, "--model", "m", "--seconds", "0.1")
-        measured = found(tacos(*words, "--max-concurrency", "4", "--json"))
+        measured = last_json(tacos(*words, "--max-concurrency", "4", "--json"))
         assert "recommended: concurrency: " in tacos(*words, "--max-concurrency", "2").stdout
         assert all("tags" not in body.get("response_format", {}) for body in server.bodies)
     assert measured["concurrency"] in [level["concurrency"] for level in measured["levels"]]
@@ -167,6 +157,6 @@ def test_a_selection_counts_answers_that_cannot_be_read_and_asks_again_when_told
             "answers missing, or not readable: 1; --retry-failed asks for them again" in tacos(*words).stdout
         )
         server.answer, calls = reply_to, server.hits
-        assert found(tacos(*words, "--json"))["unanswered"] == 1 and server.hits == calls
-        assert found(tacos(*words, "--retry-failed", "--json"))["unanswered"] == 0
+        assert last_json(tacos(*words, "--json"))["unanswered"] == 1 and server.hits == calls
+        assert last_json(tacos(*words, "--retry-failed", "--json"))["unanswered"] == 0
         assert server.hits == calls + 1

@@ -28,12 +28,6 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-@pytest.fixture
-def assets(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("TACOS_ASSETS", str(shared / "assets"))
-    return shared / "assets"
-
-
 def tacos(*words: object, code: int = 0) -> Result:
     result = CliRunner().invoke(app, list(map(str, words)))
     assert result.exit_code == code, result.output

@@ -145,7 +145,7 @@ def make_results(
     )
 
 
-def interval(mean: float, half: float, n: int) -> Interval:
+def interval(mean: float, half: float, n: int = 80) -> Interval:
     return Interval(mean=mean, low=mean - half, high=mean + half, n=n)
 
 

@@ -105,6 +105,8 @@ def test_an_arm_without_a_value_leaves_its_effects_empty() -> None:
         ({"x": {"on": ["a"], "off": ["b"]}, "y": {"on": ["a"], "off": ["b"]}}, "x=on, y=off has no arm"),
         ({"x": {"on": ["a"], "off": ["b"]}, "y": {"on": ["a"], "off": ["c"]}}, "x has no level of c"),
         ({"x": {"on": ["a", "b"], "off": ["c"]}}, "x=on has a and b: a design has one arm"),
+        ({"x": {"on": ["a"], "off": ["a"]}}, "x has a twice: an arm has one level"),
+        ({"x": {"on": ["a", "a"], "off": ["b"]}}, "x has a twice: an arm has one level"),
     ],
 )
 def test_what_is_no_design_is_refused(said: Any, message: str) -> None:

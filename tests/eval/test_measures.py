@@ -12,7 +12,7 @@ from rich.console import Console
 from eval import faulty_answers
 from eval.benchmarks import BENCHMARKS, benchmarks
 from eval.interval import Interval
-from eval.measures import Finished, Measure, Measured, NamedValue, RunValues
+from eval.measures import Finished, Measure, Measured, NamedValue, RunValues, slugs
 from eval.report.arms import main_table, ordered_arms
 from eval.report.claims import claim, compared
 from eval.report.experiment import console_table, write_report
@@ -255,3 +255,8 @@ def test_few_questions_say_so_and_rounding_is_no_claim() -> None:
     assert said is not None and said.word == "too few to say"
     assert claim(Interval(mean=1.2, low=1 + 1e-12, high=1.5, n=90), 1.0) == "unclear"
     assert claim(Interval(mean=1.2, low=1.001, high=1.5, n=90), 1.0) == "better"
+
+
+def test_names_of_arms_stay_apart_as_slugs() -> None:
+    assert slugs(["a-b", "c", "a_b"]) == ["a_b", "c", "a_b_3"]
+    assert len(set(slugs(["a_b_3", "a-b", "a_b"]))) == 3  # the number is taken

@@ -438,7 +438,8 @@ def test_prompts_by_turn_and_category(prompts):
 
 
 @pytest.mark.parametrize(
-    "row", [{"name": "single-v1"}, 5, {"prompt_template": "{"}, {"prompt_template": 3}, "torn"]
+    "row",
+    [{"name": "single-v1"}, 5, *({"prompt_template": odd} for odd in ("{", 3, "As {}", "{q[0]}")), "torn"],
 )
 def test_prompts_that_are_none_are_refused_with_their_line(tmp_path, row):
     path = tmp_path / "p.jsonl"

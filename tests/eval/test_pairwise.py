@@ -239,7 +239,8 @@ def test_a_file_cut_in_the_middle_keeps_its_whole_rows(tmp_path):
 
 def test_rows_that_are_no_reviews_are_counted_with_line_and_reason(tmp_path):
     path = tmp_path / "lines.jsonl"
-    bad = [{"scores": "[1, 2]"}, {k: v for k, v in row(2).items() if k != "prompt"}, 3, row(4, Answer1=None)]
+    odd = row(4, Answer1=None, instances={"input": "no list"})
+    bad = [{"scores": "[1, 2]"}, {k: v for k, v in row(2).items() if k != "prompt"}, 3, odd]
     path.write_text("\n".join(map(json.dumps, [row(1), *bad])) + '\n{"prompt": "torn')
     file = read_reviews(path)
     assert [b.line for b in file.bad] == [2, 3, 4, 5, 6]
@@ -352,6 +353,7 @@ def test_set_names():
     assert known_set("pairwise_reviews_koala_gpt4") == "koala"
     assert known_set("Self-Instruct") == known_set("user_sinstruct") == "sinstruct"
     assert known_set("vicuna_and_koala") == "vicuna_and_koala" and known_set("mine") == "mine"
+    assert known_set("climate_questions") == "climate_questions"  # holds lima, inside a word
 
 
 def lines(path: Path, *rows: object) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eval.power import Variation, pooled, variation
+from eval.power import MOST_SEEDS, Variation, pooled, variation
 from eval.stats import against
 
 
@@ -53,6 +53,7 @@ def test_ways_to_a_wanted_difference() -> None:
     seeds = sds.seeds_for(0.05, 400)
     assert seeds is not None and sds.smallest(400, seeds) <= 0.05 < sds.smallest(400, seeds - 1)
     assert sds.seeds_for(0.03, 400) is None  # questions alone leave 3.6 points
+    assert sds.seeds_for(sds.smallest(400, MOST_SEEDS), 400) == MOST_SEEDS
     assert Variation(question=0.26, seed=0.1).questions_for(0.05, 3) is None
     few = Variation(question=0.4, seed=0.02)  # 5,000 questions with 2 seeds find less than 400
     assert few.questions_for(0.10, 2) == next(n for n in range(2, 400) if few.smallest(n, 2) <= 0.10)

@@ -17,7 +17,6 @@ import pytest
 from rich.console import Console
 
 from eval.alpaca_eval.score import AlpacaEvalResult, AlpacaEvalScore
-from eval.interval import Interval
 from eval.judge_check.check import JudgeReport, Rates
 from eval.judge_check.recommend import JudgeCheck
 from eval.mt_bench.files import Problem
@@ -38,19 +37,16 @@ from eval.report.scores import (
     write_score_report,
 )
 from eval.report.style import Plot
-from eval.report.table import Table
+from eval.report.table import Cell, Column, Table, TableRow
 from eval.stats import ArmComparison
 from tacos.tracking.settings import TrackingSettings
 from tacos.tracking.tracker import TrackedRun, Tracker
+from tests.eval.fixtures import interval
 from tests.eval.test_report import Page
 from tests.wandb_log import runs
 
 ODD = r"a|b_c%[d]<b>$&#{e}\f"
 """A name that Markdown, LaTeX and HTML would all like to read as something else."""
-
-
-def interval(mean: float, half: float, n: int = 80) -> Interval:
-    return Interval(mean=mean, low=mean - half, high=mean + half, n=n)
 
 
 def rated(average: float | None, judged: int = 4, unparsed: int = 0, **changed: Any) -> ModelScore:
@@ -277,6 +273,13 @@ def test_markdown_as_written_by_hand() -> None:
     second = "| m_2 (incomplete) | 5.47 [4.97, 5.97] | 5.47 | 5.47 | gpt-4 | 3 | 4 | 1 | 0 | 0 | 0 | 75.0% |"
     assert lines[3] == second
     assert main.warnings == ["MT-Bench, m_2: 3 of 4 turns judged (1 unparsed)"]
+
+
+def test_columns_of_one_heading_are_all_written() -> None:
+    """A factor of a design may be called like a column that its table has."""
+    columns = (Column("arm", numeric=False), Column("arm", numeric=False), Column("n", "a"), Column("n", "a"))
+    table = Table(columns, (TableRow(tuple(Cell(text) for text in ("on", "tacos", "1", "2"))),))
+    assert to_csv(table) == "arm,arm (2),a: n,a: n (2)\non,tacos,1,2\n"
 
 
 def test_csv_keeps_every_digit_and_reads_back() -> None:

@@ -11,15 +11,15 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from tacos.cli.app import app
 from tacos.config import parse
 from tacos.errors import ConfigError
 from tacos.llm.build import make_backend
 from tacos.llm.keys import read_key
 from tacos.llm.settings import LLMSettings
 from tacos.secrets import holds_key, redacted
+from tests.cli.helpers import tacos
 from tests.pipeline.helpers import LLM_TACOS, reply_to, write_pool
 
 from .server import Fault, FaultServer
@@ -79,10 +79,6 @@ def config(server: FaultServer, key: dict[str, str]) -> str:
     Path("select.yaml").write_text(yaml.safe_dump(chosen))
     Path("eval.yaml").write_text(yaml.safe_dump({"llms": {"judge": llm}}))
     return "select.yaml"
-
-
-def tacos(*words: str) -> Result:
-    return CliRunner().invoke(app, list(words))
 
 
 def texts_on_disk(folder: Path) -> Iterator[tuple[Path, bytes]]:

@@ -24,7 +24,6 @@ from tacos.store import tables
 from tacos.store.files import read_jsonl
 from tacos.types import Pool, make_sample
 from tests.pipeline.helpers import scripted_tools
-from tests.scoring import tiny_models
 from tests.scoring.scored import setup
 
 WORDS = [
@@ -46,11 +45,6 @@ POOL = Pool.from_samples(
     for i in range(30)
 )
 SETTINGS = DiverseEvolSettings(initial=4, per_round=4)
-
-
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tiny_models.build(tmp_path_factory.mktemp("lm") / "llama", "llama"))
 
 
 def run(llama: str, root: Path, budget: int) -> tuple[list[dict[str, Any]], Any]:

@@ -20,16 +20,10 @@ from tacos.scoring.ifd import Ifd
 from tacos.stage import Done, Tools
 from tacos.types import Pool, make_sample
 from tacos.usage import Ledger, Usage
-from tests.scoring import tiny_models
 from tests.scoring.scored import setup
 
 LLAMA_AT_WORK = 2 * (4 * 32 * 32 + 3 * 32 * 64 + 2 * 32) + 32
 """Two layers of attention, MLP and norms, and the last norm; no embedding, no head."""
-
-
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tiny_models.build(tmp_path_factory.mktemp("m") / "llama", "llama"))
 
 
 def test_embeddings_and_head_are_not_at_work(llama: str) -> None:

@@ -48,11 +48,6 @@ POOL = Pool.from_samples(
 WORK = partial(_losses, Layout("none", 512, "cut"), 256, True)
 
 
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tiny_models.build(tmp_path_factory.mktemp("m") / "llama", "llama"))
-
-
 def deadly(*given: Any) -> Iterator[tuple[int, Kept]]:
     """Reads as `_losses` does, and is killed at row s7 as long as there is a file in the folder DEADLY."""
     rows = given[-2]

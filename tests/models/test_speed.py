@@ -30,11 +30,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     speed.measured.cache_clear()
 
 
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tiny_models.build(tmp_path_factory.mktemp("m") / "llama", "llama"))
-
-
 def test_scorers_expect_the_tokens_of_their_passes(llama: str) -> None:
     def tokens(part: Ifd | Perplexity | SelectIt | Deita) -> list[float]:
         stages = part.inputs(setup(ROWS)).values()

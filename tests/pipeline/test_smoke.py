@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from tests.pipeline.benchmark_files import any_reply, write_every_asset
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs" / "experiments").glob("*.yaml"))
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +31,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]
     """A folder with stand-ins for upstream's files, whose artifacts all rehearsals share, and a server."""
     folder = tmp_path_factory.mktemp("smoke")
     write_every_asset(folder / "assets")
-    before, os.environ["TACOS_ASSETS"] = os.environ.get("TACOS_ASSETS"), str(folder / "assets")
-    try:
-        with FaultServer(answer=any_reply) as server:
-            yield folder, server.endpoint
-    finally:
-        os.environ.pop("TACOS_ASSETS")
-        if before is not None:
-            os.environ["TACOS_ASSETS"] = before
+    with pytest.MonkeyPatch.context() as patch, FaultServer(answer=any_reply) as server:
+        patch.setenv("TACOS_ASSETS", str(folder / "assets"))
+        yield folder, server.endpoint
 
 
 def overrides(config: Path, folder: Path, endpoint: str) -> list[str]:

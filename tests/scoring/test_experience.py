@@ -27,7 +27,6 @@ from tacos.store import tables
 from tacos.store.files import read_jsonl
 from tacos.types import Pool, make_sample
 from tests.pipeline.helpers import scripted_tools
-from tests.scoring import tiny_models
 from tests.scoring.scored import setup
 
 RELEASED = json.loads((Path(__file__).parent / "released_experience.json").read_text(encoding="utf-8"))
@@ -35,11 +34,6 @@ POOL = Pool.from_samples(
     make_sample(row["instruction"], row["output"], input=row["input"], id=f"r{i}")
     for i, row in enumerate(RELEASED["rows"])
 )
-
-
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tiny_models.build(tmp_path_factory.mktemp("lm") / "llama", "llama"))
 
 
 def made(stage: Stage, root: Path) -> Path:

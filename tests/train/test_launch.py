@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -43,18 +44,28 @@ def spread(stage: str | None, **changes) -> TrainSettings:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", [None, "zero1", "zero2", "zero3", "zero3_offload"])
-def test_two_processes_train_to_what_one_does(stage, alone, micro_pool, micro_base, tmp_path):
+@pytest.mark.parametrize(
+    "stage", [None, "zero1", "zero3", "zero3_offload"]
+)  # zero2 below, where it is killed
+def test_two_processes_train_to_what_one_does(stage, alone, micro_pool, micro_base, tmp_path, monkeypatch):
     if stage:
         pytest.importorskip("deepspeed")
+    compiled = tmp_path / "compiled"
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(compiled))
     trained = train(micro_pool, micro_base, spread(stage), 0, tmp_path)
-    assert trained.steps == 6 and losses(tmp_path) == pytest.approx(losses(alone), abs=1e-3)
-    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
-    whole = load_file(alone / "model" / "model.safetensors")
+    assert trained.steps == 6 and not compiled.exists()
+    assert_same_training(tmp_path, alone, micro_pool)
+
+
+def assert_same_training(mine: Path, theirs: Path, pool: Pool) -> None:
+    """theirs: of one process."""
+    assert losses(mine) == pytest.approx(losses(theirs), abs=1e-3)
+    model = AutoModelForCausalLM.from_pretrained(mine / "model")
+    whole = load_file(theirs / "model" / "model.safetensors")
     assert sum(p.numel() for p in model.parameters()) == sum(p.numel() for p in whole.values())
-    mine, theirs = (heldout_loss(str(folder / "model"), micro_pool, 256) for folder in (tmp_path, alone))
-    assert mine == pytest.approx(theirs, abs=1e-3)
-    assert not (tmp_path / "checkpoints").exists()
+    loss, wanted = (heldout_loss(str(folder / "model"), pool, 256) for folder in (mine, theirs))
+    assert loss == pytest.approx(wanted, abs=1e-3)
+    assert not (mine / "checkpoints").exists()
 
 
 @pytest.mark.slow
@@ -91,14 +102,9 @@ def test_a_killed_deepspeed_run_goes_on(micro_pool, micro_base, tmp_path):
     time.sleep(2)  # until the workers have noticed
     assert not (tmp_path / "out" / "trained.json").exists()
     assert launch.fine_tune(run).steps == 60
-    train(
-        micro_pool,
-        micro_base,
-        settings.model_copy(update={"deepspeed": None, "launch": LaunchSettings()}),
-        0,
-        tmp_path / "one",
-    )
-    assert losses(tmp_path / "out") == pytest.approx(losses(tmp_path / "one"), abs=1e-3)
+    in_one = settings.model_copy(update={"deepspeed": None, "launch": LaunchSettings()})
+    train(micro_pool, micro_base, in_one, 0, tmp_path / "one")
+    assert_same_training(tmp_path / "out", tmp_path / "one", micro_pool)
 
 
 @pytest.mark.slow
@@ -107,25 +113,64 @@ def test_a_worker_that_fails_says_why(micro_pool, tmp_path):
         train(micro_pool, "no/such-model", spread(None), 0, tmp_path)
 
 
-def test_what_a_library_raises_in_a_worker_is_said(tmp_path, monkeypatch):
+@pytest.fixture
+def unwatched(monkeypatch) -> None:
+    """Workers in this process, which nobody started."""
+    monkeypatch.setattr(worker, "end_with", lambda launcher: None)
+
+
+def test_what_a_library_raises_in_a_worker_is_said(unwatched, tmp_path, monkeypatch):
     def train(run: TrainRun) -> None:
         raise ValueError("Please correct:\n- ds bf16.enabled=True")
 
     out = tmp_path / "out"
     (tmp_path / REQUEST.name).write_text(f"{{data: d.jsonl, model: m, out: {out}}}")
     monkeypatch.setattr(worker, "train", train)
-    monkeypatch.setattr(worker, "end_with", lambda launcher: None)
     with pytest.raises(ValueError, match="Please correct"):
         worker.main([str(tmp_path / REQUEST.name)])
     error = launch.failure(out, 1)
     assert str(error) == "a training process ended with ValueError: Please correct: - ds bf16.enabled=True"
 
 
-@pytest.mark.slow
-def test_settings_that_a_worker_refuses_are_a_settings_error(micro_pool, micro_base, tmp_path):
-    with pytest.raises(ConfigError, match=r"train\.lora\.target: .*did you mean 'q_proj'"):
-        wrong = spread(None, mode="lora", lora=LoraSettings(target=("q_projj",)))
-        train(micro_pool, micro_base, wrong, 0, tmp_path)
+@pytest.mark.parametrize("launched", [False, True])
+def test_a_worker_that_nobody_launched_tells_its_error_itself(
+    launched, unwatched, micro_pool, tmp_path, monkeypatch, caplog
+):
+    """As under Slurm: whoever started it does not read what it leaves in `out`."""
+    run = training(micro_pool, "no/such-model", SETTINGS, 0, tmp_path / "out")
+    (tmp_path / REQUEST.name).write_text(yaml.safe_dump(plain(run)))
+    monkeypatch.delenv(launch.LAUNCHER, raising=False)
+    if launched:
+        monkeypatch.setenv(launch.LAUNCHER, "1")
+    assert worker.main([str(tmp_path / REQUEST.name)]) == 1
+    assert "cannot load the base model 'no/such-model'" in str(launch.failure(tmp_path / "out", 1))
+    assert ("cannot load the base model" in caplog.text) is not launched
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "give a file of settings: "),
+        (["none.yaml"], "none.yaml"),
+        (["{file}", "train.lrr=1"], "did you mean"),
+    ],
+)
+def test_settings_that_a_worker_cannot_read_are_a_line(unwatched, words, message, tmp_path, caplog):
+    (tmp_path / REQUEST.name).write_text("{data: d.jsonl, model: m}")
+    assert worker.main([word.format(file=tmp_path / REQUEST.name) for word in words]) == 2
+    (record,) = caplog.records
+    assert message in record.message
+
+
+def test_settings_that_a_worker_refuses_are_a_settings_error(unwatched, micro_pool, micro_base, tmp_path):
+    wrong = SETTINGS.model_copy(update={"mode": "lora", "lora": LoraSettings(target=("q_projj",))})
+    run = training(micro_pool, micro_base, wrong, 0, tmp_path / "out")
+    request = tmp_path / REQUEST.name
+    request.write_text(yaml.safe_dump(plain(run)))
+    assert worker.main([str(request)]) == 1
+    error = launch.failure(tmp_path / "out", 1)
+    assert isinstance(error, ConfigError)
+    assert re.search(r"train\.lora\.target: .*did you mean 'q_proj'", str(error))
 
 
 def test_one_machine_is_torchrun():

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from eval.lm_tasks.run import run_tasks_served
 from eval.lm_tasks.settings import LMTasksSettings
-from tacos.cli.app import app
 from tacos.errors import ConfigError, LLMError
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.base import Request
+from tests.cli.helpers import last_json, tacos
 from tests.eval.lm_tasks.own_tasks import CHOICE, GROUP, REPLY
 from tests.llm.server import FaultServer
 
@@ -27,12 +26,7 @@ def settings(own: Path, *tasks: str, **more: Any) -> LMTasksSettings:
 
 
 def lm_eval(*words: str | Path) -> Result:
-    return CliRunner().invoke(app, ["eval", "lm-eval", *map(str, words)])
-
-
-def found(result: Result) -> dict[str, Any]:
-    assert result.exit_code == 0, result.stderr
-    return json.loads(result.stdout.splitlines()[-1])
+    return tacos("eval", "lm-eval", *words)
 
 
 def sums_up(request: Request) -> str:
@@ -86,9 +80,9 @@ def test_the_command_asks_a_server_once(
         server.answer = lambda content: "5"
         words = ("--model", "mine", "--tasks", REPLY, "--include-path", own_tasks, "--out", "out", "--json")
         words += ("answering.by=llm", "llms.mine.model=m", f"llms.mine.endpoint={server.endpoint}")
-        first = found(lm_eval(*words))
+        first = last_json(lm_eval(*words))
         asked = server.hits
-        assert found(lm_eval(*words)) == first and server.hits == asked > 0
+        assert last_json(lm_eval(*words)) == first and server.hits == asked > 0
     figure = first["models"]["mine"]["tasks"][REPLY]["exact_match,whole"]
     assert (figure["n"], 0 < figure["value"] < 1) == (12, True)
 
@@ -98,13 +92,13 @@ def test_the_command_runs_a_model_and_reads_its_records(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     words = ("--model", tiny["gpt2"], "--tasks", CHOICE, REPLY, "--include-path", own_tasks, "--limit", 5)
-    made = found(lm_eval(*words, "--out", "out", "--json", "lm_tasks.batch_size=2"))
+    made = last_json(lm_eval(*words, "--out", "out", "--json", "lm_tasks.batch_size=2"))
     tasks = made["models"]["gpt2"]["tasks"]
     assert set(tasks) == {CHOICE, REPLY} and tasks[CHOICE]["acc_norm"]["n"] == 5
     assert "5 of 12 questions" in made["problems"][0]
-    stored = found(lm_eval("--samples", "out/samples.jsonl", "--json"))
+    stored = last_json(lm_eval("--samples", "out/samples.jsonl", "--json"))
     assert stored["models"] == made["models"]
-    chat = found(lm_eval(*words, "--apply-chat-template", "--num-fewshot", 1, "--name", "c", "--json"))
+    chat = last_json(lm_eval(*words, "--apply-chat-template", "--num-fewshot", 1, "--name", "c", "--json"))
     assert chat["models"]["c"]["about"][CHOICE]["num_fewshot"] == 1
     assert Path("runs/lm-eval-c/samples.jsonl").is_file()
     refused = lm_eval("--model", "m", "--tasks", CHOICE, "answering.by=vllm")
