@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,6 +32,10 @@ KEYS = {"Enter": (13, "\r"), "Escape": (27, ""), "ArrowDown": (40, ""), "ArrowUp
 
 READY = "document.body && document.body.dataset.ready === 'yes'"
 """Of the page of `tacos view`."""
+
+
+class PageLeftError(RuntimeError):
+    """A page went away while it was asked."""
 
 
 class Tab:
@@ -59,7 +63,8 @@ class Tab:
             message = self._message()
             if message.get("id") == self._number:
                 if "error" in message:
-                    raise RuntimeError(f"{method}: {message['error']}")
+                    left = "navigated" in message["error"]["message"]
+                    raise (PageLeftError if left else RuntimeError)(f"{method}: {message['error']}")
                 found: dict[str, Any] = message["result"]
                 return found
             self._event(message)
@@ -107,11 +112,17 @@ class Tab:
         return answer["result"].get("value")
 
     def wait(self, code: str, seconds: float = 10.0) -> None:
-        """Raises: AssertionError where the expression does not become true."""
+        """Raises: AssertionError where the expression does not become true, also not on a page that follows."""
         end = time.monotonic() + seconds
-        while not self.value(f"Boolean({code})"):
+        while not self.is_true(code):
             assert time.monotonic() < end, f"never: {code}\n{self.value('document.body.innerText')[:2000]}"
             time.sleep(0.02)
+
+    def is_true(self, code: str) -> bool:
+        """Whether an expression is true in the page that is there now; false while one goes and the next comes."""
+        with suppress(PageLeftError):
+            return bool(self.value(f"Boolean({code})"))
+        return False
 
     def press(self, key: str) -> None:
         code, text = KEYS.get(key, (0, key))
