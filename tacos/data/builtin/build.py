@@ -13,13 +13,14 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, groupby, islice
 
 from pydantic import Field
 
 from tacos.data.builtin.defects import DEFECTS, sentence
 from tacos.data.builtin.skills import SKILLS, Case, Skill, fill
 from tacos.data.decontaminate import contaminated
-from tacos.types import Pool, Question, Record, Sample, Truth, make_sample
+from tacos.types import Pool, Question, Record, Truth, make_sample
 
 WRAPS = (
     "Please help me. {}",
@@ -196,16 +197,17 @@ def query_rows(settings: BuiltinSettings, held: dict[str, Held], seen: set[str])
     """`QUERIES` clean samples of each skill that hold no test question. seen: prompts and replies of the pool."""
     rng = random.Random(f"{settings.seed}/queries")
     asked = [turn for question in questions(settings, held) for turn in question.turns]
-    kept: list[Sample] = []
-    for skill in SKILLS:
-        rows = [draw_row(skill, held, rng, seen) for _ in range(2 * QUERIES)]
-        drawn = Pool.from_samples(
-            make_sample(row.prompt, row.reply, id=f"query-{skill.name}-{i}", source=skill.name)
-            for i, row in enumerate(rows)
+    rows = [draw_row(skill, held, rng, seen) for skill in SKILLS for _ in range(2 * QUERIES)]
+    drawn = Pool.from_samples(
+        make_sample(
+            row.prompt, row.reply, id=f"query-{row.skill.name}-{i % (2 * QUERIES)}", source=row.skill.name
         )
-        tested = {found.row for found in contaminated(drawn, asked)}
-        kept += [sample for i, sample in enumerate(drawn) if i not in tested][:QUERIES]
-    return Pool.from_samples(kept)
+        for i, row in enumerate(rows)
+    )
+    tested = {found.row for found in contaminated(drawn, asked)}
+    clean = (sample for i, sample in enumerate(drawn) if i not in tested)
+    by_skill = groupby(clean, lambda sample: sample.source)
+    return Pool.from_samples(chain.from_iterable(islice(some, QUERIES) for _, some in by_skill))
 
 
 def questions(settings: BuiltinSettings, held: dict[str, Held]) -> Iterator[Question]:
