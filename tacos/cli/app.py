@@ -29,6 +29,7 @@ from tacos.cli.console import (
     one_of,
     print_json,
     read_settings,
+    version,
 )
 from tacos.cli.eval import app as eval_app
 from tacos.cli.init import init
@@ -39,6 +40,7 @@ from tacos.cli.look import compare, export, show, view
 from tacos.cli.planned import passed, spent
 
 app = typer.Typer(
+    callback=version,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -47,12 +49,8 @@ app = typer.Typer(
     help="Select instruction-tuning data, fine-tune on it, judge the model, report what the selection bought.",
 )
 command(eval_app)(lm_eval)
-command(app)(init)
-command(app)(show)
-command(app)(compare)
-command(app)(export)
-command(app)(view)
-command(app)(audit)
+for elsewhere in (init, show, compare, export, view, audit):
+    command(app)(elsewhere)
 app.add_typer(eval_app, name="eval")
 app.add_typer(iqs_app, name="iqs")
 app.add_typer(llm_app, name="llm")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from typer.core import TyperCommand
 
+from tacos import __version__
 from tacos.cli.quiet import quiet
 from tacos.errors import ConfigError, TacosError, Terminated, exit_code, nearest
 from tacos.secrets import redacted
@@ -158,6 +159,20 @@ def _ended_by_sigterm() -> Iterator[None]:
 def during(context: AbstractContextManager[E]) -> E:
     """Keeps a context open until the command ends, whose error it is told."""
     return _OPEN[-1].enter_context(context)
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tacos {__version__}")
+        raise typer.Exit
+
+
+def version(
+    version: Annotated[
+        bool, typer.Option("--version", help="Tell the version.", callback=_say_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What stands before any command."""
 
 
 def prepare() -> None:

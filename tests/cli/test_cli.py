@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tacos import __version__
 from tacos.allocation.base import check_budget
 from tacos.cli.app import spent
 from tacos.errors import BudgetError
@@ -242,6 +243,11 @@ def test_plan_prices_a_selection_and_does_no_work() -> None:
 )
 def test_every_command_has_help(command: str) -> None:
     assert tacos(command, "--help").exit_code == 0
+
+
+def test_the_version_is_told_alone() -> None:
+    told = tacos("--version")
+    assert told.exit_code == 0 and told.stdout == f"tacos {__version__}\n"
 
 
 def test_a_small_sum_is_not_told_as_nothing_nor_a_cached_call_as_paid() -> None:
