@@ -150,8 +150,8 @@ def llm_checks(llms: Any, prices: str | None = None) -> list[Check]:
 def _cap(name: str, settings: LLMSettings) -> list[Check]:
     from tacos.llm.build import unpriced_cap
 
-    unpriced = settings.max_cost_usd is not None and settings.unpriced
-    return [Check(name=f"{name} cap", ok=False, detail=unpriced_cap(settings))] if unpriced else []
+    why = unpriced_cap(settings)
+    return [Check(name=f"{name} cap", ok=False, detail=why)] if why else []
 
 
 def _llm(name: str, settings: LLMSettings) -> list[Check]:

@@ -35,8 +35,8 @@ def build_llm(
     Raises: ConfigError for settings that cannot work; TacosError when the cache cannot be written, or lost more than
     `LOST_SHARE` of its replies.
     """
-    if settings.max_cost_usd is not None and settings.unpriced:
-        raise ConfigError(unpriced_cap(settings))
+    if why := unpriced_cap(settings):
+        raise ConfigError(why)
     backend = make_backend(settings, device, ledger)
     cache = ReplyCache(cache_path) if cache_path else None
     if cache:
@@ -44,8 +44,10 @@ def build_llm(
     return CachedLLM(backend, cache, ledger, settings, progress=sys.stderr.isatty(), bill=bill)
 
 
-def unpriced_cap(settings: LLMSettings) -> str:
-    """Why a cap on money cannot hold."""
+def unpriced_cap(settings: LLMSettings) -> str | None:
+    """Why the cap on money cannot hold; None where it can, or there is none."""
+    if settings.max_cost_usd is None or not settings.unpriced:
+        return None
     return (
         f"max_cost_usd of {settings.model!r} needs price_per_million_input and "
         "price_per_million_output; set both, or cap tokens with max_tokens_total"

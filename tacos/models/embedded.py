@@ -21,7 +21,7 @@ import numpy as np
 
 from tacos.errors import ConfigError
 from tacos.given import named, read_given_vectors
-from tacos.models.embedder import MINILM, Embedder, EmbedderSettings, packaged_minilm
+from tacos.models.embedder import Embedder, EmbedderSettings, source_of
 from tacos.models.expected import Model, Passes, text_tokens
 from tacos.models.flops import KeptLedger
 from tacos.models.parallel import Readers, devices_for, reader_processes
@@ -126,8 +126,9 @@ def embedded(pool: Stage, settings: EmbedderSettings, text: TextOf, max_tokens: 
     def passes(rows: Pool, done: Mapping[str, Path]) -> Passes:
         each = text_tokens(set(texts_of(rows, text))) + MARKS
         tokens = np.minimum(each, max_tokens or settings.max_tokens)
-        source = str((packaged_minilm() if settings.model == MINILM else None) or settings.model)
-        model = Model(source, "encoder", None, settings.model, settings.numbers(), settings.device)
+        model = Model(
+            source_of(settings.model), "encoder", None, settings.model, settings.numbers(), settings.device
+        )
         return Passes(model, float(tokens.sum()))
 
     identity = settings.identity() | ({"max_tokens": max_tokens} if max_tokens else {})

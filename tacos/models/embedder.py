@@ -174,12 +174,10 @@ class Embedder:
     def _load(self) -> SentenceTransformer:
         from sentence_transformers import SentenceTransformer
 
-        source = packaged_minilm() if self.settings.model == MINILM else None
+        source = source_of(self.settings.model)
         device = None if self.device == "auto" else self.device
         try:
-            return SentenceTransformer(
-                str(source or self.settings.model), device=device, model_kwargs={"dtype": "float32"}
-            )
+            return SentenceTransformer(source, device=device, model_kwargs={"dtype": "float32"})
         except Exception as error:  # as in `tacos.models.local`
             instead = "install the packaged default with `pip install 'tacos-select[offline]'`"
             raise cannot_load("embedding model", self.settings.model, error, instead) from error
@@ -194,6 +192,12 @@ def unit_rows(vectors: np.ndarray) -> np.ndarray:
     from sklearn.preprocessing import normalize
 
     return np.asarray(normalize(vectors), dtype=np.float32)
+
+
+def source_of(model: str) -> str:
+    """Where a sentence encoder is read from: the packaged folder of MiniLM where it is installed, else what `model`
+    says. Raises: as `packaged_minilm`."""
+    return str((packaged_minilm() if model == MINILM else None) or model)
 
 
 @cache

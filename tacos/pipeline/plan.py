@@ -159,8 +159,8 @@ def _stopped(usage: Usage, llm: LLMSettings) -> str | None:
     """Replies from the cache are on the bill of a cap like those that are still to be paid."""
     billed = usage.as_first_paid()
     tokens = billed.prompt_tokens + billed.completion_tokens
-    if llm.max_cost_usd is not None and llm.unpriced:
-        return unpriced_cap(llm)
+    if why := unpriced_cap(llm):
+        return why
     if llm.max_cost_usd is not None and billed.cost_usd > llm.max_cost_usd:
         return f"about ${billed.cost_usd:.2f} of {llm.model!r}, and max_cost_usd is {llm.max_cost_usd:g}"
     if llm.max_tokens_total is not None and tokens > llm.max_tokens_total:

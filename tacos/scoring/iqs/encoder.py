@@ -30,7 +30,7 @@ from pydantic import Field
 from tacos.errors import TacosError
 from tacos.models import local
 from tacos.models.device import pick_device
-from tacos.models.embedder import MINILM, packaged_minilm
+from tacos.models.embedder import source_of
 from tacos.progress import track
 from tacos.scoring.iqs.base import Kind, Vectors
 from tacos.scoring.iqs.measure import measure
@@ -258,7 +258,7 @@ def new_network(settings: EncoderSettings, folder: Path | None = None) -> tuple[
     """
     from tacos.scoring.iqs.network import QualityNetwork
 
-    source = str(folder or (packaged_minilm() if settings.model == MINILM else None) or settings.model)
+    source = str(folder or source_of(settings.model))
     instead = "train it again" if folder else "give a local folder as encoder.model"
     encoder = local.weights("encoder", source, instead=instead, dtype="float32")
     tokenizer = local.load_tokenizer(source, what="encoder", instead=instead)
