@@ -15,7 +15,9 @@ gradients.py      projected gradients of an adapter, row by row
 epochs.py         the epochs that a training kept
 reading.py        rows read by a model, in this process or in another
 parallel.py       several processes that read
+ray_readers.py    the same on the machines of a Ray cluster
 embedder.py       the text embedder
+onednn.py         its linear layers on a CPU
 embedded.py       the vectors of a pool
 lengths.py        how long responses are
 
