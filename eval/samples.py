@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from eval.measures import Measure
+from tacos.errors import TacosError, first_line
 from tacos.store.files import cannot_write
 from tacos.types import Question
 
@@ -79,6 +81,22 @@ def write_samples(path: Path, runs: Iterable[MeasuredRun], questions: Mapping[st
         partial.unlink(missing_ok=True)
         raise cannot_write(path, error) from error
     return rows
+
+
+def read_samples(path: Path, arm: str | None = None) -> pa.Table:
+    """The table, or one arm's rows of it.
+
+    Raises: TacosError where it is missing, damaged, or of another version.
+    """
+    again = "run the experiment again, its finished stages are reused"
+    if not path.is_file():
+        raise TacosError(f"no {path}: {again}")
+    try:
+        if pq.read_schema(path) != SAMPLES_SCHEMA:
+            raise TacosError(f"{path} has columns of another version of tacos: {again}")
+        return pq.read_table(path, filters=None if arm is None else pc.field("arm") == arm)
+    except (pa.ArrowException, OSError) as error:  # Arrow raises either for damaged Parquet
+        raise TacosError(f"{path} is damaged ({first_line(error)}): {again}") from error
 
 
 def _batches(runs: Iterable[MeasuredRun], questions: Mapping[str, Question]) -> Iterator[pa.Table]:

@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eval.results import RESULTS, ArmRun, ArmSummary, Results, load_results
-from eval.samples import SAMPLES, SAMPLES_SCHEMA
-from tacos.errors import TacosError, first_line
+from eval.samples import SAMPLES, read_samples
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +75,7 @@ def load(run: str | Path) -> Frames:
         results=results,
         arms=_frame(_arms(results), ARMS),
         runs=_frame(_runs(results), RUNS),
-        samples=_samples(folder / SAMPLES),
+        samples=read_samples(folder / SAMPLES).to_pandas(),
         costs=_frame(_costs(results), COSTS),
     )
 
@@ -111,23 +110,6 @@ def _runs(results: Results) -> Iterator[Row]:
             if found.interval:
                 row |= found.interval.model_dump(exclude={"mean"})
             yield row | {"value": found.value}
-
-
-def _samples(path: Path) -> pd.DataFrame:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if not path.is_file():
-        raise TacosError(f"no {path}: run the experiment again, its finished stages are reused")
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:  # Arrow raises either for damaged Parquet
-        raise TacosError(
-            f"{path} is damaged ({first_line(error)}): run the experiment again, its finished stages are reused"
-        ) from error
-    if table.schema != SAMPLES_SCHEMA:
-        raise TacosError(f"{path} has columns of another version of tacos: run the experiment again")
-    return table.to_pandas()
 
 
 def _costs(results: Results) -> Iterator[Row]:

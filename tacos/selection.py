@@ -124,6 +124,10 @@ def check_scores(given: object, n: int, scorer: str) -> Scores:
             f"{said} no finite number for {len(infinite):,} of {n:,} rows, {values[infinite[0]]} for row "
             f"{infinite[0]}: NaN, with a reason in `errors`, where there is no score"
         )
+    if given.std_errors is not None and np.shape(given.std_errors) != (n,):
+        raise TacosError(
+            f"{said} std_errors of shape {np.shape(given.std_errors)}: one for each of {n:,} rows"
+        )
     return replace(given, values=values.astype(np.float64))
 
 

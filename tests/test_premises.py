@@ -97,6 +97,7 @@ def test_every_scorer_is_looked_at_and_the_record_keeps_the_figure(
         (None, "gave NoneType"),
         (Scores(np.ones(5)), r"gave values of shape \(5,\), and the pool has 8 rows"),
         (Scores(np.ones((8, 1))), r"gave values of shape \(8, 1\)"),
+        (Scores(np.ones(8), std_errors=np.ones(7)), r"gave std_errors of shape \(7,\): one for each of 8"),
         (Scores(np.array(["a"] * 8)), "gave values of type <U1: numbers"),
         (Scores(np.array([1.0, None] * 4)), "gave values of type object: numbers"),
         (

@@ -41,14 +41,14 @@ NAMES = (
     "sentence_reuse_max",
     "sentence_reuse_mean",
     *SURFACE[8:],
-    "neighbour_cosine",
-    "neighbour_length_gap",
-    "neighbour_shape",
+    "neighbor_cosine",
+    "neighbor_length_gap",
+    "neighbor_shape",
 )
 
 PLAIN_MARKS = str.maketrans("\u2018\u2019\u201c\u201d\u2013\u2014", "''\"\"--")
 REFERENCE_ROWS = 20_000
-NEIGHBOURS = 8
+NEIGHBORS = 8
 SPACELESS_WORD = 4
 """Characters of a script without spaces that say as much as a word: one word of Thai, two of Chinese."""
 
@@ -92,9 +92,9 @@ class Corpus:
         self.index = faiss.IndexFlatIP(self.prompts.shape[1])
         self.index.add(np.ascontiguousarray(self.prompts[self.rows]))
 
-    def neighbours(self, own: np.ndarray, prompts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def neighbors(self, own: np.ndarray, prompts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Positions in `rows` of the nearest other prompts, and which of them exist; both (n, k)."""
-        _, near = self.index.search(np.ascontiguousarray(prompts), min(NEIGHBOURS + 1, len(self.rows)))
+        _, near = self.index.search(np.ascontiguousarray(prompts), min(NEIGHBORS + 1, len(self.rows)))
         usable = (near >= 0) & (self.rows[near] != own[:, None])
         return near, usable
 
@@ -178,7 +178,7 @@ def features(
     pairs = track(list(zip(prompts, tidied, strict=True)), "features")
     text = np.array([text_features(tidy(p), r, corpus, own) for p, r in pairs])
     cosine = np.einsum("ij,ij->i", prompt_vectors, response_vectors)
-    near, usable = corpus.neighbours(rows, prompt_vectors)
+    near, usable = corpus.neighbors(rows, prompt_vectors)
     weight = usable / np.maximum(1, usable.sum(axis=1, keepdims=True))
     likeness = np.einsum("ij,ikj->ik", response_vectors, corpus.responses[corpus.rows[near]])
     gap = text[:, 0] - (corpus.log_words[near] * weight).sum(axis=1)

@@ -232,7 +232,7 @@ def _donors(view: PoolView) -> Donors:
     corpus, least = view.corpus, view.settings.common_from
 
     def near(row: int) -> np.ndarray:
-        found, usable = corpus.neighbours(np.array([row]), view.prompts[row : row + 1])
+        found, usable = corpus.neighbors(np.array([row]), view.prompts[row : row + 1])
         return corpus.rows[found[0][usable[0]]]
 
     common = sorted(s for s, n in corpus.sentence_counts.items() if n >= least and len(pieces(s)) > 3)

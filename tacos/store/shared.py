@@ -114,6 +114,10 @@ class SharedFolder:
     def _renew(self, place: str, token: str, ended: threading.Event) -> None:
         while not ended.wait(self.lease_s / 3):
             try:
+                held = self._lease(place)
+                if held and held["token"] != token:
+                    log.warning("the lease of %s was taken over by %s", place, held["owner"])
+                    return  # it was not renewed in time; both do the work, and the last one's files stay
                 self._write_lease(place, token)
             except TacosError as error:
                 log.warning("the lease of %s could not be renewed: %s", place, first_line(error))

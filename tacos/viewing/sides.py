@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import yaml
 
 from eval.compared.compare import ArmsCompared, SelectedRow, Side, compared, flat
 from eval.measures import Measured
 from eval.results import RESULTS, SELECTION, Results, load_results
-from eval.samples import SAMPLES
+from eval.samples import SAMPLES, read_samples
 from tacos.errors import ConfigError, nearest
 from tacos.store import tables
 from tacos.store.files import read_jsonl
@@ -118,10 +116,8 @@ def _row(row: Mapping[str, Any], group: str) -> SelectedRow:
 def _by_item(path: Path, arm: str) -> dict[str, dict[int, Measured]]:
     """Measure -> seed -> question or row id -> value."""
     found: dict[str, dict[int, dict[str, float]]] = {}
-    columns = ["measure", "seed", "id", "value"]
-    if path.is_file():
-        for row in pq.read_table(path, columns=columns, filters=pc.field("arm") == arm).to_pylist():
-            found.setdefault(row["measure"], {}).setdefault(row["seed"], {})[row["id"]] = row["value"]
+    for row in read_samples(path, arm).select(["measure", "seed", "id", "value"]).to_pylist():
+        found.setdefault(row["measure"], {}).setdefault(row["seed"], {})[row["id"]] = row["value"]
     return {name: dict(seeds) for name, seeds in found.items()}
 
 

@@ -120,6 +120,16 @@ def test_a_lease_is_renewed_while_its_holder_lives_and_taken_over_after(url: str
         pass
 
 
+def test_a_lease_that_was_taken_over_is_left_to_its_new_holder(url: str) -> None:
+    """As after a holder could not be reached for longer than its lease."""
+    short, path = folder(url, lease_s=0.3), f"{folder(url).root}/tag/1.lease"
+    other = {"token": "other", "owner": "process 1 on elsewhere", "until": time.time() + 60}
+    with short.lease("tag/1", "tag"):
+        short.fs.pipe_file(path, json.dumps(other).encode())
+        time.sleep(0.3)
+    assert json.loads(short.fs.cat_file(path)) == other
+
+
 def test_a_selection_of_two_machines(tmp_path: Path) -> None:
     """Over a folder as the URL, since both have what is in memory."""
     pool = write_pool(tmp_path / "pool.jsonl")
