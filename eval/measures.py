@@ -22,7 +22,7 @@ To add a benchmark, write a module with a `BENCHMARK` and add its line to `eval/
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from numbers import Real
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 Unit = Literal["share", "percent", "score", "nats", "count"]
 """share: 0-1, written as per cent; percent: 0-100, as some benchmarks publish it."""
+ROUNDING = 1e-6
+"""By which a value may be past the ends of its scale."""
 Better = Literal["higher", "lower"]
 Items = Literal["questions", "rows", "runs"]
 
@@ -193,32 +195,44 @@ class Benchmark:
     measures: tuple[Measure, ...]
     read: Callable[[Finished], RunValues]
 
-    def values_of(self, finished: Finished) -> RunValues:
-        """What it reads of one run. Raises: TacosError for what is no value of its measures."""
-        found = self.read(finished)
+    def values_of(self, finished: Finished, questions: Container[str] | None = None) -> RunValues:
+        """What it reads of one run. questions: ids of the run's own; None where they are not known.
+
+        Raises: TacosError for what is no value of its measures.
+        """
+        try:
+            found = self.read(finished)
+        except Exception as error:
+            error.add_note(f"in the benchmark {self.name}")
+            raise
         if not isinstance(found, RunValues):
             raise TacosError(f"benchmark {self.name}: read gave {type(found).__name__}, not RunValues")
-        names = [measure.name for measure in self.measures]
+        measures = {measure.name: measure for measure in self.measures}
         for name, values in found.values.items():
-            if name not in names:
+            if name not in measures:
                 raise TacosError(
                     f"benchmark {self.name}: read gave {name!r}, which none of its measures is called: "
-                    f"{nearest(name, names)}"
+                    f"{nearest(name, measures)}"
                 )
+            own = questions if measures[name].items == "questions" and measures[name].asked == "" else None
             for id_, value in values.items() if isinstance(values, Mapping) else [("", values)]:
-                _check(f"benchmark {self.name}: {name}", id_, value)
+                where = f"benchmark {self.name}: {name}"
+                if not isinstance(id_, str) or (id_ and own is not None and id_ not in own):
+                    raise TacosError(f"{where}: {id_!r} is no id of a question of this run")
+                _check_value(f"{where}: the value{f' of {id_}' if id_ else ''}", value, measures[name])
         return found
 
 
-def _check(where: str, id_: object, value: object) -> None:
-    if not isinstance(id_, str):
-        raise TacosError(f"{where}: {id_!r} is no id of a question: ids are texts")
+def _check_value(said: str, value: object, measure: Measure) -> None:
     if not isinstance(value, Real) or not isfinite(value):
-        of = f" of {id_}" if id_ else ""
         raise TacosError(
-            f"{where}: the value{of} is {value!r}: a number, and one that cannot be read is left out and counted "
-            "under `unread`"
+            f"{said} is {value!r}: a number, and one that cannot be read is left out and counted under `unread`"
         )
+    (low, high), number = measure.ends, float(value)
+    if low is not None and number < low - ROUNDING:
+        raise TacosError(f"{said} is {value}, and its scale begins at {low:g}")
+    if high is not None and number > high + ROUNDING:
+        raise TacosError(f"{said} is {value}, and its scale ends at {high:g}")
 
 
 def slugs(names: Sequence[str]) -> list[str]:

@@ -24,12 +24,13 @@ from pydantic import SerializeAsAny, SerializerFunctionWrapHandler, model_serial
 
 from tacos.cost import FREE, Cost
 from tacos.errors import ConfigError, nearest
+from tacos.hooks import check_groups, check_scores
 from tacos.llm.estimate import Asked
 from tacos.llm.settings import LLMSettings
 from tacos.models.embedder import EmbedderSettings
 from tacos.premises import check_premises
 from tacos.registry import Registry
-from tacos.selection import Groups, Pick, Scores, check_scores
+from tacos.selection import Groups, Pick, Scores
 from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
 from tacos.store.own_code import code_of
@@ -163,7 +164,7 @@ class Grouper(Part):
 
         def work(job: Job) -> Outcome:
             pool = job.pool()
-            groups = self.group(pool, job)
+            groups = check_groups(self.group(pool, job), len(pool), self.name)
             tables.write_groups(job.out, groups)
             sizes = [len(members) for members in groups.members]
             metrics = {"groups": len(groups), "memberships": sum(sizes), "smallest": min(sizes, default=0)}

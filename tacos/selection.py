@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
-from tacos.errors import TacosError
 from tacos.types import Pool, Record
 
 
@@ -100,35 +99,6 @@ class Scores:
             error = self.errors.get(i, "no score") if missing else None
             sure = None if missing or self.std_errors is None else float(self.std_errors[i])
             yield Score(sample_id=id_, value=None if missing else float(value), error=error, std_error=sure)
-
-
-def check_scores(given: object, n: int, scorer: str) -> Scores:
-    """What the hook of a scorer gave for n rows, as float64.
-
-    Raises: TacosError where that is not a finite number, or NaN, for each row.
-    """
-    said = f"score.by={scorer}: `score` gave"
-    if not isinstance(given, Scores):
-        raise TacosError(f"{said} {type(given).__name__}: return Scores(values), of tacos.selection")
-    values = np.asarray(given.values)
-    if values.shape != (n,):
-        raise TacosError(
-            f"{said} values of shape {values.shape}, and the pool has {n:,} rows: "
-            "one value for each, NaN where missing"
-        )
-    if values.dtype.kind not in "biuf":
-        raise TacosError(f"{said} values of type {values.dtype}: numbers, NaN where one is missing")
-    infinite = np.flatnonzero(np.isinf(values))
-    if len(infinite):
-        raise TacosError(
-            f"{said} no finite number for {len(infinite):,} of {n:,} rows, {values[infinite[0]]} for row "
-            f"{infinite[0]}: NaN, with a reason in `errors`, where there is no score"
-        )
-    if given.std_errors is not None and np.shape(given.std_errors) != (n,):
-        raise TacosError(
-            f"{said} std_errors of shape {np.shape(given.std_errors)}: one for each of {n:,} rows"
-        )
-    return replace(given, values=values.astype(np.float64))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ LAYERS = (
     ("tacos.config", "tacos.tracking", "tacos.assets", "tacos.ray_cluster"),
     ("tacos.stage", "tacos.prompts", "tacos.data"),
     ("tacos.artifacts",),
-    ("tacos.given", "tacos.premises"),
+    ("tacos.given", "tacos.premises", "tacos.hooks"),
     ("tacos.models",),
     ("tacos.llm",),
     ("tacos.part", "tacos.answering"),

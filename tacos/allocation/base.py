@@ -45,14 +45,18 @@ def check_budget(budget: int, available: int, what: str) -> None:
 
 
 def check_scored(budget: int, scored: int, scores: Scores) -> None:
-    """scored: samples to choose from. Raises: BudgetError when more is asked for, with why the others have no score."""
+    """scored: samples to choose from, with a score and in a group. Raises: BudgetError when more is asked for, with why
+    the others are not among them."""
     if budget <= scored:
         return
     missing = np.flatnonzero(np.isnan(scores.values)).tolist()
     reasons = Counter(scores.errors.get(row, "no score") for row in missing).most_common(3)
     why = "; without one: " + ", ".join(f"{n:,} ({reason})" for reason, n in reasons) if reasons else ""
+    outside = scores.scored - scored
+    why += f"; {outside:,} with a score stand in no group" if outside else ""
     ask = f"ask for at most {scored:,}" if scored else "nothing can be selected"
-    raise BudgetError(f"budget {budget:,} is above the {scored:,} samples that have a score: {ask}{why}")
+    what = "samples that have a score and a group" if outside else "samples that have a score"
+    raise BudgetError(f"budget {budget:,} is above the {scored:,} {what}: {ask}{why}")
 
 
 class RankingAllocator(Allocator):
@@ -97,7 +101,8 @@ def candidates(groups: Groups, scores: Scores, budget: int) -> np.ndarray:
     """
     rows = groups.covered
     if not scores.scored and not scores.errors:
-        check_budget(budget, len(rows), "samples in the pool")
+        whole = len(rows) == len(scores.values)
+        check_budget(budget, len(rows), "samples in the pool" if whole else "samples that stand in a group")
         return rows
     scored = rows[~np.isnan(scores.values[rows])]
     check_scored(budget, len(scored), scores)

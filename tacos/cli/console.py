@@ -107,6 +107,8 @@ def guard(work: Command) -> Command:
             raise
         except TacosError as error:
             fail(str(error), exit_code(error))
+        except BrokenPipeError:
+            raise  # as by `| head`: click ends without a word
         except KeyboardInterrupt as error:
             fail("stopped; finished stages are kept, run the same command to resume", exit_code(error))
         except Exception as error:
@@ -118,10 +120,11 @@ def guard(work: Command) -> Command:
 
 
 def unexpected(error: Exception) -> str:
-    """What an error that nobody foresaw says, and of which stage it is told."""
+    """What an error that nobody foresaw says, and of which stage or benchmark it is told."""
     what = f"{type(error).__name__}: {error}".splitlines()[0]
-    stages = [note for note in getattr(error, "__notes__", ()) if note.startswith("in the stage")]
-    where = f" {stages[0]}, a bug in tacos or in a part of your own" if stages else ", a bug in tacos"
+    notes = getattr(error, "__notes__", ())
+    places = [note for note in notes if note.startswith(("in the stage", "in the benchmark"))]
+    where = f" {places[0]}, a bug in tacos or in code of your own" if places else ", a bug in tacos"
     return f"unexpected error{where}: {what}; set TACOS_DEBUG=1 for where"
 
 

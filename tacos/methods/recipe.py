@@ -15,6 +15,7 @@ from tacos.allocation.base import RankingAllocator
 from tacos.allocation.certainty import certainty, quota_gap
 from tacos.allocation.per_group import PerGroup
 from tacos.errors import ConfigError
+from tacos.hooks import check_picks
 from tacos.llm.settings import LLMSettings
 from tacos.methods.slots import SLOTS, read_part
 from tacos.part import SCORERS, Allocator, AnyAllocator, AnyGrouper, AnyScorer, Setup
@@ -90,7 +91,8 @@ def select(setup: Setup, allocator: Allocator, groups: Stage | None, scores: Sta
         members = tables.groups_of(job.inputs, len(pool))
         known = tables.read_scores(job.inputs["scores"]) if scores else Scores.none(len(pool))
         budget = len(pool) if setup.budget is None else setup.budget
-        picks = allocator.allocate(members, known, budget, job)
+        most = budget if allocator.budgeted else None
+        picks = check_picks(allocator.allocate(members, known, budget, job), len(pool), most, allocator.name)
         tables.write_selection(job.out, pool, picks)
         metrics = {"groups": len(members), **_told(allocator, members, known, picks, job)}
         return Outcome(rows_in=len(pool), rows_out=len(picks), metrics=metrics)

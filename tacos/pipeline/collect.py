@@ -134,7 +134,7 @@ class Collector:
     def readings(self) -> dict[tuple[str, int, str], RunValues]:
         """By arm, seed and benchmark, what every run was examined by."""
         return {
-            (arm.arm, arm.seed, benchmark.name): benchmark.values_of(self.finished(arm))
+            (arm.arm, arm.seed, benchmark.name): benchmark.values_of(self.finished(arm), self.questions)
             for arm in self.arms
             for benchmark in self.benchmarks
             if benchmark.stage in arm.stages()

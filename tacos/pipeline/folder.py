@@ -6,6 +6,7 @@ runs/quickstart/artifacts/tacos-seed0-select -> ../../../artifacts/select/44839e
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from eval.results import RESULTS
 from tacos.artifacts import ArtifactStore
 from tacos.errors import ConfigError
 from tacos.stage import Stage
@@ -21,8 +23,11 @@ from tacos.store.files import write_text
 from tacos.store.fingerprint import plain
 from tacos.types import Record
 
+log = logging.getLogger(__name__)
 CONFIG = "config.yaml"
 LINKS = "artifacts"
+WHERE = {"artifacts", "runs", "tracking", "page"}
+"""Settings that change no number."""
 STAGE_FOLDER = re.compile(r"(^|/)[a-z0-9_-]+/[0-9a-f]{16}$")
 """How the target of a link ends that was made by `link_artifacts`."""
 
@@ -61,8 +66,25 @@ def stage_links(links: Path) -> list[Path]:
 
 
 def write_config(folder: Path, settings: Record | Mapping[str, Any]) -> None:
-    """The settings, which run the same again: resolved, or of a matrix as they were given."""
+    """The settings, which run the same again: resolved, or of a matrix as they were given. A folder that has results of
+    others is warned of."""
+    if (folder / RESULTS).is_file() and (changed := _changed(folder / CONFIG, plain(settings))):
+        log.warning(
+            "%s has results of other settings (%s), and gets new ones; another name keeps both",
+            folder,
+            ", ".join(changed),
+        )
     write_text(folder / CONFIG, yaml.safe_dump(plain(settings), sort_keys=False, allow_unicode=True))
+
+
+def _changed(path: Path, settings: Mapping[str, Any]) -> list[str]:
+    """Names of settings that are not as in the file; of those that say where things are, none."""
+    try:
+        before = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return []
+    names = dict.fromkeys([*before, *settings]) if isinstance(before, Mapping) else ()
+    return [name for name in names if name not in WHERE and before.get(name) != settings.get(name)]
 
 
 def link_artifacts(folder: Path, store: ArtifactStore, stages: Mapping[str, Stage]) -> None:

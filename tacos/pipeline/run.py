@@ -67,14 +67,13 @@ def run_experiment(
     folder = Path(settings.runs) / (f"{settings.name}-replay" if replay else settings.name)
     check_run_folder(folder, root)
     store = ReplayStore(root, settings.name) if replay else open_store(settings, retry_failed, verify)
+    tools = replay_tools(settings, ledger) if replay else make_tools(settings, ledger, retry_failed, go_on)
+    store.run(experiment.load, tools)
+    check_before_paying(experiment, store)
+    # From here on the folder is this run's: what is refused before leaves a finished run as it is.
     write_config(folder, settings)
     write_stages(folder, root, ((arm.arm, arm.seed, arm.stages()) for arm in arms))
     with ExperimentRuns(experiment, store, ledger, folder) as runs:
-        tools = (
-            replay_tools(settings, ledger) if replay else make_tools(settings, ledger, retry_failed, go_on)
-        )
-        store.run(experiment.load, tools)
-        check_before_paying(experiment, store)
         needed = None if fail_fast or replay else {settings.baseline}
         failures = [] if ray is None else work_on_ray(experiment, store, tools, needed, ray)
         lost = {failure.arm for failure in failures}
@@ -125,6 +124,8 @@ def work(
             with runs.arm(arm) as working:
                 for name, stage in arm.stages().items():
                     at = name
+                    if not runs.store.is_done(stage):
+                        log.info("%s, seed %d: %s", arm.arm, arm.seed, name)
                     working.work(stage, tools)
         except TacosError as error:
             if needed is None or arm.arm in needed or not concerns_one_arm(error):

@@ -87,6 +87,7 @@ def select(
     run = Path(settings.runs) / f"select-{settings.method}-{stage.fingerprint[:8]}"
     check_run_folder(run, Path(settings.artifacts))
     loading = next(iter(stage.walk()))
+    _load(loading, store, tools, settings)
     write_config(run, settings)
     write_stages(run, Path(settings.artifacts), [("selection", None, _steps(stage))])
     shown = _shown(settings, stage)
@@ -94,7 +95,6 @@ def select(
         Tracker(settings.tracking, run, shown, {**plain(settings), **made_with()}) as tracker,
         StageRun(tracker, store, ledger) as working,
     ):
-        _load(loading, store, tools, settings)
         folder = working.work(stage, tools)
         write_rows(out, read_jsonl(folder / tables.SELECTION))
         link_artifacts(run, store, link_names(stage.walk()))

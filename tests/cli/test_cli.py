@@ -160,7 +160,7 @@ def test_an_unexpected_error_in_a_part_names_it(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("tacos.scoring.length.Length.score", broken)
     result = tacos("select", "pool.jsonl", "--method", "longest", "--budget", "5")
     assert result.exit_code == 1
-    said = "in the stage score (length), a bug in tacos or in a part of your own: KeyError: 'words'"
+    said = "in the stage score (length), a bug in tacos or in code of your own: KeyError: 'words'"
     assert said in result.stderr
 
 

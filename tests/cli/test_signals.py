@@ -48,3 +48,12 @@ def test_a_task_that_is_stopped_with_the_command_is_not_told() -> None:
 
     assert not not_stopped(record(Terminated())) and not not_stopped(record(KeyboardInterrupt()))
     assert not_stopped(record(ValueError())) and not_stopped(logging.makeLogRecord({}))
+
+
+def test_a_reader_that_goes_away_is_no_bug() -> None:
+    """As `| head` does, once it has its lines."""
+    read, write = os.pipe()
+    os.close(read)
+    with process(["methods"], stdout=write, stderr=subprocess.PIPE) as told:
+        assert told.communicate(timeout=60) == (None, "")
+    os.close(write)

@@ -169,6 +169,14 @@ def test_adding_a_benchmark_is_a_module_and_a_line(tmp_path: Path, monkeypatch: 
         (RunValues({"charcters": {"a": 1.0}}), "read gave 'charcters', .*: did you mean 'characters'"),
         (RunValues({"characters": {"a": float("nan")}}), "characters: the value of a is nan: a number"),
         (RunValues({"characters": {"a": "1"}}), "characters: the value of a is '1'"),  # type: ignore[dict-item]
+        (
+            RunValues({"characters": {"nosuch": 1.0}}),
+            "characters: 'nosuch' is no id of a question of this run",
+        ),
+        (
+            RunValues({"characters": {"a": -2.0}}),
+            "characters: the value of a is -2.0, and its scale begins at 0",
+        ),
         (RunValues({"characters": {3: 1.0}}), "characters: 3 is no id of a question"),  # type: ignore[dict-item]
         (RunValues({"characters": float("inf")}), "characters: the value is inf"),
     ],
@@ -176,7 +184,14 @@ def test_adding_a_benchmark_is_a_module_and_a_line(tmp_path: Path, monkeypatch: 
 def test_what_is_no_value_of_a_benchmarks_measures_is_refused(given: RunValues, said: str) -> None:
     broken = replace(toy_benchmark.BENCHMARK, read=lambda finished: given)
     with pytest.raises(TacosError, match=f"benchmark characters: {said}"):
+        broken.values_of(Finished({}, {}), {"a"})
+
+
+def test_an_error_of_a_benchmark_names_it() -> None:
+    broken = replace(toy_benchmark.BENCHMARK, read=lambda finished: RunValues({"characters": {"a": 1 / 0}}))
+    with pytest.raises(ZeroDivisionError) as caught:
         broken.values_of(Finished({}, {}))
+    assert caught.value.__notes__ == ["in the benchmark characters"]
 
 
 def test_a_stage_that_no_arm_has_is_refused_before_anything_is_trained(

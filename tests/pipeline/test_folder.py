@@ -9,7 +9,7 @@ import pytest
 
 from tacos.config import parse
 from tacos.data.read import read_pool
-from tacos.errors import ConfigError
+from tacos.errors import BudgetError, ConfigError
 from tacos.pipeline.folder import check_run_folder
 from tacos.pipeline.run import run_experiment
 from tacos.pipeline.select import select
@@ -44,6 +44,24 @@ def test_links_are_replaced_by_the_next_run(pool: Path) -> None:
         _, folder = run_experiment(experiment(pool))
     assert [p.name for p in (folder / "artifacts").iterdir()] == ["random-seed0-select"]
     assert (folder / "artifacts" / "random-seed0-select" / "selection.jsonl").is_file()
+
+
+def test_a_run_that_is_refused_leaves_a_finished_one_as_it_was(pool: Path) -> None:
+    _, folder = run_experiment(experiment(pool))
+    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    with pytest.raises(BudgetError, match="above the 24 samples"):
+        run_experiment(experiment(pool, budget=25))
+    assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+def test_results_of_other_settings_are_not_replaced_without_a_word(
+    pool: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_experiment(experiment(pool))
+    run_experiment(experiment(pool))
+    assert "results of other settings" not in caplog.text
+    run_experiment(experiment(pool, budget=5))
+    assert "runs/mine has results of other settings (budget), and gets new ones" in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "link", "links are a link"])
