@@ -26,7 +26,10 @@ class Registry(Generic[T]):
         def decorate(item: T) -> T:
             there = self._items.get(name)
             if there is not None and _defined(there) != _defined(item):
-                raise ConfigError(f"{self.kind} {name!r} is taken by {_defined(there)}: choose another name")
+                raise ConfigError(
+                    f"{self.kind} {name!r} is both {_defined(there)} and {_defined(item)}: "
+                    "give yours another name"
+                )
             self._items[name] = item
             return item
 

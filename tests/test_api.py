@@ -144,7 +144,7 @@ def test_a_cell_that_runs_again_takes_its_place_and_another_class_does_not() -> 
         assert tacos.SCORERS.get("of_a_cell") is second
     finally:
         del tacos.SCORERS._items["of_a_cell"]
-    with pytest.raises(ConfigError, match=r"'length' is taken by .*length.Length: choose another"):
+    with pytest.raises(ConfigError, match=r"'length' is both .*length.Length and .*: give yours another"):
         scorer("length")(type("Length", (Scorer,), {}))
 
 

@@ -26,10 +26,10 @@ SUFFIXES = re.compile(r"(#[0-9]+)+\Z")
 class PoolBuilder:
     """named: rows that came with an id. replaced: rows whose id was missing, or could be none."""
 
-    def __init__(self, default_source: str, id_column: str = "id"):
+    def __init__(self, default_source: str, id_column: str = "id", source_column: str = "source"):
         # A file name may hold bytes that are no text.
         self.default_source = default_source.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        self.id_column = id_column
+        self.id_column, self.source_column = id_column, source_column
         self.hashes = array("q")
         """Of the ids, as `hash` makes them: that two are equal is only looked into where these are."""
         self.lines = array("q")
@@ -53,11 +53,9 @@ class PoolBuilder:
 
     def add(self, row: Row, parsed: Parsed, extra: Mapping[str, Any]) -> None:
         """extra: columns that are carried along, any JSON; half an emoji in them becomes U+FFFD."""
-        source = row.value.get("source")
-        named = isinstance(source, str) and source and encodable(source)
         self.ids.append(self._id(row.value, parsed))
         self.hashes.append(hash(self.ids[-1]))
-        self.sources.append(source if named else self.default_source)
+        self.sources.append(id_text(row.value.get(self.source_column)) or self.default_source)
         self.inputs.append(parsed.input)
         self.extras.append(json.dumps(whole_characters(extra), default=str) if extra else None)
         for role, content, weight in parsed.turns:

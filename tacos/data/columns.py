@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from tacos.data.clean import is_missing
 from tacos.data.json_rows import parsed_text
-from tacos.errors import PoolError
+from tacos.errors import PoolError, nearest
 from tacos.types import Record
 
 PROMPTS = ("instruction", "prompt", "query", "question", "problem", "inputs", "user", "human", "input")
@@ -43,6 +43,9 @@ class ColumnSettings(Record):
     """A whole conversation, in place of prompt and response."""
     id: str | None = None
     """The name of the row; a row without one is named by its content."""
+    source: str | None = None
+    """Where the row is from, which groups (`group.by=source`) and balanced draws can go by; the file where it says
+    nothing."""
 
 
 class Columns(NamedTuple):
@@ -55,6 +58,7 @@ class Columns(NamedTuple):
     system: str = "system"
     history: str = "history"
     id: str = "id"
+    source: str = "source"
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -85,7 +89,10 @@ def find_columns(
     """values: the first rows. Raises: PoolError where the names tell nothing, or a given one stands in no row."""
     for name, column in given:
         if column is not None and values and not _held(values, column):
-            raise PoolError(f"pool.read.columns.{name}: no row of {source} has {column!r}; {_keys(values)}")
+            keys = dict.fromkeys(str(key) for value in values for key in value)
+            raise PoolError(
+                f"pool.read.columns.{name}: no row of {source} has {column!r}: {nearest(column, keys)}"
+            )
     if form != "auto":
         return FoundColumns(form, _given(FORMS[form], given))
     votes = Counter(found for found in (recognise(value, given) for value in values) if found)
@@ -180,7 +187,7 @@ def _note(columns: Columns, given: ColumnSettings) -> str:
 
 
 def _taken(columns: Columns) -> Iterator[tuple[str, str]]:
-    for name in ("messages", "prompt", "response", "input", "system", "history", "id"):
+    for name in ("messages", "prompt", "response", "input", "system", "history", "id", "source"):
         column = getattr(columns, name)
         if column and column != name:
             yield name, column

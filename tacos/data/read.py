@@ -134,13 +134,14 @@ def read_pool(source: str, settings: ReadSettings | None = None) -> ReadResult:
     rows, first, wrapping = _whole(rows, _first_rows(rows), settings)
     found = _find(source, first, settings)
     default_source = source if is_hub_id(source) else Path(source).name.split(".")[0]
-    builder = PoolBuilder(default_source, found.columns.id)
+    builder = PoolBuilder(default_source, found.columns.id, found.columns.source)
     unread = Unread(found.columns, settings.keep_columns)
     dropped = _fill(builder, rows, found, unread)
     _check(source, builder.count, dropped, settings)
     unread.check_kept(source)
     pool, renamed = builder.pool()
-    notes = [n for n in (wrapping, found.note) if n] + unread.notes() + _id_notes(builder, renamed)
+    notes = [n for n in (wrapping, found.note) if n] + unread.notes()
+    notes += _id_notes(builder, renamed) + _encoding_notes(dropped)
     return ReadResult(
         pool,
         dropped,
@@ -152,6 +153,12 @@ def read_pool(source: str, settings: ReadSettings | None = None) -> ReadResult:
         tuple(notes),
         dict(unread.rows),
     )
+
+
+def _encoding_notes(dropped: list[Dropped]) -> list[str]:
+    """As of an export in the encoding of a system, where the rows with accents alone would go."""
+    rows = sum(row.detail.endswith(NOT_UTF8) for row in dropped)
+    return [f"rows that are {NOT_UTF8} and left out: {rows:,}; save the file as UTF-8"] if rows else []
 
 
 def _id_notes(builder: PoolBuilder, renamed: int) -> list[str]:

@@ -39,7 +39,7 @@ MEANING = frozenset(
     )
 )
 """Fields that change what a row teaches; counted as not supported where nothing reads them."""
-OURS = ("source", "selection", "refinement")
+OURS = ("selection", "refinement")
 """Fields of our own selections."""
 TURN = frozenset(("role", "from", "content", "value", "id", *WEIGHTS))
 
@@ -114,10 +114,12 @@ class Unread:
             notes.append(f"not supported and left out: {named}")
         others = set(self.rows) - meant - carried
         if others:
-            columns = any("[]." not in name for name in others)
+            column = next(
+                (name for name, _ in self.rows.most_common() if name in others and "[]." not in name), ""
+            )
             advice = (
-                "; pool.read.columns puts one into the prompt, keep_columns carries it along"
-                if columns
+                f"; pool.read.columns.input={column} puts it into the prompt, keep_columns carries it along"
+                if column
                 else ""
             )
             notes.append(f"not read: {self._shares(others)}{advice}")

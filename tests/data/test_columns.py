@@ -71,8 +71,16 @@ def test_given_columns_win_over_recognised_ones(tmp_path, name):
     assert (result.pool.ids, result.pool[0].input, result.format) == (["7"], "There", "columns")
     assert result.notes == (
         "not read: instruction (1 of 1 rows), output (1 of 1 rows); "
-        "pool.read.columns puts one into the prompt, keep_columns carries it along",
+        "pool.read.columns.input=instruction puts it into the prompt, keep_columns carries it along",
     )
+
+
+def test_a_column_may_say_where_rows_are_from(tmp_path):
+    rows = [{**ROWS[0], "team": "sales", "source": "x"}, {**ROWS[1], "team": 7}, {**ROWS[1], "team": None}]
+    result = read(tmp_path, rows, columns={"source": "team"})
+    assert result.pool.table.column("source").to_pylist() == ["sales", "7", "pool"]
+    assert any(note.startswith("not read: source (1 of 3 rows)") for note in result.notes)
+    assert read(tmp_path, rows[:1]).pool[0].source == "x"
 
 
 def test_one_given_column_changes_that_one_only(tmp_path):
@@ -89,7 +97,7 @@ def test_one_given_column_changes_that_one_only(tmp_path):
 
 def test_a_given_column_that_no_row_has_is_named(tmp_path):
     with pytest.raises(
-        PoolError, match=r"pool\.read\.columns\.prompt: no row of .* has 'qury'.*query, response"
+        PoolError, match=r"pool\.read\.columns\.prompt: no row of .* has 'qury': did you mean 'query'"
     ):
         read(tmp_path, [{"query": "Hi", "response": "Hello"}], columns={"prompt": "qury"})
     with pytest.raises(PoolError, match=r"unknown format.*x, y.*pool\.read\.columns says which"):
@@ -210,7 +218,8 @@ def test_kept_columns_go_with_the_row(tmp_path):
     pool = Pool.read(tmp_path / "pool.parquet")
     assert [sample.extra for sample in pool] == [{"topic": "tea", "meta": {"n": [1, None]}}, {"topic": None}]
     assert result.notes == (
-        "not read: other (1 of 2 rows); pool.read.columns puts one into the prompt, keep_columns carries it along",
+        "not read: other (1 of 2 rows); pool.read.columns.input=other puts it into the prompt, keep_columns carries it "
+        "along",
     )
     everything = read(tmp_path, rows, keep_columns=["*"])
     assert everything.pool[1].extra == {"topic": None, "other": 1} and not everything.notes

@@ -307,6 +307,7 @@ def test_bytes_that_are_not_utf8_cost_their_row_only(tmp_path):
     path.write_bytes(good + b'\n{"instruction": "\xff", "output": "x"}\n' + good)
     result = whole(read_pool(str(path)))
     assert [(d.line, d.reason, d.detail) for d in result.dropped] == [(2, "broken_json", "not UTF-8")]
+    assert result.notes == ("rows that are not UTF-8 and left out: 1; save the file as UTF-8",)
 
 
 def test_too_many_bad_rows_stop_with_counts_and_first_lines(tmp_path):
