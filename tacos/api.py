@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tacos.cli.console import assets
+from tacos.cli.quiet import quiet
 from tacos.config import changed, parse, read_yaml, with_assets
 from tacos.errors import ConfigError
 from tacos.frames import Frames
@@ -57,6 +58,7 @@ def run(
     from tacos.pipeline.matrix import cells
     from tacos.pipeline.run import run_experiment
 
+    quiet()
     found = cells(_settings(config, changes, smoke))
     if found[0].where:
         raise ConfigError(
@@ -95,10 +97,18 @@ def select(
     """Select rows of a pool into the file `out`, as `tacos select` does, and say what came of it.
 
     pool: a file, a hub id, or "builtin". method, budget: None leaves what `config` says.
+
+    Raises: TacosError for what went wrong, ConfigError where it is a setting.
     """
     from tacos.pipeline.select import select as select_rows
     from tacos.pipeline.settings import SelectSettings
 
+    if not isinstance(pool, str | Path):
+        raise ConfigError(
+            f"pool is a {type(pool).__name__}: give a file, a hub id or 'builtin'; "
+            "df.to_json('pool.jsonl', orient='records', lines=True) makes a file of a data frame"
+        )
+    quiet()
     said = {"pool.source": str(pool), "method": method, "budget": budget}
     given = {path: value for path, value in said.items() if value is not None}
     settings = parse(SelectSettings, _settings(config or {}, {**(changes or {}), **given}))
@@ -110,6 +120,7 @@ def train(config: Config, changes: Changes | None = None) -> Trained:
     from train.launch import fine_tune
     from train.settings import TrainRun
 
+    quiet()
     return fine_tune(parse(TrainRun, _settings(config, changes)))
 
 

@@ -63,6 +63,12 @@ class Frames:
     samples: pd.DataFrame
     costs: pd.DataFrame
 
+    def __repr__(self) -> str:
+        tables = ", ".join(
+            f"{name} {len(getattr(self, name)):,}" for name in ("arms", "runs", "samples", "costs")
+        )
+        return f"<{self.results.name}: results, and rows of {tables}>"
+
 
 def load(run: str | Path) -> Frames:
     """The tables of the run folder `run`, such as "runs/quickstart".

@@ -257,3 +257,8 @@ def test_the_example_runs_as_a_script(tmp_path: Path) -> None:
     ]
     assert table == ["longest", "mine", "random"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made"]
+
+
+def test_a_data_frame_is_no_pool() -> None:
+    with pytest.raises(ConfigError, match=r"pool is a DataFrame: give a file.*df\.to_json"):
+        tacos.select(pd.DataFrame({"prompt": ["a"]}), "longest", 1)

@@ -78,6 +78,10 @@ def test_runs_count_what_was_not_read(run: Frames, results: Results) -> None:
     )
 
 
+def test_the_tables_are_named_in_a_line(run: Frames) -> None:
+    assert repr(run).startswith(f"<{run.results.name}: results, and rows of arms {len(run.arms)}, ")
+
+
 def test_samples_are_those_of_the_file(run: Frames) -> None:
     assert dict(zip(run.samples["id"], run.samples["value"], strict=True)) == VALUES
     assert run.samples.groupby("set", dropna=False).value.mean().to_list() == [1.0, 0.5]

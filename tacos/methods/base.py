@@ -91,7 +91,10 @@ def free(parts: Mapping[str, Any], where: str) -> Recipe:
     """A recipe of three parts that a config names. Raises: ConfigError where one of them is missing."""
     for slot in SLOTS:
         if slot not in parts:
-            raise ConfigError(f"method: recipe needs group, score and allocate; {where}{slot} is missing")
+            null = f"; {where}score=null for an allocator that looks at none" if slot == "score" else ""
+            raise ConfigError(
+                f"method: recipe needs group, score and allocate; {where}{slot} is missing{null}"
+            )
     made = {slot: read_part(slot, parts[slot], None, f"{where}{slot}") for slot in SLOTS}
     return Recipe(**made).checked(where)
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from eval.report.scorers import card_figures
 from eval.results import SELECTION
 from eval.scorer_card import ScorerCard
@@ -50,13 +52,13 @@ class SelectReport(Record):
     method: str
     budget: int
     seconds: float
-    usage: Usage
+    usage: Usage = Field(repr=False)
     """All that the selection rests on, as it was first paid, in whichever run."""
     unanswered: int
     """Answers of a language model that are missing or cannot be read, over all that the selection rests on."""
-    paid_now: Usage
+    paid_now: Usage = Field(repr=False)
     """What this run paid."""
-    scorer: ScorerCard | None
+    scorer: ScorerCard | None = Field(repr=False)
     """What is known of the scorer; None where no row has a score."""
     out: str
     run_dir: str
