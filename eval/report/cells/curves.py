@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from matplotlib.axes import Axes
 
@@ -36,30 +36,33 @@ def curves(done: Sequence[DoneCell]) -> Iterator[Plot]:
 
 
 def _curve(done: Sequence[DoneCell], dimension: str, measure: Measure) -> Plot | None:
-    groups = [(name, cells) for name, cells in apart(done, [dimension]) if len(cells) > 1][:PANELS]
+    groups = [(name, cells) for name, cells in apart(done, [dimension]) if len(cells) > 1]
     arms = [arm for arm in arms_of(done) if any(cell.value(arm, measure.name) is not None for cell in done)]
     if not groups or not arms:
         return None
-    figure, axes = new_figure(1, len(groups), 3.4, sharey=True)
-    for axis, (name, cells) in zip(axes, groups, strict=True):
-        _panel(axis, cells, dimension, measure, arms)
+    shown, colours = groups[:PANELS], colours_of(done)
+    figure, axes = new_figure(1, len(shown), 3.4, sharey=True)
+    for axis, (name, cells) in zip(axes, shown, strict=True):
+        _panel(axis, cells, dimension, measure, {arm: colours[arm] for arm in arms})
         axis.set_title(literal(name))
     axes[0].set_ylabel(_unit(measure))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     what = "rows selected" if dimension in BUDGETS else dimension
     title = f"{measure.title[0].upper()}{measure.title[1:]} by {what}"
     caption = "Points are means, bands 95% intervals of each arm by itself; the grey arm is the baseline."
+    if len(groups) > PANELS:
+        caption += f" The first {PANELS} of {len(groups)} panels are drawn; the tables have the rest."
     name = f"{measure.name}_by_{dimension.replace('.', '_')}"
     return Plot(name, "curves", title, caption, figure)
 
 
 def _panel(
-    axis: Axes, cells: Sequence[DoneCell], dimension: str, measure: Measure, arms: Sequence[str]
+    axis: Axes, cells: Sequence[DoneCell], dimension: str, measure: Measure, colours: Mapping[str, str]
 ) -> None:
-    factor, colours = fmt.UNITS[measure.unit].factor, colours_of(cells)
+    """colours: of each arm; one that has no value in these cells stands in the legend alone."""
+    factor = fmt.UNITS[measure.unit].factor
     ordered = sorted(cells, key=lambda cell: cell.place(dimension) or 0.0)
-    for arm in arms:
-        colour = colours[arm]
+    for arm, colour in colours.items():
         found = [
             (cell.place(dimension), summary.interval(measure.name))
             for cell in ordered
