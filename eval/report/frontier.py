@@ -29,7 +29,7 @@ class Spent(NamedTuple):
 
 
 def frontier_plot(results: Results) -> Plot | None:
-    """By the most important measure of models, over money where any was paid, else over FLOPs, else over seconds."""
+    """By the most important measure of models, over the cost that `_currency` names."""
     own = (m for m in results.measures if m.about == "model" and m.neutral is None and m.brief)
     if (measure := next(own, None)) is None:
         return None
@@ -85,8 +85,10 @@ def frontier(points: Sequence[tuple[float, float]], lower_is_better: bool = Fals
 
 
 def _currency(arms: Sequence[Arm]) -> tuple[str, str]:
-    """What a cost is called, and its field of `Usage`."""
-    for unit, field in (("US dollars", "cost_usd"), ("FLOPs", "flops")):
+    """What a cost is called, and its field of `Usage`: money where any was paid, else FLOPs, else seconds. Calls whose
+    price is not known are in neither of the first two, and an arm would stand at a cost that it did not have."""
+    unpriced = any(_mean(arm, "unpriced_calls") for arm in arms)
+    for unit, field in () if unpriced else (("US dollars", "cost_usd"), ("FLOPs", "flops")):
         if any(_mean(arm, field) for arm in arms):
             return unit, field
     return "seconds", "seconds"
