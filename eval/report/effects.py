@@ -93,7 +93,7 @@ def _panel(axis: Axes, results: Results, measure: Measure, names: list[tuple[str
                 axis.plot(ends, [row, row], color=INK, lw=2.2, solid_capstyle="round")
                 axis.plot(effect.interval.mean * form.factor, row, "o", color=INK, ms=7, mec=SURFACE, mew=1)
     axis.axvline(0, color=BASELINE_COLOUR, lw=1, ls=(0, (4, 3)))
-    name_rows(axis, [literal(f"{factor}: {how}") for factor, how in names])
+    name_rows(axis, [f"{factor}: {how}" for factor, how in names])
     axis.set_title(literal(measure.title))
     axis.set_xlabel(form.difference_axis)
     axis.grid(axis="x")

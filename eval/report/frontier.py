@@ -61,7 +61,7 @@ def _draw(axis: Axes, results: Results, measure: Measure, spent: Sequence[Spent]
         ends = [value.low * form.factor, value.high * form.factor]
         axis.plot([cost, cost], ends, color=colour, lw=1.2, alpha=0.6)
         axis.plot(cost, height, "o", color=colour, ms=7, mec=look.SURFACE, mew=1)
-        name = look.literal(look.shorten(arm.summary.arm, 20))
+        name = look.short_name(arm.summary.arm, 20)
         weight = "bold" if number in best else "normal"
         axis.annotate(name, (cost, height), (5, 4), textcoords="offset points", fontsize=8, weight=weight)
     line = sorted((spent[number].cost, spent[number].value.mean * form.factor) for number in best)

@@ -21,6 +21,7 @@ from eval.report.experiment import ReportPaths, console_table, write_report
 from eval.report.gains import gains_table
 from eval.report.layout import to_markdown
 from eval.report.notices import budget_warnings, parts_sentence, row_warnings
+from eval.report.plots import draw
 from eval.report.table import Cell, Table, pairs_table
 from eval.report.text import headline
 from eval.results import ArmMeasure, Results, RunMeasure, load_results
@@ -372,6 +373,20 @@ def test_names_from_users_do_not_break_the_page(tmp_path: Path) -> None:
     assert "a&lt;b&gt;|$x$_y &amp; co" in paths.html.read_text()
     assert "<b>|" not in paths.html.read_text()
     assert r"a\<b\>\|\$x\$\_y & co" in paths.markdown.read_text()
+
+
+def test_a_name_of_100_letters_leaves_room_to_draw_in() -> None:
+    long = [f"{'a name that tells all of the recipe, ' * 2}with {end} as the last of 97" for end in "ab"]
+    arms = (*(replace(ARMS[0], name=name) for name in long), *SMALL[1:])
+    for plot in draw(make_results(arms=arms)):
+        plot.figure.draw_without_rendering()
+        width, height = plot.figure.bbox.size
+        for axis in filter(lambda one: one.get_visible(), plot.figure.axes):
+            box, around = axis.get_window_extent(), axis.get_tightbbox()
+            assert box.width > 0.15 * width, plot.name
+            assert around is not None and around.x0 >= -1 and around.y1 <= height + 1, plot.name
+            names = [text.get_text() for text in axis.get_yticklabels() if "…" in text.get_text()]
+            assert len(names) == len(set(names)), plot.name  # they differ at their ends alone
 
 
 def test_console_table_keeps_every_digit_in_80_columns(full: Results) -> None:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from eval.measures import Measure
 from eval.report import format as fmt
 from eval.report.cells.cell import BUDGETS, DoneCell, apart, arms_of, colours_of, measures_of
-from eval.report.style import Plot, literal, new_figure, styled
+from eval.report.style import Plot, literal, new_figure, short_name, styled
 
 WIDE = 4.0
 """Largest over smallest place from which on the axis is logarithmic."""
@@ -44,7 +44,7 @@ def _curve(done: Sequence[DoneCell], dimension: str, measure: Measure) -> Plot |
     figure, axes = new_figure(1, len(shown), 3.4, sharey=True)
     for axis, (name, cells) in zip(axes, shown, strict=True):
         _panel(axis, cells, dimension, measure, {arm: colours[arm] for arm in arms})
-        axis.set_title(literal(name))
+        axis.set_title(short_name(name, 40))
     axes[0].set_ylabel(_unit(measure))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     what = "rows selected" if dimension in BUDGETS else dimension
@@ -71,7 +71,13 @@ def _panel(
         known = [(place, interval) for place, interval in found if place is not None and interval]
         places = [place for place, _ in known]
         axis.plot(
-            places, [i.mean * factor for _, i in known], "o-", color=colour, ms=4, lw=1.5, label=literal(arm)
+            places,
+            [i.mean * factor for _, i in known],
+            "o-",
+            color=colour,
+            ms=4,
+            lw=1.5,
+            label=short_name(arm, 26),
         )
         lows, highs = ([getattr(i, end) * factor for _, i in known] for end in ("low", "high"))
         axis.fill_between(places, lows, highs, color=colour, alpha=0.12, lw=0)
