@@ -396,6 +396,39 @@ def test_console_table_keeps_every_digit_in_80_columns(full: Results) -> None:
     assert "…" not in text and "[57.1, 65.3]" in text and "iterselecttune" in text and "baseline" in text
 
 
+def test_arms_that_select_nothing_are_compared_too() -> None:
+    """Of the base model and of finished models nobody says that rows were selected, or that there is no other arm."""
+    by_name = {arm.name: arm for arm in ARMS}
+    untrained, base = by_name["zero-shot"], by_name["random"]
+    said = headline(make_results(arms=(base, untrained)))
+    assert said.verdict == "zero-shot is worse than random on exact match."
+    assert said.paragraph.startswith(
+        "zero-shot is the base model before any tuning: nothing was selected for it."
+    )
+    assert "zero-shot's model answers worse than random's" in said.paragraph
+    assert (
+        "Selecting took" not in said.paragraph and "After training" not in said.paragraph and not said.others
+    )
+
+    finished = replace(untrained, name="theirs", method="model", exact_match=0.7)
+    said = headline(make_results(arms=(base, finished), seeds=1))
+    assert (
+        said.verdict
+        == "theirs is better than random's on exact match; from 1 seed nothing follows for the method."
+    )
+    assert said.paragraph.startswith(
+        "theirs is a finished model: nothing was selected for it. Exact match is 70.0%"
+    )
+    results = make_results(arms=(base, finished, untrained))
+    alone = results.model_copy(
+        update={"runs": [r.model_copy(update={"trained": None}) for r in results.runs]}
+    )
+    assert "Nothing was trained" not in headline(alone).paragraph
+    assert headline(results).others == "Before any tuning (zero-shot) exact match is 3.1%."
+    others = headline(make_results(arms=(*SMALL[:1], base, finished))).others
+    assert others == "Of theirs, a finished model, exact match is 70.0%."
+
+
 def test_claims_at_the_edges() -> None:
     assert claim(None) is None
     assert claim(Interval(mean=0.1, low=0.0, high=0.2, n=9)) == "unclear"
