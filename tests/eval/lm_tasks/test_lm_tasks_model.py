@@ -152,8 +152,10 @@ def test_conversations_are_the_tokenizers(tiny: Mapping[str, Path]) -> None:
     assert model.apply_chat_template([{"role": "system", "content": "Be brief."}, *turns]) == "Hi"
     assert model.without_system == 1
     model.tokenizer.chat_template = "{{ raise_exception('never') }}"
-    with pytest.raises(ConfigError, match="refuses a conversation: never"):
-        model.apply_chat_template(turns)
+    for conversation in (turns, [{"role": "system", "content": "Be brief."}, *turns]):
+        with pytest.raises(ConfigError, match="refuses a conversation: never"):
+            model.apply_chat_template(conversation)
+    assert model.without_system == 1
 
 
 def test_what_has_no_room_is_refused(tiny: Mapping[str, Path]) -> None:
