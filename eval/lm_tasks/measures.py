@@ -4,7 +4,9 @@
     mmlu     -> lm_mmlu_acc, whose questions are "mmlu_anatomy/DOC_HASH", drawn by subtask
 
 Of what was asked for by name each metric with a number per question is a measure; the tasks in a group are part of the
-group's. A group without a figure of its own stands for its tasks. A whole text counts in nats per word or byte.
+group's. A group without a figure of its own stands for its tasks. A whole text counts in nats per word or byte. The
+mean of these values is lm-eval's figure, but of a perplexity, of ifeval's share of all instructions, and of a group
+that counts each subtask alike.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from eval.interval import Interval
 from eval.lm_tasks.measures import read, task_benchmark, task_values
 from eval.lm_tasks.records import (
     Figure,
@@ -103,6 +104,25 @@ def test_scores_are_lm_evals_with_intervals() -> None:
     assert (tasks["small"].within, tasks["g"].within, tasks["two"].main) == ("g", "", "exact_match,strict")
     assert tasks["text"].metrics["word_perplexity"].ci is None
     assert scores.problems == ("m: 3 of 30 questions of two were asked; the figure is not the task's",)
+
+
+def test_an_interval_stands_around_the_figure_or_there_is_none() -> None:
+    """Subtasks of 20 and 4 questions, 10 and 4 of them right: 14 / 24 of all, and (0.5 + 1) / 2 with each alike."""
+    rows = [sample("small", i, acc=1.0, inst=[True, False]) for i in range(4)]
+    rows += [sample("large", i, acc=float(i < 10), inst=[True, False, False]) for i in range(20)]
+
+    def interval(**figures: float) -> list[Interval | None]:
+        group = details("g", 24, figures, subtasks=("small", "large"))
+        run = records().run.model_copy(update={"roots": ("g",), "tasks": (group,)})
+        found = score_records([TaskRecords(run=run, samples=tuple(rows))]).models["m"].tasks["g"].metrics
+        return [one.ci for one in found.values()]
+
+    (of_all,) = interval(acc=14 / 24)
+    (of_parts,) = interval(acc=0.75)
+    assert of_all and of_parts and (of_all.n, of_parts.n) == (24, 2)
+    assert (of_all.mean, of_parts.mean) == (pytest.approx(14 / 24), 0.75)
+    assert interval(inst=24 / 68) == [None]  # of all instructions, which are no questions
+    assert interval(acc=0.2) == [None]
 
 
 def test_models_are_compared_by_question() -> None:
