@@ -217,5 +217,7 @@ def _compared(
             if (other.version, other.num_fewshot) != (own.version, own.num_fewshot):
                 unlike.append(f"{name} and {against} had {task} with other versions or numbers of examples")
         if len(sides) > 1:
-            found[task] = compare_models(sides, against, subtask_of if own.subtasks else None)
+            shares = all(_ends(list(map(abs, side.values()))) != OPEN for side in sides.values())
+            ends = (-1.0, 1.0) if shares else OPEN
+            found[task] = compare_models(sides, against, subtask_of if own.subtasks else None, ends)
     return found, unlike

@@ -80,11 +80,11 @@ def _beside(cell: Cell) -> str:
     return cell.sub if not cell.sub or cell.sub[0] in "[±" else f"({cell.sub})"
 
 
-_MARKDOWN = re.compile(r"[\\`*\[\]<>|~$#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|~$#]|&(?=\w+;)|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
 
 def escape_markdown(text: str) -> str:
-    """As text in a table's cell: nothing in it starts a link, emphasis or a cell. One line."""
+    """As text in a table's cell: nothing in it starts a link, emphasis, an entity or a cell. One line."""
     return _MARKDOWN.sub(lambda found: "\\" + found[0], " ".join(text.split()))
 
 
@@ -121,7 +121,8 @@ _LATEX = {
     "|": r"\textbar{}",
     '"': "''",  # \\textquotedbl needs another font encoding
     "±": r"\ensuremath{\pm}",
-    "[": "{[}",  # after \\ a bare one would open a length
+    "[": "{[}",  # after \\ a bare one would open a length, and a star would be taken for a part of it
+    "*": "{*}",
     "]": "{]}",
 }
 

@@ -88,7 +88,7 @@ def test_names_of_arms_break_no_table(tmp_path: Path) -> None:
     odd = replace(SMALL[0], name=r"a|b_c & 50% {x} \y #1 *z*")
     write_tables(make_results(arms=(odd, *SMALL[1:])), tmp_path)
     assert "| a\\|b_c & 50% {x} \\\\y \\#1 \\*z\\* | **61.2%**" in (tmp_path / "main.md").read_text()
-    latex = r"a\textbar{}b\_c \& 50\% \{x\} \textbackslash{}y \#1 *z* & \textbf{61.2\%}"
+    latex = r"a\textbar{}b\_c \& 50\% \{x\} \textbackslash{}y \#1 {*}z{*} & \textbf{61.2\%}"
     assert latex in (tmp_path / "main.tex").read_text()
     with (tmp_path / "main.csv").open() as handle:
         rows = list(csv.DictReader(handle))

@@ -319,6 +319,8 @@ def test_latex_as_written_by_hand() -> None:
 
 def test_names_are_escaped_everywhere(tmp_path: Path) -> None:
     assert escape_markdown("a|b_c [d](e) _x_ <i>*`~$#") == r"a\|b_c \[d\](e) \_x\_ \<i\>\*\`\~\$\#"
+    assert escape_markdown("a&lt;b & Co; R&D") == r"a\&lt;b & Co; R&D"
+    assert escape_latex("*m") == "{*}m"  # behind the \\\\ of the row before, a bare star would be lost
     assert escape_latex(r"50%_{x}&#$~^\ a--b---c [1] ±") == (
         r"50\%\_\{x\}\&\#\$\textasciitilde{}\textasciicircum{}\textbackslash{} a-{}-b-{}-{}-c {[}1{]}"
         r" \ensuremath{\pm}"

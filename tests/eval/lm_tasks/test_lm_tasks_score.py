@@ -128,7 +128,11 @@ def test_an_interval_stands_around_the_figure_or_there_is_none() -> None:
 def test_models_are_compared_by_question() -> None:
     flipped = records("n", flipped=True)
     scores = score_records([records(), flipped], against="m")
-    assert scores.comparisons["g"]["n"].difference.mean == pytest.approx(-2 / 6)
+    gap = scores.comparisons["g"]["n"].difference
+    assert gap.mean == pytest.approx(-2 / 6) and (gap.low, gap.high) == (
+        -1.0,
+        1.0,
+    )  # as far as shares lie apart
     assert scores.comparisons["text"]["n"].difference.mean == 0.0
     assert scores.comparisons["two"]["n"].unpaired == 0
     worse = [
