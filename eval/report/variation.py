@@ -38,7 +38,7 @@ def variation_tables(results: Results) -> list[Table]:
     }
 
     def spec(name: str, group: str) -> Spec[dict[str, float | None]]:
-        return Column(name, group), numbers("{:.3g}".format, lambda sds: sds.get(name))
+        return Column(name, group), numbers(_written, lambda sds: sds.get(name))
 
     note = (
         "Standard deviations, over all arms. Of differences from the baseline: between questions whatever the seed, by"
@@ -47,6 +47,11 @@ def variation_tables(results: Results) -> list[Table]:
     )
     specs = [spec(name, group) for name, group in columns.items()]
     return [build("variation", "Where the spread comes from", note, "measure", entries, specs)]
+
+
+def _written(sd: float | None) -> str:
+    """Three digits, or all of a whole number: 0.0213, 30.1, 1,234."""
+    return fmt.UNKNOWN if sd is None else f"{sd:,.0f}" if sd >= 100 else f"{sd:.3g}"
 
 
 def _name(measure: Measure) -> str:

@@ -193,7 +193,15 @@ def test_a_claim_names_the_cells_that_it_holds_for() -> None:
         "better than random in 500; no difference can be claimed in 1000. One cell is no claim for the method."
     )
     none = [cell({"budgets": n}, tacos=0.41, random=0.4) for n in ("500", "1000")]
-    assert scope(none) == "No difference of tacos from random by exact match can be claimed in all 2 cells."
+    assert (
+        scope(none) == "No difference of tacos from random by exact match can be claimed in any of 2 cells."
+    )
+    lost = [each._replace(name=f"{each.name} lost") for each in (without(none[0], "tacos"), none[1])]
+    assert scope([good[0], lost[0]]).startswith(
+        "By exact match, tacos is better than random in 500; nothing is compared in 500 lost."
+    )
+    assert scope(lost).endswith("can be claimed in 1000 lost; nothing is compared in 500 lost.")
+    assert scope(lost[:1]) == "By exact match, tacos is compared with random in no cell."
 
 
 def test_the_page_holds_tables_and_curves(tmp_path: Path) -> None:

@@ -482,6 +482,16 @@ def test_the_smallest_difference_that_can_be_found_is_told() -> None:
     assert "with 3 seeds would find: 5.7 points (exact match" in note  # .04 * 2.8 / 1.96
 
 
+def test_the_smallest_difference_stands_beside_the_questions_that_it_rests_on() -> None:
+    results = make_results(arms=SMALL, half_width=0.04)
+    wide = {"exact_match": ArmMeasure(interval=interval(0.5, 0.1, 50), gain=interval(0.1, 0.08, 50))}
+    last = results.summary[-1].model_copy(update={"measures": wide})
+    note = gains_table(results.model_copy(update={"summary": [*results.summary[:-1], last]})).note
+    assert (
+        "would find: 11.4 points (exact match, 50 questions)" in note
+    )  # .08 * 2.8 / 1.96, not of 360 questions
+
+
 def test_a_claim_that_the_correction_takes_back_is_not_said_to_cover_zero() -> None:
     results = make_results()
     taken = [
