@@ -44,11 +44,10 @@ def _raw(cell: Cell) -> Raw:
 
 
 def _unique_heads(table: Table) -> list[str]:
-    """Labels, behind their group where several are alike, and numbered where that does not tell them apart."""
+    """Labels, behind their group where another has one of its labels, and numbered where that does not tell enough."""
     labels = [column.label for column in table.columns]
-    heads = [
-        f"{c.group}: {c.label}" if labels.count(c.label) > 1 and c.group else c.label for c in table.columns
-    ]
+    alike = {column.group for column in table.columns if labels.count(column.label) > 1}
+    heads = [f"{c.group}: {c.label}" if c.group and c.group in alike else c.label for c in table.columns]
     before = [heads[:number].count(head) for number, head in enumerate(heads)]
     return [f"{head} ({n + 1})" if n else head for head, n in zip(heads, before, strict=True)]
 

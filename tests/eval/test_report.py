@@ -466,6 +466,11 @@ def test_markdown_cells_escape_pipes() -> None:
     assert to_markdown(table).splitlines()[-1] == "| x\\|y | 1 |"
 
 
+def test_markdown_says_what_a_score_is_of() -> None:
+    heads = to_markdown(gains_table(make_results(arms=SMALL))).splitlines()[0]
+    assert "| winning score, 1 is a draw: score | winning score, 1 is a draw: verdict |" in heads
+
+
 def test_one_seed_speaks_of_models_and_three_of_methods() -> None:
     said = headline(make_results(seeds=1)).verdict
     assert said.startswith(
