@@ -92,6 +92,11 @@ def loss_difference(value: float | None) -> str:
     return _written(value, "+.3f")
 
 
+def fine_difference(value: float | None) -> str:
+    """Of values on any scale, such as the metrics of many tasks in one table."""
+    return _written(value, "+.4f")
+
+
 def mean_count(value: float | None) -> str:
     return _written(value, ",.1f")
 
