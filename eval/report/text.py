@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from eval.measures import Measure
 from eval.report import format as fmt
-from eval.report.claims import WORDS, Claim, Compared, compared
+from eval.report.claims import FEW, WORDS, Claim, Compared, compared
 from eval.report.notices import DRAWS, budget_warnings, is_untrained, runs_of, unread
 from eval.results import ArmSummary, Results
 
@@ -78,11 +78,8 @@ def _verdict(results: Results, lead: ArmSummary) -> tuple[str, Claim]:
     for measure in results.measures:
         if found := compared(measure, lead):
             if found.few:
-                n = fmt.plural(found.interval.n, "question")
-                return (
-                    f"{n} are too few to say whether {name} is better than {base} on {measure.said}.",
-                    "unclear",
-                )
+                few = _too_few(measure, found)
+                return f"{few} whether {name} is better than {base} on {measure.said}.", "unclear"
             if found.claim == "unclear":
                 return f"No difference between {name} and {base} can be claimed on {measure.said}.", "unclear"
             if measure.about == "model" and len(lead.seeds) < DRAWS:
@@ -94,6 +91,12 @@ def _verdict(results: Results, lead: ArmSummary) -> tuple[str, Claim]:
                 ), found.claim
             return f"{name} is {found.claim} than {base} on {measure.said}.", found.claim
     return _rows(results, lead), "unclear"
+
+
+def _too_few(measure: Measure, found: Compared) -> str:
+    """5 questions are too few to say"""
+    n, noun = found.interval.n, "row" if measure.items == "rows" else "question"
+    return f"{fmt.plural(n, noun)} {'is' if n == 1 else 'are'} {FEW}"
 
 
 def _rows(results: Results, lead: ArmSummary) -> str:
@@ -147,7 +150,9 @@ def _sentence(results: Results, lead: ArmSummary, measure: Measure, found: Compa
     else:
         where = form.plain(found.neutral)
         value = f"{found.form(found.interval.mean)} {fmt.bracket(found.interval, found.form)}"
-        said = f"{measure.said} is {value}, where {where} is a draw"
+        said = f"{measure.said} is {value}".rstrip() + f", where {where} is a draw"
+    if found.few:
+        return f"{said}: {_too_few(measure, found)}."
     if found.claim != "unclear":
         return f"{said}: {end}."
     why = "that does not hold after correction" if found.corrected else f"the interval covers {where}"
@@ -162,7 +167,8 @@ def _against(results: Results, lead: ArmSummary, measure: Measure, found: Compar
     both = f"{form.value(mine.mean)} against {form.value(theirs.mean)} for " if mine and theirs else ""
     both += f"{results.baseline} " if both else ""
     gap = f"{found.form(found.interval.mean)} {form.difference_in}".strip()
-    return f"{both}(difference {gap}, 95% interval {fmt.bracket(found.interval, found.form)})"
+    ends = fmt.bracket(found.interval, found.form)
+    return f"{both}(difference {gap}{f', 95% interval {ends}' if ends else ''})"
 
 
 def _cost(results: Results, lead: ArmSummary) -> str:

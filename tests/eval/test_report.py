@@ -429,6 +429,31 @@ def test_arms_that_select_nothing_are_compared_too() -> None:
     assert others == "Of theirs, a finished model, exact match is 70.0%."
 
 
+def test_one_question_has_no_interval_and_no_sentence_of_one() -> None:
+    results = make_results(arms=SMALL[:2], seeds=1)
+    alone = Interval(mean=1.0, low=0.0, high=1.0, n=1)
+    found = {
+        name: measure.model_copy(update={"interval": alone, "gain": measure.gain and alone})
+        for name, measure in results.summary[0].measures.items()
+    }
+    lead = results.summary[0].model_copy(update={"measures": found})
+    said = headline(results.model_copy(update={"summary": [lead, results.summary[1]]}))
+    assert said.verdict == "1 question is too few to say whether tacos is better than random on exact match."
+    assert "(difference +100.0 points): 1 row is too few to say." in said.paragraph
+    assert "(difference +100.0 points) over 1 seed: 1 question is too few to say." in said.paragraph
+    assert "winning score is 1.00, where 1 is a draw: 1 question is too few to say." in said.paragraph
+
+
+def test_nothing_is_best_first_where_nothing_was_read() -> None:
+    results = make_results(arms=SMALL)
+    empty = [
+        arm.model_copy(update={"measures": {name: ArmMeasure(interval=None) for name in arm.measures}})
+        for arm in results.summary
+    ]
+    note = main_table(results.model_copy(update={"summary": empty})).note
+    assert "Best first" in main_table(results).note and "Best first" not in note and "intervals" not in note
+
+
 def test_claims_at_the_edges() -> None:
     assert claim(None) is None
     assert claim(Interval(mean=0.1, low=0.0, high=0.2, n=9)) == "unclear"
