@@ -44,13 +44,16 @@ def design_table(results: Results) -> Table | None:
     return Table(tuple(columns), tuple(rows), "design", "The design", note)
 
 
-def effects_table(results: Results) -> Table | None:
-    """What each factor brings by each measure. None without a design."""
+def effects_table(results: Results, units: bool = True) -> Table | None:
+    """What each factor brings by each measure. None without a design. units: whether heads name them; those of numbers
+    that are not scaled do not."""
     measures = _measured(results)
     if not measures:
         return None
-    columns = [Column("factor", numeric=False), Column("", numeric=False)]
-    columns += [Column(_headed(measure)) for measure in measures]
+    columns = [Column("factor", numeric=False), Column("effect", numeric=False)]
+    columns += [
+        Column(fmt.headed(m.title, fmt.UNITS[m.unit].difference_in if units else "")) for m in measures
+    ]
     rows = []
     for factor, how in _named(results):
         found = {
@@ -99,9 +102,9 @@ def _panel(axis: Axes, results: Results, measure: Measure, names: list[tuple[str
     axis.grid(axis="x")
 
 
-def factorial_tables(results: Results) -> list[Table]:
+def factorial_tables(results: Results, units: bool = True) -> list[Table]:
     """Both, where the experiment is an ablation by design."""
-    return [table for table in (design_table(results), effects_table(results)) if table]
+    return [table for table in (design_table(results), effects_table(results, units)) if table]
 
 
 def _measured(results: Results) -> list[Measure]:
@@ -111,11 +114,6 @@ def _measured(results: Results) -> list[Measure]:
 
 def _named(results: Results) -> list[tuple[str, str]]:
     return list(dict.fromkeys((effect.factor, effect.how) for effect in results.effects))
-
-
-def _headed(measure: Measure) -> str:
-    unit = fmt.UNITS[measure.unit].difference_in
-    return f"{measure.title}, {unit}" if unit else measure.title
 
 
 def _cell(effect: Effect | None, measure: Measure) -> Cell:

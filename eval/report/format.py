@@ -176,6 +176,11 @@ def listing(names: Iterable[str]) -> str:
     return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else "".join(items)
 
 
+def headed(title: str, unit: str) -> str:
+    """held-out loss, nats; the title alone where there is no unit."""
+    return f"{title}, {unit}" if unit else title
+
+
 def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 

@@ -68,7 +68,7 @@ def _draw(axis: Axes, results: Results, measure: Measure, spent: Sequence[Spent]
     axis.step([c for c, _ in line], [v for _, v in line], where="post", color=look.MUTED, lw=1, zorder=0)
     axis.set_xscale("symlog", linthresh=min((s.cost for s in spent if s.cost > 0), default=1.0))
     axis.margins(x=0.12)
-    axis.set_ylabel(f"{measure.title}, {form.axis}" if form.axis else measure.title)
+    axis.set_ylabel(fmt.headed(measure.title, form.axis))
     axis.grid(axis="y")
 
 

@@ -26,7 +26,7 @@ def gains_table(results: Results) -> Table:
 def _claimed(measure: Measure) -> list[Spec[Arm]]:
     form, neutral = fmt.UNITS[measure.unit], measure.neutral
     unit = form.difference_in if measure.difference else f"{form.plain(neutral)} is a draw"
-    group = f"{measure.title}, {unit}" if unit else measure.title
+    group = fmt.headed(measure.title, unit)
 
     def value(arm: Arm) -> Cell:
         return gain_cell(compared(measure, arm.summary))

@@ -45,7 +45,7 @@ def _curve(done: Sequence[DoneCell], dimension: str, measure: Measure) -> Plot |
     for axis, (name, cells) in zip(axes, shown, strict=True):
         _panel(axis, cells, dimension, measure, {arm: colours[arm] for arm in arms})
         axis.set_title(short_name(name, 40))
-    axes[0].set_ylabel(_unit(measure))
+    axes[0].set_ylabel(fmt.headed(measure.title, fmt.UNITS[measure.unit].axis))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     what = "rows selected" if dimension in BUDGETS else dimension
     title = f"{measure.title[0].upper()}{measure.title[1:]} by {what}"
@@ -88,8 +88,3 @@ def _panel(
     axis.set_xticks(all_places, [f"{place:g}" for place in all_places])
     axis.set_xlabel("rows" if dimension in BUDGETS else literal(dimension))
     axis.grid(axis="y")
-
-
-def _unit(measure: Measure) -> str:
-    axis = fmt.UNITS[measure.unit].axis
-    return f"{measure.title}, {axis}" if axis else measure.title
