@@ -192,6 +192,16 @@ def test_measures_go_through_statistics(tmp_path: Path) -> None:
     assert list(found.values[text.name].values()) == [2.0, 4.0]
 
 
+def test_unread_are_questions_of_tasks_that_have_the_metric() -> None:
+    """Of 2 and 4 questions "acc" is read but for one, and 3 of another task in the group have no "acc"."""
+    made = records()
+    tasks = [task for task in made.run.tasks if task.name != "g"]
+    group = details("g", 9, {"acc": 0.6}, subtasks=("small", "large", "two"))
+    run = made.run.model_copy(update={"tasks": (group, *tasks), "roots": ("g",)})
+    rows = made.samples[1:]
+    assert task_values(TaskRecords(run=run, samples=rows)).unread == {"lm_g_acc": 1}
+
+
 def test_a_report_shows_tasks_and_subtasks(tmp_path: Path) -> None:
     scores = score_records([records(), records("n", flipped=True)], against="m")
     paths = write_score_report(tmp_path, "Tasks of lm-eval", [scores])
