@@ -33,6 +33,7 @@ from eval.lm_tasks.kept import KeptResults
 from eval.lm_tasks.local import Foretold, TokenPair, Writing, foretold, replies
 from eval.lm_tasks.requests import Wanted, answered, repeats
 from eval.lm_tasks.settings import LMTasksSettings
+from eval.report.format import plural
 from tacos.errors import ConfigError, TacosError, first_line
 from tacos.llm.backends.prompts import closing_token
 from tacos.models.local import LocalModel
@@ -57,6 +58,13 @@ class LocalTaskModel(TemplateLM):
         self.max_length = settings.max_length or known
         self.without_system = 0
         """Conversations whose system message the template refuses; it is left out of them, as `HFLM` does."""
+
+    def notes(self) -> list[str]:
+        """What was not as asked, a line each."""
+        if not self.without_system:
+            return []
+        lacking = f"{plural(self.without_system, 'prompt')} went without"
+        return [f"the chat template takes no system message, which {lacking}"]
 
     @property
     def eot_token_id(self) -> int:
