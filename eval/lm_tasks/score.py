@@ -205,15 +205,19 @@ def _compared(
     found: dict[str, dict[str, ArmComparison]] = {}
     unlike: list[str] = []
     for task, own in models[against].tasks.items() if against is not None else ():
-        if own.within or not own.main or not values[str(against)][task].get(own.main):
+        base = values[str(against)][task].get(own.main, {})
+        if own.within or not base:
             continue
         sides = {}
         sign = 1 if own.metrics[own.main].higher_is_better else -1
         for name, model in models.items():
-            other = model.tasks.get(task)
-            if other is None or not values[name][task].get(own.main):
+            other, mine = model.tasks.get(task), values[name].get(task, {}).get(own.main)
+            if other is None or not mine:
                 continue
-            sides[name] = {question: sign * v for question, v in values[name][task][own.main].items()}
+            if not mine.keys() & base.keys():
+                unlike.append(f"{name} and {against} had no question of {task} in common")
+                continue
+            sides[name] = {question: sign * v for question, v in mine.items()}
             if (other.version, other.num_fewshot) != (own.version, own.num_fewshot):
                 unlike.append(f"{name} and {against} had {task} with other versions or numbers of examples")
         if len(sides) > 1:

@@ -158,6 +158,17 @@ def test_other_versions_are_named() -> None:
     assert "n and m had two with other versions or numbers of examples" in problems
 
 
+def test_a_task_without_a_shared_question_does_not_take_the_others_along() -> None:
+    other = records("n")
+    rows = [
+        row.model_copy(update={"doc_hash": f"other {row.doc_id}"}) if row.task == "two" else row
+        for row in other.samples
+    ]
+    scores = score_records([records(), other.model_copy(update={"samples": tuple(rows)})], "m")
+    assert set(scores.comparisons) == {"g", "text"}
+    assert "n and m had no question of two in common" in scores.problems
+
+
 def test_measures_go_through_statistics(tmp_path: Path) -> None:
     written(tmp_path / "m", "m")
     benchmark = task_benchmark([tmp_path / "m"])
