@@ -123,7 +123,8 @@ def _gains(axis: Axes, results: Results, measure: Measure, arms: list[Arm]) -> N
         if gain and arm.trained:
             _whisker(axis, row, gain, form.factor, colours[arm.summary.arm])
     axis.axvline(0, color=look.BASELINE_COLOUR, lw=1, ls=(0, (4, 3)))
-    axis.set_title(f"Difference from {look.short_name(results.baseline, 20)}")
+    title = f"Difference from {look.short_name(results.baseline, 20)}"
+    axis.set_title(title, loc="right")  # where names are long, it is wider than its panel
     axis.set_xlabel(form.difference_axis)
     axis.spines["left"].set_visible(False)
 

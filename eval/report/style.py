@@ -24,7 +24,7 @@ INK, MUTED, LINE, SURFACE = "#1d2129", "#5c6370", "#d9dce2", "#fefefe"
 """Stand-ins in the SVG for the page's --ink, --muted, --line and --surface."""
 WIDTH = 6.2
 """Inches. About 600 CSS pixels, so 9 pt text stays readable when a column or a phone shrinks it."""
-LONGEST = 40
+LONGEST = 32
 """Letters of a name beside a row: longer ones would leave no room to draw in."""
 BASELINE_COLOUR = "#8a9099"
 # Okabe and Ito's colours, told apart with any colour vision; yellow and black vanish on one background.

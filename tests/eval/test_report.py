@@ -375,8 +375,8 @@ def test_names_from_users_do_not_break_the_page(tmp_path: Path) -> None:
     assert r"a\<b\>\|\$x\$\_y & co" in paths.markdown.read_text()
 
 
-def test_a_name_of_100_letters_leaves_room_to_draw_in() -> None:
-    long = [f"{'a name that tells all of the recipe, ' * 2}with {end} as the last of 97" for end in "ab"]
+def test_a_long_name_leaves_room_to_draw_in() -> None:
+    long = [f"{'a name that tells all of the recipe, ' * 2}and ends with {end}" for end in "ab"]
     arms = (*(replace(ARMS[0], name=name) for name in long), *SMALL[1:])
     for plot in draw(make_results(arms=arms)):
         plot.figure.draw_without_rendering()
@@ -385,6 +385,7 @@ def test_a_name_of_100_letters_leaves_room_to_draw_in() -> None:
             box, around = axis.get_window_extent(), axis.get_tightbbox()
             assert box.width > 0.15 * width, plot.name
             assert around is not None and around.x0 >= -1 and around.y1 <= height + 1, plot.name
+            assert axis.get_title(loc="right") == "" or around.x1 <= width + 1, plot.name
             names = [text.get_text() for text in axis.get_yticklabels() if "…" in text.get_text()]
             assert len(names) == len(set(names)), plot.name  # they differ at their ends alone
 
