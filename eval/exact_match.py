@@ -14,8 +14,8 @@ EXACT_MATCH = Measure(
     scale=(0.0, 1.0),
     difference=True,
     wording=Wording(
-        better="the model trained on it answers better than {baseline}'s",
-        worse="the model trained on it answers worse than {baseline}'s",
+        better="{arm}'s model answers better than {baseline}'s",
+        worse="{arm}'s model answers worse than {baseline}'s",
     ),
 )
 

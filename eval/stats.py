@@ -188,15 +188,17 @@ def compare_models(
     values: Mapping[str, Mapping[str, float]],
     against: str | None,
     cluster: ClusterOf | None = None,
+    scale: Scale = OPEN,
 ) -> dict[str, ArmComparison]:
     """`compare_arms` for models of files; nothing where `against` is None.
 
-    values: model -> question id -> value. Raises: TacosError for an unknown model, or one without a shared question.
+    values: model -> question id -> value. scale: of a difference. Raises: TacosError for an unknown model, or one
+    without a shared question.
     """
     if against is None:
         return {}
     try:
-        return compare_arms(values, against, cluster)
+        return compare_arms(values, against, cluster, scale)
     except ValueError as error:
         raise TacosError(f"no comparison with {against!r}: {error}") from error
 

@@ -62,7 +62,7 @@ def _both(score: AlpacaEvalScore) -> bool:
 
 def _name(name: str, score: AlpacaEvalScore) -> str:
     lacks = "" if score.coverage >= 1 else f" ({score.n} of {score.expected})"
-    return look.literal(look.abridge(name, LETTERS) + lacks)
+    return look.abridge(name, LETTERS) + lacks
 
 
 def _rates(axis: Axes, row: int, score: AlpacaEvalScore) -> None:

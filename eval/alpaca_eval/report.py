@@ -70,9 +70,9 @@ def tables(result: AlpacaEvalResult) -> list[Table]:
     measure, controlled = "Mean preference, in percentage points", "Length-controlled win rate, in points"
     return [
         model_table(result),
-        *comparison_tables("alpaca_eval", measure, "{:+.1f}".format, result.against, result.comparisons),
+        *comparison_tables("alpaca_eval", measure, fmt.points_of_100, result.against, result.comparisons),
         *comparison_tables(
-            "alpaca_eval_lc", controlled, "{:+.1f}".format, result.against, result.lc_comparisons
+            "alpaca_eval_lc", controlled, fmt.points_of_100, result.against, result.lc_comparisons
         ),
     ]
 
@@ -113,7 +113,7 @@ def _verdict(result: AlpacaEvalResult) -> str:
         return f"{first} has a {said} against {best.baseline or 'the baseline'} on AlpacaEval 2."
     highest = f"{first} has the highest {said} of {len(rated)} models on AlpacaEval 2."
     known = result.lead is not None and result.lead.first == first
-    return highest + (led(result.lead, "{:+.1f}".format, "points") if known else "")
+    return highest + (led(result.lead, fmt.points_of_100, "points") if known else "")
 
 
 def figures(result: AlpacaEvalResult) -> Figures:

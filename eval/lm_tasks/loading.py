@@ -194,12 +194,15 @@ def seeded() -> Iterator[None]:
 
 @contextmanager
 def consent(given: bool) -> Iterator[None]:
-    """Tells the metric of code tasks that its user agreed."""
+    """Tells the metric of code tasks that its user agreed; afterwards the environment is as it was."""
+    if not given:
+        yield
+        return
     before = os.environ.get(CODE_EVAL)
-    if given:
-        os.environ[CODE_EVAL] = "1"
+    os.environ[CODE_EVAL] = "1"
     try:
         yield
     finally:
-        if given and before is None:
-            del os.environ[CODE_EVAL]
+        os.environ.pop(CODE_EVAL, None)
+        if before is not None:
+            os.environ[CODE_EVAL] = before

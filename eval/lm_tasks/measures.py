@@ -4,7 +4,9 @@
     mmlu     -> lm_mmlu_acc, whose questions are "mmlu_anatomy/DOC_HASH", drawn by subtask
 
 Of what was asked for by name each metric with a number per question is a measure; the tasks in a group are part of the
-group's. A group without a figure of its own stands for its tasks. A whole text counts in nats per word or byte.
+group's. A group without a figure of its own stands for its tasks. A whole text counts in nats per word or byte. The
+mean of these values is lm-eval's figure, but of a perplexity, of ifeval's share of all instructions, and of a group
+that counts each subtask alike.
 """
 
 from __future__ import annotations
@@ -75,18 +77,20 @@ def _measure(task: TaskDetails, metric: str, brief: bool) -> Measure:
 def task_values(records: TaskRecords) -> RunValues:
     """By measure: question -> value, in the data's order. A metric without a number per question is left out."""
     by_task = question_values(records.samples)
-    values = {
-        measure_name(task.name, metric): found
-        for task in measured_tasks(records.run)
-        for metric in task.figures
-        if (found := group_values(task, by_task, metric))
-    }
-    asked = {
-        measure_name(task.name, metric): task.questions
-        for task in measured_tasks(records.run)
-        for metric in task.figures
-    }
-    return RunValues(values, {name: asked[name] - len(found) for name, found in values.items()})
+    values, unread = {}, {}
+    for task in measured_tasks(records.run):
+        for metric in task.figures:
+            if found := group_values(task, by_task, metric):
+                name = measure_name(task.name, metric)
+                values[name] = found
+                unread[name] = _asked(records.run, task, metric) - len(found)
+    return RunValues(values, unread)
+
+
+def _asked(run: TaskRun, task: TaskDetails, metric: str) -> int:
+    """Questions that should have a value: of a group, those of the tasks that have the metric."""
+    having = [part for part in map(run.task, task.subtasks) if metric in part.figures]
+    return sum(part.questions for part in having or [task])
 
 
 def read(finished: Finished) -> RunValues:

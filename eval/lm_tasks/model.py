@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from lm_eval.api.model import TemplateLM
@@ -32,6 +33,7 @@ from eval.lm_tasks.kept import KeptResults
 from eval.lm_tasks.local import Foretold, TokenPair, Writing, foretold, replies
 from eval.lm_tasks.requests import Wanted, answered, repeats
 from eval.lm_tasks.settings import LMTasksSettings
+from eval.report.format import plural
 from tacos.errors import ConfigError, TacosError, first_line
 from tacos.llm.backends.prompts import closing_token
 from tacos.models.local import LocalModel
@@ -57,6 +59,13 @@ class LocalTaskModel(TemplateLM):
         self.without_system = 0
         """Conversations whose system message the template refuses; it is left out of them, as `HFLM` does."""
 
+    def notes(self) -> list[str]:
+        """What was not as asked, a line each."""
+        if not self.without_system:
+            return []
+        lacking = f"{plural(self.without_system, 'prompt')} went without"
+        return [f"the chat template takes no system message, which {lacking}"]
+
     @property
     def eot_token_id(self) -> int:
         return int(self.tokenizer.eos_token_id)
@@ -81,18 +90,21 @@ class LocalTaskModel(TemplateLM):
     def apply_chat_template(
         self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
     ) -> str:
-        """Raises: ConfigError where the template refuses the conversation."""
+        """Raises: ConfigError where the template refuses the conversation, without its system message too."""
+        rest = [message for message in chat_history if message["role"] != "system"]
         try:
             return self._rendered(chat_history, add_generation_prompt)
         except Exception as error:  # a template is a program, and raises what it likes
-            rest = [message for message in chat_history if message["role"] != "system"]
-            if len(rest) == len(chat_history):
-                raise ConfigError(
-                    f"the chat template of {self.tokenizer.name_or_path!r} refuses a conversation: "
-                    f"{first_line(error)}; set template to another one, such as 'plain'"
-                ) from error
-        self.without_system += 1
-        return self._rendered(rest, add_generation_prompt)
+            refused = error
+        if len(rest) < len(chat_history):
+            with suppress(Exception):
+                made = self._rendered(rest, add_generation_prompt)
+                self.without_system += 1
+                return made
+        raise ConfigError(
+            f"the chat template of {self.tokenizer.name_or_path!r} refuses a conversation: "
+            f"{first_line(refused)}; set template to another one, such as 'plain'"
+        ) from refused
 
     def _rendered(self, messages: list[dict[str, str]], prompt: bool) -> str:
         """prompt: whether the assistant's turn is opened; otherwise the last message goes on."""

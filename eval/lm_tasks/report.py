@@ -124,7 +124,7 @@ def tables(scores: TaskScores) -> list[Table]:
         for table in comparison_tables(
             f"lm_tasks_{task}",
             f"{task}, value of a question (higher is better)",
-            "{:+.4f}".format,
+            fmt.fine_difference,
             scores.against,
             compared,
         )

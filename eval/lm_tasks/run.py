@@ -73,7 +73,7 @@ def run_tasks_served(llm: LLM, settings: LMTasksSettings, out: Path, name: str |
 def _examined(
     model: Any, loaded: LoadedTasks, settings: LMTasksSettings, out: Path, name: str, identity: str
 ) -> TaskRecords:
-    """model: lm-eval's `LM`."""
+    """model: lm-eval's `LM`, with `notes` of what was not as asked."""
     from lm_eval.evaluator import evaluate
 
     _configure(loaded, settings)
@@ -95,7 +95,7 @@ def _examined(
         lm_eval=lm_eval_version(),
         roots=tuple(loaded.roots),
         tasks=tuple(_details(name, loaded, results) for name in [*loaded.groups, *loaded.tasks]),
-        notes=tuple(_notes(model)),
+        notes=tuple(model.notes()),
     )
     records = TaskRecords(run=run, samples=tuple(_samples(results["samples"])))
     records.write(out)
@@ -113,13 +113,6 @@ def _configure(loaded: LoadedTasks, settings: LMTasksSettings) -> None:
         elif own is None:
             task.set_config(key="num_fewshot", value=0)
         task.set_fewshot_seed(seed=settings.fewshot_seed)
-
-
-def _notes(model: Any) -> list[str]:
-    left_out = model.without_system
-    if not left_out:
-        return []
-    return [f"the chat template takes no system message, which {left_out:,} prompts are therefore without"]
 
 
 def _details(name: str, loaded: LoadedTasks, results: Mapping[str, Any]) -> TaskDetails:

@@ -3,23 +3,25 @@
     value, stderr   as lm-eval computed them; a group's is over all questions of its subtasks, or over subtasks, as the
                     group says
     interval        95% over questions; of a group, over its subtasks with all their questions: MMLU's 57
-                    subjects are a sample, too
+                    subjects are a sample, too; where a group counts each subtask alike, over their means
     against         paired by question (`doc_hash`), the same way
 
-A metric that has no number per question, such as F1 or BLEU, has no interval and is not compared.
+A metric that has no number per question, such as F1 or BLEU, has no interval and is not compared. Nor has one an
+interval whose figure is no mean of its numbers: a perplexity, or ifeval's share of all instructions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isclose
 from pathlib import Path
+from statistics import fmean
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from eval.interval import Interval
 from eval.lm_tasks.records import (
-    ROLLING,
     TaskDetails,
     TaskRecords,
     group_values,
@@ -29,10 +31,12 @@ from eval.lm_tasks.records import (
     subtask_of,
 )
 from eval.spread import OPEN, Scale
-from eval.stats import ArmComparison, compare_models, crossed_mean
+from eval.stats import ArmComparison, compare_models, crossed_mean, mean_interval
 from tacos.errors import TacosError
 from tacos.types import Record
 
+ALIKE = 1e-6
+"""Share by which a figure of lm-eval may differ from the mean that it is, for rounding's sake."""
 QuestionsBy = Mapping[str, Mapping[str, Mapping[str, float]]]
 """Task -> metric -> question -> value."""
 
@@ -46,7 +50,7 @@ class MetricScore(Record):
     """Questions."""
     higher_is_better: bool = True
     ci: Interval | None = None
-    """None without a number per question, and of a perplexity, whose questions are in other numbers than it is."""
+    """Around `value`; None without a number per question, and where `value` is no mean of these numbers."""
 
 
 class TaskScore(Record):
@@ -156,16 +160,26 @@ def _holder(groups: Sequence[TaskDetails], task: TaskDetails) -> str:
 
 def _metric(task: TaskDetails, metric: str, values: Mapping[str, float]) -> MetricScore:
     figure = task.figures[metric]
-    numbers = list(values.values())
-    clusters = [subtask_of(question) for question in values] if task.subtasks else None
-    plain = numbers and metric.partition(",")[0] not in ROLLING
     return MetricScore(
         value=figure.value,
         stderr=figure.stderr,
-        n=len(numbers) or task.questions,
+        n=len(values) or task.questions,
         higher_is_better=task.better(metric),
-        ci=crossed_mean([numbers], clusters, _ends(numbers)) if plain else None,
+        ci=_interval(task, values, figure.value) if values and figure.value is not None else None,
     )
+
+
+def _interval(task: TaskDetails, values: Mapping[str, float], figure: float) -> Interval | None:
+    """That of the mean that the figure is: over questions, or over the means of a group's subtasks; else None."""
+    numbers, ends = list(values.values()), _ends(list(values.values()))
+    subtasks = [subtask_of(question) for question in values] if task.subtasks else None
+    found = [crossed_mean([numbers], subtasks, ends)]
+    if subtasks:
+        parts: dict[str, list[float]] = {}
+        for subtask, number in zip(subtasks, numbers, strict=True):
+            parts.setdefault(subtask, []).append(number)
+        found.append(mean_interval([fmean(own) for own in parts.values()], ends))
+    return next((interval for interval in found if isclose(interval.mean, figure, rel_tol=ALIKE)), None)
 
 
 def _ends(values: Sequence[float]) -> Scale:
@@ -191,17 +205,23 @@ def _compared(
     found: dict[str, dict[str, ArmComparison]] = {}
     unlike: list[str] = []
     for task, own in models[against].tasks.items() if against is not None else ():
-        if own.within or not own.main or not values[str(against)][task].get(own.main):
+        base = values[str(against)][task].get(own.main, {})
+        if own.within or not base:
             continue
         sides = {}
         sign = 1 if own.metrics[own.main].higher_is_better else -1
         for name, model in models.items():
-            other = model.tasks.get(task)
-            if other is None or not values[name][task].get(own.main):
+            other, mine = model.tasks.get(task), values[name].get(task, {}).get(own.main)
+            if other is None or not mine:
                 continue
-            sides[name] = {question: sign * v for question, v in values[name][task][own.main].items()}
+            if not mine.keys() & base.keys():
+                unlike.append(f"{name} and {against} had no question of {task} in common")
+                continue
+            sides[name] = {question: sign * v for question, v in mine.items()}
             if (other.version, other.num_fewshot) != (own.version, own.num_fewshot):
                 unlike.append(f"{name} and {against} had {task} with other versions or numbers of examples")
         if len(sides) > 1:
-            found[task] = compare_models(sides, against, subtask_of if own.subtasks else None)
+            shares = all(_ends(list(map(abs, side.values()))) != OPEN for side in sides.values())
+            ends = (-1.0, 1.0) if shares else OPEN
+            found[task] = compare_models(sides, against, subtask_of if own.subtasks else None, ends)
     return found, unlike

@@ -24,6 +24,8 @@ from tacos.llm.client import complete
 from tacos.types import Message
 
 GREEDY = 0.0
+WITHOUT_EFFECT = (("num_beams", 1), ("repetition_penalty", 1.0))
+"""Options of a task that say what a server does anyway."""
 
 
 class ServedTaskModel(LM):
@@ -33,7 +35,16 @@ class ServedTaskModel(LM):
         super().__init__()
         self.llm = llm
         self.settings = settings
-        self.without_system = 0
+        self.untold: set[str] = set()
+        """Ways to generate that tasks or settings ask for and the server hears nothing of."""
+
+    def notes(self) -> list[str]:
+        """What was not as asked, a line each."""
+        if not self.untold:
+            return []
+        return [
+            f"the server is not told of {', '.join(sorted(self.untold))}: replies are not as generation_kwargs say"
+        ]
 
     @property
     def tokenizer_name(self) -> str:
@@ -61,6 +72,7 @@ class ServedTaskModel(LM):
         return answered(requests, self.settings.max_gen_toks, self._replies)
 
     def _replies(self, contexts: Sequence[str], asked: Wanted) -> list[str]:
+        self.untold |= {name for name, value in asked.options.items() if (name, value) not in WITHOUT_EFFECT}
         sampling = asked.sampling or Sampling(temperature=GREEDY, max_tokens=asked.limit)
         numbers = repeats(contexts) if asked.sampling else [0] * len(contexts)
         requests = [

@@ -26,7 +26,8 @@ PANELS: dict[str, tuple[str, ...]] = {
 """Tasks that belong together, by one name: what papers on instruction tuning report beside judged answers."""
 FEWSHOT_SEED = 1234
 """lm-eval's own, so that its figures have the same examples in their prompts."""
-OWN_FILES = {".yaml", ".yml", ".py", ".json", ".jsonl", ".csv", ".parquet", ".txt"}
+OWN_FILES = ("yaml", "yml", "py", "json", "jsonl", "csv", "tsv", "parquet", "txt", "gz", "zst")
+"""How names of files with tasks and data end; without the dot, as lm-eval's tasks include "_default_template_yaml"."""
 EXECUTION = {"include_path", "token_budget", "batch_size"}
 """Settings that change no answer; what lies in `include_path` does, and is told apart by its content."""
 
@@ -104,7 +105,7 @@ def folder_digest(folder: Path) -> str:
 
 
 def _own_files(folder: Path) -> Iterator[Path]:
-    yield from sorted(path for path in folder.rglob("*") if path.suffix in OWN_FILES and path.is_file())
+    yield from sorted(path for path in folder.rglob("*") if path.name.endswith(OWN_FILES) and path.is_file())
 
 
 def lm_eval_version() -> str:

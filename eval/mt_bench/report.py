@@ -84,7 +84,7 @@ def _category(score: CategoryScore | None) -> Cell:
 
 def tables(scores: SingleScores) -> list[Table]:
     measure = "Mean rating of a question, 1-10"
-    against = comparison_tables("mt_bench", measure, "{:+.2f}".format, scores.against, scores.comparisons)
+    against = comparison_tables("mt_bench", measure, fmt.score_difference, scores.against, scores.comparisons)
     return [model_table(scores), category_table(scores), *against]
 
 

@@ -137,14 +137,14 @@ def plots(scores: PairwiseScores) -> list[Plot]:
 
 def _bar(name: str, score: PairwiseScore, pooled: bool = False) -> Bar:
     from eval.report.stacked import Bar
-    from eval.report.style import shorten
+    from eval.report.style import abridge
 
     expected = "?" if score.expected is None else score.expected
     lacks = "" if score.complete and score.expected is not None else f" ({score.n} of {expected})"
     won = score.winning_score
     value = f"{fmt.score(won.mean)} {fmt.bracket(won, fmt.score)}".strip() if won else ""
     votes = {"win": score.win, "tie": score.tie, "lose": score.lose}
-    return Bar(shorten(name) + lacks, votes, value, pooled)
+    return Bar(abridge(name, 26) + lacks, votes, value, pooled)
 
 
 REVIEWS: ScoreReport[PairwiseScores] = ScoreReport(

@@ -36,7 +36,8 @@ def write_tables(results: Results, folder: Path) -> list[Path]:
     """Write every table that the experiment has numbers for; files of these names are replaced, others left alone."""
     pairs = zip(arm_tables(results), arm_tables(results, units=False), strict=True)
     written = [path for table, plain in pairs for path in write_table(folder, table, _flagged(plain))]
-    written += [path for table in factorial_tables(results) for path in write_table(folder, table)]
+    designs = zip(factorial_tables(results), factorial_tables(results, units=False), strict=True)
+    written += [path for table, plain in designs for path in write_table(folder, table, plain)]
     if shared := overlap_table(results):
         write_text(folder / "overlap.csv", to_csv(shared))
         written.append(folder / "overlap.csv")
@@ -63,7 +64,7 @@ def measures_table(
 
     def spec(measure: Measure) -> Spec[Arm]:
         form = fmt.UNITS[measure.unit]
-        head = Column(_headed(measure, form.axis if form.axis != "%" else "", units))
+        head = Column(fmt.headed(measure.title, form.axis if units and form.axis != "%" else ""))
 
         def cell(arm: Arm) -> Cell:
             return mean(arm.summary.interval(measure.name), form.value, form.inside)
@@ -86,7 +87,8 @@ def paired_table(results: Results, units: bool = True) -> Table:
         def cell(arm: Arm) -> Cell:
             return gain_cell(compared(measure, arm.summary))
 
-        return _bold_best(Column(_headed(measure, unit, units)), cell, arms, measure, neutral)
+        head = Column(fmt.headed(measure.title, unit if units else ""))
+        return _bold_best(head, cell, arms, measure, neutral)
 
     note = (
         f"Differences from {results.baseline}, in brackets their 95% intervals. Bold: the best of a column,"
@@ -94,10 +96,6 @@ def paired_table(results: Results, units: bool = True) -> Table:
     )
     title = f"Compared with {results.baseline}"
     return arm_table(results, "gains", title, note, [spec(m) for m in measures], arms)
-
-
-def _headed(measure: Measure, unit: str, shown: bool) -> str:
-    return f"{measure.title}, {unit}" if unit and shown else measure.title
 
 
 def _lower(measures: Sequence[Measure]) -> str:

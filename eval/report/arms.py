@@ -156,7 +156,8 @@ def _main_note(results: Results) -> str:
     other += [f"{fmt.listing(runs)}: over seeds only"] if runs else []
     over += f" ({', '.join(other)})" if other else ""
     ranges = " Where seeds differ, the smallest and largest are given." if seeds > 1 else ""
-    order = f"Best first. In brackets: 95% intervals over {over}." if results.measures else ""
+    told = any(found.interval for arm in results.summary for found in arm.measures.values())
+    order = f"Best first. In brackets: 95% intervals over {over}." if told else ""
     unpriced = any(run.selection_usage.unpriced_calls for run in results.runs)
     price = " Price unknown, or + unpriced: calls to an LLM without prices in the config." if unpriced else ""
     return f"{order}{ranges} A dash means not known or not done.{price}{_flops_note(results)}".strip()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from eval.report import format as fmt
 from eval.report import style as look
 from eval.report.arms import Arm, arm_table, ordered_arms
-from eval.report.style import Plot, arm_colours, literal, new_figure
+from eval.report.style import Plot, arm_colours, new_figure
 from eval.report.table import Cell, Column, Spec, Table, over_seeds
 from eval.results import ArmRun, Results
 from tacos.selection import Calibration
@@ -91,7 +91,7 @@ def calibration_plot(results: Results) -> Plot | None:
     axis.plot([0.4, 1], [0.4, 1], color=look.BASELINE_COLOUR, lw=1, ls=(0, (4, 3)))
     for name, one in first.items():
         levels = sorted((float(level), share) for level, share in one.coverage.items())
-        label = f"{literal(name)} (n = {one.n:,}, spread {one.z_sd:.2f})"
+        label = f"{look.short_name(name, 26)} (n = {one.n:,}, spread {one.z_sd:.2f})"
         axis.plot(*zip(*levels, strict=True), "o-", color=colours[name], label=label, ms=5)
     axis.set_xlabel("level of the interval")
     axis.set_ylabel("share of scores inside")

@@ -65,7 +65,10 @@ def p_cell(value: float | None) -> Cell:
 
 
 def p_text(value: float | None) -> str:
-    return fmt.UNKNOWN if value is None else f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
+    """Two digits, and never 0: a p-value that is too small to be told apart from it is below 0.0001."""
+    if value is None:
+        return fmt.UNKNOWN
+    return "<0.0001" if value < 1e-4 else f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
 
 
 def _verdict(arm: ArmComparison) -> Cell:

@@ -44,13 +44,16 @@ def design_table(results: Results) -> Table | None:
     return Table(tuple(columns), tuple(rows), "design", "The design", note)
 
 
-def effects_table(results: Results) -> Table | None:
-    """What each factor brings by each measure. None without a design."""
+def effects_table(results: Results, units: bool = True) -> Table | None:
+    """What each factor brings by each measure. None without a design. units: whether heads name them; those of numbers
+    that are not scaled do not."""
     measures = _measured(results)
     if not measures:
         return None
-    columns = [Column("factor", numeric=False), Column("", numeric=False)]
-    columns += [Column(_headed(measure)) for measure in measures]
+    columns = [Column("factor", numeric=False), Column("effect", numeric=False)]
+    columns += [
+        Column(fmt.headed(m.title, fmt.UNITS[m.unit].difference_in if units else "")) for m in measures
+    ]
     rows = []
     for factor, how in _named(results):
         found = {
@@ -93,15 +96,15 @@ def _panel(axis: Axes, results: Results, measure: Measure, names: list[tuple[str
                 axis.plot(ends, [row, row], color=INK, lw=2.2, solid_capstyle="round")
                 axis.plot(effect.interval.mean * form.factor, row, "o", color=INK, ms=7, mec=SURFACE, mew=1)
     axis.axvline(0, color=BASELINE_COLOUR, lw=1, ls=(0, (4, 3)))
-    name_rows(axis, [literal(f"{factor}: {how}") for factor, how in names])
+    name_rows(axis, [f"{factor}: {how}" for factor, how in names])
     axis.set_title(literal(measure.title))
     axis.set_xlabel(form.difference_axis)
     axis.grid(axis="x")
 
 
-def factorial_tables(results: Results) -> list[Table]:
+def factorial_tables(results: Results, units: bool = True) -> list[Table]:
     """Both, where the experiment is an ablation by design."""
-    return [table for table in (design_table(results), effects_table(results)) if table]
+    return [table for table in (design_table(results), effects_table(results, units)) if table]
 
 
 def _measured(results: Results) -> list[Measure]:
@@ -111,11 +114,6 @@ def _measured(results: Results) -> list[Measure]:
 
 def _named(results: Results) -> list[tuple[str, str]]:
     return list(dict.fromkeys((effect.factor, effect.how) for effect in results.effects))
-
-
-def _headed(measure: Measure) -> str:
-    unit = fmt.UNITS[measure.unit].difference_in
-    return f"{measure.title}, {unit}" if unit else measure.title
 
 
 def _cell(effect: Effect | None, measure: Measure) -> Cell:

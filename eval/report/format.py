@@ -92,6 +92,11 @@ def loss_difference(value: float | None) -> str:
     return _written(value, "+.3f")
 
 
+def fine_difference(value: float | None) -> str:
+    """Of values on any scale, such as the metrics of many tasks in one table."""
+    return _written(value, "+.4f")
+
+
 def mean_count(value: float | None) -> str:
     return _written(value, ",.1f")
 
@@ -169,6 +174,11 @@ def listing(names: Iterable[str]) -> str:
     """a; a and b; a, b and c."""
     items = list(names)
     return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else "".join(items)
+
+
+def headed(title: str, unit: str) -> str:
+    """held-out loss, nats; the title alone where there is no unit."""
+    return f"{title}, {unit}" if unit else title
 
 
 def plural(number: int, noun: str) -> str:

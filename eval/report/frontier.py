@@ -29,7 +29,7 @@ class Spent(NamedTuple):
 
 
 def frontier_plot(results: Results) -> Plot | None:
-    """By the most important measure of models, over money where any was paid, else over FLOPs, else over seconds."""
+    """By the most important measure of models, over the cost that `_currency` names."""
     own = (m for m in results.measures if m.about == "model" and m.neutral is None and m.brief)
     if (measure := next(own, None)) is None:
         return None
@@ -61,14 +61,14 @@ def _draw(axis: Axes, results: Results, measure: Measure, spent: Sequence[Spent]
         ends = [value.low * form.factor, value.high * form.factor]
         axis.plot([cost, cost], ends, color=colour, lw=1.2, alpha=0.6)
         axis.plot(cost, height, "o", color=colour, ms=7, mec=look.SURFACE, mew=1)
-        name = look.literal(look.shorten(arm.summary.arm, 20))
+        name = look.short_name(arm.summary.arm, 20)
         weight = "bold" if number in best else "normal"
         axis.annotate(name, (cost, height), (5, 4), textcoords="offset points", fontsize=8, weight=weight)
     line = sorted((spent[number].cost, spent[number].value.mean * form.factor) for number in best)
     axis.step([c for c, _ in line], [v for _, v in line], where="post", color=look.MUTED, lw=1, zorder=0)
     axis.set_xscale("symlog", linthresh=min((s.cost for s in spent if s.cost > 0), default=1.0))
     axis.margins(x=0.12)
-    axis.set_ylabel(f"{measure.title}, {form.axis}" if form.axis else measure.title)
+    axis.set_ylabel(fmt.headed(measure.title, form.axis))
     axis.grid(axis="y")
 
 
@@ -85,8 +85,10 @@ def frontier(points: Sequence[tuple[float, float]], lower_is_better: bool = Fals
 
 
 def _currency(arms: Sequence[Arm]) -> tuple[str, str]:
-    """What a cost is called, and its field of `Usage`."""
-    for unit, field in (("US dollars", "cost_usd"), ("FLOPs", "flops")):
+    """What a cost is called, and its field of `Usage`: money where any was paid, else FLOPs, else seconds. Calls whose
+    price is not known are in neither of the first two, and an arm would stand at a cost that it did not have."""
+    unpriced = any(_mean(arm, "unpriced_calls") for arm in arms)
+    for unit, field in () if unpriced else (("US dollars", "cost_usd"), ("FLOPs", "flops")):
         if any(_mean(arm, field) for arm in arms):
             return unit, field
     return "seconds", "seconds"

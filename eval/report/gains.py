@@ -26,7 +26,7 @@ def gains_table(results: Results) -> Table:
 def _claimed(measure: Measure) -> list[Spec[Arm]]:
     form, neutral = fmt.UNITS[measure.unit], measure.neutral
     unit = form.difference_in if measure.difference else f"{form.plain(neutral)} is a draw"
-    group = f"{measure.title}, {unit}" if unit else measure.title
+    group = fmt.headed(measure.title, unit)
 
     def value(arm: Arm) -> Cell:
         return gain_cell(compared(measure, arm.summary))
@@ -79,11 +79,12 @@ def _power_note(results: Results) -> str:
         if measure.about != "model" or not measure.compared or not measure.brief:
             continue
         intervals = [how.interval for arm in results.summary if (how := compared(measure, arm))]
-        least = max((d for interval in intervals if (d := detectable(interval)) is not None), default=None)
-        if least is not None:
+        sizes = [(d, interval.n) for interval in intervals if (d := detectable(interval)) is not None]
+        if sizes:
+            least, n = max(sizes)
             form = fmt.UNITS[measure.unit]
             size = f"{form.inside(least)} {form.difference_in}".strip()
-            found.append(f"{size} ({measure.title}, {fmt.plural(intervals[0].n, 'question')})")
+            found.append(f"{size} ({measure.title}, {fmt.plural(n, 'question')})")
     seeds = fmt.plural(max((len(arm.seeds) for arm in results.summary), default=1), "seed")
     return (
         f" The smallest difference that 80% of repeats with {seeds} would find: {fmt.listing(found)}."

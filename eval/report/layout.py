@@ -44,11 +44,10 @@ def _raw(cell: Cell) -> Raw:
 
 
 def _unique_heads(table: Table) -> list[str]:
-    """Labels, behind their group where several are alike, and numbered where that does not tell them apart."""
+    """Labels, behind their group where another has one of its labels, and numbered where that does not tell enough."""
     labels = [column.label for column in table.columns]
-    heads = [
-        f"{c.group}: {c.label}" if labels.count(c.label) > 1 and c.group else c.label for c in table.columns
-    ]
+    alike = {column.group for column in table.columns if labels.count(column.label) > 1}
+    heads = [f"{c.group}: {c.label}" if c.group and c.group in alike else c.label for c in table.columns]
     before = [heads[:number].count(head) for number, head in enumerate(heads)]
     return [f"{head} ({n + 1})" if n else head for head, n in zip(heads, before, strict=True)]
 
@@ -80,11 +79,11 @@ def _beside(cell: Cell) -> str:
     return cell.sub if not cell.sub or cell.sub[0] in "[±" else f"({cell.sub})"
 
 
-_MARKDOWN = re.compile(r"[\\`*\[\]<>|~$#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|~$#]|&(?=\w+;)|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
 
 def escape_markdown(text: str) -> str:
-    """As text in a table's cell: nothing in it starts a link, emphasis or a cell. One line."""
+    """As text in a table's cell: nothing in it starts a link, emphasis, an entity or a cell. One line."""
     return _MARKDOWN.sub(lambda found: "\\" + found[0], " ".join(text.split()))
 
 
@@ -121,7 +120,8 @@ _LATEX = {
     "|": r"\textbar{}",
     '"': "''",  # \\textquotedbl needs another font encoding
     "±": r"\ensuremath{\pm}",
-    "[": "{[}",  # after \\ a bare one would open a length
+    "[": "{[}",  # after \\ a bare one would open a length, and a star would be taken for a part of it
+    "*": "{*}",
     "]": "{]}",
 }
 

@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 
 from eval.report import format as fmt
 from eval.report.arms import ordered_arms
-from eval.report.style import SURFACE, Plot, literal, name_rows, new_figure, shorten
+from eval.report.style import SURFACE, Plot, abridge, literal, name_rows, new_figure
 from eval.report.table import Cell, Column, Table, TableRow
 from eval.results import Overlap, Results
 
@@ -56,13 +56,13 @@ def overlap_plot(results: Results) -> Plot | None:
         for column, j in enumerate(order):
             value = found.across_seeds[i] if i == j else found.mean[i][j]
             _square(axis, (row, column), value, i == j, min(8.0, ROOM / len(order)))
-    names = [literal(shorten(found.arms[i], 20)) for i in order]
+    names = [abridge(found.arms[i], 20) for i in order]
     name_rows(axis, names)
     axis.set_xlim(-0.5, len(order) - 0.5)
     axis.set_ylim(len(order) - 0.5, -0.5)
     axis.set_xticks([])
     for column, name in enumerate(names):
-        axis.text(column - 0.15, -0.65, name, rotation=35, rotation_mode="anchor")
+        axis.text(column - 0.15, -0.65, literal(name), rotation=35, rotation_mode="anchor")
     axis.spines[["bottom"]].set_visible(False)
     return Plot("overlap", "overlap", "Overlap of the selections", _caption(results, found), figure)
 

@@ -104,8 +104,8 @@ def _values(axis: Axes, results: Results, measure: Measure, arms: list[Arm]) -> 
         seeds = [value * form.factor for value in found if value is not None]
         if len(seeds) > 1:
             axis.plot(seeds, [row + 0.24] * len(seeds), "o", color=colour, ms=4, mew=0, alpha=0.45)
-    name_rows(axis, [look.literal(a.summary.arm) for a in arms])
-    axis.set_title(_heading(measure))
+    name_rows(axis, [a.summary.arm for a in arms])
+    axis.set_title(look.literal(_heading(measure)))
     axis.set_xlabel(", ".join(word for word in (measure.counted, form.axis) if word))
     if measure.scale[0] == 0:
         axis.set_xlim(left=0)
@@ -123,7 +123,8 @@ def _gains(axis: Axes, results: Results, measure: Measure, arms: list[Arm]) -> N
         if gain and arm.trained:
             _whisker(axis, row, gain, form.factor, colours[arm.summary.arm])
     axis.axvline(0, color=look.BASELINE_COLOUR, lw=1, ls=(0, (4, 3)))
-    axis.set_title(f"Difference from {look.literal(results.baseline)}")
+    title = f"Difference from {look.short_name(results.baseline, 20)}"
+    axis.set_title(title, loc="right")  # where names are long, it is wider than its panel
     axis.set_xlabel(form.difference_axis)
     axis.spines["left"].set_visible(False)
 
@@ -141,7 +142,7 @@ def levels(results: Results, measure: Measure) -> Plot | None:
         return None
     against = f" against {results.baseline}" if measure.neutral is not None else ""
     title = f"{fmt.listing(names).capitalize()}{against}"
-    versus = f",{look.literal(against)}" if against else ""
+    versus = f",{against}" if against else ""
     caption = f"Questions of all seeds{versus}. {measure.note}".strip()
     figure = stacked_bars(bars, measure.title, "questions that could be read")
     return Plot(measure.name, "model", title, caption, figure)
@@ -188,7 +189,7 @@ def defects(results: Results) -> Plot | None:
     figure, (axis,) = new_figure(1, 1, 1.35 + 0.34 * len(present))
     for row, (_, shares) in enumerate(present):
         _defect_row(axis, row, shares, kinds)
-    name_rows(axis, [look.literal(name) for name, _ in present])
+    name_rows(axis, [name for name, _ in present])
     axis.set_xlim(0, max(sum(shares.values()) for _, shares in present) * 1.12 or 1)
     axis.set_xlabel("rows with a defect, %")
     axis.grid(axis="x")

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch, Rectangle
 from eval.report import format as fmt
 from eval.report import style as look
 from eval.report.arms import Arm, ordered_arms
-from eval.report.style import Plot, arm_colours, literal, name_rows, new_figure, shorten
+from eval.report.style import Plot, abridge, arm_colours, literal, name_rows, new_figure, short_name
 from eval.results import Audit, Results, TagReport
 
 MAX_SKILLS, MAX_TAGS = 40, 12
@@ -54,11 +54,11 @@ def skills(results: Results) -> Plot | None:
         _skill_column(
             axis, column, [counts[s] / len(audits) for s in names], _ratios(counts, pool, names), norm
         )
-    name_rows(axis, [f"{literal(shorten(s))}  {fmt.count(pool[s])}" for s in names])
+    name_rows(axis, [f"{abridge(s, 26)}  {fmt.count(pool[s])}" for s in names])
     axis.set_xlim(-0.5, len(arms) - 0.5)
     axis.set_ylim(len(names) - 0.5, -0.5)
     for column, (name, _) in enumerate(arms):
-        axis.text(column - 0.2, -0.7, literal(shorten(name, 18)), rotation=35, rotation_mode="anchor")
+        axis.text(column - 0.2, -0.7, short_name(name, 18), rotation=35, rotation_mode="anchor")
     axis.set_xticks(range(len(arms)), [_covered(audits) for _, audits in arms])
     axis.set_xlabel(f"skills covered, of {arms[0][1][0].skills_total or len(pool)}")
     axis.tick_params(axis="y", labelsize=8)
@@ -113,7 +113,7 @@ def lengths(results: Results) -> Plot | None:
         axis.bar(range(len(bins)), _percents(pool, bins), width=0.92, color=look.LINE)
         axis.step(*_outline(_percents(counts, bins)), where="post", color=colours[name], lw=2)
         words = fmt.spread([a.mean_words for a in audits], fmt.count)
-        axis.set_title(literal(shorten(name, 20)), pad=14)
+        axis.set_title(short_name(name, 20), pad=14)
         axis.text(0, 1.03, f"mean {words} words", transform=axis.transAxes, color=look.MUTED, fontsize=8)
         step = -(-len(bins) // 5)  # a panel has room for five numbers
         starts = [label.split("-")[0] for label in bins[::step]]
@@ -175,7 +175,7 @@ def cost(results: Results) -> Plot | None:
         _labelled_bars(axis, values, labels, colours)
         axis.set_title(title)
         axis.set_xlabel(unit)
-    name_rows(axes[0], [literal(arm.summary.arm) for arm in arms])
+    name_rows(axes[0], [arm.summary.arm for arm in arms])
     caption = (
         "Mean over seeds. Selecting counts every stage it rests on in full, as first paid, shared or not."
     )
@@ -225,7 +225,7 @@ def _tag_plot(report: TagReport, name: str, title: str) -> Plot:
         )
         colour = "#6f7fd6" if (heading, column) in tops else "#44aa99"
         _labelled_bars(axis, [n for _, n in top], [fmt.count(n) for _, n in top], colour)
-        name_rows(axis, [literal(shorten(tag, 22)) for tag, _ in top])
+        name_rows(axis, [abridge(tag, 22) for tag, _ in top])
         axis.tick_params(axis="y", labelsize=8.5)
         axis.set_title(heading)
     caption = (

@@ -34,7 +34,7 @@ def web(
     corners = angles(len(names))[:-1]
     axis.set_theta_zero_location("N")
     axis.set_theta_direction(-1)
-    axis.set_xticks(corners, [look.literal(look.shorten(name)) for name in names])
+    axis.set_xticks(corners, [look.short_name(name, 26) for name in names])
     axis.set_ylim(low, high)
     ticks = [low + (high - low) * step / TICKS for step in range(1, TICKS + 1)]
     axis.set_yticks(ticks, [f"{factor * tick:g}" for tick in ticks], fontsize=7.5, color=look.MUTED)
@@ -73,7 +73,7 @@ def category_radar(results: Results, measure: Measure) -> Plot | None:
     figure, axis = web(4.75 + 0.2 * math.ceil(len(shown) / 2), names, 0.0, top, form.factor)
     for arm, values in zip(shown, found, strict=True):
         corners = [values.get(name, math.nan) for name in names]
-        label = look.literal(look.abridge(arm.summary.arm, 40))
+        label = look.short_name(arm.summary.arm, 40)
         draw_line(axis, corners, arm_colours(results)[arm.summary.arm], label, len(shown) <= MOST_FILLED)
     figure.legend(loc="outside lower center", ncols=2, handlelength=1.4, columnspacing=1.6)
     left_out = len(arms) - len(shown)

@@ -46,7 +46,7 @@ def cost_words(cost: ScoringCost) -> str:
     """What a sample costs: "0.5 calls, 420 tokens, $0.0003 and 0.012 s a sample"."""
     said = []
     if cost.calls:
-        price = "price unknown" if cost.unpriced and not cost.usd else fmt.money(cost.usd)
+        price = fmt.paid([cost.usd], cost.unpriced, "price unknown")
         said += [f"{cost.calls:.3g} calls", f"{cost.tokens:,.0f} tokens", price]
     if cost.forward_tokens:
         said.append(f"{cost.forward_tokens:,.0f} tokens read here")
@@ -60,7 +60,7 @@ def card_figures(card: ScorerCard) -> dict[str, float | None]:
         "scorer/constant": float(card.constant),
         "scorer/reliability": card.reliability,
         "scorer/calls_per_sample": card.cost.calls,
-        "scorer/usd_per_sample": card.cost.usd,
+        "scorer/usd_per_sample": None if card.cost.unpriced else card.cost.usd,
         "scorer/seconds_per_sample": card.cost.seconds,
     }
     for name, interval in _intervals(card).items():

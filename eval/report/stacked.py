@@ -24,6 +24,8 @@ GAP = 0.35
 GOOD, MIDDLE, BAD = "#3b78b8", "#b9bdc6", "#dd8440"
 LONG = 26
 """Letters of a name that still stands beside its bar; longer ones stand above."""
+ABOVE = 80
+"""Letters of a name that a line above a bar has room for."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,13 @@ def stacked_bars(bars: Sequence[Bar], score: str, of: str) -> Figure:
         places = [row + (GAP if bar.pooled else 0) for row, bar in enumerate(bars)]
         for place, bar in zip(places, bars, strict=True):
             _bar(axis, place, bar, colours, long)
-        names = ["" if long else look.literal(bar.name) for bar in bars]
+        names = ["" if long else bar.name for bar in bars]
         name_rows(axis, names)
-        axis.set_yticks(places, names)
+        axis.set_yticks(places, list(map(look.literal, names)))
         axis.set_ylim(places[-1] + 0.6, -0.9 if long else -0.6)
         axis.set_xlim(0, 100)
         axis.set_xlabel(f"share of {of}, %")
-        axis.text(102, -0.6, score, fontsize=8.5, color=look.MUTED, va="bottom")
+        axis.text(102, -0.6, look.literal(score), fontsize=8.5, color=look.MUTED, va="bottom")
         if bars[-1].pooled:
             axis.axhline(places[-1] - 0.5 - GAP / 2, color=look.LINE, lw=1)
         handles = [axis.barh(0, 0, color=colour, label=level) for level, colour in colours.items()]
@@ -88,4 +90,4 @@ def _bar(axis: Axes, place: float, bar: Bar, colours: Mapping[str, str], named_a
     weight = "bold" if bar.pooled else "normal"
     axis.text(102, place, bar.score, va="center", fontsize=8.5, color=look.INK, weight=weight)
     if named_above:
-        axis.text(0, place - height / 2 - 0.04, look.literal(bar.name), va="bottom", fontsize=8.5)
+        axis.text(0, place - height / 2 - 0.04, look.short_name(bar.name, ABOVE), va="bottom", fontsize=8.5)

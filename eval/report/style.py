@@ -24,6 +24,8 @@ INK, MUTED, LINE, SURFACE = "#1d2129", "#5c6370", "#d9dce2", "#fefefe"
 """Stand-ins in the SVG for the page's --ink, --muted, --line and --surface."""
 WIDTH = 6.2
 """Inches. About 600 CSS pixels, so 9 pt text stays readable when a column or a phone shrinks it."""
+LONGEST = 32
+"""Letters of a name beside a row: longer ones would leave no room to draw in."""
 BASELINE_COLOUR = "#8a9099"
 # Okabe and Ito's colours, told apart with any colour vision; yellow and black vanish on one background.
 ARM_COLOURS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#56b4e9", "#a6761d", "#7b6fd0")
@@ -95,14 +97,10 @@ def new_figure(rows: int, columns: int, height: float, **options: Any) -> tuple[
 
 
 def name_rows(axis: Axes, names: Sequence[str]) -> None:
-    """One labelled row per name, the first on top."""
-    axis.set_yticks(range(len(names)), names)
+    """One labelled row per name as it is, the first on top."""
+    axis.set_yticks(range(len(names)), [short_name(name, LONGEST) for name in names])
     axis.set_ylim(len(names) - 0.4, -0.6)
     axis.spines["left"].set_visible(False)
-
-
-def shorten(text: str, limit: int = 26) -> str:
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
 def abridge(text: str, limit: int) -> str:
@@ -114,6 +112,11 @@ def abridge(text: str, limit: int) -> str:
 def literal(text: str) -> str:
     """Names come from users and models; a `$` in one must not start mathematics."""
     return text.replace("$", r"\$")
+
+
+def short_name(name: str, limit: int) -> str:
+    """A name as text of a figure, abridged to `limit` letters."""
+    return literal(abridge(name, limit))
 
 
 def styled(**changes: Any) -> AbstractContextManager[None]:

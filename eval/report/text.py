@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from eval.measures import Measure
 from eval.report import format as fmt
-from eval.report.claims import WORDS, Claim, Compared, compared
+from eval.report.claims import FEW, WORDS, Claim, Compared, compared
 from eval.report.notices import DRAWS, budget_warnings, is_untrained, runs_of, unread
 from eval.results import ArmSummary, Results
 
-GIVEN = "given"
-"""The method of an arm whose training set is given."""
+GIVEN, FINISHED = "given", "model"
+"""The methods of an arm whose training set is given, and of one that is a finished model."""
 MOST_DOUBTS = 3
 """Arms that the verdict names whose figures are in doubt; the rest are counted."""
 
@@ -33,19 +33,21 @@ class Headline:
 
 
 def leading_arm(results: Results) -> ArmSummary | None:
-    """The one in focus, else the first configured that selects, is not the baseline and is not the whole pool."""
+    """The one in focus, else the first configured that selects, is not the baseline and is not the whole pool; where
+    nothing selects, the first that is not the baseline."""
     if focus := next((s for s in results.summary if s.arm == results.focus), None):
         return focus
-    rivals = [s for s in results.summary if s.arm != results.baseline and not is_untrained(results, s.arm)]
+    others = [s for s in results.summary if s.arm != results.baseline]
+    rivals = [s for s in others if not is_untrained(results, s.arm)]
     whole = results.pool_audit.rows
     selecting = [s for s in rivals if any(run.audit.rows < whole for run in runs_of(results, s.arm))]
-    return next(iter(selecting or rivals), None)
+    return next(iter(selecting or rivals or others), None)
 
 
 def headline(results: Results) -> Headline:
     lead = leading_arm(results)
     if lead is None:
-        text = f"{results.baseline} is the only arm, so there is nothing to compare it with."
+        text = f"{results.baseline} is the only arm with a result, so there is nothing to compare it with."
         return Headline("Nothing was compared.", "unclear", text, "")
     sentences = [_rows(results, lead), *_selected(results, lead), *_learned(results, lead)]
     sentences += [_cost(results, lead), _caveats(results, lead)]
@@ -76,32 +78,41 @@ def _verdict(results: Results, lead: ArmSummary) -> tuple[str, Claim]:
     for measure in results.measures:
         if found := compared(measure, lead):
             if found.few:
-                n = fmt.plural(found.interval.n, "question")
-                return (
-                    f"{n} are too few to say whether {name} is better than {base} on {measure.said}.",
-                    "unclear",
-                )
+                few = _too_few(measure, found)
+                return f"{few} whether {name} is better than {base} on {measure.said}.", "unclear"
             if found.claim == "unclear":
                 return f"No difference between {name} and {base} can be claimed on {measure.said}.", "unclear"
             if measure.about == "model" and len(lead.seeds) < DRAWS:
                 seeds = fmt.plural(len(lead.seeds), "seed")
+                model = name if is_untrained(results, name) else f"The model trained on {name}'s rows"
                 return (
-                    f"The model trained on {name}'s rows is {found.claim} than {base}'s on {measure.said}; from {seeds}"
-                    " nothing follows for the method."
+                    f"{model} is {found.claim} than {base}'s on {measure.said}; from {seeds} nothing follows for the"
+                    " method."
                 ), found.claim
             return f"{name} is {found.claim} than {base} on {measure.said}.", found.claim
     return _rows(results, lead), "unclear"
 
 
+def _too_few(measure: Measure, found: Compared) -> str:
+    """5 questions are too few to say"""
+    n, noun = found.interval.n, "row" if measure.items == "rows" else "question"
+    return f"{fmt.plural(n, noun)} {'is' if n == 1 else 'are'} {FEW}"
+
+
 def _rows(results: Results, lead: ArmSummary) -> str:
     rows = fmt.spread([run.audit.rows for run in runs_of(results, lead.arm)], fmt.count)
+    if is_untrained(results, lead.arm):
+        what = "a finished model" if lead.method == FINISHED else "the base model before any tuning"
+        return f"{lead.arm} is {what}: nothing was selected for it."
     if lead.method == GIVEN:
         return f"{lead.arm} is a given set of {rows} rows."
     return f"{lead.arm} selected {rows} of {fmt.count(results.pool_audit.rows)} rows."
 
 
 def _selected(results: Results, lead: ArmSummary) -> list[str]:
-    """What the measures of the selection say."""
+    """What the measures of the selection say; nothing of an arm that selects nothing."""
+    if is_untrained(results, lead.arm):
+        return []
     measures = [m for m in results.measures if m.about == "selection"]
     if results.pool_audit.defects is None:
         return ["Which rows of this pool are defective is not known."]
@@ -116,19 +127,19 @@ def _learned(results: Results, lead: ArmSummary) -> list[str]:
     for measure in measures:
         if found := compared(measure, lead):
             sentence = _sentence(results, lead, measure, found)
-            starts_here = measure.difference and not said
+            starts_here = measure.difference and not said and not is_untrained(results, lead.arm)
             said.append(f"After training, {sentence}" if starts_here else sentence[0].upper() + sentence[1:])
         elif unread(results, lead.arm, measure):
             said.append(f"No question could be read for every seed, so there is no {measure.title}.")
+    if said:
+        return said
     if not any(run.trained for run in results.runs):
-        said.append("Nothing was trained: this report tells what was selected, not what it is worth.")
-    elif not said:
-        said.append(f"No answers were compared with those of {results.baseline}.")
-    return said
+        return ["Nothing was trained: this report tells what was selected, not what it is worth."]
+    return [f"No answers were compared with those of {results.baseline}."]
 
 
 def _sentence(results: Results, lead: ArmSummary, measure: Measure, found: Compared) -> str:
-    """exact match is 61.2% against 48.9% for random (difference ...) over 3 seeds: the model trained on it ..."""
+    """exact match is 61.2% against 48.9% for random (difference ...) over 3 seeds: tacos's model ..."""
     names = {"arm": lead.arm, "baseline": results.baseline}
     end = getattr(measure.wording, found.claim).format(**names)
     form, where = fmt.UNITS[measure.unit], "zero"
@@ -139,7 +150,9 @@ def _sentence(results: Results, lead: ArmSummary, measure: Measure, found: Compa
     else:
         where = form.plain(found.neutral)
         value = f"{found.form(found.interval.mean)} {fmt.bracket(found.interval, found.form)}"
-        said = f"{measure.said} is {value}, where {where} is a draw"
+        said = f"{measure.said} is {value}".rstrip() + f", where {where} is a draw"
+    if found.few:
+        return f"{said}: {_too_few(measure, found)}."
     if found.claim != "unclear":
         return f"{said}: {end}."
     why = "that does not hold after correction" if found.corrected else f"the interval covers {where}"
@@ -154,10 +167,14 @@ def _against(results: Results, lead: ArmSummary, measure: Measure, found: Compar
     both = f"{form.value(mine.mean)} against {form.value(theirs.mean)} for " if mine and theirs else ""
     both += f"{results.baseline} " if both else ""
     gap = f"{found.form(found.interval.mean)} {form.difference_in}".strip()
-    return f"{both}(difference {gap}, 95% interval {fmt.bracket(found.interval, found.form)})"
+    ends = fmt.bracket(found.interval, found.form)
+    return f"{both}(difference {gap}{f', 95% interval {ends}' if ends else ''})"
 
 
 def _cost(results: Results, lead: ArmSummary) -> str:
+    """What its selection took; "" where there is none."""
+    if is_untrained(results, lead.arm):
+        return ""
     used = [run.selection_usage for run in runs_of(results, lead.arm)]
     calls = fmt.spread([u.calls for u in used], fmt.count)
     money = fmt.paid([u.cost_usd for u in used], sum(u.unpriced_calls for u in used), "price unknown")
@@ -215,9 +232,13 @@ def _others(results: Results, lead: ArmSummary) -> str:
     said = [_sorted_out(results, rest)] if rest else []
     told = next((m for m in results.measures if m.about == "model" and m.difference), None)
     for arm in results.summary:
-        if told and is_untrained(results, arm.arm) and (interval := arm.interval(told.name)):
-            value = fmt.UNITS[told.unit].value(interval.mean)
-            said.append(f"Before any tuning ({arm.arm}) {told.said} is {value}.")
+        if told and arm is not lead and is_untrained(results, arm.arm) and (found := arm.interval(told.name)):
+            who = (
+                f"Of {arm.arm}, a finished model,"
+                if arm.method == FINISHED
+                else f"Before any tuning ({arm.arm})"
+            )
+            said.append(f"{who} {told.said} is {fmt.UNITS[told.unit].value(found.mean)}.")
     return " ".join(s for s in said if s)
 
 

@@ -25,7 +25,10 @@ def variation_tables(results: Results) -> list[Table]:
         for m in results.measures
         if m.about == "model" and m.compared and m.brief and m.items == "questions"
     ]
-    entries = [Entry(_name(measure), _sds(results, measure)) for measure in measures]
+    entries = [
+        Entry(fmt.headed(measure.title, fmt.UNITS[measure.unit].difference_in), _sds(results, measure))
+        for measure in measures
+    ]
     entries = [entry for entry in entries if entry.item.get("seeds") is not None]
     if not entries:
         return []
@@ -38,7 +41,7 @@ def variation_tables(results: Results) -> list[Table]:
     }
 
     def spec(name: str, group: str) -> Spec[dict[str, float | None]]:
-        return Column(name, group), numbers("{:.3g}".format, lambda sds: sds.get(name))
+        return Column(name, group), numbers(_written, lambda sds: sds.get(name))
 
     note = (
         "Standard deviations, over all arms. Of differences from the baseline: between questions whatever the seed, by"
@@ -49,9 +52,9 @@ def variation_tables(results: Results) -> list[Table]:
     return [build("variation", "Where the spread comes from", note, "measure", entries, specs)]
 
 
-def _name(measure: Measure) -> str:
-    axis = fmt.UNITS[measure.unit].difference_in
-    return f"{measure.title}, {axis}" if axis else measure.title
+def _written(sd: float | None) -> str:
+    """Three digits, or all of a whole number: 0.0213, 30.1, 1,234."""
+    return fmt.UNKNOWN if sd is None else f"{sd:,.0f}" if sd >= 100 else f"{sd:.3g}"
 
 
 def _sds(results: Results, measure: Measure) -> dict[str, float | None]:

@@ -14,7 +14,7 @@ from eval.report.arm_tables import arm_tables, best_text, write_tables
 from eval.report.experiment import write_report
 from eval.report.layout import to_latex, to_markdown
 from eval.report.table import Cell
-from eval.results import ArmMeasure, Results
+from eval.results import ArmMeasure, Effect, Results
 from tacos.cli.app import app
 from tests.eval.fixtures import ARMS, interval, make_results
 
@@ -53,6 +53,19 @@ def test_gains_over_the_baseline(results: Results) -> None:
     ]
 
 
+def test_a_csv_of_effects_names_no_unit_that_its_numbers_are_not_in(results: Results, tmp_path: Path) -> None:
+    """12.3 points is what is read, and 0.123 the number."""
+    gap = interval(0.123, 0.04)
+    effects = [Effect(factor="tagging", how="on over off", measure="exact_match", interval=gap)]
+    factors = {"tagging": {"on": ["tacos"], "off": ["random"]}}
+    write_tables(results.model_copy(update={"factors": factors, "effects": effects}), tmp_path)
+    lines = (tmp_path / "effects.csv").read_text().splitlines()
+    assert lines[0].startswith("factor,effect,exact match,exact match low") and lines[1].startswith(
+        "tagging,on over off,0.123,"
+    )
+    assert "exact match, points" in (tmp_path / "effects.md").read_text()
+
+
 def test_latex_is_booktabs_with_rules_around_the_baseline(results: Results) -> None:
     text = to_latex(arm_tables(results)[0])
     assert text.count(r"\midrule") == 2 and text.index("random") < text.rindex(r"\midrule") < text.index(
@@ -88,7 +101,7 @@ def test_names_of_arms_break_no_table(tmp_path: Path) -> None:
     odd = replace(SMALL[0], name=r"a|b_c & 50% {x} \y #1 *z*")
     write_tables(make_results(arms=(odd, *SMALL[1:])), tmp_path)
     assert "| a\\|b_c & 50% {x} \\\\y \\#1 \\*z\\* | **61.2%**" in (tmp_path / "main.md").read_text()
-    latex = r"a\textbar{}b\_c \& 50\% \{x\} \textbackslash{}y \#1 *z* & \textbf{61.2\%}"
+    latex = r"a\textbar{}b\_c \& 50\% \{x\} \textbackslash{}y \#1 {*}z{*} & \textbf{61.2\%}"
     assert latex in (tmp_path / "main.tex").read_text()
     with (tmp_path / "main.csv").open() as handle:
         rows = list(csv.DictReader(handle))

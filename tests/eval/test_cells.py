@@ -13,6 +13,7 @@ from eval.report.cells.page import write_cells
 from eval.report.cells.recipes import agreement, recipe_tables, tuned
 from eval.report.cells.scope import scope
 from eval.report.cells.worth import Worth, worth, worth_tables
+from eval.report.layout import records
 from eval.report.table import Table
 from eval.results import ArmRun
 from tests.eval.fixtures import ARMS, BUDGET, make_results
@@ -101,6 +102,52 @@ def test_curves_are_over_dimensions_that_are_numbers() -> None:
     assert [line.get_xdata().tolist() for line in figure.axes[0].lines] == [[1e-5, 2e-5]] * 2  # type: ignore[union-attr]
 
 
+def without(done: DoneCell, arm: str) -> DoneCell:
+    """The cell in which a stage of this arm failed."""
+    results = done.results
+    summary, runs = ([one for one in each if one.arm != arm] for each in (results.summary, results.runs))
+    return done._replace(results=results.model_copy(update={"summary": summary, "runs": runs}))
+
+
+def test_an_arm_that_failed_in_a_panel_keeps_its_colour_in_the_others() -> None:
+    done = [
+        cell({"budgets": rows, "bases": base}, rows=int(rows), tacos=0.5, car=0.45, random=0.4)
+        for base in "ab"
+        for rows in ("500", "1000")
+    ]
+    done = [without(each, "tacos") if each.where["bases"] == "a" else each for each in done]
+    first, second = next(curves(done)).figure.axes
+    assert [len(line.get_xdata()) for line in first.lines] == [2, 2, 0]  # type: ignore[arg-type]
+    assert [line.get_color() for line in first.lines] == [line.get_color() for line in second.lines]
+
+
+def test_panels_that_are_left_out_are_told() -> None:
+    done = [
+        cell({"budgets": rows, "bases": base}, rows=int(rows), tacos=0.5, random=0.4)
+        for base in "abcde"
+        for rows in ("500", "1000")
+    ]
+    plot = next(curves(done))
+    assert len(plot.figure.axes) == 4 and "The first 4 of 5 panels are drawn" in plot.caption
+
+
+def test_an_unknown_price_is_no_zero_in_the_table_of_what_a_selection_is_worth() -> None:
+    def unpriced(run: ArmRun, calls: int) -> ArmRun:
+        usage = run.selection_usage.model_copy(update={"calls": 9, "unpriced_calls": calls})
+        return run.model_copy(update={"selection_usage": usage})
+
+    done = [
+        each._replace(
+            results=each.results.model_copy(
+                update={"runs": [unpriced(run, 9 if each.name == "500" else 0) for run in each.results.runs]}
+            )
+        )
+        for each in sizes()
+    ]
+    (table,) = worth_tables(done)
+    assert [record["money"] for record in records(table)] == [None, 0.0, 0.0]
+
+
 def recipes() -> list[DoneCell]:
     orders = {"3": (0.6, 0.5, 0.4, 0.3), "15": (0.3, 0.4, 0.5, 0.35)}
     names = ("tacos", "car", "longest", "random")
@@ -113,13 +160,23 @@ def recipes() -> list[DoneCell]:
 def test_the_recipe_is_chosen_by_random_alone_and_the_orders_are_compared() -> None:
     done = recipes()
     measure = done[0].results.measures[0]
-    assert tuned(done, measure).name == "15"  # random is best there, whatever the others are
+    chosen = tuned(done, measure)
+    assert chosen and chosen.name == "15"  # random is best there, whatever the others are
     # 6 pairs of 4 arms: of (tacos, car, longest, random) the two orders agree on (longest, random) and (car, random)
     assert agreement(done[1], done[0], measure) == pytest.approx((2 - 4) / 6)
     (table,) = recipe_tables(done)
     assert column(table, "Kendall's tau") == ["-0.33", "chosen by it"]
     assert column(table, "arms, best first") == ["tacos, car, longest, random", "longest, car, random, tacos"]
     assert table.note.startswith("The order of arms depends on the recipe: tau is -0.33 for 3.")
+
+
+def test_a_recipe_under_which_the_baseline_has_no_value_is_not_chosen() -> None:
+    done = [without(cell({"train.epochs": "3"}, tacos=0.6, car=0.5, random=0.4), "random"), recipes()[1]]
+    lower = done[0].results.measures[0].model_copy(update={"better": "lower"})
+    chosen = tuned(done, lower)
+    assert chosen and chosen.name == "15"
+    assert tuned(done[:1], lower) is None
+    assert recipe_tables([without(each, "random") for each in recipes()]) == []
 
 
 def test_an_order_that_survives_is_said_to() -> None:
@@ -136,7 +193,15 @@ def test_a_claim_names_the_cells_that_it_holds_for() -> None:
         "better than random in 500; no difference can be claimed in 1000. One cell is no claim for the method."
     )
     none = [cell({"budgets": n}, tacos=0.41, random=0.4) for n in ("500", "1000")]
-    assert scope(none) == "No difference of tacos from random by exact match can be claimed in all 2 cells."
+    assert (
+        scope(none) == "No difference of tacos from random by exact match can be claimed in any of 2 cells."
+    )
+    lost = [each._replace(name=f"{each.name} lost") for each in (without(none[0], "tacos"), none[1])]
+    assert scope([good[0], lost[0]]).startswith(
+        "By exact match, tacos is better than random in 500; nothing is compared in 500 lost."
+    )
+    assert scope(lost).endswith("can be claimed in 1000 lost; nothing is compared in 500 lost.")
+    assert scope(lost[:1]) == "By exact match, tacos is compared with random in no cell."
 
 
 def test_the_page_holds_tables_and_curves(tmp_path: Path) -> None:

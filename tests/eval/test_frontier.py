@@ -28,6 +28,8 @@ def test_money_counts_where_any_was_paid_else_flops_else_seconds() -> None:
     free = tuple(replace(arm, usage=replace_cost(arm.usage)) for arm in ARMS)
     assert label(ARMS) == "US dollars" and label(free) == "FLOPs"
     assert label(tuple(replace(arm, usage=Usage(seconds=1)) for arm in ARMS)) == "seconds"
+    unpriced = replace(ARMS[0], usage=Usage(calls=9, unpriced_calls=9, seconds=2.0))
+    assert label((unpriced, *ARMS[1:])) == "seconds"  # it cost money, and nobody knows how much
 
 
 def replace_cost(usage: Usage) -> Usage:

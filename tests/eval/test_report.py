@@ -21,6 +21,7 @@ from eval.report.experiment import ReportPaths, console_table, write_report
 from eval.report.gains import gains_table
 from eval.report.layout import to_markdown
 from eval.report.notices import budget_warnings, parts_sentence, row_warnings
+from eval.report.plots import draw
 from eval.report.table import Cell, Table, pairs_table
 from eval.report.text import headline
 from eval.results import ArmMeasure, Results, RunMeasure, load_results
@@ -374,11 +375,84 @@ def test_names_from_users_do_not_break_the_page(tmp_path: Path) -> None:
     assert r"a\<b\>\|\$x\$\_y & co" in paths.markdown.read_text()
 
 
+def test_a_long_name_leaves_room_to_draw_in() -> None:
+    long = [f"{'a name that tells all of the recipe, ' * 2}and ends with {end}" for end in "ab"]
+    arms = (*(replace(ARMS[0], name=name) for name in long), *SMALL[1:])
+    for plot in draw(make_results(arms=arms)):
+        plot.figure.draw_without_rendering()
+        width, height = plot.figure.bbox.size
+        for axis in filter(lambda one: one.get_visible(), plot.figure.axes):
+            box, around = axis.get_window_extent(), axis.get_tightbbox()
+            assert box.width > 0.15 * width, plot.name
+            assert around is not None and around.x0 >= -1 and around.y1 <= height + 1, plot.name
+            assert axis.get_title(loc="right") == "" or around.x1 <= width + 1, plot.name
+            names = [text.get_text() for text in axis.get_yticklabels() if "…" in text.get_text()]
+            assert len(names) == len(set(names)), plot.name  # they differ at their ends alone
+
+
 def test_console_table_keeps_every_digit_in_80_columns(full: Results) -> None:
     stream = io.StringIO()
     Console(file=stream, width=80).print(console_table(full))
     text = stream.getvalue()
     assert "…" not in text and "[57.1, 65.3]" in text and "iterselecttune" in text and "baseline" in text
+
+
+def test_arms_that_select_nothing_are_compared_too() -> None:
+    """Of the base model and of finished models nobody says that rows were selected, or that there is no other arm."""
+    by_name = {arm.name: arm for arm in ARMS}
+    untrained, base = by_name["zero-shot"], by_name["random"]
+    said = headline(make_results(arms=(base, untrained)))
+    assert said.verdict == "zero-shot is worse than random on exact match."
+    assert said.paragraph.startswith(
+        "zero-shot is the base model before any tuning: nothing was selected for it."
+    )
+    assert "zero-shot's model answers worse than random's" in said.paragraph
+    assert (
+        "Selecting took" not in said.paragraph and "After training" not in said.paragraph and not said.others
+    )
+
+    finished = replace(untrained, name="theirs", method="model", exact_match=0.7)
+    said = headline(make_results(arms=(base, finished), seeds=1))
+    assert (
+        said.verdict
+        == "theirs is better than random's on exact match; from 1 seed nothing follows for the method."
+    )
+    assert said.paragraph.startswith(
+        "theirs is a finished model: nothing was selected for it. Exact match is 70.0%"
+    )
+    results = make_results(arms=(base, finished, untrained))
+    alone = results.model_copy(
+        update={"runs": [r.model_copy(update={"trained": None}) for r in results.runs]}
+    )
+    assert "Nothing was trained" not in headline(alone).paragraph
+    assert headline(results).others == "Before any tuning (zero-shot) exact match is 3.1%."
+    others = headline(make_results(arms=(*SMALL[:1], base, finished))).others
+    assert others == "Of theirs, a finished model, exact match is 70.0%."
+
+
+def test_one_question_has_no_interval_and_no_sentence_of_one() -> None:
+    results = make_results(arms=SMALL[:2], seeds=1)
+    alone = Interval(mean=1.0, low=0.0, high=1.0, n=1)
+    found = {
+        name: measure.model_copy(update={"interval": alone, "gain": measure.gain and alone})
+        for name, measure in results.summary[0].measures.items()
+    }
+    lead = results.summary[0].model_copy(update={"measures": found})
+    said = headline(results.model_copy(update={"summary": [lead, results.summary[1]]}))
+    assert said.verdict == "1 question is too few to say whether tacos is better than random on exact match."
+    assert "(difference +100.0 points): 1 row is too few to say." in said.paragraph
+    assert "(difference +100.0 points) over 1 seed: 1 question is too few to say." in said.paragraph
+    assert "winning score is 1.00, where 1 is a draw: 1 question is too few to say." in said.paragraph
+
+
+def test_nothing_is_best_first_where_nothing_was_read() -> None:
+    results = make_results(arms=SMALL)
+    empty = [
+        arm.model_copy(update={"measures": {name: ArmMeasure(interval=None) for name in arm.measures}})
+        for arm in results.summary
+    ]
+    note = main_table(results.model_copy(update={"summary": empty})).note
+    assert "Best first" in main_table(results).note and "Best first" not in note and "intervals" not in note
 
 
 def test_claims_at_the_edges() -> None:
@@ -418,6 +492,11 @@ def test_markdown_cells_escape_pipes() -> None:
     assert to_markdown(table).splitlines()[-1] == "| x\\|y | 1 |"
 
 
+def test_markdown_says_what_a_score_is_of() -> None:
+    heads = to_markdown(gains_table(make_results(arms=SMALL))).splitlines()[0]
+    assert "| winning score, 1 is a draw: score | winning score, 1 is a draw: verdict |" in heads
+
+
 def test_one_seed_speaks_of_models_and_three_of_methods() -> None:
     said = headline(make_results(seeds=1)).verdict
     assert said.startswith(
@@ -432,6 +511,16 @@ def test_one_seed_speaks_of_models_and_three_of_methods() -> None:
 def test_the_smallest_difference_that_can_be_found_is_told() -> None:
     note = gains_table(make_results(seeds=3, half_width=0.04)).note
     assert "with 3 seeds would find: 5.7 points (exact match" in note  # .04 * 2.8 / 1.96
+
+
+def test_the_smallest_difference_stands_beside_the_questions_that_it_rests_on() -> None:
+    results = make_results(arms=SMALL, half_width=0.04)
+    wide = {"exact_match": ArmMeasure(interval=interval(0.5, 0.1, 50), gain=interval(0.1, 0.08, 50))}
+    last = results.summary[-1].model_copy(update={"measures": wide})
+    note = gains_table(results.model_copy(update={"summary": [*results.summary[:-1], last]})).note
+    assert (
+        "would find: 11.4 points (exact match, 50 questions)" in note
+    )  # .08 * 2.8 / 1.96, not of 360 questions
 
 
 def test_a_claim_that_the_correction_takes_back_is_not_said_to_cover_zero() -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from eval.report.experiment import write_report
-from eval.report.rounds import hard_shares, hardness, measure_by_size
+from eval.report.rounds import hard_shares, hardness
 from eval.report.style import save_png
 from eval.results import Round, RoundsReport
 from tests.eval.fixtures import make_results
@@ -45,18 +43,3 @@ def test_rounds_stand_in_the_report_of_an_experiment(tmp_path: Path) -> None:
     text = paths.markdown.read_text()
     assert "## Rounds of judging" in text and "0.71" in text
     assert "Rounds of judging" in paths.html.read_text()
-
-
-def test_a_measure_against_size(tmp_path: Path) -> None:
-    small = make_results()
-    large = small.model_copy(update={"budget": 2 * small.budget})
-    plot = measure_by_size([large, small], "winning_score")
-    assert plot is not None
-    names = {s.arm for s in small.summary if s.interval("winning_score")}
-    containers = plot.figure.axes[0].containers
-    assert len(containers) == len(names)
-    share = small.budget / small.pool["rows"]
-    x = containers[0].lines[0].get_xdata()  # type: ignore[attr-defined]
-    assert np.allclose(x, [share, 2 * share])
-    assert save_png(plot, tmp_path).exists()
-    assert measure_by_size([small], "winning_score", methods=["nothing"]) is None

@@ -24,6 +24,8 @@ from eval.mt_bench.pairs import CategoryPairs, ModelPairScore, ModelPairScores
 from eval.mt_bench.score import CategoryScore, ModelScore, SingleScores
 from eval.pairwise.score import PairwiseScore, PairwiseScores, SetScore
 from eval.ratings.bradley_terry import Contrast, Ratings, Strength
+from eval.report import format as fmt
+from eval.report.comparisons import comparison_tables
 from eval.report.coverage import Coverage
 from eval.report.layout import escape_latex, escape_markdown, records, to_csv, to_latex, to_markdown
 from eval.report.score_page import MOST_PROBLEMS
@@ -317,8 +319,21 @@ def test_latex_as_written_by_hand() -> None:
     assert {line.count("&") + span for line, span in zip(lines, spans, strict=True)} == {16}
 
 
+def test_a_difference_of_zero_has_no_sign_and_no_p_value_is_zero() -> None:
+    same = ArmComparison(difference=interval(0.0, 0.0, 20), p_value=1.0, p_holm=1.0, unpaired=0)
+    apart = ArmComparison(difference=interval(0.5, 0.0, 20), p_value=0.0, p_holm=0.02, unpaired=0)
+    (table,) = comparison_tables("x", "x", fmt.fine_difference, "base", {"a": same, "b": apart})
+    assert [[cell.text for cell in row.cells[1:4]] for row in table.rows] == [
+        ["0.0000", "1.00", "1.00"],
+        ["+0.5000", "<0.0001", "0.02"],
+    ]
+    assert table.rows[1].cells[2].raw == 0.0
+
+
 def test_names_are_escaped_everywhere(tmp_path: Path) -> None:
     assert escape_markdown("a|b_c [d](e) _x_ <i>*`~$#") == r"a\|b_c \[d\](e) \_x\_ \<i\>\*\`\~\$\#"
+    assert escape_markdown("a&lt;b & Co; R&D") == r"a\&lt;b & Co; R&D"
+    assert escape_latex("*m") == "{*}m"  # behind the \\\\ of the row before, a bare star would be lost
     assert escape_latex(r"50%_{x}&#$~^\ a--b---c [1] ±") == (
         r"50\%\_\{x\}\&\#\$\textasciitilde{}\textasciicircum{}\textbackslash{} a-{}-b-{}-{}-c {[}1{]}"
         r" \ensuremath{\pm}"

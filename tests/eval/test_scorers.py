@@ -45,6 +45,16 @@ def test_a_line_says_what_is_known() -> None:
     assert "(guessed: no row was scored twice)" in card_line(card(told_apart=False))
 
 
+def test_a_price_that_is_not_known_is_said_and_is_no_number() -> None:
+    known = card()
+    some = known.model_copy(update={"cost": known.cost.model_copy(update={"unpriced": True})})
+    none = known.model_copy(update={"cost": some.cost.model_copy(update={"usd": 0.0})})
+    assert "$0.10 + unpriced and 1.00 s a sample" in card_line(some)
+    assert "price unknown and 1.00 s a sample" in card_line(none)
+    found = [card_figures(one)["scorer/usd_per_sample"] for one in (known, some, none)]
+    assert found == [pytest.approx(0.1), None, None]
+
+
 def test_arms_of_one_scorer_share_a_line() -> None:
     (line,) = card_lines(with_cards())
     assert line.startswith("scorer of ") and " and " in line.split(":")[0]

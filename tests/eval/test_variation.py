@@ -34,5 +34,11 @@ def test_seeds_of_training_alone_stand_apart() -> None:
     assert [cell.text for cell in table.rows[0].cells] == ["exact match, points", "30", "40", "2", "1", "3"]
 
 
+def test_a_large_spread_is_written_out() -> None:
+    made = run(seed=12.345)  # in points: 1,234.5
+    (table,) = variation_tables(made)
+    assert [cell.text for cell in table.rows[0].cells][3] == "1,234"
+
+
 def test_one_seed_has_no_table() -> None:
     assert variation_tables(run(seed=None)) == []

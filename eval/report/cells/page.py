@@ -21,7 +21,7 @@ from eval.report.cells.curves import curves
 from eval.report.cells.recipes import recipe_tables
 from eval.report.cells.scope import scope
 from eval.report.cells.worth import worth_tables
-from eval.report.layout import write_table
+from eval.report.layout import escape_markdown, write_table
 from eval.report.score_page import Section, page
 from eval.report.style import save_png
 from eval.report.table import NOTHING, Cell, Column, Table, TableRow, mean
@@ -44,7 +44,7 @@ def write_cells(name: str, done: Sequence[DoneCell], folder: Path) -> Path:
         save_png(plot, folder / "plots")
     brief = [*cell_tables(done, brief=True), *recipe_tables(done), *worth_tables(done)]
     section = Section(scope(done), brief, drawn, [], colours_of(done))
-    links = [f"* [{cell.name}]({cell.run.relative_to(folder)}/report.html)" for cell in done]
+    links = [f"* [{escape_markdown(cell.name)}]({cell.run.relative_to(folder)}/report.html)" for cell in done]
     write_text(
         folder / "cells.md", f"{page(name, [section], html=False)}\n## Reports\n\n" + "\n".join(links) + "\n"
     )

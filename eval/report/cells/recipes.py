@@ -29,19 +29,25 @@ def recipe_dimensions(done: Sequence[DoneCell]) -> list[str]:
 
 
 def recipe_tables(done: Sequence[DoneCell]) -> list[Table]:
-    """One for each group of cells that differ in their recipe alone."""
+    """One for each group of cells that differ in their recipe alone, where the baseline has a value to choose by."""
     dimensions = recipe_dimensions(done)
     measure = main_measure(done)
-    groups = [(name, cells) for name, cells in apart(done, dimensions) if len(cells) > 1]
     if not dimensions or measure is None:
         return []
-    return [_table(name, cells, measure, number) for number, (name, cells) in enumerate(groups, start=1)]
+    groups = [
+        (name, cells, chosen)
+        for name, cells in apart(done, dimensions)
+        if len(cells) > 1 and (chosen := tuned(cells, measure))
+    ]
+    return [_table(*group, measure, number) for number, group in enumerate(groups, start=1)]
 
 
-def tuned(cells: Sequence[DoneCell], measure: Measure) -> DoneCell:
-    """The cell under whose recipe the baseline is best."""
+def tuned(cells: Sequence[DoneCell], measure: Measure) -> DoneCell | None:
+    """The cell under whose recipe the baseline is best; None where the baseline has no value in any."""
     sign = -1.0 if measure.better == "lower" else 1.0
-    return max(cells, key=lambda cell: sign * (cell.value(cell.results.baseline, measure.name) or 0.0))
+    values = [(cell.value(cell.results.baseline, measure.name), cell) for cell in cells]
+    known = [(sign * value, cell) for value, cell in values if value is not None]
+    return max(known, key=lambda found: found[0])[1] if known else None
 
 
 def agreement(one: DoneCell, other: DoneCell, measure: Measure) -> float | None:
@@ -63,8 +69,8 @@ def _known(cell: DoneCell, arm: str, measure: Measure) -> bool:
     )
 
 
-def _table(name: str, cells: Sequence[DoneCell], measure: Measure, number: int) -> Table:
-    chosen, baseline = tuned(cells, measure), cells[0].results.baseline
+def _table(name: str, cells: Sequence[DoneCell], chosen: DoneCell, measure: Measure, number: int) -> Table:
+    baseline = chosen.results.baseline
     taus = {cell.name: agreement(chosen, cell, measure) for cell in cells if cell is not chosen}
     rows = []
     for cell in cells:

@@ -28,20 +28,17 @@ def scope(done: Sequence[DoneCell]) -> str:
         for claim, word in (("better", "better than"), ("worse", "worse than"))
         if claim in claims
     ]
-    said = (
-        f"By {measure.said}, {arm} is {fmt.listing(told)}"
-        if told
-        else f"No difference of {arm} from {baseline} by {measure.said} can be claimed"
-    )
+    if not told and "unclear" not in claims:
+        return f"By {measure.said}, {arm} is compared with {baseline} in no cell."
+    unclear, missing = claims.get("unclear", []), claims.get("missing", [])
+    nowhere = f"any of {len(done)} cells" if len(unclear) == len(done) > 1 else fmt.listing(unclear)
+    rest = f"; nothing is compared in {fmt.listing(missing)}" if missing else ""
     if not told:
-        return f"{said} in {_cells(claims.get('unclear', []), len(done))}."
-    rest = (
-        f"; no difference can be claimed in {_cells(claims['unclear'], len(done))}"
-        if "unclear" in claims
-        else ""
-    )
+        return f"No difference of {arm} from {baseline} by {measure.said} can be claimed in {nowhere}{rest}."
+    said = f"By {measure.said}, {arm} is {fmt.listing(told)}"
+    said += f"; no difference can be claimed in {nowhere}" if unclear else ""
     seeds = min((len(cell.arm(arm).seeds) for cell in done if cell.arm(arm)), default=0)  # type: ignore[union-attr]
-    if told and 0 < seeds < DRAWS:
+    if 0 < seeds < DRAWS:
         models = f" These are models of {fmt.plural(seeds, 'seed')}: nothing follows for the methods."
         return f"{said}{rest}.{models}"
     lonely = " One cell is no claim for the method." if len(claims.get("better", [])) == 1 else ""
@@ -58,4 +55,4 @@ def _rival(arm: ArmSummary, results: Results) -> bool:
 
 
 def _cells(names: Sequence[str], of: int) -> str:
-    return f"all {of} cells" if len(names) == of > 1 else fmt.listing(names) or "any cell"
+    return f"all {of} cells" if len(names) == of > 1 else fmt.listing(names)

@@ -119,12 +119,18 @@ def _cells(
         Cell(largest, raw=found.rows),
         Cell(fmt.score(times), raw=times),
         Cell(fmt.count(usage.calls / n), raw=usage.calls / n),
-        Cell(fmt.paid([usage.cost_usd / n], usage.unpriced_calls), raw=usage.cost_usd / n),
+        _money(usage, n),
         Cell(fmt.flops(usage.flops / n), raw=usage.flops / n),
     ]
     trained = [run.trained.flops for run in runs if run.trained and run.trained.flops]
     saved = (times - 1) * sum(trained) / len(trained) if times is not None and trained else None
     return [*cells, NOTHING if saved is None or alike else Cell(_signed(saved), raw=saved)]
+
+
+def _money(usage: Usage, n: int) -> Cell:
+    """A number only where every call has a price; otherwise what is read, or nothing."""
+    each = usage.cost_usd / n
+    return Cell(fmt.paid([each], usage.unpriced_calls), raw=None if usage.unpriced_calls else each)
 
 
 def _signed(value: float) -> str:

@@ -150,10 +150,12 @@ def test_conversations_are_the_tokenizers(tiny: Mapping[str, Path]) -> None:
         "{{ messages[0]['content'] }}"
     )
     assert model.apply_chat_template([{"role": "system", "content": "Be brief."}, *turns]) == "Hi"
-    assert model.without_system == 1
+    assert model.notes() == ["the chat template takes no system message, which 1 prompt went without"]
     model.tokenizer.chat_template = "{{ raise_exception('never') }}"
-    with pytest.raises(ConfigError, match="refuses a conversation: never"):
-        model.apply_chat_template(turns)
+    for conversation in (turns, [{"role": "system", "content": "Be brief."}, *turns]):
+        with pytest.raises(ConfigError, match="refuses a conversation: never"):
+            model.apply_chat_template(conversation)
+    assert "1 prompt " in model.notes()[0]
 
 
 def test_what_has_no_room_is_refused(tiny: Mapping[str, Path]) -> None:

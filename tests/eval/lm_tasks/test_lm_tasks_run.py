@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from eval.lm_tasks import local
+from eval.lm_tasks.loading import consent
 from eval.lm_tasks.measures import task_benchmark
 from eval.lm_tasks.records import question_values, read_records
 from eval.lm_tasks.run import run_tasks
@@ -172,7 +173,9 @@ def test_a_folder_or_a_file_stands_for_its_tasks(
         assert set(run_tasks(str(tiny["gpt2"]), how, tmp_path, device="cpu").run.roots) == roots
 
 
-def test_code_is_not_run_without_consent(own_tasks: Path, tmp_path: Path, tiny: Mapping[str, Path]) -> None:
+def test_code_is_not_run_without_consent(
+    own_tasks: Path, tmp_path: Path, tiny: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     own = write_code_task(tmp_path / "code")
     with pytest.raises(ConfigError, match="runs_code: the task runs the code that the model writes"):
         run_tasks(str(tiny["gpt2"]), settings(own, "runs_code"), tmp_path, device="cpu")
@@ -181,6 +184,10 @@ def test_code_is_not_run_without_consent(own_tasks: Path, tmp_path: Path, tiny: 
     agreed = settings(own, "runs_code", allow_code=True)
     assert run_tasks(str(tiny["gpt2"]), agreed, tmp_path, device="cpu").samples
     assert "HF_ALLOW_CODE_EVAL" not in os.environ
+    monkeypatch.setenv("HF_ALLOW_CODE_EVAL", "0")
+    with consent(True):
+        assert os.environ["HF_ALLOW_CODE_EVAL"] == "1"
+    assert os.environ["HF_ALLOW_CODE_EVAL"] == "0"
 
 
 def test_what_cannot_be_loaded_says_why(
@@ -218,6 +225,11 @@ def test_own_tasks_are_known_by_their_content(tmp_path: Path) -> None:
     with (moved / f"{CHOICE}.jsonl").open("a") as file:
         file.write("\n")
     assert settings(moved).identity() != before
+    template = moved / "_default_template_yaml"  # lm-eval's own tasks include files of such names
+    template.write_text("num_fewshot: 0")
+    zero = settings(moved).identity()
+    template.write_text("num_fewshot: 1")
+    assert settings(moved).identity() != zero
     assert settings(moved, limit=3).identity() != settings(moved).identity()
     assert settings(moved, "instruct", "gsm8k").asked == (
         "ifeval",

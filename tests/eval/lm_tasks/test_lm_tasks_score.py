@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from eval.interval import Interval
 from eval.lm_tasks.measures import read, task_benchmark, task_values
 from eval.lm_tasks.records import (
     Figure,
@@ -105,10 +106,33 @@ def test_scores_are_lm_evals_with_intervals() -> None:
     assert scores.problems == ("m: 3 of 30 questions of two were asked; the figure is not the task's",)
 
 
+def test_an_interval_stands_around_the_figure_or_there_is_none() -> None:
+    """Subtasks of 20 and 4 questions, 10 and 4 of them right: 14 / 24 of all, and (0.5 + 1) / 2 with each alike."""
+    rows = [sample("small", i, acc=1.0, inst=[True, False]) for i in range(4)]
+    rows += [sample("large", i, acc=float(i < 10), inst=[True, False, False]) for i in range(20)]
+
+    def interval(**figures: float) -> list[Interval | None]:
+        group = details("g", 24, figures, subtasks=("small", "large"))
+        run = records().run.model_copy(update={"roots": ("g",), "tasks": (group,)})
+        found = score_records([TaskRecords(run=run, samples=tuple(rows))]).models["m"].tasks["g"].metrics
+        return [one.ci for one in found.values()]
+
+    (of_all,) = interval(acc=14 / 24)
+    (of_parts,) = interval(acc=0.75)
+    assert of_all and of_parts and (of_all.n, of_parts.n) == (24, 2)
+    assert (of_all.mean, of_parts.mean) == (pytest.approx(14 / 24), 0.75)
+    assert interval(inst=24 / 68) == [None]  # of all instructions, which are no questions
+    assert interval(acc=0.2) == [None]
+
+
 def test_models_are_compared_by_question() -> None:
     flipped = records("n", flipped=True)
     scores = score_records([records(), flipped], against="m")
-    assert scores.comparisons["g"]["n"].difference.mean == pytest.approx(-2 / 6)
+    gap = scores.comparisons["g"]["n"].difference
+    assert gap.mean == pytest.approx(-2 / 6) and (gap.low, gap.high) == (
+        -1.0,
+        1.0,
+    )  # as far as shares lie apart
     assert scores.comparisons["text"]["n"].difference.mean == 0.0
     assert scores.comparisons["two"]["n"].unpaired == 0
     worse = [
@@ -132,6 +156,17 @@ def test_other_versions_are_named() -> None:
     changed = other.model_copy(update={"run": other.run.model_copy(update={"tasks": tasks})})
     problems = score_records([records(), changed], "m").problems
     assert "n and m had two with other versions or numbers of examples" in problems
+
+
+def test_a_task_without_a_shared_question_does_not_take_the_others_along() -> None:
+    other = records("n")
+    rows = [
+        row.model_copy(update={"doc_hash": f"other {row.doc_id}"}) if row.task == "two" else row
+        for row in other.samples
+    ]
+    scores = score_records([records(), other.model_copy(update={"samples": tuple(rows)})], "m")
+    assert set(scores.comparisons) == {"g", "text"}
+    assert "n and m had no question of two in common" in scores.problems
 
 
 def test_measures_go_through_statistics(tmp_path: Path) -> None:
@@ -166,6 +201,16 @@ def test_measures_go_through_statistics(tmp_path: Path) -> None:
     assert (arm.gain.mean, arm.gain.low, arm.gain.high) == (pytest.approx(2 / 6), -1.0, 1.0)
     assert isinstance(found.values[text.name], dict)
     assert list(found.values[text.name].values()) == [2.0, 4.0]
+
+
+def test_unread_are_questions_of_tasks_that_have_the_metric() -> None:
+    """Of 2 and 4 questions "acc" is read but for one, and 3 of another task in the group have no "acc"."""
+    made = records()
+    tasks = [task for task in made.run.tasks if task.name != "g"]
+    group = details("g", 9, {"acc": 0.6}, subtasks=("small", "large", "two"))
+    run = made.run.model_copy(update={"tasks": (group, *tasks), "roots": ("g",)})
+    rows = made.samples[1:]
+    assert task_values(TaskRecords(run=run, samples=rows)).unread == {"lm_g_acc": 1}
 
 
 def test_a_report_shows_tasks_and_subtasks(tmp_path: Path) -> None:

@@ -56,6 +56,16 @@ def test_conversations_reach_a_server_as_messages(own_tasks: Path, tmp_path: Pat
     assert asked[0].sampling.max_tokens == 12 and asked[0].sampling.temperature == 0
 
 
+def test_what_a_server_is_not_told_of_is_said(own_tasks: Path, tmp_path: Path) -> None:
+    def notes(**kwargs: Any) -> tuple[str, ...]:
+        how = settings(own_tasks, REPLY, limit=1, gen_kwargs=kwargs)
+        return run_tasks_served(ScriptedLLM(sums_up), how, tmp_path).run.notes
+
+    (note,) = notes(repetition_penalty=1.2, no_repeat_ngram_size=3)
+    assert note.startswith("the server is not told of no_repeat_ngram_size, repetition_penalty:")
+    assert notes(num_beams=1, temperature=0.0) == ()
+
+
 def test_what_a_server_cannot_do_is_refused(own_tasks: Path, tmp_path: Path) -> None:
     llm = ScriptedLLM(sums_up)
     with pytest.raises(ConfigError, match=f"{CHOICE}: the log-probability of a given text is needed"):
