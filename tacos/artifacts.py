@@ -19,7 +19,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from tacos.errors import TacosError, first_line
-from tacos.stage import DONE, Done, Job, Stage, Tools, made_with
+from tacos.stage import DONE, Done, Job, Stage, Tools, made_with, package_versions
 from tacos.store.files import cannot_write, read_json, write_json
 from tacos.store.fingerprint import plain
 from tacos.store.held import held
@@ -103,6 +103,13 @@ class ArtifactStore:
             self._damaged.add(folder)
             return None
         self._intact[folder] = done
+        if done.code and done.code != stage.code and done.packages == package_versions():
+            log.warning(
+                "%s %s is taken as it is, though the file of its part has changed since it was made: where answers "
+                "change, raise the `version` of the part",
+                _titled(stage),
+                stage.fingerprint,
+            )
         return done
 
     def _read_shared(self, stage: Stage) -> Done | None:
@@ -178,6 +185,7 @@ class ArtifactStore:
             inputs={name: parent.fingerprint for name, parent in stage.inputs.items()},
             outcome=outcome.model_copy(update={"metrics": job.metrics | outcome.metrics}),
             usage=spent[0],
+            code=stage.code,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             **made_with(),
             files=listing(partial, (DONE,)),

@@ -33,7 +33,7 @@ from tacos.registry import Registry
 from tacos.selection import Groups, Pick, Scores
 from tacos.stage import Job, Outcome, Stage
 from tacos.store import tables
-from tacos.store.own_code import code_of
+from tacos.store.own_code import code_of, file_code
 from tacos.types import Pool, Record
 
 Estimate = Callable[[Pool, Mapping[str, Path]], Asked]
@@ -142,7 +142,8 @@ class Part(Record):
         identity = {"by": self.name, **self.identity(setup)} | ({"seed": setup.seed} if self.seeded else {})
         identity |= {"code": self.code} if self.code else {}
         reads = {"pool": setup.pool, **self.inputs(setup), **(inputs or {})}
-        return Stage(self.verb, work, identity, reads, self.version, estimate)
+        code = file_code(type(self))
+        return Stage(self.verb, work, identity, reads, self.version, estimate, code=code)
 
 
 class Grouper(Part):

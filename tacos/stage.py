@@ -64,6 +64,8 @@ class Done(Record):
     usage: Usage
     created: str
     """When, as ISO 8601 in UTC."""
+    code: str = ""
+    """Of the part's file; "" where there is none."""
     commit: str
     """Of the code, or "unknown"."""
     packages: dict[str, str]
@@ -125,6 +127,7 @@ class Stage:
     estimate: pool and the folders of those inputs that are done -> what the stage will ask, for `tacos plan`;
         None for stages that ask no language model.
     passes: the same of what a model of this machine will read; None where none does.
+    code: of the file of the part that works; no part of the fingerprint, and a change is told.
     """
 
     name: str
@@ -134,6 +137,7 @@ class Stage:
     version: int = 1
     estimate: Callable[[Pool, Mapping[str, Path]], Asked] | None = None
     passes: Expect | None = None
+    code: str = ""
 
     def with_settings(self, **more: Any) -> Stage:
         """The same with more that changes the answer."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pandas import DataFrame
 
 import tacos
 from tacos.errors import ConfigError, TacosError
@@ -261,4 +262,4 @@ def test_the_example_runs_as_a_script(tmp_path: Path) -> None:
 
 def test_a_data_frame_is_no_pool() -> None:
     with pytest.raises(ConfigError, match=r"pool is a DataFrame: give a file.*df\.to_json"):
-        tacos.select(pd.DataFrame({"prompt": ["a"]}), "longest", 1)
+        tacos.select(DataFrame({"prompt": ["a"]}), "longest", 1)  # type: ignore[arg-type]

@@ -69,6 +69,18 @@ def test_fingerprints_follow_name_version_settings_and_inputs() -> None:
     assert fingerprint({"a": 1, "b": (2,)}) == fingerprint({"b": [2], "a": 1})
 
 
+def test_what_older_code_made_is_taken_and_told(
+    tmp_path: Path, tools: Tools, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, same, changed = (Stage("score", Work(), {"by": "mine"}, code=code) for code in ("a", "a", "b"))
+    ArtifactStore(tmp_path).run(first, tools)
+    ArtifactStore(tmp_path).run(same, tools)
+    assert "has changed" not in caplog.text
+    store = ArtifactStore(tmp_path)
+    assert store.run(changed, tools) == store.folder(first) and changed.work.times == 0  # type: ignore[attr-defined]
+    assert "score (mine)" in caplog.text and "raise the `version` of the part" in caplog.text
+
+
 def test_a_failed_stage_is_not_done_and_runs_again(tmp_path: Path, tools: Tools) -> None:
     work = Work(fail=True)
     stage, store = Stage("a", work), ArtifactStore(tmp_path)
