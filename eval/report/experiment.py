@@ -44,6 +44,8 @@ SECTIONS = {
     "cost": "What it cost",
 }
 """Plot group -> heading; a group without plots gets no heading."""
+SMALL = 100_000_000
+"""Parameters below which a model is for trying things out."""
 
 
 class ReportPaths(Record):
@@ -128,12 +130,21 @@ def _facts(results: Results) -> list[tuple[str, str]]:
     facts = [
         ("budget", f"{results.budget:,} of {results.pool_audit.rows:,} rows"),
         ("training", results.training_budget),
+        ("model", _small_model(results)),
         ("questions", fmt.count(results.questions) if results.questions else ""),
         ("answers", results.answering),
         ("seeds", seeds),
         ("created", results.created),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _small_model(results: Results) -> str:
+    """What the figures of a model that is there to try things out do not tell; "" for a larger one."""
+    sizes = [run.trained.parameters for run in results.runs if run.trained and run.trained.parameters]
+    if not sizes or max(sizes) >= SMALL:
+        return ""
+    return f"{max(sizes) / 1e6:.2g} million parameters, too few to say anything of large models"
 
 
 def _budget_sentence(results: Results) -> str:

@@ -79,7 +79,7 @@ def row_warnings(results: Results) -> list[str]:
 
 def protocol_notes(results: Results) -> list[str]:
     """What a table of selections should have and this one has not."""
-    lines = []
+    lines = _cut_rows(results)
     if results.left_out:
         verb = "is" if len(results.left_out) == 1 else "are"
         lines.append(
@@ -98,6 +98,20 @@ def protocol_notes(results: Results) -> list[str]:
             " explains is not known."
         )
     return lines
+
+
+def _cut_rows(results: Results) -> list[str]:
+    """Arms of which max_length took rows, or ends of rows; their selections are not what they were trained on."""
+    found = []
+    for arm in results.summary:
+        trained = [run.trained for run in runs_of(results, arm.arm) if run.trained]
+        rows = max((t.samples + t.validation_samples + t.dropped for t in trained), default=0)
+        if any(t.dropped + t.truncated > TOLERANCE * rows for t in trained):
+            out, cut = (
+                fmt.spread([getattr(t, n) for t in trained], fmt.count) for n in ("dropped", "truncated")
+            )
+            found.append(f"{arm.arm} ({out} left out, {cut} cut short, of {fmt.count(rows)})")
+    return [f"Rows were too long for train.max_length: {fmt.listing(found)}."] if found else []
 
 
 def _failed(results: Results, arm: str) -> str:

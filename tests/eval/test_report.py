@@ -20,7 +20,7 @@ from eval.report.claims import claim
 from eval.report.experiment import ReportPaths, console_table, write_report
 from eval.report.gains import gains_table
 from eval.report.layout import to_markdown
-from eval.report.notices import budget_warnings, parts_sentence, row_warnings
+from eval.report.notices import budget_warnings, parts_sentence, protocol_notes, row_warnings
 from eval.report.plots import draw
 from eval.report.table import Cell, Table, pairs_table
 from eval.report.text import headline
@@ -287,6 +287,31 @@ def test_unequal_training_is_warned_of(tmp_path: Path) -> None:
 def with_runs(results: Results, arm: str, **changed: Any) -> Results:
     runs = [r.model_copy(update=changed) if r.arm == arm else r for r in results.runs]
     return results.model_copy(update={"runs": runs})
+
+
+def test_rows_that_were_too_long_are_told(full: Results) -> None:
+    trained = next(run.trained for run in full.runs if run.arm == "tacos")
+    assert trained is not None
+    few, many = (
+        with_runs(
+            full,
+            "tacos",
+            trained=trained.model_copy(update={"samples": 300, "dropped": out, "truncated": cut}),
+        )
+        for out, cut in ((3, 2), (40, 9))
+    )
+    assert not any("too long" in line for line in protocol_notes(few))
+    (line,) = (line for line in protocol_notes(many) if "too long" in line)
+    assert line == "Rows were too long for train.max_length: tacos (40 left out, 9 cut short, of 340)."
+
+
+@pytest.mark.parametrize(("parameters", "told"), [(780_000, True), (8 * 10**9, False)])
+def test_a_small_model_is_called_one(parameters: int, told: bool, tmp_path: Path) -> None:
+    results = make_results(arms=SMALL)
+    for run in results.runs:
+        trained = run.trained and run.trained.model_copy(update={"parameters": parameters})
+        results = with_runs(results, run.arm, trained=trained)
+    assert ("0.78 million parameters" in write_report(results, tmp_path).markdown.read_text()) == told
 
 
 def test_an_arm_without_a_readable_verdict_keeps_the_report(tmp_path: Path) -> None:
