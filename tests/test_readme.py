@@ -60,12 +60,18 @@ def test_the_tree_shows_what_exists() -> None:
 
 
 def test_the_product_page_is_short() -> None:
-    assert len(README.path.read_bytes()) <= MOST_BYTES
+    size = len(README.path.read_bytes())
+    assert size <= MOST_BYTES, (
+        f"README.md has {size} bytes; what is more than {MOST_BYTES} belongs on a manual page"
+    )
 
 
 def test_the_product_page_names_every_method() -> None:
     (table,) = re.findall(r"\| method \|.*?\n\n", README.text, re.DOTALL)
-    assert set(re.findall(r"`([\w-]+)`", table)) == set(METHODS)
+    shown = set(re.findall(r"`([\w-]+)`", table))
+    assert shown == set(METHODS), (
+        f"the table of methods in README.md and the code differ by {shown ^ set(METHODS)}"
+    )
 
 
 @each_page
@@ -156,32 +162,33 @@ def shown(path: str) -> str:
     return text
 
 
-def test_the_scorer_that_is_shown_selects_by_being_in_its_folder(tmp_path: Path) -> None:
-    (tmp_path / "shown.py").write_text(shown("tacos/scoring/"))
-    start = (
-        "import sys, tacos.scoring; tacos.scoring.__path__.append(sys.argv.pop(1)); "
-        "from tacos.cli import main; main()"
-    )
-    (name,) = re.findall(r'@scorer\("(\w+)"', shown("tacos/scoring/"))
-    words = [
-        "select",
-        "builtin",
-        "--method",
-        "longest",
-        "--budget",
-        "20",
-        "--out",
-        "o.jsonl",
-        f"score.by={name}",
-    ]
+PARTS_SHOWN = {"tacos/scoring/": "score", "tacos/grouping/": "group", "tacos/allocation/": "allocate"}
+"""Folder -> the slot of a recipe."""
+
+
+def test_the_parts_that_are_shown_select_by_being_in_their_folders(tmp_path: Path) -> None:
+    start = "import sys, tacos.scoring, tacos.grouping, tacos.allocation; "
+    words = ["select", "builtin", "--method", "recipe", "--budget", "20", "--out", "o.jsonl"]
+    for folder, slot in PARTS_SHOWN.items():
+        (tmp_path / slot).mkdir()
+        # by another name: the page's own may have been tried in this checkout
+        text = re.sub(r'(@(?:scorer|grouper|allocator)\(\s*)"\w+"', rf'\1"shown_{slot}"', shown(folder))
+        (tmp_path / slot / f"shown_{slot}.py").write_text(text)
+        start += f"{folder[:-1].replace('/', '.')}.__path__.append({str(tmp_path / slot)!r}); "
+        words.append(f"{slot}=shown_{slot}")
+    start += "from tacos.cli import main; main()"
     small = "pool.builtin={size: 120, test_size: 0, corpus_size: 0}"
-    command = [sys.executable, "-c", start, str(tmp_path), *words, small]
+    command = [sys.executable, "-c", start, *words, small]
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
     scores = [row["selection"]["score"] for row in rows]
-    assert len(scores) == 20 and scores == sorted(scores, reverse=True) and 0 < scores[-1] <= scores[0] <= 1
+    assert len(scores) == 20 and all(0 < score <= 1 for score in scores)
+    words_of = [row["messages"][0]["content"].split()[0].lower() for row in rows]
+    assert [row["selection"]["group"] for row in rows] == words_of
+    largest = [score for score, word in zip(scores, words_of, strict=True) if word == words_of[0]]
+    assert largest == sorted(largest, reverse=True)
 
 
 def test_the_preset_that_is_shown_is_a_method() -> None:

@@ -79,7 +79,9 @@ class _Queue:
                     Pick(
                         index=row,
                         group=self.label,
-                        reason="best of its group",
+                        reason="best of its group"
+                        if self.served == 1
+                        else f"place {self.served} of its group",
                         score=self.score[row],
                         place=self.served,
                     )

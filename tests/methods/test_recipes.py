@@ -117,8 +117,9 @@ def test_a_combination_runs_or_is_refused(root: Path, group: str, score: str | N
         return
     chosen = recipe(root, group, score, allocate)
     rows = select(root, chosen)
-    assert len(rows) == (BUDGET if ALLOCATORS.get(allocate).budgeted else ROWS)
-    assert len({row["id"] for row in rows}) == len(rows)
+    wanted = BUDGET if ALLOCATORS.get(allocate).budgeted else ROWS
+    assert len(rows) == wanted, f"allocate={allocate} took {len(rows)} rows of a budget of {wanted}"
+    assert len({row["id"] for row in rows}) == len(rows), f"allocate={allocate} took a row twice"
     assert [row["selection"]["rank"] for row in rows] == list(range(1, len(rows) + 1))
     assert all((row["selection"]["score"] is not None) == (score is not None) for row in rows)
     if score == "file":
