@@ -142,6 +142,8 @@ def _explain(model: type[BaseModel], problem: Any, where: str) -> str:
     if problem["type"] == "missing":
         return f"setting {path!r} is missing"
     message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        message = "settings belong here, {name: value}"
     seen = problem["input"]
     quote = ""
     if isinstance(seen, bool):
