@@ -178,11 +178,11 @@ def _keys(values: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _note(columns: Columns, given: ColumnSettings) -> str:
-    """The names that were taken, unless all of them were given."""
-    taken = dict(_taken(columns))
-    if all(getattr(given, name) == column for name, column in taken.items()):
+    """The names that were taken and not given."""
+    taken = [(name, column) for name, column in _taken(columns) if getattr(given, name) != column]
+    if not taken:
         return ""
-    named = ", ".join(f"{name}={column}" for name, column in taken.items())
+    named = ", ".join(f"{name}={column}" for name, column in taken)
     return f"columns were recognised by their names: {named}; pool.read.columns sets others"
 
 
