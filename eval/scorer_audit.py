@@ -125,6 +125,15 @@ def _easily_moved(audit: ScorerAudit) -> Iterator[str]:
         yield f"One position is preferred: the sample shown first scores higher in {_share(first)} of what is decided."
 
 
+def not_noticed(audit: ScorerAudit) -> str:
+    """A sentence on how answers were made worse without that the score surely fell; "" where it always fell."""
+    kinds = [found for found in audit.worsened if found.tau and not _surely_below(found.tau, 0.0)]
+    if not kinds:
+        return ""
+    named, rows = fmt.listing(found.kind for found in kinds), max(found.n for found in kinds)
+    return f"That it notices answers made worse ({named}) was not shown on {rows:,} of them: more rows would tell."
+
+
 def _surely_above(found: Interval, value: float) -> bool:
     return found.n > 1 and found.mean - SURE * (found.mean - found.low) > value
 

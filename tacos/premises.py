@@ -1,6 +1,6 @@
 """What a scorer takes for granted, looked at once its scores are there; a premise that fails is a warning.
 
-* scores differ: one constant score leaves the choice to the order of the rows
+* scores differ: one score for nearly all rows leaves the choice to their order
 * scores are more than length: a rank correlation with response length above 0.8 means that `length` would choose alike
 * the instruction helps: where every ratio of losses is above 1, the template does not suit the model
 """
@@ -16,6 +16,8 @@ from tacos.text import tokens
 from tacos.types import Pool
 
 log = logging.getLogger(__name__)
+MOSTLY_EQUAL = 0.9
+"""Share of rows with one score from which a scorer says next to nothing."""
 MOSTLY_LENGTH = 0.8
 """Spearman's rank correlation from which a scorer mostly reads length."""
 ENOUGH = 20
@@ -23,7 +25,7 @@ ENOUGH = 20
 
 
 def check_premises(name: str, pool: Pool, scores: Scores, by_length: bool = False) -> dict[str, float]:
-    """Warn of a constant score, and of one that mostly reads length; what was measured, for the done record.
+    """Warn of one score for nearly all rows, and of one that mostly reads length; what was measured, for the record.
 
     by_length: the scorer is meant to read length.
     """
@@ -31,13 +33,17 @@ def check_premises(name: str, pool: Pool, scores: Scores, by_length: bool = Fals
     values = scores.values[scored]
     if len(values) < 2:
         return {}
-    if np.ptp(values) == 0:
+    different, times = np.unique(values, return_counts=True)
+    most = int(times.max())
+    if most >= MOSTLY_EQUAL * len(values):
+        rows = f"all {most:,}" if most == len(values) else f"{most:,} of {len(values):,}"
         log.warning(
-            "%s gives all %d rows the score %g: the choice among them is by their order in the pool",
+            "%s gives %s rows the score %g: the choice among them is by their order in the pool",
             name,
-            len(values),
-            values[0],
+            rows,
+            different[times.argmax()],
         )
+    if len(different) == 1:
         return {}
     if by_length or len(values) < ENOUGH:
         return {}

@@ -30,6 +30,17 @@ def told(values: list[float], caplog: pytest.LogCaptureFixture, by_length: bool 
     return check_premises("mine", small_pool(len(values)), Scores(np.array(values)), by_length)
 
 
+def test_one_score_for_nearly_all_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    few, many = (Scores(np.array([1.0] * ones + [2.0] * (20 - ones))) for ones in (17, 19))
+    check_premises("mine", small_pool(20), few)
+    assert "the score 1" not in caplog.text
+    check_premises("mine", small_pool(20), many)
+    assert (
+        "mine gives 19 of 20 rows the score 1: the choice among them is by their order in the pool"
+        in caplog.text
+    )
+
+
 def test_one_constant_score_is_told(caplog: pytest.LogCaptureFixture) -> None:
     assert told([3.0, np.nan, 3.0, 3.0], caplog) == {}
     assert caplog.messages == [

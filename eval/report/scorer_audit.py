@@ -11,7 +11,7 @@ from eval.report import format as fmt
 from eval.report.score_report import Figures, ScoreReport, with_ends
 from eval.report.scorers import card_figures, cost_words
 from eval.report.table import NOTHING, Cell, Column, Entry, Spec, Table, build, counts, mean, texts
-from eval.scorer_audit import ScorerAudit, warnings
+from eval.scorer_audit import ScorerAudit, not_noticed, warnings
 from eval.scorer_card import Measurement, ScorerCard
 
 if TYPE_CHECKING:
@@ -151,9 +151,11 @@ def tables(audit: ScorerAudit) -> list[Table]:
 
 
 def headline(audit: ScorerAudit) -> str:
-    """The warnings in full, since a page should open with them."""
-    said = warnings(audit) or ["No measure speaks against it."]
-    return " ".join([f"{audit.card.scorer} on {audit.card.n:,} rows of {audit.pool}.", *said])
+    """The warnings in full, since a page should open with them, and what was not shown."""
+    missing = not_noticed(audit)
+    said = warnings(audit) or ([] if missing else ["No measure speaks against it."])
+    about = f"{audit.card.scorer} on {audit.card.n:,} rows of {audit.pool}."
+    return " ".join(filter(None, [about, *said, missing]))
 
 
 def figures(audit: ScorerAudit) -> Figures:

@@ -220,6 +220,15 @@ def test_a_bad_scorer_is_warned_of(scorer: str, model: ScriptedLLM, warning: str
     assert warning in report.headline(found)
 
 
+def test_a_scorer_that_was_not_shown_to_notice_anything_is_not_cleared() -> None:
+    found = audited("random")
+    report: ScoreReport[ScorerAudit] = report_of(found)
+    assert "answers made worse (truncate, swap and errors) was not shown" in report.headline(found)
+    assert "No measure speaks against it" not in report.headline(found)
+    short: ScoreReport[ScorerAudit] = report_of(cut := audited("length"))
+    assert "truncate" not in short.headline(cut)
+
+
 def test_a_scorer_that_prefers_the_worse_side_is_inverted() -> None:
     found = audited("rating", rating(short_first), llm="judge")
     assert found.pairs and found.pairs.pair_accuracy == 0
