@@ -32,7 +32,18 @@ def part_kind(role: str, what: str) -> str:
 
 
 def parts_sentence(results: Results) -> str:
-    """Which parts were LLMs, said plainly; calls that were paid count even if no part admits to one."""
+    """Which parts were LLMs, said plainly, and which came from files, of which nothing is known."""
+    files = [role for role, what in results.parts.items() if re.search(r"(^| x )file( x |$)", what)]
+    if not files:
+        return _who_worked(results)
+    return (
+        f"{_who_worked(results)} Groups or scores of {fmt.listing(files)} are from a file: who made them, and at what"
+        " cost, is not known."
+    )
+
+
+def _who_worked(results: Results) -> str:
+    """Calls that were paid count even if no part admits to one."""
     roles = [role for role, what in results.parts.items() if part_kind(role, what) == "LLM"]
     usages = [results.total_usage, *(run.selection_usage for run in results.runs)]
     if roles:

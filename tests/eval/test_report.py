@@ -388,6 +388,10 @@ def test_parts_say_whether_an_llm_was_called() -> None:
     given = silent.model_copy(update={"parts": {**silent.parts, "base model": "meta-llama/Llama-2-7b-hf"}})
     assert parts_sentence(given).startswith("No LLM was called to tag, score or judge.")
     assert parts_sentence(given).endswith("but the base model (meta-llama/Llama-2-7b-hf).")
+    filed = silent.model_copy(update={"parts": {**silent.parts, "selection (mine)": "none x file x top"}})
+    assert parts_sentence(filed).endswith(
+        "Groups or scores of selection (mine) are from a file: who made them, and at what cost, is not known."
+    )
     unnamed = make_results().model_copy(update={"parts": silent.parts})
     assert parts_sentence(unnamed) == "LLMs were called, though no part below is named as one."
 
