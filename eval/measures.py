@@ -228,6 +228,8 @@ def _check_value(said: str, value: object, measure: Measure) -> None:
         raise TacosError(
             f"{said} is {value!r}: a number, and one that cannot be read is left out and counted under `unread`"
         )
+    if measure.unit == "percent":
+        return  # what a question adds to a fitted rate may be past its ends
     (low, high), number = measure.ends, float(value)
     if low is not None and number < low - ROUNDING:
         raise TacosError(f"{said} is {value}, and its scale begins at {low:g}")
