@@ -103,7 +103,7 @@ class Bill:
         self._own: list[int] = []
         """Calls of this client that are in flight."""
         self.lost = kept.transact(self._open)
-        """Calls that were in flight when their process ended."""
+        """What calls used that were in flight when their process ended, one for each."""
 
     @property
     def spent(self) -> Tokens:
@@ -196,7 +196,7 @@ class Bill:
         if numbers:
             self._kept.transact(lambda db: self._book(db, numbers))
 
-    def _open(self, db: sqlite3.Connection) -> int:
+    def _open(self, db: sqlite3.Connection) -> list[Tokens]:
         self._row(db)
         return self._book_lost(db)
 
@@ -211,21 +211,22 @@ class Bill:
         both = sum(one.sent for one in every), sum(one.got for one in every)
         db.execute("UPDATE bills SET sent = sent + ?, got = got + ? WHERE bill = ?", (*both, self.name))
 
-    def _book_lost(self, db: sqlite3.Connection) -> int:
-        """Calls that were in flight when their process ended; how many."""
+    def _book_lost(self, db: sqlite3.Connection) -> list[Tokens]:
+        """Calls that were in flight when their process ended; what each is taken to have used."""
         rows = db.execute("SELECT id, owner, since FROM flights WHERE bill = ?", (self.name,)).fetchall()
         lost = [id_ for id_, owner, since in rows if not _lives(owner.decode(), since)]
-        self._book(db, lost)
-        return len(lost)
+        return self._book(db, lost)
 
-    def _book(self, db: sqlite3.Connection, numbers: Sequence[int]) -> None:
+    def _book(self, db: sqlite3.Connection, numbers: Sequence[int]) -> list[Tokens]:
         """With the prompts they were asked with, and the longest reply seen; before any was seen, with their limits."""
-        longest = self._row(db).longest
+        longest, booked = self._row(db).longest, []
         for number in numbers:
             flight = db.execute("SELECT sent, got FROM flights WHERE id = ?", (number,)).fetchone()
             if flight is not None:  # else another process has booked it
-                self._add(db, [Tokens(flight[0], min(flight[1], longest or flight[1]))])
+                booked.append(Tokens(flight[0], min(flight[1], longest or flight[1])))
                 db.execute("DELETE FROM flights WHERE id = ?", (number,))
+        self._add(db, booked)
+        return booked
 
 
 @cache
