@@ -59,7 +59,7 @@ def show_plan(
     for name, rows in grids:
         show_grid(name, rows)
     stopped = [f"{stage.stage}: a run stops here: {stage.stopped}" for stage in stages if stage.stopped]
-    for line in (*_stage_lines(stages, timed), *stopped, *_findings(power)):
+    for line in (*_stage_lines(stages, timed), *_bills(stages), *stopped, *_findings(power)):
         typer.echo(line)
 
 
@@ -78,6 +78,14 @@ def _stage_lines(stages: Sequence[PlannedStage], timed: bool) -> Iterator[str]:
     elif total.forward_tokens:
         here = f"{total.forward_tokens:,} tokens here (--hours tells how long); "
     yield f"{sum(not s.cached for s in stages)} of {len(stages)} stages to run; about {here}{spent(total)}"
+
+
+def _bills(stages: Sequence[PlannedStage]) -> Iterator[str]:
+    """A line for each bill that earlier runs put something on and a cap holds, where calls are to come."""
+    found = {s.on_bill.bill: s.on_bill for s in stages if s.on_bill and s.estimate.calls}
+    for bill in found.values():
+        if bill.spent_tokens:
+            yield f"already on the bill {bill.bill}: {bill.described}"
 
 
 def _placed(stages: Sequence[PlannedStage], found: Sequence[MatrixCell]) -> list[PlannedStage]:

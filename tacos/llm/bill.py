@@ -170,9 +170,7 @@ class Bill:
             self._row(db)
             for start in range(0, len(replies), _LOOKUP):
                 chunk = dict(replies[start : start + _LOOKUP])
-                marks = ",".join("?" * len(chunk))
-                query = f"SELECT key FROM billed WHERE bill = ? AND key IN ({marks})"
-                for (key,) in db.execute(query, (self.name, *chunk)).fetchall():
+                for key in _billed(db, self.name, list(chunk)):
                     del chunk[key]
                 db.executemany("INSERT INTO billed VALUES (?, ?)", ((self.name, key) for key in chunk))
                 self._add(db, chunk.values())
@@ -227,6 +225,40 @@ class Bill:
                 db.execute("DELETE FROM flights WHERE id = ?", (number,))
         self._add(db, booked)
         return booked
+
+
+def _billed(db: sqlite3.Connection, bill: str, keys: Sequence[bytes]) -> set[bytes]:
+    marks = ",".join("?" * len(keys))
+    query = f"SELECT key FROM billed WHERE bill = ? AND key IN ({marks})"
+    return {key for (key,) in db.execute(query, (bill, *keys))}
+
+
+class BillReader:
+    """A bill as a plan looks at it: nothing is changed."""
+
+    def __init__(self, kept: Transactions, name: str):
+        self._kept, self.name = kept, name
+
+    def total(self) -> Tokens:
+        """What was spent, with the calls in flight as they are booked where no answer comes."""
+
+        def read(db: sqlite3.Connection) -> Tokens:
+            query = "SELECT sent, got, longest FROM bills WHERE bill = ?"
+            sent, got, longest = db.execute(query, (self.name,)).fetchone() or (0, 0, 0)
+            flights = db.execute("SELECT sent, got FROM flights WHERE bill = ?", (self.name,)).fetchall()
+            limits = sum(min(limit, longest or limit) for _, limit in flights)
+            return Tokens(sent, got).plus(sum(prompt for prompt, _ in flights), limits)
+
+        return self._kept.transact(read)
+
+    def holds(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Those of `keys` whose replies are on it."""
+
+        def read(db: sqlite3.Connection) -> set[bytes]:
+            chunks = (keys[start : start + _LOOKUP] for start in range(0, len(keys), _LOOKUP))
+            return {key for chunk in chunks for key in _billed(db, self.name, chunk)}
+
+        return self._kept.transact(read)
 
 
 @cache

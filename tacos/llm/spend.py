@@ -41,6 +41,16 @@ def _tokens(completions: Sequence[Completion]) -> tuple[int, int]:
     return sum(c.prompt_tokens for c in completions), sum(c.completion_tokens for c in completions)
 
 
+def of_caps(spent: Tokens, settings: LLMSettings) -> str:
+    """ "$0.0298 of max_cost_usd=0.03"."""
+    caps, most = [], settings.max_cost_usd
+    if most is not None:
+        caps.append(f"{amounts.money(settings.price(*spent), beside=most)} of max_cost_usd={most:g}")
+    if settings.max_tokens_total is not None:
+        caps.append(f"{sum(spent):,} of max_tokens_total={settings.max_tokens_total:,} tokens")
+    return " and ".join(caps)
+
+
 class SpendGate:
     """Lets calls out while what was spent, plus what is in flight, plus the next call stays under the caps.
 
@@ -111,12 +121,7 @@ class SpendGate:
 
     def describe(self) -> str:
         """Spent and cap, for a message."""
-        caps = []
-        if (most := self.settings.max_cost_usd) is not None:
-            caps.append(f"{amounts.money(self.cost_usd, beside=most)} of max_cost_usd={most:g}")
-        if self.settings.max_tokens_total is not None:
-            caps.append(f"{self.tokens:,} of max_tokens_total={self.settings.max_tokens_total:,} tokens")
-        return " and ".join(caps)
+        return of_caps(self.spent, self.settings)
 
     def _fits(self, total: Tokens) -> bool:
         money, tokens = self.settings.max_cost_usd, self.settings.max_tokens_total
