@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tacos.amounts import plural
 from tacos.cli.console import AsJson, Overrides, assets, command, dollars, money, print_json, read_settings
 from tacos.errors import ConfigError
 
@@ -43,8 +44,9 @@ def _exported(made: Export, out: Path) -> str:
         return f"nothing to export: every call that can be asked now has its reply{then}"
     used = made.estimate
     batch = "" if made.batch_usd is None else f", {dollars(made.batch_usd)} as a batch"
+    files = plural(len(made.files), "file")
     return (
-        f"{made.requests:,} calls of {', '.join(made.stages)} in {len(made.files)} files -> {out}{then}\n"
+        f"{plural(made.requests, 'call')} of {', '.join(made.stages)} in {files} -> {out}{then}\n"
         f"about {used.prompt_tokens + used.completion_tokens:,} tokens, {money(used)}{batch}"
     )
 
@@ -73,14 +75,14 @@ def _imported(found: Imported) -> str:
         "there before": found.known,
         "repeated": found.duplicate,
         "of another export": found.unknown,
-        "unreadable lines": found.unreadable,
+        "unreadable": found.unreadable,
         "failed": found.failed,
     }
     rows = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count or name == "imported")
     cost = "" if found.cost_usd is None else f", {dollars(found.cost_usd)}"
     reasons = "".join(f"\n  {count:,}: {reason}" for reason, count in list(found.reasons.items())[:5])
     return (
-        f"{rows}; {found.missing:,} calls have no reply yet\n"
+        f"{rows}; {plural(found.missing, 'call')} without a reply yet\n"
         f"{found.prompt_tokens + found.completion_tokens:,} tokens{cost}{reasons}"
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from tacos.amounts import plural
 from tacos.cli.console import assets, dollars, money, print_json
 from tacos.errors import ConfigError
 
@@ -117,7 +118,7 @@ def _power(settings: ExperimentSettings, wanted: Sequence[str], like: Path | Non
 
 def _findings(power: Sequence[Finding]) -> Iterator[str]:
     """The smallest difference that each measure finds, and what the wanted ones need."""
-    from eval.report.format import UNITS, plural
+    from eval.report.format import UNITS
 
     if not power:
         return
@@ -210,7 +211,7 @@ def _shared(arms: Sequence[str]) -> str:
 def spent(usage: Usage) -> str:
     """ "12,000 calls, 5,300,000 tokens, $1.80"; a price that is not known is said."""
     tokens = usage.prompt_tokens + usage.completion_tokens
-    return f"{usage.calls:,} calls, {tokens:,} tokens, {money(usage)}"
+    return f"{plural(usage.calls, 'call')}, {tokens:,} tokens, {money(usage)}"
 
 
 def passed(usage: Usage) -> str:
@@ -226,4 +227,4 @@ def expected_cost(usage: Usage, batch_usd: float | None) -> str:
         return ""
     batch = "" if batch_usd is None or not usage.calls else f" ({dollars(batch_usd)} as batch files)"
     known = f", {usage.cached_calls:,} in the cache" if usage.cached_calls else ""
-    return f"{usage.calls:,} calls, {money(usage)}{batch}{known}"
+    return f"{plural(usage.calls, 'call')}, {money(usage)}{batch}{known}"

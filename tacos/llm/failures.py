@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from tacos.amounts import plural
 from tacos.llm.base import Completion
 
 HOPELESS = 20
@@ -77,7 +78,7 @@ class Failures:
         reason, count = self.reasons.most_common(1)[0]
         unsent = "" if self.total is None else f", {self.total - self.done:,} not sent"
         return (
-            f"{self.failed:,} of {self.answered + self.failed:,} calls failed{unsent} "
+            f"{self.failed:,} of {plural(self.answered + self.failed, 'call')} failed{unsent} "
             f"(max_failed_share={self.share:g}); most often ({count:,}): {reason}"
         )
 

@@ -122,13 +122,13 @@ def test_export_then_import_then_a_plan_that_counts_them() -> None:
     assert (done["imported"], done["unreadable"], done["missing"]) == (20, 1, 4)
     assert done["cost_usd"] == pytest.approx(20 * (300 * 1000 + 50 * 2000) / 1e6 / 2)
     assert tacos(*words).stdout.startswith(
-        "0 imported, 20 there before, 1 unreadable lines; 4 calls have no reply"
+        "0 imported, 20 there before, 1 unreadable; 4 calls without a reply"
     )
     tag = next(s for s in last_json(tacos("plan", config, "--json"))["stages"] if s["stage"] == "tag")
     assert (tag["estimate"]["calls"], tag["estimate"]["cached_calls"]) == (4, 20)
     assert tag["estimate"]["completion_tokens"] == 4 * 50
     assert (
-        "4 calls of tag in 1 files -> more; compare: when"
+        "4 calls of tag in 1 file -> more; compare: when"
         in tacos("llm", "export", config, "--out", "more").stdout
     )
 
