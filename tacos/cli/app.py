@@ -231,9 +231,8 @@ def generate(
         if faults := made.faults.describe():
             typer.echo(f"note: {faults}")
         if made.faults.reasoned:
-            typer.echo(
-                f"note: {made.faults.reasoned:,} replies began with a reasoning block, which is left out"
-            )
+            begun = plural(made.faults.reasoned, "reply", "replies")
+            typer.echo(f"note: {begun} began with a reasoning block, which is left out")
     if made.failed:
         raise typer.Exit(1)
 
