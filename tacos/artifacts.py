@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pydantic import ValidationError
 
+from tacos.amounts import plural
 from tacos.errors import TacosError, first_line
 from tacos.stage import DONE, Done, Job, Stage, Tools, made_with, package_versions
 from tacos.store.files import cannot_write, read_json, write_json
@@ -194,10 +195,10 @@ class ArtifactStore:
         log.info("%s %s: done in %.1f s", stage.name, stage.fingerprint, done.usage.seconds)
         if done.unanswered:
             log.warning(
-                "%s: %d answers are missing or cannot be read (%d calls failed); --retry-failed asks for them again",
+                "%s: %s missing or unreadable (%s failed); --retry-failed asks again",
                 stage.name,
-                done.unanswered,
-                done.usage.failed_calls,
+                plural(done.unanswered, "answer"),
+                plural(done.usage.failed_calls, "call"),
             )
 
 

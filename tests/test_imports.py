@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = (
     ("tacos.text_column",),
-    ("tacos.errors", "tacos.types", "tacos.text", "tacos.progress", "tacos.secrets"),
+    ("tacos.errors", "tacos.types", "tacos.text", "tacos.amounts", "tacos.progress", "tacos.secrets"),
     ("tacos.selection", "tacos.registry", "tacos.cost", "tacos.usage", "tacos.shipped"),
     ("tacos.store",),
     ("tacos.config", "tacos.tracking", "tacos.assets", "tacos.ray_cluster"),

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 
 from eval.interval import Interval
 from eval.measures import Unit
+from tacos import amounts
+from tacos.amounts import plural as plural  # part of what a report writes with
 
 UNKNOWN = "-"
 Format = Callable[[float | None], str]
@@ -129,11 +131,7 @@ def money(value: float | None) -> str:
     """US dollars, with two digits that mean something however small the sum."""
     if value is None or not math.isfinite(value):
         return UNKNOWN
-    if value == 0:
-        return "$0"
-    if abs(value) >= 1:
-        return f"${value:,.2f}"
-    return f"${value:.{1 - math.floor(math.log10(abs(value)))}f}"
+    return amounts.money(value)
 
 
 def paid(costs: Iterable[float | None], unpriced: int, unknown: str = UNKNOWN) -> str:
@@ -179,10 +177,6 @@ def listing(names: Iterable[str]) -> str:
 def headed(title: str, unit: str) -> str:
     """held-out loss, nats; the title alone where there is no unit."""
     return f"{title}, {unit}" if unit else title
-
-
-def plural(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tacos.amounts import plural
 from tacos.cli.audit import audit
 from tacos.cli.console import (
     EXECUTORS,
@@ -224,13 +225,14 @@ def generate(
         print_json(counts | {"out": str(out)})
     else:
         lacks = f", {len(made.failed):,} failed" if made.failed else ""
-        typer.echo(f"{len(made.answers):,} answers ({made.kept:,} from an earlier run{lacks}) -> {out}")
+        typer.echo(
+            f"{plural(len(made.answers), 'answer')} ({made.kept:,} from an earlier run{lacks}) -> {out}"
+        )
         if faults := made.faults.describe():
             typer.echo(f"note: {faults}")
         if made.faults.reasoned:
-            typer.echo(
-                f"note: {made.faults.reasoned:,} replies began with a reasoning block, which is left out"
-            )
+            begun = plural(made.faults.reasoned, "reply", "replies")
+            typer.echo(f"note: {begun} began with a reasoning block, which is left out")
     if made.failed:
         raise typer.Exit(1)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tacos.amounts import plural
 from tacos.cli.console import AsJson, Overrides, assets, command, dollars, money, print_json, read_settings
 from tacos.errors import ConfigError
 
@@ -43,8 +44,9 @@ def _exported(made: Export, out: Path) -> str:
         return f"nothing to export: every call that can be asked now has its reply{then}"
     used = made.estimate
     batch = "" if made.batch_usd is None else f", {dollars(made.batch_usd)} as a batch"
+    files = plural(len(made.files), "file")
     return (
-        f"{made.requests:,} calls of {', '.join(made.stages)} in {len(made.files)} files -> {out}{then}\n"
+        f"{plural(made.requests, 'call')} of {', '.join(made.stages)} in {files} -> {out}{then}\n"
         f"about {used.prompt_tokens + used.completion_tokens:,} tokens, {money(used)}{batch}"
     )
 
@@ -73,14 +75,14 @@ def _imported(found: Imported) -> str:
         "there before": found.known,
         "repeated": found.duplicate,
         "of another export": found.unknown,
-        "unreadable lines": found.unreadable,
+        "unreadable": found.unreadable,
         "failed": found.failed,
     }
     rows = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count or name == "imported")
     cost = "" if found.cost_usd is None else f", {dollars(found.cost_usd)}"
     reasons = "".join(f"\n  {count:,}: {reason}" for reason, count in list(found.reasons.items())[:5])
     return (
-        f"{rows}; {found.missing:,} calls have no reply yet\n"
+        f"{rows}; {plural(found.missing, 'call')} without a reply yet\n"
         f"{found.prompt_tokens + found.completion_tokens:,} tokens{cost}{reasons}"
     )
 
@@ -130,7 +132,7 @@ def bench(
     from tacos.grouping.tagging import TaggingSettings, tag_request
     from tacos.llm.base import Sampling
     from tacos.llm.keys import read_key
-    from tacos.llm.probe import measure, recommended
+    from tacos.llm.probe import measure, passed_over, recommended
     from tacos.llm.settings import LLMSettings
 
     how = {"api_key_env": api_key_env, "api_key_file": api_key_file, "structured": structured}
@@ -138,19 +140,20 @@ def bench(
     tagging = TaggingSettings(sampling=Sampling(temperature=0.6, max_tokens=max_tokens))
     requests = [tag_request(sample, tagging) for sample in build(BuiltinSettings()).pool]
     levels = measure(settings, requests, most, seconds, read_key(settings, os.environ))
-    best = recommended(levels)
+    best, why = recommended(levels), passed_over(levels)
     if as_json:
-        print_json({"levels": levels, "concurrency": best})
+        print_json({"levels": levels, "concurrency": best, "passed_over": why})
         return
-    _show(levels)
+    _show(levels, why)
     typer.echo(f"recommended: concurrency: {best}")
 
 
-def _show(levels: list[Level]) -> None:
+def _show(levels: list[Level], why: dict[int, str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("in flight", "replies", "requests/s", "tokens/s", "p50 s", "p95 s", "errors")
+    heads = ("in flight", "replies", "requests/s", "tokens/s", "p50 s", "p95 s", "errors", "passed over")
+    table = Table(*heads, box=None, pad_edge=False, collapse_padding=True)  # narrow enough for 80 columns
     for level in levels:
         table.add_row(
             f"{level.concurrency}",
@@ -159,9 +162,12 @@ def _show(levels: list[Level]) -> None:
             f"{level.tokens_per_s:,.0f}",
             f"{level.p50_s:.3f}",
             f"{level.p95_s:.3f}",
-            f"{level.errors:,}" + (f" ({level.error})" if level.error else ""),
+            f"{level.errors:,} ({level.failed:.1%})" if level.errors else "0",
+            why.get(level.concurrency, ""),
         )
     Console().print(table)
+    for error in dict.fromkeys(level.error for level in levels if level.error):
+        typer.echo(f"errors: {error}")
 
 
 def _settings(config: Path, overrides: list[str] | None) -> ExperimentSettings | SelectSettings:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from tacos.amounts import plural
 from tacos.cli.console import assets, dollars, money, print_json
 from tacos.errors import ConfigError
 
@@ -59,7 +60,7 @@ def show_plan(
     for name, rows in grids:
         show_grid(name, rows)
     stopped = [f"{stage.stage}: a run stops here: {stage.stopped}" for stage in stages if stage.stopped]
-    for line in (*_stage_lines(stages, timed), *stopped, *_findings(power)):
+    for line in (*_stage_lines(stages, timed), *_bills(stages), *stopped, *_findings(power)):
         typer.echo(line)
 
 
@@ -78,6 +79,14 @@ def _stage_lines(stages: Sequence[PlannedStage], timed: bool) -> Iterator[str]:
     elif total.forward_tokens:
         here = f"{total.forward_tokens:,} tokens here (--hours tells how long); "
     yield f"{sum(not s.cached for s in stages)} of {len(stages)} stages to run; about {here}{spent(total)}"
+
+
+def _bills(stages: Sequence[PlannedStage]) -> Iterator[str]:
+    """A line for each bill that earlier runs put something on and a cap holds, where calls are to come."""
+    found = {s.on_bill.bill: s.on_bill for s in stages if s.on_bill and s.estimate.calls}
+    for bill in found.values():
+        if bill.spent_tokens:
+            yield f"already on the bill {bill.bill}: {bill.described}"
 
 
 def _placed(stages: Sequence[PlannedStage], found: Sequence[MatrixCell]) -> list[PlannedStage]:
@@ -109,7 +118,7 @@ def _power(settings: ExperimentSettings, wanted: Sequence[str], like: Path | Non
 
 def _findings(power: Sequence[Finding]) -> Iterator[str]:
     """The smallest difference that each measure finds, and what the wanted ones need."""
-    from eval.report.format import UNITS, plural
+    from eval.report.format import UNITS
 
     if not power:
         return
@@ -202,7 +211,7 @@ def _shared(arms: Sequence[str]) -> str:
 def spent(usage: Usage) -> str:
     """ "12,000 calls, 5,300,000 tokens, $1.80"; a price that is not known is said."""
     tokens = usage.prompt_tokens + usage.completion_tokens
-    return f"{usage.calls:,} calls, {tokens:,} tokens, {money(usage)}"
+    return f"{plural(usage.calls, 'call')}, {tokens:,} tokens, {money(usage)}"
 
 
 def passed(usage: Usage) -> str:
@@ -218,4 +227,4 @@ def expected_cost(usage: Usage, batch_usd: float | None) -> str:
         return ""
     batch = "" if batch_usd is None or not usage.calls else f" ({dollars(batch_usd)} as batch files)"
     known = f", {usage.cached_calls:,} in the cache" if usage.cached_calls else ""
-    return f"{usage.calls:,} calls, {money(usage)}{batch}{known}"
+    return f"{plural(usage.calls, 'call')}, {money(usage)}{batch}{known}"

@@ -115,7 +115,7 @@ def _tag_by_llm(setup: Setup, settings: TaggingSettings) -> Stage:
         return _written(job, pool, LLMTagger(settings, job.tools.llm(name)).tag(pool))
 
     def estimate(pool: Pool, done: Mapping[str, Path]) -> Asked:
-        return Asked(llm, (tag_request(sample, settings) for sample in pool), EXPECTED_REPLY)
+        return Asked(llm, (tag_request(sample, settings) for sample in pool), EXPECTED_REPLY, llm=name)
 
     identity = {"by": "llm", "text": settings.text, **settings.asked(llm)}
     return Stage("tag", work, identity, {"pool": setup.pool}, estimate=estimate)

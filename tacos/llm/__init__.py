@@ -5,7 +5,7 @@ settings.py      what names a model, and how it is run
 build.py         build_llm, make_backend: a client for the settings of a model
 client.py        CachedLLM (cache, ledger, cap, progress), collect, complete, wait_for
 window.py        a few of many requests, read ahead and asked
-failures.py      when too many fail
+failures.py      when too many fail, or cannot be read
 meter.py         a progress bar, or lines in the log
 backend.py       what a backend implements, and running calls in parallel
 request_key.py   the name of a question, under which its reply is kept

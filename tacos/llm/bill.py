@@ -103,7 +103,7 @@ class Bill:
         self._own: list[int] = []
         """Calls of this client that are in flight."""
         self.lost = kept.transact(self._open)
-        """Calls that were in flight when their process ended."""
+        """What calls used that were in flight when their process ended, one for each."""
 
     @property
     def spent(self) -> Tokens:
@@ -170,9 +170,7 @@ class Bill:
             self._row(db)
             for start in range(0, len(replies), _LOOKUP):
                 chunk = dict(replies[start : start + _LOOKUP])
-                marks = ",".join("?" * len(chunk))
-                query = f"SELECT key FROM billed WHERE bill = ? AND key IN ({marks})"
-                for (key,) in db.execute(query, (self.name, *chunk)).fetchall():
+                for key in _billed(db, self.name, list(chunk)):
                     del chunk[key]
                 db.executemany("INSERT INTO billed VALUES (?, ?)", ((self.name, key) for key in chunk))
                 self._add(db, chunk.values())
@@ -196,7 +194,7 @@ class Bill:
         if numbers:
             self._kept.transact(lambda db: self._book(db, numbers))
 
-    def _open(self, db: sqlite3.Connection) -> int:
+    def _open(self, db: sqlite3.Connection) -> list[Tokens]:
         self._row(db)
         return self._book_lost(db)
 
@@ -211,21 +209,56 @@ class Bill:
         both = sum(one.sent for one in every), sum(one.got for one in every)
         db.execute("UPDATE bills SET sent = sent + ?, got = got + ? WHERE bill = ?", (*both, self.name))
 
-    def _book_lost(self, db: sqlite3.Connection) -> int:
-        """Calls that were in flight when their process ended; how many."""
+    def _book_lost(self, db: sqlite3.Connection) -> list[Tokens]:
+        """Calls that were in flight when their process ended; what each is taken to have used."""
         rows = db.execute("SELECT id, owner, since FROM flights WHERE bill = ?", (self.name,)).fetchall()
         lost = [id_ for id_, owner, since in rows if not _lives(owner.decode(), since)]
-        self._book(db, lost)
-        return len(lost)
+        return self._book(db, lost)
 
-    def _book(self, db: sqlite3.Connection, numbers: Sequence[int]) -> None:
+    def _book(self, db: sqlite3.Connection, numbers: Sequence[int]) -> list[Tokens]:
         """With the prompts they were asked with, and the longest reply seen; before any was seen, with their limits."""
-        longest = self._row(db).longest
+        longest, booked = self._row(db).longest, []
         for number in numbers:
             flight = db.execute("SELECT sent, got FROM flights WHERE id = ?", (number,)).fetchone()
             if flight is not None:  # else another process has booked it
-                self._add(db, [Tokens(flight[0], min(flight[1], longest or flight[1]))])
+                booked.append(Tokens(flight[0], min(flight[1], longest or flight[1])))
                 db.execute("DELETE FROM flights WHERE id = ?", (number,))
+        self._add(db, booked)
+        return booked
+
+
+def _billed(db: sqlite3.Connection, bill: str, keys: Sequence[bytes]) -> set[bytes]:
+    marks = ",".join("?" * len(keys))
+    query = f"SELECT key FROM billed WHERE bill = ? AND key IN ({marks})"
+    return {key for (key,) in db.execute(query, (bill, *keys))}
+
+
+class BillReader:
+    """A bill as a plan looks at it: nothing is changed."""
+
+    def __init__(self, kept: Transactions, name: str):
+        self._kept, self.name = kept, name
+
+    def total(self) -> Tokens:
+        """What was spent, with the calls in flight as they are booked where no answer comes."""
+
+        def read(db: sqlite3.Connection) -> Tokens:
+            query = "SELECT sent, got, longest FROM bills WHERE bill = ?"
+            sent, got, longest = db.execute(query, (self.name,)).fetchone() or (0, 0, 0)
+            flights = db.execute("SELECT sent, got FROM flights WHERE bill = ?", (self.name,)).fetchall()
+            limits = sum(min(limit, longest or limit) for _, limit in flights)
+            return Tokens(sent, got).plus(sum(prompt for prompt, _ in flights), limits)
+
+        return self._kept.transact(read)
+
+    def holds(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Those of `keys` whose replies are on it."""
+
+        def read(db: sqlite3.Connection) -> set[bytes]:
+            chunks = (keys[start : start + _LOOKUP] for start in range(0, len(keys), _LOOKUP))
+            return {key for chunk in chunks for key in _billed(db, self.name, chunk)}
+
+        return self._kept.transact(read)
 
 
 @cache

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 from filelock import FileLock
 
+from tacos.amounts import money, plural
 from tacos.errors import TacosError
 from tacos.llm.base import Completion
 from tacos.llm.cache_file import INSERT, TABLES, connect, is_broken, quick_check, set_aside
@@ -217,12 +218,16 @@ def check_losses(cache: ReplyCache, settings: LLMSettings, go_on: bool) -> None:
     loss = cache.lost()
     if loss is None:
         return
-    what = f"{loss.missing:,} of about {loss.total:,} replies" if loss.total else "all its replies"
+    what = (
+        f"{loss.missing:,} of about {plural(loss.total, 'reply', 'replies')}"
+        if loss.total
+        else "all its replies"
+    )
     price = settings.price(round(loss.missing * loss.sent), round(loss.missing * loss.got))
     cost = (
         ""
         if settings.unpriced or not loss.total
-        else f", about ${price:,.2f} if {settings.model} gave them all"
+        else f", about {money(price)} if {settings.model} gave them all"
     )
     if go_on or loss.share <= LOST_SHARE:
         log.warning("the reply cache %s lost %s%s: they are asked again", cache.path, what, cost)

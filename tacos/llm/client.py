@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Any, TypeVar
 
+from tacos.amounts import plural
 from tacos.errors import LLMError, SpendCapError
 from tacos.llm.backend import Backend
 from tacos.llm.base import LLM, Completion, Reply, Request
@@ -221,9 +222,9 @@ class _Work:
 
     def _cap_message(self) -> str:
         total = self.failures.total
-        left = f"{len(self.window.queue):,}" if total is None else f"{total - self.failures.done:,}"
+        left = plural(len(self.window.queue) if total is None else total - self.failures.done, "call")
         return (
-            f"{self.llm.model}: the spend cap is reached, {self.gate.describe()} spent and {left} calls left; "
+            f"{self.llm.model}: the spend cap is reached, {self.gate.describe()} spent and {left} left; "
             "raise the cap or ask for less, and run again: the replies so far are kept in the cache"
         )
 

@@ -15,12 +15,13 @@ With a pilot of 250 replies, 2,000 rows of Alpaca on a mock were 0.4% off in mon
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
 from tacos.llm.base import Completion, Request
+from tacos.llm.bill import BillReader, Tokens
 from tacos.llm.cache import ReplyCache
 from tacos.llm.request_key import prompt_of, request_key
 from tacos.llm.settings import LLMSettings
@@ -39,21 +40,40 @@ BLOCK = 1000
 class Asked:
     """What a stage will ask. requests: gone through once. reply_tokens: guessed, per reply.
 
-    times: how many such lists there will be, where the real one is not known yet.
+    times: how many such lists there will be, where the real one is not known yet. llm: its name under `llms`, which a
+    bill goes by; "" for none.
     """
 
     settings: LLMSettings
     requests: Iterable[Request]
     reply_tokens: int
     times: int = 1
+    llm: str = ""
 
 
-def expected_usage(asked: Asked, cache: ReplyCache | None) -> Usage:
-    """Calls that are still to be paid with their tokens and money; those in the cache as `cached_calls`."""
+class Unbilled:
+    """Tokens of replies in the cache that a run will put on a bill, since it asked for none of them before."""
+
+    def __init__(self, bill: BillReader):
+        self.bill = bill
+        self.tokens = Tokens(0, 0)
+
+    def look(self, known: Mapping[bytes, Completion]) -> None:
+        billed = self.bill.holds(list(known))
+        for key, reply in known.items():
+            if key not in billed:
+                self.tokens = self.tokens.plus(reply.prompt_tokens, reply.completion_tokens)
+
+
+def expected_usage(asked: Asked, cache: ReplyCache | None, unbilled: Unbilled | None = None) -> Usage:
+    """Calls that are still to be paid with their tokens and money; those in the cache as `cached_calls`.
+
+    unbilled: is shown every reply that the cache has.
+    """
     settings = asked.settings
     owed, paid, model = _Side(), _Side(), settings.identity()["model"]
     sent = got = 0.0
-    for request, known in _looked_up(asked.requests, settings, cache):
+    for request, known in _looked_up(asked.requests, settings, cache, unbilled):
         side = owed if known is None else paid
         owed.prompt_name = prompt_of(model, request)
         side.add(request, asked.reply_tokens)
@@ -115,7 +135,7 @@ class _Found(NamedTuple):
 
 
 def _looked_up(
-    requests: Iterable[Request], settings: LLMSettings, cache: ReplyCache | None
+    requests: Iterable[Request], settings: LLMSettings, cache: ReplyCache | None, unbilled: Unbilled | None
 ) -> Iterator[_Found]:
     """Each distinct request of a block, with its reply where the cache has one."""
     if cache is None:
@@ -128,5 +148,7 @@ def _looked_up(
             request_key(model, request, settings.structured, settings.altered): request for request in block
         }
         known = cache.get(keyed)
+        if unbilled:
+            unbilled.look(known)
         for key, request in keyed.items():
             yield _Found(request, known.get(key))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from tacos.amounts import money, plural
 from tacos.llm.base import Completion
 from tacos.llm.settings import LLMSettings
 from tacos.progress import Heartbeat, duration, per_second
@@ -68,7 +69,11 @@ class Meter:
 
     def describe(self) -> str:
         """One line, as in the module's head."""
-        rows = f"{self.done:,} rows" if self.total is None else f"{self.done:,} of {self.total:,} rows"
+        rows = (
+            plural(self.done, "row")
+            if self.total is None
+            else f"{self.done:,} of {plural(self.total, 'row')}"
+        )
         return f"{self.name}: {rows}, {self._facts()}"
 
     def _facts(self) -> str:
@@ -78,7 +83,7 @@ class Meter:
             f"{_short(self._sent + self._got)} tokens",
         ]
         if not self.settings.unpriced:
-            facts.append(f"${self.settings.price(self._sent, self._got):,.2f}")
+            facts.append(money(self.settings.price(self._sent, self._got)))
         if self.total is not None and self._fresh:
             facts.append(f"{duration((self.total - self.done) / rate)} left")
         return ", ".join(facts)

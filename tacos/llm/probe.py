@@ -10,6 +10,7 @@ in flight   requests/s   p50 s
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from itertools import cycle
 
 import aiohttp
 
+from tacos.amounts import plural
 from tacos.errors import LLMError, nearest
 from tacos.llm.backends.decode import loads
 from tacos.llm.backends.network import route_to
@@ -25,10 +27,14 @@ from tacos.llm.backends.outgoing import call_url
 from tacos.llm.base import Completion, Request, Sampling
 from tacos.llm.client import wait_for
 from tacos.llm.settings import LLMSettings
+from tacos.progress import duration
 from tacos.types import Message, Record
 
+log = logging.getLogger(__name__)
 NEAR = 0.95
 """Share of the best throughput that is as good as the best."""
+FEW = 0.01
+"""Share of calls that may fail at a level that is recommended: a run tries them again."""
 FLAT = 2
 """Stop after so many doublings in a row that bring less than 5%."""
 LOOK_S = 15.0
@@ -52,6 +58,15 @@ class Level(Record):
     p95_s: float
     """Time to a whole reply; 0 without replies."""
 
+    @property
+    def failed(self) -> float:
+        """Share of calls."""
+        return self.errors / max(self.errors + self.replies, 1)
+
+    def describe(self) -> str:
+        failed = f", {plural(self.errors, 'call')} failed ({self.error})" if self.errors else ""
+        return f"{self.concurrency:,} in flight: {self.requests_per_s:,.1f} requests/s, p95 {self.p95_s:.3f} s{failed}"
+
 
 def measure(
     settings: LLMSettings, requests: Sequence[Request], most: int, seconds: float, api_key: str | None
@@ -59,17 +74,21 @@ def measure(
     """Levels at 1, 2, 4, ... calls in flight, up to `most`, or to where more bring nothing.
 
     requests: asked in turn, over and over, each with a number in front so that no two are equal; replies are kept
-    nowhere. seconds: how long calls are sent at a level; those in flight are waited for.
+    nowhere. seconds: how long calls are sent at a level; those in flight are waited for. How long all may take, and how
+    many calls, is logged before the first level, by one call in advance; then each level.
 
     Raises: LLMError when nobody answers.
     """
     levels: list[Level] = []
     numbers = iter(range(10**9))
     concurrency, flat = 1, 0
+    one = wait_for(_level(settings, _endless(requests, numbers), 1, 0.0, api_key))
+    log.info("%s", _announced(most, seconds, one))
     while concurrency <= most and flat < FLAT:
         best = max((level.requests_per_s for level in levels), default=0.0)
         level = wait_for(_level(settings, _endless(requests, numbers), concurrency, seconds, api_key))
         levels.append(level)
+        log.info("%s", level.describe())
         if not level.replies:
             break
         flat = flat + 1 if level.requests_per_s < best / NEAR else 0
@@ -82,10 +101,44 @@ def measure(
 
 
 def recommended(levels: Sequence[Level]) -> int:
-    """The fewest calls in flight within 5% of the best throughput; levels with errors only where all have some."""
-    sound = [level for level in levels if not level.errors] or list(levels)
+    """The fewest calls in flight within 5% of the best throughput, of levels where few calls failed if any."""
+    sound = _sound(levels)
     enough = NEAR * max(level.requests_per_s for level in sound)
     return min(level.concurrency for level in sound if level.requests_per_s >= enough)
+
+
+def passed_over(levels: Sequence[Level]) -> dict[int, str]:
+    """Calls in flight -> why they are not recommended."""
+    sound, chosen = _sound(levels), recommended(levels)
+    best = max(level.requests_per_s for level in sound)
+    return {
+        level.concurrency: f"{level.failed:.1%} failed"
+        if level not in sound
+        else f"{level.requests_per_s / best:.0%} of the best"
+        if level.requests_per_s < NEAR * best
+        else f"hardly faster than {chosen}"
+        for level in levels
+        if level.concurrency != chosen
+    }
+
+
+def _sound(levels: Sequence[Level]) -> list[Level]:
+    """Those where fewer than 1% of the calls failed, or a single one, as of the few calls of a low level."""
+    return [level for level in levels if level.replies and (level.errors <= 1 or level.failed < FEW)] or list(
+        levels
+    )
+
+
+def _announced(most: int, seconds: float, one: Level) -> str:
+    """one: of a single call."""
+    levels = most.bit_length()
+    steps = ", ".join(f"{2**n}" for n in range(levels))
+    calls = ""
+    if one.replies:
+        number = float(f"{max(1.0, seconds / one.p50_s) * (2**levels - 1):.1g}")
+        calls = f"; a call takes {one.p50_s:.3f} s, so at most about {number:,.0f} calls"
+    took = duration(levels * seconds)
+    return f"{steps} in flight for {seconds:g} s each, {took} in all or less, if more brings nothing{calls}"
 
 
 def _endless(requests: Sequence[Request], numbers: Iterator[int]) -> Iterator[Request]:

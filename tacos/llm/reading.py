@@ -9,6 +9,9 @@
 What a model thinks aloud is never parsed (`reasoning.py`), and of a reply that was cut off only a first line that is
 nothing but numbers, which such prompts ask for.
 
+Where most of the first 50 replies or more are unreadable, these rows are asked again before any further ones, and where
+most stay so, the run stops: thousands of rows are not paid for to find out that a prompt does not suit a model.
+
 The reminder stands at the end of the prompt, so that all before it is found in a server's prefix cache, and at
 temperature 0 the second reply is not the first one over again. Only what was read is held: a million rows are asked
 from an iterator, and their texts are in the reply cache alone.
@@ -21,8 +24,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
+from tacos.amounts import plural
+from tacos.errors import LLMError
 from tacos.llm.base import LLM, Completion, Request
 from tacos.llm.client import wait_for
+from tacos.llm.failures import Unreadable
 from tacos.llm.parse import ParseError
 from tacos.llm.reasoning import spoken
 
@@ -65,7 +71,7 @@ def ask(
     ParseError for what it cannot read. reask: times an unreadable reply is asked for again; each is a call like any
     other, counted and cached.
 
-    Raises: LLMError and SpendCapError as the client does.
+    Raises: LLMError and SpendCapError as the client does; LLMError where most rows cannot be read.
     """
     return ask_replies(llm, count, request_of, lambda reply, request: parse(said(reply, request)), reask)
 
@@ -78,12 +84,13 @@ def ask_replies(
     reask: int = 1,
 ) -> list[Read[T]]:
     """As `ask`, where the reader wants the whole completion; it gets only those that have a text."""
-    found: dict[int, Read[T]] = {}
-    _rounds(llm, range(count), request_of, read, reask, found)
+    asker = _Asker(llm, request_of, read, reask)
+    asker.ask(range(count))
+    found = asker.found
     if llm.retry_unread:
         stale = [row for row in range(count) if (reply := found[row].reply) and reply.cached]
         llm.forget(again(request_of(row), tries) for row in stale for tries in range(reask + 1))
-        _rounds(llm, stale, request_of, read, reask, found)
+        asker.ask(stale)
     return [found[row] for row in range(count)]
 
 
@@ -115,42 +122,70 @@ def said(completion: Completion, request: Request) -> str:
     return found.text
 
 
-def _rounds(
-    llm: LLM,
-    rows: Sequence[int],
-    request_of: Callable[[int], Request],
-    read: Callable[[Completion, Request], T],
-    reask: int,
-    found: dict[int, Read[T]],
-) -> None:
-    """Ask, and ask again for what is unreadable; what comes of it goes into `found`."""
-    for tries in range(reask + 1):
-        if not rows:
-            return
-        wait_for(_round(llm, rows, request_of, read, tries, found))
-        rows = [row for row in rows if found[row].reply and not found[row].final]
+class _Asker(Generic[T]):
+    """Asks rows, and again those whose reply is unreadable; what comes of each is in `found`."""
 
+    def __init__(
+        self,
+        llm: LLM,
+        request_of: Callable[[int], Request],
+        read: Callable[[Completion, Request], T],
+        reask: int,
+    ):
+        self.llm, self.request_of, self.read, self.reask = llm, request_of, read, reask
+        self.found: dict[int, Read[T]] = {}
+        self.tally = Unreadable(llm.settings.max_failed_share)
 
-async def _round(
-    llm: LLM,
-    rows: Sequence[int],
-    request_of: Callable[[int], Request],
-    read: Callable[[Completion, Request], T],
-    tries: int,
-    found: dict[int, Read[T]],
-) -> None:
-    """tries: how often these rows were asked before."""
-    waiting: dict[int, Request] = {}
+    def ask(self, rows: Sequence[int]) -> None:
+        """Raises: LLMError where most rows cannot be read; those after them were not asked."""
+        while rows:
+            asked = wait_for(self._round(rows, 0))
+            unread = rows[:asked]
+            for tries in range(1, self.reask + 1):
+                unread = [row for row in unread if self.found[row].reply and not self.found[row].final]
+                if unread:
+                    wait_for(self._round(unread, tries))
+            rows = rows[asked:]
+            if self.tally.most:
+                raise LLMError(self._unreadable(len(rows)))
 
-    def requests() -> Iterator[Request]:
-        for place, row in enumerate(rows):
-            waiting[place] = again(request_of(row), tries)
-            yield waiting[place]
+    async def _round(self, rows: Sequence[int], tries: int) -> int:
+        """Ask rows that were asked `tries` times before; how many were, before most turned out unreadable."""
+        waiting: dict[int, Request] = {}
+        asked = 0
 
-    async with aclosing(llm.stream(requests(), len(rows))) as replies:
-        async for reply in replies:
-            row, request = rows[reply.index], waiting.pop(reply.index)
-            found[row] = _or_earlier(_read(reply.completion, request, read, tries + 1), found.get(row))
+        def requests() -> Iterator[Request]:
+            nonlocal asked
+            for place, row in enumerate(rows):
+                if self.tally.most and not tries:
+                    return
+                asked += 1
+                waiting[place] = again(self.request_of(row), tries)
+                yield waiting[place]
+
+        async with aclosing(self.llm.stream(requests(), len(rows))) as replies:
+            async for reply in replies:
+                row, request = rows[reply.index], waiting.pop(reply.index)
+                self._keep(row, reply.completion, _read(reply.completion, request, self.read, tries + 1))
+        return asked
+
+    def _keep(self, row: int, completion: Completion, now: Read[T]) -> None:
+        self.found[row] = _or_earlier(now, self.found.get(row))
+        asked_anew_later = self.llm.retry_unread and completion.cached and now.value is None
+        if completion.text is not None and not asked_anew_later:
+            self.tally.record(row, now.reply is None)
+
+    def _unreadable(self, left: int) -> str:
+        tally = self.tally
+        example = self.found[min(tally.unread)].error
+        unasked = f", {plural(left, 'row')} not asked" if left else ""
+        return (
+            f"{self.llm.model}: the replies to {len(tally.unread):,} of {plural(tally.answered, 'row')} cannot be read"
+            f"{unasked} (max_failed_share={tally.share:g}), such as: {example}; the prompt does not suit the model, or "
+            "the model is not the one that was meant: change `prompt`, `sampling` or the model (`structured: true` "
+            "where the server knows JSON schemas), or raise max_failed_share to go on without these rows; the replies "
+            "so far are kept in the cache"
+        )
 
 
 def _or_earlier(now: Read[T], earlier: Read[T] | None) -> Read[T]:

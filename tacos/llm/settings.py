@@ -124,7 +124,8 @@ class LLMSettings(Record):
     ray: RayActors | None = None
     """Answer on the machines of a Ray cluster; None asks from this process."""
     max_failed_share: float = Field(0.2, ge=0, le=1)
-    """Give up when more than this share of a stage's calls failed."""
+    """Give up when more than this share of a stage's calls failed, or where of 50 rows or more a share above this, and
+    above a half, cannot be read though they were asked again."""
     price_per_million_input: float | None = Field(None, ge=0)
     """USD per million prompt tokens; None means the price is unknown and the cap counts tokens only."""
     price_per_million_output: float | None = Field(None, ge=0)

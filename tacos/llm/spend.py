@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
+from tacos import amounts
 from tacos.llm.backend import prompt_tokens
 from tacos.llm.base import Completion, Request
 from tacos.llm.bill import Bill, InMemory, Tokens, Transactions
@@ -40,6 +41,16 @@ def _tokens(completions: Sequence[Completion]) -> tuple[int, int]:
     return sum(c.prompt_tokens for c in completions), sum(c.completion_tokens for c in completions)
 
 
+def of_caps(spent: Tokens, settings: LLMSettings) -> str:
+    """ "$0.0298 of max_cost_usd=0.03"."""
+    caps, most = [], settings.max_cost_usd
+    if most is not None:
+        caps.append(f"{amounts.money(settings.price(*spent), beside=most)} of max_cost_usd={most:g}")
+    if settings.max_tokens_total is not None:
+        caps.append(f"{sum(spent):,} of max_tokens_total={settings.max_tokens_total:,} tokens")
+    return " and ".join(caps)
+
+
 class SpendGate:
     """Lets calls out while what was spent, plus what is in flight, plus the next call stays under the caps.
 
@@ -55,12 +66,7 @@ class SpendGate:
         self.capped = settings.max_cost_usd is not None or settings.max_tokens_total is not None
         self._bill = Bill(kept or InMemory(), name) if self.capped else None
         if self._bill and self._bill.lost:
-            log.warning(
-                "%s: %d calls of a run that was stopped were in flight, and count as paid: %s",
-                settings.model,
-                self._bill.lost,
-                self.describe(),
-            )
+            log.warning("%s: %s", settings.model, self._lost(self._bill.lost))
 
     def admit(self, request: Request) -> int | None:
         """Reserve room for one call: its ticket; None when there is not enough."""
@@ -103,14 +109,19 @@ class SpendGate:
     def tokens(self) -> int:
         return sum(self.spent)
 
+    def _lost(self, calls: Sequence[Tokens]) -> str:
+        """What is said of calls that were in flight when a run was stopped."""
+        used = Tokens(sum(call.sent for call in calls), sum(call.got for call in calls))
+        price = "" if self.settings.unpriced else f" ({amounts.money(self.settings.price(*used))})"
+        were = "was in flight and counts" if len(calls) == 1 else "were in flight and count"
+        return (
+            f"{amounts.plural(len(calls), 'call')} of a run that was stopped {were} as paid, with "
+            f"{sum(used):,} tokens{price}; spent so far, these included: {self.describe()}"
+        )
+
     def describe(self) -> str:
-        """Spent and cap, for an error message."""
-        caps = []
-        if self.settings.max_cost_usd is not None:
-            caps.append(f"${self.cost_usd:.4f} of max_cost_usd={self.settings.max_cost_usd:g}")
-        if self.settings.max_tokens_total is not None:
-            caps.append(f"{self.tokens:,} of max_tokens_total={self.settings.max_tokens_total:,} tokens")
-        return " and ".join(caps)
+        """Spent and cap, for a message."""
+        return of_caps(self.spent, self.settings)
 
     def _fits(self, total: Tokens) -> bool:
         money, tokens = self.settings.max_cost_usd, self.settings.max_tokens_total

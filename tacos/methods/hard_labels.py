@@ -175,6 +175,11 @@ class Labeller:
             asked = zip(texts_of(shown, self.text), shown.responses, strict=True)
             items = [comparison(question, response, answer) for question, response in asked]
             both = [item.swapped() for item in items] if self.judge.orders == 2 else []
-            return Asked(llm, (judge_request(item, asking) for item in [*items, *both]), EXPECTED_VERDICT)
+            return Asked(
+                llm,
+                (judge_request(item, asking) for item in [*items, *both]),
+                EXPECTED_VERDICT,
+                llm=asking.llm,
+            )
 
         return estimate

@@ -179,7 +179,7 @@ def _stage(setup: Setup, step: Rewriting, selection: Stage) -> Stage:
         single = [sample for sample in chosen if _one_round(sample)]
         texts = [getattr(sample, step.what) for sample in single]
         tokens = round(sum(map(len, texts)) / 4 / max(1, len(texts))) + EXPECTED_CRITIQUE
-        return Asked(llm, (_request(step, sample) for sample in single), tokens)
+        return Asked(llm, (_request(step, sample) for sample in single), tokens, llm=name)
 
     identity = {**step.asked(llm), "begin": step.begin, "end": step.end}
     return Stage(

@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from tacos.amounts import money
 from tacos.assets import Assets
 from tacos.errors import ConfigError, SpendCapError, TacosError, nearest
 from tacos.llm.backends.openai import OpenAIBackend
@@ -170,8 +171,9 @@ class _Export:
             llm.max_tokens_total is not None and tokens > llm.max_tokens_total
         ):
             raise SpendCapError(
-                f"{stage.name} is expected to take {tokens:,} tokens and ${cost:.2f} of {llm.model}, which is "
-                "more than its cap: raise max_cost_usd or max_tokens_total, or ask for less; nothing was exported"
+                f"{stage.name} is expected to take {tokens:,} tokens and {money(cost, llm.max_cost_usd)} of "
+                f"{llm.model}, which is more than its cap: raise max_cost_usd or max_tokens_total, or ask for less; "
+                "nothing was exported"
             )
         return usage, batch_usd
 

@@ -83,7 +83,9 @@ class JudgingStages:
         def estimate(pool: Pool, done: Mapping[str, Path]) -> Asked:
             bench = mt_bench_files(self.assets.path)
             how = asked.generate or MT_BENCH
-            return Asked(llm, mt_bench_calls(bench, asked, how, done.get("answers")), RATING_TOKENS)
+            return Asked(
+                llm, mt_bench_calls(bench, asked, how, done.get("answers")), RATING_TOKENS, llm=asked.judge
+            )
 
         identity = asked.model_dump(exclude={"judge", "generate"})
         identity |= {"files": self.digests(*MT_BENCH_FILES), "llm": llm.identity()}
@@ -109,7 +111,7 @@ class JudgingStages:
         def estimate(pool: Pool, done: Mapping[str, Path]) -> Asked:
             bench = mt_bench_files(self.assets.path)
             how = (self.asked.mt_bench and self.asked.mt_bench.generate) or MT_BENCH
-            return Asked(llm, mt_bench_pair_calls(bench, asked, how, done), RATING_TOKENS)
+            return Asked(llm, mt_bench_pair_calls(bench, asked, how, done), RATING_TOKENS, llm=asked.judge)
 
         identity = asked.model_dump(exclude={"judge", "against"})
         identity |= {"files": self.digests(*MT_BENCH_FILES), "llm": llm.identity()}
@@ -132,7 +134,7 @@ class JudgingStages:
         def estimate(pool: Pool, done: Mapping[str, Path]) -> Asked:
             baseline = read_outputs(self.assets.path(BASELINE))
             how = asked.generate or ALPACA_EVAL
-            return Asked(llm, alpaca_eval_calls(baseline, way, how, done.get("answers")), 1)
+            return Asked(llm, alpaca_eval_calls(baseline, way, how, done.get("answers")), 1, llm=asked.judge)
 
         identity: dict[str, Any] = {
             "files": self.digests(BASELINE, DIFFICULTY, GAMED),
@@ -170,7 +172,12 @@ class JudgingStages:
         def estimate(pool: Pool, done: Mapping[str, Path]) -> Asked:
             assert llm is not None
             sets = {name: read_questions(self.assets.path(SETS[name].file)) for name in asked.sets}
-            return Asked(llm, set_calls(sets, asked, asked.generate or FIVE_SETS, done), EXPECTED_VERDICT)
+            return Asked(
+                llm,
+                set_calls(sets, asked, asked.generate or FIVE_SETS, done),
+                EXPECTED_VERDICT,
+                llm=asked.judge,
+            )
 
         files = {name: self.digests(SETS[name].file) for name in asked.sets}
         identity = {"files": files, **(asked.asked(llm) if llm else {"judge": asked.judge})}

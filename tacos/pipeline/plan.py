@@ -10,11 +10,9 @@ from tacos.artifacts import ArtifactStore
 from tacos.assets import Assets
 from tacos.data.builtin.build import build
 from tacos.data.read import read_pool
-from tacos.llm.build import unpriced_cap
-from tacos.llm.cache import ReplyCache
-from tacos.llm.estimate import batch_cost, expected_usage
-from tacos.llm.settings import LLMSettings
+from tacos.llm.estimate import batch_cost
 from tacos.models.speed import Expected, expected
+from tacos.pipeline.caps import Bills, CapCheck, OnBill
 from tacos.pipeline.graph import Experiment, selection_stage
 from tacos.pipeline.matrix import MatrixCell
 from tacos.pipeline.pool import BUILTIN
@@ -41,6 +39,8 @@ class PlannedStage(Record):
     done. `estimate` holds the tokens and the FLOPs that are known, too."""
     batch_usd: float | None = None
     """What the calls cost as batch files (`tacos llm export`); None where that is not known."""
+    on_bill: OnBill | None = None
+    """What is on the bill that its calls go on; None where its LLM has no cap, or it asks none."""
     stopped: str | None = None
     """Why the cap of its LLM would stop a run here; None where nothing is known to."""
     where: str | None = None
@@ -52,6 +52,7 @@ def plan(
     assets: Assets | None = None,
     known: Mapping[str, PlannedStage] | None = None,
     timed: bool = True,
+    bills: Bills | None = None,
 ) -> list[PlannedStage]:
     """Every stage a run would take, which are done, and what the rest would cost; no work is done.
 
@@ -60,17 +61,17 @@ def plan(
 
     known: fingerprint -> a stage that is planned already, as of another cell, and is not estimated again.
     timed: whether models of this machine are loaded for that measurement; without it they have tokens alone.
+    bills: those of these settings, where other cells are planned with them.
     """
     stages = stages_of(settings, assets)
     store = open_store(settings)
     load = next(iter(stages))
     pool = cache(lambda: _peek(settings, store, load))  # read once, and only if a stage has a price
-    replies = ReplyCache(settings.replies) if settings.replies.is_file() else None
-    planned = known or {}
+    planned, bills = known or {}, bills or Bills(settings)
     return [
         planned[stage.fingerprint].model_copy(update={"arms": arms})
         if stage.fingerprint in planned
-        else planned_stage(stage, arms, store, pool, replies, timed)
+        else planned_stage(stage, arms, store, pool, bills, timed)
         for stage, arms in stages.items()
     ]
 
@@ -80,8 +81,10 @@ def plan_cells(
 ) -> list[PlannedStage]:
     """The stages of all cells, each once; arms are named with their cell where there are several."""
     found: dict[str, PlannedStage] = {}
+    bills: Bills | None = None
     for cell in cells:
-        for stage in plan(cell.settings, assets, found, timed):
+        bills = Bills(cell.settings, bills)
+        for stage in plan(cell.settings, assets, found, timed, bills):
             arms = tuple(f"{cell.name}: {arm}" if cell.where else arm for arm in stage.arms)
             earlier = found[stage.fingerprint].arms if stage.fingerprint in found else ()
             found[stage.fingerprint] = stage.model_copy(update={"arms": earlier + arms})
@@ -126,16 +129,17 @@ def planned_stage(
     arms: tuple[str, ...],
     store: ArtifactStore,
     pool: Callable[[], Pool],
-    replies: ReplyCache | None,
+    bills: Bills,
     timed: bool = True,
 ) -> PlannedStage:
     """One stage with its estimate. pool: of the rows that it will read, asked for only if it has a price; timed: as of
     `plan`."""
-    cached, usage, batch_usd, stopped = store.is_done(stage), Usage(), None, None
+    cached, found, batch_usd = store.is_done(stage), CapCheck(usage=Usage()), None
     if not cached and stage.estimate is not None:
         asked = stage.estimate(pool(), _done_inputs(stage, store))
-        usage = expected_usage(asked, replies)
-        batch_usd, stopped = batch_cost(usage, asked.settings), _stopped(usage, asked.settings)
+        found = bills.check(asked)
+        batch_usd = batch_cost(found.usage, asked.settings)
+    usage = found.usage
     passes = None if cached else _passes(stage, store, pool, timed)
     if passes is not None:
         usage += Usage(
@@ -151,21 +155,9 @@ def planned_stage(
         arms=arms,
         passes=passes,
         batch_usd=batch_usd,
-        stopped=stopped,
+        on_bill=found.on_bill,
+        stopped=found.stopped,
     )
-
-
-def _stopped(usage: Usage, llm: LLMSettings) -> str | None:
-    """Replies from the cache are on the bill of a cap like those that are still to be paid."""
-    billed = usage.as_first_paid()
-    tokens = billed.prompt_tokens + billed.completion_tokens
-    if why := unpriced_cap(llm):
-        return why
-    if llm.max_cost_usd is not None and billed.cost_usd > llm.max_cost_usd:
-        return f"about ${billed.cost_usd:.2f} of {llm.model!r}, and max_cost_usd is {llm.max_cost_usd:g}"
-    if llm.max_tokens_total is not None and tokens > llm.max_tokens_total:
-        return f"about {tokens:,} tokens of {llm.model!r}, and max_tokens_total is {llm.max_tokens_total:,}"
-    return None
 
 
 def _passes(stage: Stage, store: ArtifactStore, pool: Callable[[], Pool], timed: bool) -> Expected | None:

@@ -20,10 +20,10 @@ from tacos.answering.judge import Verdict
 from tacos.answering.orders import Judged, combine
 from tacos.artifacts import ArtifactStore
 from tacos.llm.base import Request
-from tacos.llm.cache import ReplyCache
 from tacos.llm.estimate import Asked
 from tacos.llm.request_key import request_key
 from tacos.pipeline.audit_stages import BETTER, WORSE, AuditStages, read_probes
+from tacos.pipeline.caps import Bills
 from tacos.pipeline.plan import PlannedStage, planned_stage
 from tacos.pipeline.scorer_card import card_of, comparisons_of, pool_of
 from tacos.scoring.calls import Calls
@@ -46,14 +46,14 @@ def plan_audit(stages: AuditStages, store: ArtifactStore, tools: Tools) -> list[
     for made in stages.made:
         store.run(made, tools)
     settings, asked = stages.settings, set[bytes]()
-    replies = ReplyCache(settings.replies) if settings.replies.is_file() else None
+    bills = Bills(settings)
     found: dict[str, PlannedStage] = {}
     for name, target in stages.targets.items():
         for stage in target.walk():
             if stage.fingerprint not in found and stage.name not in POOLS:
                 rows = cache(lambda stage=stage: pool_of(stage, store))
                 once = _asked_once(stage, asked)
-                found[stage.fingerprint] = planned_stage(once, (name,), store, rows, replies)
+                found[stage.fingerprint] = planned_stage(once, (name,), store, rows, bills)
     return list(found.values())
 
 

@@ -247,7 +247,9 @@ def _judge_estimate(experiment: ExperimentSettings, llm: LLMSettings) -> Any:
             answer = "x" * (4 * experiment.eval.generate.max_new_tokens // 2)
             items = [Comparison(question=q, answer_1=answer, answer_2=f"{answer}.") for q in asked]
         both = [*items, *(item.swapped() for item in items)]
-        return Asked(llm, (judge_request(item, judge) for item in both), EXPECTED_VERDICT)
+        return Asked(
+            llm, (judge_request(item, judge) for item in both), EXPECTED_VERDICT, llm=judge.llm or ""
+        )
 
     return estimate
 

@@ -183,6 +183,6 @@ def call_estimate(settings: Comparative, llm: LLMSettings, seed: int, per_row: i
         calls = settings.design.expected(tables.groups_of(done, len(pool)), seed)
         requests = (settings.call_prompt.request(pool, calls.shown(number)) for number in range(len(calls)))
         reply = EXPECTED_REPLY * settings.design.size
-        return Asked(llm, requests, reply, 1 if "groups" in done else per_row)
+        return Asked(llm, requests, reply, 1 if "groups" in done else per_row, llm=settings.llm or "")
 
     return estimate

@@ -70,7 +70,7 @@ class SampleRating(Asking, Scorer):
         llm = setup.llm(self.llm, "score.llm")
 
         def estimate(pool: Pool, done: Mapping[str, Path]) -> Asked:
-            return Asked(llm, (self.rate_request(sample) for sample in pool), EXPECTED_REPLY)
+            return Asked(llm, (self.rate_request(sample) for sample in pool), EXPECTED_REPLY, llm=self.llm)
 
         return estimate
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pytest
@@ -70,6 +71,39 @@ def test_a_plan_says_where_a_cap_would_stop_the_run(caps: dict[str, Any], said: 
         assert "tag: a run stops here: " in shown and said in last
 
 
+def test_a_plan_counts_what_is_on_the_bill_as_the_run_does() -> None:
+    """A selection, and then one that compares more often: new calls on the same bill."""
+    with FaultServer(answer=reply_to) as server:
+        server.usage = {"prompt_tokens": 400, "completion_tokens": 40}
+        config = write_config(endpoint=server.endpoint, **PRICES)
+        words = ("select", "pool.jsonl", "--config", config, "llms.scorer.max_cost_usd=")
+        first = tacos(*words[:-1], words[-1] + "1000")
+        assert first.exit_code == 0, first.stderr
+        planned = last_json(
+            tacos("plan", config, "llms.scorer.max_cost_usd=1000", "score.design.rounds=3", "--json")
+        )
+        (compare,) = [stage for stage in planned["stages"] if stage["stage"] == "compare"]
+        coming, spent = compare["estimate"]["cost_usd"], compare["on_bill"]["spent_usd"]
+        assert compare["on_bill"]["bill"] == "tacos/scorer" and spent > 0 and coming > 0
+        cap = f"{words[-1]}{max(spent, coming) * 1.05:.6f}"  # above either, and below both
+        shown = tacos("plan", config, cap, "score.design.rounds=3").stdout
+        assert f"already on the bill tacos/scorer: {dollars(spent)} of max_cost_usd=" in shown
+        assert "compare: a run stops here: the bill of 'm' comes to about $" in shown
+        stopped = tacos(*words[:-1], cap, "score.design.rounds=3")
+        assert stopped.exit_code == 1 and "the spend cap is reached" in stopped.stderr
+
+
+def test_a_stage_whose_replies_are_all_known_is_stopped_by_no_cap() -> None:
+    with FaultServer(answer=reply_to) as server:
+        words = ("select", "pool.jsonl", "--config", write_config(endpoint=server.endpoint, **PRICES))
+        assert tacos(*words).exit_code == 0
+        rmtree("artifacts/tag")
+        caps = [f"llms.{name}.max_cost_usd=0.000001" for name in ("tagger", "scorer")]
+        shown = tacos("plan", "s.yaml", *caps).stdout
+        assert "24 in the cache" in shown and "a run stops here" not in shown
+        assert tacos(*words, *caps).exit_code == 0
+
+
 def test_export_then_import_then_a_plan_that_counts_them() -> None:
     config = write_config(**PRICES)
     made = last_json(tacos("llm", "export", config, "--out", "batch", "--json"))
@@ -88,13 +122,13 @@ def test_export_then_import_then_a_plan_that_counts_them() -> None:
     assert (done["imported"], done["unreadable"], done["missing"]) == (20, 1, 4)
     assert done["cost_usd"] == pytest.approx(20 * (300 * 1000 + 50 * 2000) / 1e6 / 2)
     assert tacos(*words).stdout.startswith(
-        "0 imported, 20 there before, 1 unreadable lines; 4 calls have no reply"
+        "0 imported, 20 there before, 1 unreadable; 4 calls without a reply"
     )
     tag = next(s for s in last_json(tacos("plan", config, "--json"))["stages"] if s["stage"] == "tag")
     assert (tag["estimate"]["calls"], tag["estimate"]["cached_calls"]) == (4, 20)
     assert tag["estimate"]["completion_tokens"] == 4 * 50
     assert (
-        "4 calls of tag in 1 files -> more; compare: when"
+        "4 calls of tag in 1 file -> more; compare: when"
         in tacos("llm", "export", config, "--out", "more").stdout
     )
 

@@ -152,6 +152,14 @@ def test_a_cap_nothing_fits_under_sends_nothing(server: FaultServer) -> None:
     assert server.hits == 0
 
 
+def test_one_call_is_told_as_one(server: FaultServer) -> None:
+    with pytest.raises(SpendCapError, match="spent and 1 call left;"):
+        complete(client(server.endpoint, max_tokens_total=3), asks(1))
+    llm, _ = scripted(answer=lambda request: RuntimeError("boom"))
+    with pytest.raises(LLMError, match="1 of 1 call failed"):
+        complete(llm, asks(1))
+
+
 def test_the_cached_part_is_free(tmp_path: Path) -> None:
     llm, _ = scripted(tmp_path / "c.sqlite")
     complete(llm, asks(10))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from aiohttp import web
 
 from tacos.doctor import llm_checks
 from tacos.errors import ConfigError, LLMError
-from tacos.llm.probe import Level, look, measure, recommended
+from tacos.llm.probe import Level, look, measure, passed_over, recommended
 from tacos.llm.settings import LLMSettings
 
 from .helpers import asks
@@ -38,7 +40,7 @@ def of(endpoint: str, model: str = "m", **changes: Any) -> LLMSettings:
 def level(concurrency: int, rate: float, errors: int = 0) -> Level:
     return Level(
         concurrency=concurrency,
-        replies=9,
+        replies=100 - errors,
         errors=errors,
         error="429" if errors else None,
         requests_per_s=rate,
@@ -52,14 +54,47 @@ def test_the_fewest_in_flight_within_a_twentieth_of_the_best() -> None:
     measured = [level(1, 10), level(2, 20), level(4, 38.5), level(8, 40), level(16, 39)]
     assert recommended(measured) == 4
     assert recommended([*measured, level(32, 80, errors=3)]) == 4
+    assert passed_over([*measured, level(32, 80, errors=3)]) == {
+        1: "25% of the best",
+        2: "50% of the best",
+        8: "hardly faster than 4",
+        16: "hardly faster than 4",
+        32: "3.0% failed",
+    }
     assert recommended([level(1, 10, errors=1), level(2, 30, errors=1)]) == 2
+
+
+def test_a_few_failed_calls_are_tried_again_in_a_run_and_rule_no_level_out() -> None:
+    """As a server does that says "busy" once in some hundred calls, and is twice as fast at each level."""
+    measured = [level(2**n, 24.0 * 2**n) for n in range(9)]
+    busy = [
+        one.model_copy(update={"replies": 4000, "errors": 12, "error": "HTTP 503: busy"}) for one in measured
+    ]
+    assert recommended([*measured[:2], *busy[2:]]) == 256 == recommended(busy)
+    assert passed_over(busy)[128] == "50% of the best"
+    assert recommended([level(1, 10), level(2, 20).model_copy(update={"replies": 40, "errors": 1})]) == 2
+
+
+def test_what_a_measurement_takes_is_told_before_and_each_level_as_it_goes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with FaultServer(delay_s=0.02) as server, caplog.at_level(logging.INFO):
+        measure(of(server.endpoint), asks(5), most=5, seconds=0.2, api_key=None)
+    announced, *levels = [one.message for one in caplog.records if one.name == "tacos.llm.probe"]
+    assert announced.startswith(
+        "1, 2, 4 in flight for 0.2 s each, 1 s in all or less, if more brings nothing; a call takes"
+    )
+    assert re.search(r"so at most about \d\d calls$", announced)
+    assert [line.split(":")[0] for line in levels] == ["1 in flight", "2 in flight", "4 in flight"]
 
 
 def test_a_server_with_latency_is_measured() -> None:
     with FaultServer(delay_s=0.02) as server:
         levels = measure(of(server.endpoint), asks(5), most=4, seconds=0.2, api_key=None)
         assert [found.concurrency for found in levels] == [1, 2, 4]
-        assert sum(found.replies for found in levels) == server.hits == len(server.asked)  # no two are equal
+        assert (
+            sum(found.replies for found in levels) == server.hits - 1 == len(server.asked) - 1
+        )  # no two are equal
     for found in levels:
         assert found.errors == 0 and found.tokens_per_s == pytest.approx(5 * found.requests_per_s)
         assert 0.02 <= found.p50_s <= found.p95_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tacos.answering.judge import Comparison, LLMJudge, LLMJudgeSettings
+from tacos.errors import LLMError
 from tacos.grouping.tagging import LLMTagger, TaggingSettings
 from tacos.llm.backends.scripted import ScriptedLLM
 from tacos.llm.base import Completion, Request
@@ -95,6 +97,70 @@ def test_every_row_is_read_or_says_why(silent: list[int], reask: int) -> None:
     assert [row.value for row in read] == [5.0 if times <= reask else None for times in silent]
     assert all((row.error is None) == (row.value is not None) for row in read)
     assert model.calls == sum(min(times, reask) + 1 for times in silent)
+
+
+def chatty(readable: Callable[[int, int], bool]) -> ScriptedLLM:
+    """readable: row, times it was asked before -> whether its reply is."""
+    return ScriptedLLM(
+        lambda r: (
+            "Score: 5" if readable(int(r.messages[0].content.split()[1]), r.repeat) else "Sure, I can help!"
+        )
+    )
+
+
+@pytest.mark.parametrize("reask", [0, 1, 2])
+def test_a_stage_stops_when_most_replies_cannot_be_read(tmp_path: Path, reask: int) -> None:
+    """One in ten can be; of 5,000 rows those of the first block are paid for, and kept."""
+    model = chatty(lambda row, again: row % 10 == 0)
+    with pytest.raises(LLMError) as stopped:
+        rows(client(model, tmp_path / "c.sqlite"), 5000, reask)
+    said = str(stopped.value)
+    assert (
+        "scripted: the replies to 230 of 256 rows cannot be read, 4,744 rows not asked (max_failed_share=0.2)"
+        in said
+    )
+    asked = f", asked {reask + 1} times" if reask else ""
+    assert (
+        f"such as: unreadable reply{asked}: no score in 'Sure, I can help!'; the prompt does not suit" in said
+    )
+    assert model.calls == 256 + 230 * reask
+    with pytest.raises(LLMError):
+        rows(client(model, tmp_path / "c.sqlite"), 5000, reask)
+    assert model.calls == 256 + 230 * reask  # from the cache
+    goes_on = client(model, tmp_path / "c.sqlite")
+    goes_on.settings = goes_on.settings.model_copy(update={"max_failed_share": 0.95})
+    assert sum(row.value is not None for row in rows(goes_on, 5000, reask)) == 500
+
+
+@pytest.mark.parametrize(
+    ("readable", "count"),
+    [
+        (lambda row, again: again > 0, 3000),  # a model that needs the reminder
+        (lambda row, again: row % 5 < 3, 3000),
+        (lambda row, again: False, 49),
+        (lambda row, again: row < 1000, 1900),
+    ],
+)
+def test_a_stage_whose_replies_can_be_read_in_the_end_goes_on(
+    readable: Callable[[int, int], bool], count: int
+) -> None:
+    read = rows(client(model := chatty(readable)), count)
+    assert [row.value is not None for row in read] == [readable(row, 1) for row in range(count)]
+    assert model.calls == sum(1 if readable(row, 0) else 2 for row in range(count))  # once each, and again
+
+
+def test_a_stage_stops_where_a_model_goes_wrong_on_the_way() -> None:
+    with pytest.raises(LLMError, match="rows not asked"):
+        rows(client(model := chatty(lambda row, again: row < 1000)), 50_000)
+    assert model.calls < 4000
+
+
+def test_unread_replies_of_an_earlier_run_stop_no_run_that_asks_anew(tmp_path: Path) -> None:
+    with pytest.raises(LLMError):
+        rows(client(chatty(lambda row, again: False), tmp_path / "c.sqlite"), 2000)
+    llm = client(model := chatty(lambda row, again: True), tmp_path / "c.sqlite")
+    llm.retry_unread = True
+    assert all(row.value == 5 for row in rows(llm, 2000)) and model.calls == 2000
 
 
 POOL = Pool.from_samples(make_sample(f"Question {i}?", f"Answer {i}.", id=f"s{i}") for i in range(6))

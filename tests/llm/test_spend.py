@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from tacos.errors import SpendCapError
 from tacos.llm.base import Completion, Sampling
+from tacos.llm.bill import Bill, Tokens
+from tacos.llm.cache import ReplyCache
 from tacos.llm.client import complete
 from tacos.llm.settings import LLMSettings
 from tacos.llm.spend import SpendGate, usage_of
@@ -124,3 +127,21 @@ def test_the_cap_reserves_the_reply_that_a_server_is_allowed(limit: dict[str, An
     assert ticket is not None and gate.admit(request) is None
     gate.settle(ticket, b"k", request, Completion(text="a", prompt_tokens=5, completion_tokens=20))
     assert gate.admit(request) is not None and gate.tokens == 25
+
+
+def test_calls_of_a_run_that_was_stopped_are_told_apart_from_all_that_was_spent(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Paid: 200,000 prompt tokens, $0.20. In flight when the process ended: 2 calls of 10 and 20 tokens."""
+    kept = ReplyCache(tmp_path / "c.sqlite")
+    bill = Bill(kept, "tacos/tagger")
+    first = bill.reserve(200_000, 20, lambda total: True)
+    assert first is not None
+    bill.settle(first, b"k", 200_000, Tokens(200_000, 20))
+    bill.owner = f"{socket.gethostname()}/{2**22 + 1}/0.0/0"  # no process has that number
+    assert None not in [bill.reserve(10, 20, lambda total: True) for _ in range(2)]
+    SpendGate(LLMSettings(model="m", max_cost_usd=5, **PRICES), kept, "tacos/tagger")
+    assert (
+        "m: 2 calls of a run that was stopped were in flight and count as paid, with 60 tokens ($0.00010); "
+        "spent so far, these included: $0.20 of max_cost_usd=5"
+    ) in caplog.text

@@ -92,7 +92,10 @@ def stages_of(scorer: str, second: str | None = None, pairs: bool = True, **scor
 
 def audited(scorer: str, model: ScriptedLLM | None = None, **asked: Any) -> ScorerAudit:
     stages = stages_of(scorer, **asked)
-    tools = scripted_tools(Path("replies.sqlite"), model or ScriptedLLM(lambda request: "nobody is asked"))
+    answers = model or ScriptedLLM(lambda request: "nobody is asked")
+    tools = scripted_tools(
+        Path("replies.sqlite"), answers, max_failed_share=1.0
+    )  # however many are unreadable
     return audit_scorer(stages, ArtifactStore(Path("artifacts")), tools)
 
 
