@@ -16,6 +16,7 @@ from tacos.artifacts import ArtifactStore
 from tacos.cli.app import app
 from tacos.config import parse
 from tacos.errors import ConfigError, PoolError, TacosError
+from tacos.llm.cache import ReplyCache
 from tacos.models import speed
 from tacos.models.flops import parameters_at_work
 from tacos.pipeline.graph import Experiment, on_the_way, selection_stage
@@ -80,6 +81,22 @@ def test_only_trainings_and_models_take_gpus_and_none_where_there_are_none(tmp_p
     assert place_of(stages["train"], settings.train) == StagePlace(here=False, gpus=4)
     assert place_of(stages["train"], settings.train, has_gpus=False) == StagePlace(here=False)
     assert place_of(stages["tag"], settings.train, has_gpus=False) == StagePlace(here=True)
+
+
+@pytest.mark.parametrize("paid_before", [False, True])
+def test_the_judge_is_planned_with_all_questions_of_a_pool_that_is_not_loaded(
+    tmp_path: Path, paid_before: bool
+) -> None:
+    judge = {"judge": {"by": "llm", "llm": "judge"}}
+    llms = {"judge": {"model": "m", "endpoint": "http://127.0.0.1:9/v1"}}
+    pool = {"source": str(write_pool(tmp_path / "p.jsonl")), "holdout": 5}
+    arms = {"longest": {"method": "longest"}, "random": {"method": "random"}}
+    settings = EXPERIMENT | {"pool": pool, "llms": llms, "eval": judge, "arms": arms}
+    if paid_before:  # for anything: from then on calls are looked up
+        (tmp_path / "a").mkdir()
+        ReplyCache(tmp_path / "a" / "replies.sqlite")
+    stages = json.loads(told(tmp_path, settings, "--json").splitlines()[-1])["stages"]
+    assert [s["estimate"]["calls"] for s in stages if s["stage"] == "judge"] == [2 * 5]
 
 
 def test_a_selection_has_no_cluster(tmp_path: Path) -> None:
