@@ -91,6 +91,8 @@ class ArmStory(Record):
     """Whether its groups had places of their own."""
     tags_before: list[str] | None = None
     tags_after: list[str] | None = None
+    tags_error: str | None = None
+    """Why it has no tags, where the tagger gave none that can be read."""
     meetings: list[Meeting] = Field(default_factory=list)
     rewritten: list[Message] | None = None
     """As it was trained on, where it was refined."""
@@ -184,6 +186,7 @@ def _arm_story(arm: ArmTables, sample_id: str, row: int) -> ArmStory:
         "rewritten": arm.rewritten.get(sample_id),
         **_scored(arm, row),
         "tags_before": list(arm.tags.rows[row]) if arm.tags else None,
+        "tags_error": arm.tags.errors.get(row) if arm.tags else None,
         "tags_after": list(arm.normalized.rows[row]) if arm.normalized else None,
         "meetings": _meetings(arm, sample_id),
     }

@@ -20,10 +20,10 @@ def why(story: ArmStory) -> str:
         at = f" of {story.selected_group!r}" if story.selected_group else ""
         score = f", score {_score(story.score, story.std_error)}" if story.score is not None else ""
         return f"selected at rank {story.rank:,} of {story.budget:,}: {story.reason}{at}{score}"
+    if story.grouped and not story.groups:
+        return f"not selected: it stands in no group{_untagged(story)}"
     if story.error is not None:
         return f"not selected: it has no score ({story.error})"
-    if story.grouped and not story.groups:
-        return "not selected: it stands in no group"
     if story.score is None:
         return f"not selected: {story.budget:,} other rows were drawn or chosen without a score"
     score = _score(story.score, story.std_error)
@@ -31,6 +31,12 @@ def why(story: ArmStory) -> str:
         [_in_group(group, score) for group in story.groups] if story.by_group else [_in_pool(story, score)]
     )
     return f"not selected: {'; '.join(found)}"
+
+
+def _untagged(story: ArmStory) -> str:
+    if story.tags_error is not None:
+        return f", for it was not tagged ({story.tags_error})"
+    return ", for normalization left it no tag" if story.tags_before and story.tags_after == [] else ""
 
 
 def _in_pool(story: ArmStory, score: str) -> str:
@@ -78,7 +84,8 @@ def lines(story: SampleStory) -> Iterator[str]:
         yield f"{arm.arm if arm.seed is None else f'{arm.arm}, seed {arm.seed}'}: {arm.why}"
         if arm.tags_before is not None:
             after = f" -> {', '.join(arm.tags_after) or 'none left'}" if arm.tags_after is not None else ""
-            yield f"  tags: {', '.join(arm.tags_before) or 'none'}{after}"
+            none = "none" if arm.tags_error is None else f"none ({arm.tags_error})"
+            yield f"  tags: {', '.join(arm.tags_before) or none}{after}"
         yield from map(_meeting, arm.meetings)
         if arm.rewritten:
             yield "  rewritten:"

@@ -12,6 +12,7 @@ from tacos.artifacts import ArtifactStore
 from tacos.config import parse
 from tacos.errors import TacosError
 from tacos.llm.backends.scripted import ScriptedLLM
+from tacos.llm.base import Request
 from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.settings import SelectSettings
 from tacos.types import Pool
@@ -87,6 +88,22 @@ def test_a_comparison_is_told_with_partner_scores_and_words(run: RunFolder) -> N
     assert not own.selected and "came 6th of 6" in own.why and "2 were taken, the last with" in own.why
     text = "\n".join(lines(story))
     assert f"round 1: {length} beside {partner.id}" in text and ": ok" in text and pool[0].prompt in text
+
+
+def test_a_row_that_was_not_tagged_says_why(tmp_path: Path) -> None:
+    def tagged_but_one(request: Request) -> str | TacosError:
+        text = request.messages[-1].content
+        return TacosError("HTTP 400: too long") if "number 5\n</prompt>" in text else reply(request)
+
+    stage = selection_stage(settings(tmp_path, "tacos", **LLM_TACOS))
+    store = ArtifactStore(tmp_path / "a")
+    store.run(stage, scripted_tools(tmp_path / "r.sqlite", ScriptedLLM(tagged_but_one)))
+    write_stages(tmp_path / "run", store.root, [("tacos", 0, {"select": stage})])
+    found = RunFolder(tmp_path / "run")
+    story = tell(found, pool_of(found).ids[5])
+    said = "it stands in no group, for it was not tagged (TacosError: HTTP 400: too long)"
+    assert of(story, "tacos").why == f"not selected: {said}"
+    assert "  tags: none (TacosError: HTTP 400: too long) -> none left" in lines(story)
 
 
 def test_places_among_all_scores_by_hand(run: RunFolder) -> None:
