@@ -41,24 +41,25 @@ def _untagged(story: ArmStory) -> str:
 
 def _in_pool(story: ArmStory, score: str) -> str:
     came = f"it came {_ordinal(story.place)} of {story.scored:,} with {score}"
-    return _beside_last(came, story.budget, story.score, story.lowest_selected)
+    return _beside_last(came, story, story.budget, story.lowest_selected)
 
 
 def _in_group(found: InGroup, score: str) -> str:
     if found.place is None:
         return f"in {found.label!r} it has no score; {found.selected:,} of {found.members:,} were taken"
     came = f"in {found.label!r} it came {_ordinal(found.place)} of {found.members:,} with {score}"
-    return _beside_last(came, found.selected, found.score, found.lowest_selected)
+    return _beside_last(came, found, found.selected, found.lowest_selected)
 
 
-def _beside_last(came: str, taken: int, score: float | None, last: float | None) -> str:
-    """last: the lowest score that was taken; None where no row with a score was."""
-    said = f"{came}; {taken:,} were taken"
+def _beside_last(came: str, own: ArmStory | InGroup, taken: int, last: float | None) -> str:
+    """own: its score, and how many rows share it. last: the lowest score that was taken; None where no row with a score
+    was."""
     if last is None:
-        return said
-    if score == last:
-        return f"{said}, and it lost a tie with the last of them"
-    return f"{said}, the last with {last:.4g}"
+        return f"{came}; {taken:,} were taken"
+    if own.score == last:
+        share = f"{came}, a score that {own.shared:,} rows share"
+        return f"{share}; {taken:,} were taken, and it lost a tie with the last of them"
+    return f"{came}; {taken:,} were taken, the last with {last:.4g}"
 
 
 def _score(value: float | None, error: float | None) -> str:
