@@ -110,6 +110,8 @@ def test_method_settings_are_checked_before_anything_runs() -> None:
         "{method: tacos, group: {by: tags, k: 3}}": r"did you mean 'arms\.tacos\.group\.clustering\.k'",
         "{method: instag, group: {k: 3}}": r"set arms\.tacos\.group\.clustering\.k, or add .*group\.by=embedding",
         "{method: tacos, group: {tagging: {}}}": r"arms\.tacos\.group\.tagging is a setting of tags.*group\.by=tags",
+        "{method: deita, score: {llm: lab}}": r"llm is a setting of rating and .*add arms\.tacos\.score\.by=rating",
+        "{method: mig, score: {design: {}}}": r"design is a setting of .*score\.by=comparative",
         "{method: tacos, group: tag}": r"arms\.tacos\.group\.by: unknown grouper 'tag': did you mean 'tags'",
         "{method: tacos, score: {by: ratin}}": r"arms\.tacos\.score\.by: unknown scorer 'ratin'.*'rating'",
         "{method: tacos, settings: {k: 3}}": r"arms\.tacos\.settings\.k.*arms\.tacos\.group",
