@@ -85,6 +85,8 @@ def test_a_malformed_override_is_named(bad: str) -> None:
         ("budget=0", "budget: .*greater than or equal to 1.*got 0"),
         ("arms.random.method=randm", r"arms.random.method: unknown method 'randm': did you mean 'random'\?"),
         ("arms.random.metod=random", r"'arms.random.metod': did you mean 'method'\?"),
+        ("concurrency=4", r"unknown setting 'concurrency': did you mean 'llms\.<name>\.concurrency'\?"),
+        ("score.by=rating", r"unknown setting 'score': did you mean 'arms\.<name>\.score'\?"),
         ("baseline=rndom", r"baseline 'rndom' is not an arm: did you mean 'random'\?"),
         ("seeds=[1, 1]", "each once"),
         ("name=a/b", "letters, digits"),
