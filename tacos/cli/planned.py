@@ -74,7 +74,7 @@ def _stage_lines(stages: Sequence[PlannedStage], timed: bool) -> Iterator[str]:
     yield from (_line(s, widest, local, timed).rstrip() for s in stages)
     total, here = sum((s.estimate for s in stages), Usage()), ""
     if timed:
-        yield from _speeds(stages)
+        yield from _speeds(stages) or ["--hours: no stage to run reads rows with a model of this machine"]
     if total.forward_tokens and timed:
         here = f"{passed(total)} here, {_took(hours(stages))}{_but(without_hours(stages))}; "
     elif total.forward_tokens:

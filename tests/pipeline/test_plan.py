@@ -130,6 +130,13 @@ def test_a_reading_is_planned_with_tokens_and_hours_until_it_is_done(tmp_path: P
     assert all(s.cached and s.passes is None and s.estimate.flops == 0 for s in plan(settings))
 
 
+def test_hours_of_a_selection_without_a_local_model_are_said_to_be_none(tmp_path: Path) -> None:
+    chosen = {"pool": {"source": str(write_pool(tmp_path / "p.jsonl"))}, "budget": 3, "method": "longest"}
+    line = "--hours: no stage to run reads rows with a model of this machine"
+    assert line in told(tmp_path, chosen, "--hours").splitlines()
+    assert "--hours" not in told(tmp_path, chosen)
+
+
 def test_hours_that_are_not_known_are_said_to_be(tmp_path: Path) -> None:
     chosen = {
         "pool": {"source": str(write_pool(tmp_path / "p.jsonl"))},
