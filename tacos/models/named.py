@@ -22,10 +22,11 @@ PATIENCE_S = 10
 
 
 def named(settings: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, str]]:
-    """(setting, model) of every `embedder` in the settings, such as ("group.embedder", "whaleloops/phrase-bert")."""
+    """(setting, model) of every `embedder` in the settings, such as ("group.embedder", "whaleloops/phrase-bert"), but
+    for those that the machines of a Ray cluster load."""
     for key, value in settings.items():
         if isinstance(value, Mapping):
-            if key == "embedder" and value.get("model"):
+            if key == "embedder" and value.get("model") and not value.get("ray"):
                 yield f"{where}{key}", str(value["model"])
             yield from named(value, f"{where}{key}.")
 

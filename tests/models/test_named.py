@@ -43,7 +43,11 @@ def settings(root: Path, model: str = AWAY) -> dict[str, Any]:
 
 
 def test_every_embedder_of_the_settings_is_found_with_its_path() -> None:
-    arms = {"a": {"group": {"embedder": {"model": "x"}}}, "b": {"score": {"fit": {"embedder": None}}}}
+    arms: dict[str, Any] = {
+        "a": {"group": {"embedder": {"model": "x"}}},
+        "b": {"score": {"fit": {"embedder": None}}},
+    }
+    arms["c"] = {"score": {"fit": {"embedder": {"model": "z", "ray": {"actors": 2}}}}}  # loaded elsewhere
     given = {"arms": arms, "embedder": {"model": "y", "max_tokens": 64}}
     assert list(named(given)) == [("arms.a.group.embedder", "x"), ("embedder", "y")]
 
