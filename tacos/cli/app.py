@@ -282,8 +282,7 @@ def report(
 def doctor(
     overrides: Overrides = None,
     config: Annotated[
-        Path | None,
-        typer.Option(help="A config: its embedding models are looked for, its llms asked a tiny call"),
+        Path | None, typer.Option(help="A config whose models are looked for, LLMs by a tiny call each")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
