@@ -166,25 +166,27 @@ def _hint(model: type[BaseModel] | None, path: str) -> str:
 
 
 def paths_to(model: type[BaseModel], key: str) -> list[str]:
-    """Where a setting of this name stands in the sections of `model`, "clustering.k"; those nearest to it alone."""
+    """Where a setting of this name stands in the sections of `model`, "clustering.k"; those nearest to it alone.
+
+    A section under a name of the user's is written "llms.<name>"; such as stand in a list are not searched.
+    """
     sections = [("", model)]
     for _ in range(DEEPEST):
         sections = [
-            (f"{path}{name}.", inner)
+            (f"{path}{name}.<name>." if _holds(dict, field.annotation) else f"{path}{name}.", inner)
             for path, section in sections
             for name, field in section.model_fields.items()
-            if not _is_open(field.annotation) and (inner := _model_in(field.annotation))
+            if not _holds((tuple, list), field.annotation) and (inner := _model_in(field.annotation))
         ]
         if found := [f"{path}{key}" for path, section in sections if key in section.model_fields]:
             return found[:MOST_HINTS]
     return []
 
 
-def _is_open(annotation: Any) -> bool:
-    """Whether it holds any number of sections, under names or places of the user's."""
-    return any(
-        typing.get_origin(part) in (dict, tuple, list) for part in (annotation, *typing.get_args(annotation))
-    )
+def _holds(kinds: type | tuple[type, ...], annotation: Any) -> bool:
+    """Whether it is, or may be, one of these containers, which hold any number of sections."""
+    found = (typing.get_origin(part) for part in (annotation, *typing.get_args(annotation)))
+    return any(isinstance(kind, type) and issubclass(kind, kinds) for kind in found)
 
 
 def _model_at(model: type[BaseModel], loc: Sequence[str]) -> type[BaseModel] | None:

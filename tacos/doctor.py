@@ -1,4 +1,5 @@
-"""What `tacos doctor` looks at: whether the base install works here, and whether the LLMs of a config answer."""
+"""What `tacos doctor` looks at: whether the base install works here, whether the LLMs of a config answer, and
+whether the embedding models that it names can be had."""
 
 from __future__ import annotations
 
@@ -125,6 +126,21 @@ def disk() -> Check:
 def extras() -> Check:
     found = [extra for module, extra in EXTRAS.items() if util.find_spec(module)]
     return Check(name="extras", ok=True, detail=", ".join(found) or "none installed")
+
+
+def embedder_checks(data: Mapping[str, Any]) -> list[Check]:
+    """data: of a config. Whether each embedding model that it names is here, or on the hub; none is downloaded."""
+    from tacos.models.named import folder_of, named, not_had, refused
+
+    found: list[Check] = []
+    for path, model in named(data):
+        if folder := folder_of(model):
+            found.append(Check(name=path, ok=True, detail=f"{model} in {folder}"))
+        elif why := refused(model):
+            found.append(Check(name=path, ok=False, detail=not_had(path, model, why)))
+        else:
+            found.append(Check(name=path, ok=True, detail=f"{model} from the hub (downloaded once)"))
+    return found
 
 
 def llm_checks(llms: Any, prices: str | None = None) -> list[Check]:

@@ -282,15 +282,15 @@ def report(
 def doctor(
     overrides: Overrides = None,
     config: Annotated[
-        Path | None, typer.Option(help="A config whose llms are asked, one tiny call each")
+        Path | None, typer.Option(help="A config whose models are looked for, LLMs by a tiny call each")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check this installation: versions, configs, devices, the embedding model, W&B; with --config, its LLMs too."""
-    from tacos.doctor import checks, llm_checks
+    """Check this installation: versions, configs, devices, the embedding model, W&B; with --config, its models too."""
+    from tacos.doctor import checks, embedder_checks, llm_checks
 
     data = read_settings(config, overrides)
-    found = checks() + llm_checks(data.get("llms") or {}, data.get("prices"))
+    found = checks() + embedder_checks(data) + llm_checks(data.get("llms") or {}, data.get("prices"))
     if as_json:
         print_json({"checks": found})
     else:

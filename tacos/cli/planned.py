@@ -60,7 +60,8 @@ def show_plan(
     for name, rows in grids:
         show_grid(name, rows)
     stopped = [f"{stage.stage}: a run stops here: {stage.stopped}" for stage in stages if stage.stopped]
-    for line in (*_stage_lines(stages, timed), *_bills(stages), *stopped, *_findings(power)):
+    told = (*_stage_lines(stages, timed), *_bills(stages), *stopped, *_downloads(data), *_findings(power))
+    for line in told:
         typer.echo(line)
 
 
@@ -73,7 +74,7 @@ def _stage_lines(stages: Sequence[PlannedStage], timed: bool) -> Iterator[str]:
     yield from (_line(s, widest, local, timed).rstrip() for s in stages)
     total, here = sum((s.estimate for s in stages), Usage()), ""
     if timed:
-        yield from _speeds(stages)
+        yield from _speeds(stages) or ["--hours: no stage to run reads rows with a model of this machine"]
     if total.forward_tokens and timed:
         here = f"{passed(total)} here, {_took(hours(stages))}{_but(without_hours(stages))}; "
     elif total.forward_tokens:
@@ -87,6 +88,15 @@ def _bills(stages: Sequence[PlannedStage]) -> Iterator[str]:
     for bill in found.values():
         if bill.spent_tokens:
             yield f"already on the bill {bill.bill}: {bill.described}"
+
+
+def _downloads(data: Mapping[str, Any]) -> Iterator[str]:
+    """The embedding models that the settings name and this machine does not have."""
+    from tacos.models.named import folder_of, named
+
+    for path, model in named(data):
+        if folder_of(model) is None:
+            yield f"{path}: {model} is not on this machine: a run downloads it from the hub"
 
 
 def _placed(stages: Sequence[PlannedStage], found: Sequence[MatrixCell]) -> list[PlannedStage]:

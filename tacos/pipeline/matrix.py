@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 from tacos.config import merged, override, parse
 from tacos.errors import ConfigError, nearest
+from tacos.methods.slots import SLOTS
 from tacos.pipeline.settings import ExperimentSettings
 
 SECTIONS = {"pools": "pool", "bases": "base", "budgets": "budget", "trains": "train", "variants": None}
@@ -80,6 +81,11 @@ def cells(data: Mapping[str, Any]) -> list[MatrixCell]:
     """
     rest, given = dict(data), data.get("matrix") or {}
     rest.pop("matrix", None)
+    if not given and "arms" not in rest and any(key in rest for key in ("method", *SLOTS)):
+        raise ConfigError(
+            "there are no arms, and a method or its parts stand at the top: this reads like a config of `tacos "
+            "select`; give it as `tacos select POOL --config FILE`"
+        )
     sweeps = recipes(rest.pop("robustness", None))
     if not isinstance(given, Mapping):
         raise ConfigError("matrix: name dimensions, as in matrix: {budgets: [500, 1000]}")

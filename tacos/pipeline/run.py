@@ -16,6 +16,7 @@ from tacos.allocation.base import check_budget
 from tacos.artifacts import ArtifactStore
 from tacos.assets import Assets
 from tacos.errors import BudgetError, ConfigError, TacosError, first_line
+from tacos.models.named import check_embedders
 from tacos.pipeline.cluster import work_on_ray
 from tacos.pipeline.collect import Collector
 from tacos.pipeline.folder import check_run_folder, link_artifacts, write_config
@@ -70,6 +71,8 @@ def run_experiment(
     tools = replay_tools(settings, ledger) if replay else make_tools(settings, ledger, retry_failed, go_on)
     store.run(experiment.load, tools)
     check_before_paying(experiment, store)
+    if ray is None:  # else the models are looked for where the stages are worked on
+        check_embedders(settings.model_dump(), (s for s in experiment.walk() if not store.is_done(s)))
     # From here on the folder is this run's: what is refused before leaves a finished run as it is.
     write_config(folder, settings)
     write_stages(folder, root, ((arm.arm, arm.seed, arm.stages()) for arm in arms))

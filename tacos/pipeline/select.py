@@ -17,6 +17,7 @@ from eval.scorer_card import ScorerCard
 from tacos.allocation.base import check_budget
 from tacos.artifacts import ArtifactStore
 from tacos.errors import ConfigError
+from tacos.models.named import check_embedders
 from tacos.pipeline.audit import audit, training_rows
 from tacos.pipeline.folder import check_run_folder, link_artifacts, write_config
 from tacos.pipeline.graph import selection_stage
@@ -90,6 +91,7 @@ def select(
     check_run_folder(run, Path(settings.artifacts))
     loading = next(iter(stage.walk()))
     _load(loading, store, tools, settings)
+    check_embedders(settings.model_dump(), (s for s in stage.walk() if not store.is_done(s)))
     write_config(run, settings)
     write_stages(run, Path(settings.artifacts), [("selection", None, _steps(stage))])
     shown = _shown(settings, stage)

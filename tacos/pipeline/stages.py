@@ -238,12 +238,13 @@ def _judge_estimate(experiment: ExperimentSettings, llm: LLMSettings) -> Any:
 
     def estimate(pool: Pool, done: Mapping[str, Path]) -> Asked:
         """Both orders of every question; before there are answers they are taken to be half as long as they may
-        be, and questions that are not there yet to have 200 characters."""
+        be, and questions that are not there yet to have 200 characters, no two alike: equal calls are paid once."""
         known = questions_of(done["pool"]) if "pool" in done else []
         if known and {"answers", "opponent"} <= set(done):
             items = comparisons(known, done["answers"], done["opponent"])
         else:
-            asked = ["\n\n".join(q.turns) for q in known] or ["x" * 200] * expected_questions(experiment.pool)
+            asked = ["\n\n".join(q.turns) for q in known]
+            asked = asked or [f"{i:0200}" for i in range(expected_questions(experiment.pool))]
             answer = "x" * (4 * experiment.eval.generate.max_new_tokens // 2)
             items = [Comparison(question=q, answer_1=answer, answer_2=f"{answer}.") for q in asked]
         both = [*items, *(item.swapped() for item in items)]

@@ -50,6 +50,8 @@ from typing import Any
 from tacos.errors import ConfigError, nearest
 
 _MARK = re.compile(r"<(/?(?:prompt|response|question|answer)(?:_[1-5])?)>", re.IGNORECASE)
+_WEIGHED = ("response_1", "response_2", "answer_1", "answer_2", "samples")
+_TEXTS = ("prompt", "instruction", "response")
 
 
 @cache
@@ -115,26 +117,39 @@ def fill_own(text: str, places: Mapping[str, str], fields: Mapping[str, str]) ->
 
 
 def check_own(text: str, places: Mapping[str, str], known: Sequence[str], where: str) -> None:
-    """Raises: ConfigError when a user's prompt has no place for a field, or one that nothing fills."""
+    """Raises: ConfigError when a user's prompt has no place for what is asked about, or one that nothing fills."""
     for place, field in places.items():
         if field not in known:
             raise ConfigError(f"{where}.fields: {place!r} asks for {field!r}: {nearest(field, known)}")
         if place not in text:
             raise ConfigError(f"{where}.prompt: {place!r} of {where}.fields does not occur in the file")
-    if places:
-        return
     template = Template(text)
-    unknown = [name for name in template.get_identifiers() if name not in known]
-    if unknown or not template.is_valid():
+    unknown = [] if places else [name for name in template.get_identifiers() if name not in known]
+    if unknown or not (places or template.is_valid()):
         raise ConfigError(
             f"{where}.prompt: ${unknown[0] if unknown else ''} is filled by nothing (known: "
             f"{', '.join('$' + name for name in known)}); write a dollar sign as $$, or map places with {where}.fields"
         )
-    if not template.get_identifiers():
-        raise ConfigError(
-            f"{where}.prompt has no place for the sample: write {', '.join('$' + name for name in known)} where "
-            f'they belong, or map other places with {where}.fields, as in {{"{{instruction}}": {known[0]}}}'
-        )
+    if lacking := _lacking(set(places.values()) or set(template.get_identifiers()), known):
+        raise ConfigError(f"{where}.prompt has no place for {lacking}: {_how_to_place(text, known, where)}")
+
+
+def _lacking(placed: set[str], known: Sequence[str]) -> str:
+    """What a prompt must show and does not, "$response_2": each text that is weighed against others; of a single sample
+    the instruction or the response."""
+    if weighed := [name for name in known if name in _WEIGHED]:
+        return " and ".join(f"${name}" for name in weighed if name not in placed)
+    texts = [name for name in known if name in _TEXTS]
+    return "" if placed.intersection(texts) else " or ".join(f"${name}" for name in texts)
+
+
+def _how_to_place(text: str, known: Sequence[str], where: str) -> str:
+    braces = [f"{{{name}}}" for name in known if f"{{{name}}}" in text and f"${{{name}}}" not in text]
+    if not braces:
+        return f"write it where it belongs, or map another place to it with {where}.fields"
+    name = braces[0][1:-1]
+    example = f'{{"{braces[0]}": {name}}}'
+    return f"the text has {braces[0]}, and a place is written ${name}; or map it with {where}.fields, as in {example}"
 
 
 def _object(**properties: dict[str, Any]) -> dict[str, Any]:

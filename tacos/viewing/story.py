@@ -1,7 +1,7 @@
 """Why a sample was selected, or not: everything that the stages of a run know of one row.
 
-    alpaca-1581   not selected: in 'content creation' it came 4th of 41 with 98 +- 6; 3 were taken, and it lost a tie
-                  with the last of them
+    alpaca-1581   not selected: in 'content creation' it came 2nd of 41 with 98 +- 6, a score that 7 rows share; 3
+                  were taken, and it lost a tie with the last of them
 
 `tell` reads the tables behind every arm; `words.py` puts them into sentences.
 """
@@ -59,6 +59,8 @@ class InGroup(Record):
     """By score, from 1; None without a score."""
     score: float | None
     """The one that decides inside the group."""
+    shared: int
+    """Rows of the group with this score."""
     selected: int
     """Rows that were selected from the group."""
     lowest_selected: float | None
@@ -82,6 +84,8 @@ class ArmStory(Record):
     """Why it has no score."""
     place: int | None = None
     """Among all scores of the pool, from 1."""
+    shared: int = 0
+    """Rows of the pool with its score."""
     scored: int = 0
     """Rows of the pool that have a score."""
     groups: list[InGroup] = Field(default_factory=list)
@@ -91,6 +95,8 @@ class ArmStory(Record):
     """Whether its groups had places of their own."""
     tags_before: list[str] | None = None
     tags_after: list[str] | None = None
+    tags_error: str | None = None
+    """Why it has no tags, where the tagger gave none that can be read."""
     meetings: list[Meeting] = Field(default_factory=list)
     rewritten: list[Message] | None = None
     """As it was trained on, where it was refined."""
@@ -184,6 +190,7 @@ def _arm_story(arm: ArmTables, sample_id: str, row: int) -> ArmStory:
         "rewritten": arm.rewritten.get(sample_id),
         **_scored(arm, row),
         "tags_before": list(arm.tags.rows[row]) if arm.tags else None,
+        "tags_error": arm.tags.errors.get(row) if arm.tags else None,
         "tags_after": list(arm.normalized.rows[row]) if arm.normalized else None,
         "meetings": _meetings(arm, sample_id),
     }
@@ -197,8 +204,8 @@ def _scored(arm: ArmTables, row: int) -> dict[str, object]:
     value = scores.values[row]
     found: dict[str, object] = {"scored": len(known), "grouped": groups is not None}
     if not np.isnan(value):
-        above = len(known) - int(np.searchsorted(known, value, side="right"))
-        found |= {"score": float(value), "place": above + 1}
+        below, upto = (int(np.searchsorted(known, value, side)) for side in ("left", "right"))
+        found |= {"score": float(value), "place": len(known) - upto + 1, "shared": upto - below}
         if scores.std_errors is not None:
             found["std_error"] = float(scores.std_errors[row])
     elif arm.scored:
@@ -218,6 +225,7 @@ def _in_group(arm: ArmTables, groups: Groups, number: int, row: int) -> InGroup:
         members=len(members),
         place=None if np.isnan(own) else int((values > own).sum()) + 1,
         score=None if np.isnan(own) else own,
+        shared=int((values == own).sum()),
         selected=int(taken.sum()),
         lowest_selected=float(values[chosen].min()) if chosen.any() else None,
     )

@@ -20,10 +20,10 @@ def why(story: ArmStory) -> str:
         at = f" of {story.selected_group!r}" if story.selected_group else ""
         score = f", score {_score(story.score, story.std_error)}" if story.score is not None else ""
         return f"selected at rank {story.rank:,} of {story.budget:,}: {story.reason}{at}{score}"
+    if story.grouped and not story.groups:
+        return f"not selected: it stands in no group{_untagged(story)}"
     if story.error is not None:
         return f"not selected: it has no score ({story.error})"
-    if story.grouped and not story.groups:
-        return "not selected: it stands in no group"
     if story.score is None:
         return f"not selected: {story.budget:,} other rows were drawn or chosen without a score"
     score = _score(story.score, story.std_error)
@@ -33,26 +33,33 @@ def why(story: ArmStory) -> str:
     return f"not selected: {'; '.join(found)}"
 
 
+def _untagged(story: ArmStory) -> str:
+    if story.tags_error is not None:
+        return f", for it was not tagged ({story.tags_error})"
+    return ", for normalization left it no tag" if story.tags_before and story.tags_after == [] else ""
+
+
 def _in_pool(story: ArmStory, score: str) -> str:
     came = f"it came {_ordinal(story.place)} of {story.scored:,} with {score}"
-    return _beside_last(came, story.budget, story.score, story.lowest_selected)
+    return _beside_last(came, story, story.budget, story.lowest_selected)
 
 
 def _in_group(found: InGroup, score: str) -> str:
     if found.place is None:
         return f"in {found.label!r} it has no score; {found.selected:,} of {found.members:,} were taken"
     came = f"in {found.label!r} it came {_ordinal(found.place)} of {found.members:,} with {score}"
-    return _beside_last(came, found.selected, found.score, found.lowest_selected)
+    return _beside_last(came, found, found.selected, found.lowest_selected)
 
 
-def _beside_last(came: str, taken: int, score: float | None, last: float | None) -> str:
-    """last: the lowest score that was taken; None where no row with a score was."""
-    said = f"{came}; {taken:,} were taken"
+def _beside_last(came: str, own: ArmStory | InGroup, taken: int, last: float | None) -> str:
+    """own: its score, and how many rows share it. last: the lowest score that was taken; None where no row with a score
+    was."""
     if last is None:
-        return said
-    if score == last:
-        return f"{said}, and it lost a tie with the last of them"
-    return f"{said}, the last with {last:.4g}"
+        return f"{came}; {taken:,} were taken"
+    if own.score == last:
+        share = f"{came}, a score that {own.shared:,} rows share"
+        return f"{share}; {taken:,} were taken, and it lost a tie with the last of them"
+    return f"{came}; {taken:,} were taken, the last with {last:.4g}"
 
 
 def _score(value: float | None, error: float | None) -> str:
@@ -78,7 +85,8 @@ def lines(story: SampleStory) -> Iterator[str]:
         yield f"{arm.arm if arm.seed is None else f'{arm.arm}, seed {arm.seed}'}: {arm.why}"
         if arm.tags_before is not None:
             after = f" -> {', '.join(arm.tags_after) or 'none left'}" if arm.tags_after is not None else ""
-            yield f"  tags: {', '.join(arm.tags_before) or 'none'}{after}"
+            none = "none" if arm.tags_error is None else f"none ({arm.tags_error})"
+            yield f"  tags: {', '.join(arm.tags_before) or none}{after}"
         yield from map(_meeting, arm.meetings)
         if arm.rewritten:
             yield "  rewritten:"

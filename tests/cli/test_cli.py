@@ -221,6 +221,14 @@ def test_methods_and_doctor() -> None:
     assert {"python", "torch", "device", "embedding model"} <= {c["name"] for c in checks}
 
 
+def test_a_config_in_the_place_of_a_pool_or_of_an_experiment_is_told_where_it_belongs() -> None:
+    Path("s.yaml").write_text("method: random\nbudget: 5\n")
+    as_pool = tacos("select", "s.yaml")
+    assert as_pool.exit_code == 1 and "`tacos select POOL --config s.yaml`" in as_pool.stderr
+    as_experiment = tacos("run", "s.yaml")
+    assert as_experiment.exit_code == 2 and "reads like a config of `tacos select`" in as_experiment.stderr
+
+
 def test_plan_prices_a_selection_and_does_no_work() -> None:
     llm = {"model": "m", "price_per_million_input": 1.0, "price_per_million_output": 1.0}
     chosen = {

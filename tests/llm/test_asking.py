@@ -58,7 +58,7 @@ def test_places_of_another_kind_are_mapped_and_filled_once(tmp_path: Path) -> No
     ("text", "fields", "message"),
     [
         ("Rate $promt", {}, r"score\.prompt: \$promt is filled by nothing \(known: \$prompt, \$response\)"),
-        ("Rate it", {}, r"score\.prompt has no place for the sample"),
+        ("Rate it", {}, r"score\.prompt has no place for \$prompt or \$response: write it where it belongs"),
         ("Rate {x}", {"{x}": "promt"}, r"'\{x\}' asks for 'promt': did you mean 'prompt'"),
         ("Rate {x}", {"{y}": "prompt"}, r"'\{y\}' of score\.fields does not occur in the file"),
         ("Costs $ 5 $prompt", {}, r"write a dollar sign as \$\$"),

@@ -12,7 +12,7 @@ from tacos.errors import ConfigError
 from tacos.grouping.tagging import TaggingSettings, tag_request
 from tacos.llm.base import Request
 from tacos.llm.reading import again
-from tacos.prompts import SCHEMAS, fill, load
+from tacos.prompts import SCHEMAS, check_own, fill, load
 from tacos.scoring.comparative import Comparative
 from tacos.types import make_sample
 from tests.scoring.compared import compare_request
@@ -106,3 +106,42 @@ def test_both_orders_of_a_comparison_share_the_question() -> None:
 def test_asking_again_shares_the_whole_first_prompt() -> None:
     request = tag_request(SAMPLES[0], TaggingSettings())
     assert shared_part(request, again(request, 1)) == request.messages[0].content
+
+
+RATING = ("prompt", "response", "low", "high")
+PAIR = ("low", "high", "prompt_1", "response_1", "prompt_2", "response_2")
+JUDGING = ("question", "answer_1", "answer_2", "reference")
+
+
+@pytest.mark.parametrize(
+    ("text", "places", "known", "lacking"),
+    [
+        ("Rate from $low to $high.", {}, RATING, r"\$prompt or \$response: write it where it belongs"),
+        ("Rate [a]", {"[a]": "low"}, RATING, r"\$prompt or \$response"),
+        ("Tag it.", {}, ("prompt",), r"\$prompt: write it"),
+        ("$prompt_1 $response_1 $prompt_2", {}, PAIR, r"\$response_2: write it"),
+        ("[a] $response_2", {"[a]": "response_1"}, PAIR, r"\$response_2: write it"),
+        ("From $low to $high.", {}, ("low", "high", "count", "samples"), r"\$samples"),
+        ("$question $reference", {}, JUDGING, r"\$answer_1 and \$answer_2"),
+        ("From $low: {prompt}", {}, RATING, r"the text has \{prompt\}, and a place is written \$prompt; or"),
+    ],
+)
+def test_a_prompt_without_a_place_for_what_is_asked_about_is_refused(
+    text: str, places: dict[str, str], known: tuple[str, ...], lacking: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"score\.prompt has no place for .*{lacking}"):
+        check_own(text, places, known, "score")
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("How complex is it? $prompt", RATING),
+        ("$response {prompt}", RATING),
+        ("$response_1 $response_2", PAIR),
+        ("${answer_1} ${answer_2}", JUDGING),
+        ("$instruction", ("prompt", "instruction", "input", "response")),
+    ],
+)
+def test_a_prompt_may_leave_out_what_it_does_not_weigh(text: str, known: tuple[str, ...]) -> None:
+    check_own(text, {}, known, "score")

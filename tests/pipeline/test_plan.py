@@ -16,6 +16,7 @@ from tacos.artifacts import ArtifactStore
 from tacos.cli.app import app
 from tacos.config import parse
 from tacos.errors import ConfigError, PoolError, TacosError
+from tacos.llm.cache import ReplyCache
 from tacos.models import speed
 from tacos.models.flops import parameters_at_work
 from tacos.pipeline.graph import Experiment, on_the_way, selection_stage
@@ -82,6 +83,22 @@ def test_only_trainings_and_models_take_gpus_and_none_where_there_are_none(tmp_p
     assert place_of(stages["tag"], settings.train, has_gpus=False) == StagePlace(here=True)
 
 
+@pytest.mark.parametrize("paid_before", [False, True])
+def test_the_judge_is_planned_with_all_questions_of_a_pool_that_is_not_loaded(
+    tmp_path: Path, paid_before: bool
+) -> None:
+    judge = {"judge": {"by": "llm", "llm": "judge"}}
+    llms = {"judge": {"model": "m", "endpoint": "http://127.0.0.1:9/v1"}}
+    pool = {"source": str(write_pool(tmp_path / "p.jsonl")), "holdout": 5}
+    arms = {"longest": {"method": "longest"}, "random": {"method": "random"}}
+    settings = EXPERIMENT | {"pool": pool, "llms": llms, "eval": judge, "arms": arms}
+    if paid_before:  # for anything: from then on calls are looked up
+        (tmp_path / "a").mkdir()
+        ReplyCache(tmp_path / "a" / "replies.sqlite")
+    stages = json.loads(told(tmp_path, settings, "--json").splitlines()[-1])["stages"]
+    assert [s["estimate"]["calls"] for s in stages if s["stage"] == "judge"] == [2 * 5]
+
+
 def test_a_selection_has_no_cluster(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(yaml.safe_dump({"budget": 3, "method": "random"}))
@@ -111,6 +128,13 @@ def test_a_reading_is_planned_with_tokens_and_hours_until_it_is_done(tmp_path: P
     settings = parse(SelectSettings, chosen | {"artifacts": str(tmp_path / "a")})
     ArtifactStore(tmp_path / "a").run(selection_stage(settings), make_tools(settings, Ledger()))
     assert all(s.cached and s.passes is None and s.estimate.flops == 0 for s in plan(settings))
+
+
+def test_hours_of_a_selection_without_a_local_model_are_said_to_be_none(tmp_path: Path) -> None:
+    chosen = {"pool": {"source": str(write_pool(tmp_path / "p.jsonl"))}, "budget": 3, "method": "longest"}
+    line = "--hours: no stage to run reads rows with a model of this machine"
+    assert line in told(tmp_path, chosen, "--hours").splitlines()
+    assert "--hours" not in told(tmp_path, chosen)
 
 
 def test_hours_that_are_not_known_are_said_to_be(tmp_path: Path) -> None:

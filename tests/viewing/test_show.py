@@ -12,13 +12,15 @@ from tacos.artifacts import ArtifactStore
 from tacos.config import parse
 from tacos.errors import TacosError
 from tacos.llm.backends.scripted import ScriptedLLM
+from tacos.llm.base import Request
 from tacos.pipeline.graph import selection_stage
 from tacos.pipeline.settings import SelectSettings
+from tacos.store.files import write_jsonl
 from tacos.types import Pool
 from tacos.viewing.run_folder import RunFolder
 from tacos.viewing.run_stages import write_stages
 from tacos.viewing.story import SHOWN, ArmStory, SampleStory, tell
-from tacos.viewing.words import lines, why
+from tacos.viewing.words import lines
 from tests.pipeline.helpers import LLM_TACOS, LLMS, reply, scripted_tools, write_pool
 
 
@@ -89,6 +91,22 @@ def test_a_comparison_is_told_with_partner_scores_and_words(run: RunFolder) -> N
     assert f"round 1: {length} beside {partner.id}" in text and ": ok" in text and pool[0].prompt in text
 
 
+def test_a_row_that_was_not_tagged_says_why(tmp_path: Path) -> None:
+    def tagged_but_one(request: Request) -> str | TacosError:
+        text = request.messages[-1].content
+        return TacosError("HTTP 400: too long") if "number 5\n</prompt>" in text else reply(request)
+
+    stage = selection_stage(settings(tmp_path, "tacos", **LLM_TACOS))
+    store = ArtifactStore(tmp_path / "a")
+    store.run(stage, scripted_tools(tmp_path / "r.sqlite", ScriptedLLM(tagged_but_one)))
+    write_stages(tmp_path / "run", store.root, [("tacos", 0, {"select": stage})])
+    found = RunFolder(tmp_path / "run")
+    story = tell(found, pool_of(found).ids[5])
+    said = "it stands in no group, for it was not tagged (TacosError: HTTP 400: too long)"
+    assert of(story, "tacos").why == f"not selected: {said}"
+    assert "  tags: none (TacosError: HTTP 400: too long) -> none left" in lines(story)
+
+
 def test_places_among_all_scores_by_hand(run: RunFolder) -> None:
     ids = pool_of(run).ids
     longest = of(tell(run, ids[23]), "longest")
@@ -134,9 +152,18 @@ def test_an_unknown_id_names_a_few_rows_and_not_the_pool(run: RunFolder) -> None
         assert sum(f" {id_} " in str(raised.value) for id_ in pool.ids) == (SHOWN if asked == "e" else 0)
 
 
-def test_a_tie_is_told_and_not_how_it_was_broken() -> None:
+def test_a_tie_is_told_with_the_rows_that_share_the_score_and_not_how_it_was_broken(tmp_path: Path) -> None:
     """The allocator may draw among equal scores."""
-    story = ArmStory(
-        arm="alpagasus", seed=0, selected=False, score=5.0, place=1, scored=9, budget=3, lowest_selected=5.0
-    )
-    assert why(story).endswith("3 were taken, and it lost a tie with the last of them")
+    load = next(iter(selection_stage(settings(tmp_path, "random")).walk()))
+    store, tools = ArtifactStore(tmp_path / "a"), scripted_tools(tmp_path / "r.sqlite", ScriptedLLM(reply))
+    ids = Pool.read(store.run(load, tools) / "pool.parquet").ids
+    given = tmp_path / "scores.jsonl"
+    write_jsonl(given, ({"id": id_, "value": 2.0 if id_ == ids[0] else 1.0} for id_ in ids))
+    stage = selection_stage(settings(tmp_path, "longest", score={"by": "file", "path": str(given)}))
+    store.run(stage, tools)
+    write_stages(tmp_path / "run", store.root, [("longest", 0, {"select": stage})])
+    told = [of(tell(RunFolder(tmp_path / "run"), id_), "longest") for id_ in ids]
+    assert {story.why for story in told if not story.selected} == {
+        "not selected: it came 2nd of 24 with 1, a score that 23 rows share; 8 were taken, and it lost a tie with the "
+        "last of them"
+    }
