@@ -107,7 +107,7 @@ class ArtifactStore:
         if done.code and done.code != stage.code and done.packages == package_versions():
             log.warning(
                 "%s %s is taken as it is, though the file of its part has changed since it was made: where answers "
-                "change, raise the `version` of the part",
+                "change, give the part a higher version, as in `version: ClassVar[int] = 2`",
                 _titled(stage),
                 stage.fingerprint,
             )

@@ -78,7 +78,7 @@ def test_what_older_code_made_is_taken_and_told(
     assert "has changed" not in caplog.text
     store = ArtifactStore(tmp_path)
     assert store.run(changed, tools) == store.folder(first) and changed.work.times == 0  # type: ignore[attr-defined]
-    assert "score (mine)" in caplog.text and "raise the `version` of the part" in caplog.text
+    assert "score (mine)" in caplog.text and "give the part a higher version" in caplog.text
 
 
 def test_a_failed_stage_is_not_done_and_runs_again(tmp_path: Path, tools: Tools) -> None:

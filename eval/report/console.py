@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from eval.report.table import Cell, Column
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table as RichTable
     from rich.text import Text
 
+WIDEST = 10_000
 LEAST = 8
 """Characters of a name that stand in a line, however narrow the terminal."""
 
@@ -33,13 +35,25 @@ def rich_table(
     for number, column in enumerate(columns):
         if column.numeric:
             widest = max((len(line) for cells, _ in rows for line in _lines(cells[number])), default=0)
-            table.add_column(Text(_narrow(column.label, widest)), justify="right", no_wrap=True)
+            label = _narrow(column.label, widest)
+            least = max(widest, *map(len, label.split("\n")))
+            table.add_column(Text(label), justify="right", no_wrap=True, min_width=least)
         else:
             longest = max((len(cells[number].text) for cells, _ in rows), default=0)
             table.add_column(Text(column.label), overflow="fold", min_width=min(longest, LEAST))
     for cells, marked in rows:
         table.add_row(*map(_cell, cells), style="bold" if marked else "")
     return table
+
+
+def show(table: RichTable, console: Console | None = None) -> None:
+    """Print a table whole: beyond the console's width where numbers need more, since half a number is another one."""
+    from rich.console import Console
+
+    console = console or Console()
+    needed = console.measure(table, options=console.options.update(max_width=WIDEST)).minimum
+    console.width = max(console.width, needed)
+    console.print(table)
 
 
 def _lines(cell: Cell) -> list[str]:

@@ -63,9 +63,10 @@ def doubts(results: Results) -> list[str]:
         means = {arm.arm: found.mean for arm in results.summary if (found := arm.interval(measure.name))}
         limit = measure.doubt_above
         high = {arm: mean for arm, mean in means.items() if limit is not None and mean > limit}
-        which = [f"{fmt.UNITS[measure.unit].plain(mean)} of {arm}'s" for arm, mean in high.items()]
+        worst = sorted(high, key=lambda arm: -high[arm]) if len(high) > MOST_DOUBTS + 1 else high
+        which = [f"{fmt.UNITS[measure.unit].plain(high[arm])} of {arm}'s" for arm in worst]
         if which:
-            if len(which) > MOST_DOUBTS + 1:
+            if len(which) > MOST_DOUBTS + 1:  # the worst are named
                 least = fmt.UNITS[measure.unit].plain(limit)
                 which[MOST_DOUBTS:] = [f"over {least} of {len(which) - MOST_DOUBTS} other arms'"]
             said.append(f"Read with care: {measure.wording.doubt.format(which=fmt.listing(which))}.")

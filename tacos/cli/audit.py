@@ -97,14 +97,13 @@ def _run(stages: AuditStages, store: ArtifactStore, tools: Tools, out: Path | No
 
 def show(found: ScorerAudit, report: Path) -> None:
     """The warnings, and then the tables."""
-    from rich.console import Console
-
+    from eval.report import console
     from eval.report.scores import console_tables, problems_of
 
     for warning in problems_of(found):
         typer.echo(f"warning: {warning}")
     for table in console_tables(found):
-        Console().print(table)
+        console.show(table)
     typer.echo(f"report: {report}")
 
 

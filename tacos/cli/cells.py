@@ -66,8 +66,7 @@ def check_cost(found: Sequence[MatrixCell], most: float) -> None:
 
 def run_one(cell: MatrixCell, how: How) -> bool:
     """Whether every arm has a result."""
-    from rich.console import Console
-
+    from eval.report.console import show
     from eval.report.experiment import console_table
     from eval.report.scorers import card_lines
 
@@ -76,7 +75,7 @@ def run_one(cell: MatrixCell, how: How) -> bool:
         said = {"name": results.name, "run_dir": str(folder), "summary": results.summary}
         print_json(said | _failures(results))
     else:
-        Console().print(console_table(results))
+        show(console_table(results))
         typer.echo(_pool_line(results.pool))
         for line in card_lines(results):
             typer.echo(line)
@@ -147,12 +146,10 @@ def _tell(
     lost: Sequence[str],
     how: How,
 ) -> None:
-    from rich.console import Console
-
     from eval.report.arm_tables import TABLES
     from eval.report.cells.page import cell_tables
     from eval.report.cells.scope import scope
-    from eval.report.console import rich_table
+    from eval.report.console import rich_table, show
 
     if how.as_json:
         told = [
@@ -164,7 +161,7 @@ def _tell(
         return
     for table in cell_tables(done, brief=True):
         rows = [(row.cells, row.marked) for row in table.rows]
-        Console().print(rich_table(table.title, table.columns, rows))
+        show(rich_table(table.title, table.columns, rows))
     typer.echo(scope(done))
     typer.echo(
         f"report: {folder}/report.html, of each cell {folder}/CELL/report.html\ntables: {folder / TABLES}"

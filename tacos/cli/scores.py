@@ -137,14 +137,12 @@ class Shown:
 
 def show(scores: Sequence[Any], report: Path | None) -> None:
     """Tables, then what could not be counted."""
-    from rich.console import Console
-
+    from eval.report import console
     from eval.report.scores import advice_of, console_tables, problems_of
 
-    console = Console()
     for score in scores:
         for table in console_tables(score):
-            console.print(table)
+            console.show(table)
         for line in advice_of(score):
             typer.echo(line)
         problems = problems_of(score)

@@ -39,6 +39,7 @@ MEANING = frozenset(
     )
 )
 """Fields that change what a row teaches; counted as not supported where nothing reads them."""
+ADVICE = "; pool.read.columns.input=NAME puts one into the prompt (id and source alike), keep_columns carries it along"
 OURS = ("selection", "refinement")
 """Fields of our own selections."""
 TURN = frozenset(("role", "from", "content", "value", "id", *WEIGHTS))
@@ -114,15 +115,8 @@ class Unread:
             notes.append(f"not supported and left out: {named}")
         others = set(self.rows) - meant - carried
         if others:
-            column = next(
-                (name for name, _ in self.rows.most_common() if name in others and "[]." not in name), ""
-            )
-            advice = (
-                f"; pool.read.columns.input={column} puts it into the prompt, keep_columns carries it along"
-                if column
-                else ""
-            )
-            notes.append(f"not read: {self._shares(others)}{advice}")
+            columns = any("[]." not in name for name in others)
+            notes.append(f"not read: {self._shares(others)}{ADVICE if columns else ''}")
         return notes
 
     def _shares(self, names: set[str]) -> str:

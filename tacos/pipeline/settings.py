@@ -14,7 +14,7 @@ from eval.factors import Factors, arms_of
 from tacos.answering.candidate import GenerateSettings
 from tacos.answering.judge import LLMJudgeSettings
 from tacos.config import merged, parse
-from tacos.errors import nearest
+from tacos.errors import ConfigError, nearest
 from tacos.llm.prices import price_tables, priced
 from tacos.llm.settings import LLMSettings
 from tacos.methods import METHODS, Choice, resolved
@@ -166,7 +166,13 @@ class SelectSettings(ModelsSettings, Choice):
     @model_validator(mode="before")
     @classmethod
     def _resolved(cls, data: Any) -> Any:
-        return resolved({"method": "tacos", **data}) if isinstance(data, Mapping) else data
+        if not isinstance(data, Mapping):
+            return data
+        if "arms" in data:
+            raise ConfigError(
+                "it has arms: this reads like a config of `tacos run`; one method is selected with here"
+            )
+        return resolved({"method": "tacos", **data})
 
     @field_validator("method")
     @classmethod

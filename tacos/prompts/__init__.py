@@ -132,6 +132,8 @@ def check_own(text: str, places: Mapping[str, str], known: Sequence[str], where:
         )
     if lacking := _lacking(set(places.values()) or set(template.get_identifiers()), known):
         raise ConfigError(f"{where}.prompt has no place for {lacking}: {_how_to_place(text, known, where)}")
+    if braces := [name for name in _braces(text, known) if name not in places]:
+        raise ConfigError(f"{where}.prompt: nothing fills {braces[0]}: {_how_to_place(text, known, where)}")
 
 
 def _lacking(placed: set[str], known: Sequence[str]) -> str:
@@ -144,12 +146,17 @@ def _lacking(placed: set[str], known: Sequence[str]) -> str:
 
 
 def _how_to_place(text: str, known: Sequence[str], where: str) -> str:
-    braces = [f"{{{name}}}" for name in known if f"{{{name}}}" in text and f"${{{name}}}" not in text]
+    braces = _braces(text, known)
     if not braces:
         return f"write it where it belongs, or map another place to it with {where}.fields"
     name = braces[0][1:-1]
     example = f'{{"{braces[0]}": {name}}}'
     return f"the text has {braces[0]}, and a place is written ${name}; or map it with {where}.fields, as in {example}"
+
+
+def _braces(text: str, known: Sequence[str]) -> list[str]:
+    """Fields as Python places them, "{prompt}", and not as ${prompt}."""
+    return [f"{{{name}}}" for name in known if re.search(rf"(?<!\$)\{{{name}\}}", text)]
 
 
 def _object(**properties: dict[str, Any]) -> dict[str, Any]:

@@ -71,7 +71,8 @@ def test_given_columns_win_over_recognised_ones(tmp_path, name):
     assert (result.pool.ids, result.pool[0].input, result.format) == (["7"], "There", "columns")
     assert result.notes == (
         "not read: instruction (1 of 1 rows), output (1 of 1 rows); "
-        "pool.read.columns.input=instruction puts it into the prompt, keep_columns carries it along",
+        "pool.read.columns.input=NAME puts one into the prompt (id and source alike), "
+        "keep_columns carries it along",
     )
 
 
@@ -218,8 +219,8 @@ def test_kept_columns_go_with_the_row(tmp_path):
     pool = Pool.read(tmp_path / "pool.parquet")
     assert [sample.extra for sample in pool] == [{"topic": "tea", "meta": {"n": [1, None]}}, {"topic": None}]
     assert result.notes == (
-        "not read: other (1 of 2 rows); pool.read.columns.input=other puts it into the prompt, keep_columns carries it "
-        "along",
+        "not read: other (1 of 2 rows); pool.read.columns.input=NAME puts one into the prompt (id and source alike), "
+        "keep_columns carries it along",
     )
     everything = read(tmp_path, rows, keep_columns=["*"])
     assert everything.pool[1].extra == {"topic": None, "other": 1} and not everything.notes

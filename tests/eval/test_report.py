@@ -17,6 +17,7 @@ from eval.interval import Interval
 from eval.report import format as fmt
 from eval.report.arms import main_table
 from eval.report.claims import claim
+from eval.report.console import show
 from eval.report.experiment import ReportPaths, console_table, write_report
 from eval.report.gains import gains_table
 from eval.report.layout import to_markdown
@@ -419,10 +420,14 @@ def test_a_long_name_leaves_room_to_draw_in() -> None:
             assert len(names) == len(set(names)), plot.name  # they differ at their ends alone
 
 
-def test_console_table_keeps_every_digit_in_80_columns(full: Results) -> None:
+@pytest.mark.parametrize("width", [80, 40])
+def test_console_table_keeps_every_digit(full: Results, width: int) -> None:
     stream = io.StringIO()
-    Console(file=stream, width=80).print(console_table(full))
+    show(console_table(full), Console(file=stream, width=width))
     text = stream.getvalue()
+    for arm in full.summary:
+        assert f"{arm.interval('exact_match').mean:.1%}" in text
+    assert max(map(len, text.splitlines())) <= max(width, 80)
     assert "…" not in text and "[57.1, 65.3]" in text and "iterselecttune" in text and "baseline" in text
 
 

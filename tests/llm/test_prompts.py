@@ -137,7 +137,7 @@ def test_a_prompt_without_a_place_for_what_is_asked_about_is_refused(
     ("text", "known"),
     [
         ("How complex is it? $prompt", RATING),
-        ("$response {prompt}", RATING),
+        ("$response {request}", RATING),
         ("$response_1 $response_2", PAIR),
         ("${answer_1} ${answer_2}", JUDGING),
         ("$instruction", ("prompt", "instruction", "input", "response")),
@@ -145,3 +145,14 @@ def test_a_prompt_without_a_place_for_what_is_asked_about_is_refused(
 )
 def test_a_prompt_may_leave_out_what_it_does_not_weigh(text: str, known: tuple[str, ...]) -> None:
     check_own(text, {}, known, "score")
+
+
+def test_one_place_in_braces_beside_others_is_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r"nothing fills \{prompt\}: the text has \{prompt\}, and a place is written"
+    ):
+        check_own("Rate $response to {prompt}", {}, RATING, "score")
+    check_own("Rate ${response} to ${prompt}, as {score}", {}, RATING, "score")
+    check_own(
+        "Rate {response} to {prompt}", {"{response}": "response", "{prompt}": "prompt"}, RATING, "score"
+    )
