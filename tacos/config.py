@@ -107,7 +107,8 @@ def _put(result: dict[str, Any], path: str, value: Any, what: str) -> None:
             node[key] = {}
         node = node[key]
         if not isinstance(node, dict):
-            raise ConfigError(f"{what}: {key!r} holds a value, not settings")
+            named = f"; where it names a part, write {key}.by={node}" if isinstance(node, str) else ""
+            raise ConfigError(f"{what}: {key!r} holds a value, not settings{named}")
     node[last] = value
 
 

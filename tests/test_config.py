@@ -63,6 +63,8 @@ def test_changes_are_values_and_reach_deep() -> None:
         "e": None,
     }
     assert given == {"a": {"b": 1}}
+    with pytest.raises(ConfigError, match=r"'group' holds a value.*write group\.by=source"):
+        changed({"group": "source"}, {"group.n": 1})
     with pytest.raises(ConfigError, match=r"change of 'a\.b\.c': 'b' holds a value"):
         changed(given, {"a.b.c": 1})
 
