@@ -89,9 +89,8 @@ def find_columns(
     """values: the first rows. Raises: PoolError where the names tell nothing, or a given one stands in no row."""
     for name, column in given:
         if column is not None and values and not _held(values, column):
-            keys = dict.fromkeys(str(key) for value in values for key in value)
             raise PoolError(
-                f"pool.read.columns.{name}: no row of {source} has {column!r}: {nearest(column, keys)}"
+                f"pool.read.columns.{name}: no row of {source} has {column!r}: {nearest(column, _names(values))}"
             )
     if form != "auto":
         return FoundColumns(form, _given(FORMS[form], given))
@@ -172,9 +171,12 @@ def _spelled(
     return next((spelled[name] for name in names if name in spelled), "")
 
 
+def _names(values: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(str(key) for value in values for key in value))
+
+
 def _keys(values: Sequence[Mapping[str, Any]]) -> str:
-    keys = ", ".join(dict.fromkeys(str(key) for value in values for key in value))
-    return f"its rows have the keys {keys[:300]}"
+    return f"its rows have the keys {', '.join(_names(values))[:300]}"
 
 
 def _note(columns: Columns, given: ColumnSettings) -> str:

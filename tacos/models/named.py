@@ -71,8 +71,11 @@ def check_embedders(settings: Mapping[str, Any], owed: Iterable[Stage]) -> None:
 
     Raises: ConfigError where one of them rests on a model that can be had neither here nor from the hub.
     """
-    said = [canonical(stage.settings) for stage in owed]
-    for path, model in named(settings):
+    missing = [(path, model) for path, model in named(settings) if folder_of(model) is None]
+    said = (
+        [canonical(stage.settings) for stage in owed] if missing else []
+    )  # seldom: to look at stages takes time
+    for path, model in missing:
         needed = any(canonical(model) in text for text in said)
-        if needed and folder_of(model) is None and (why := refused(model)):
+        if needed and (why := refused(model)):
             raise ConfigError(f"{path} asks for an embedding model: {not_had(path, model, why)}")
